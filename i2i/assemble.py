@@ -1,0 +1,157 @@
+"""From names and options to objects: complete a configuration, check that its parts fit, and build them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from i2i.backbone import Backbone
+from i2i.config import PRESETS, RunConfig, Section, merge, validate
+from i2i.dataset import Dataset
+from i2i.discriminator import Discriminator
+from i2i.errors import ConfigError, did_you_mean
+from i2i.generator import Generator
+from i2i.images import DOMAINS, Direction
+from i2i.loss import Loss
+from i2i.plugins import Registry
+from i2i.transfer import Transfer
+
+DEFAULTS = {"backbone": "ugatit", "transfer": "branch", "data": "emoji"}
+DIRECTIONS: tuple[Direction, Direction] = ("a2b", "b2a")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Choice(Generic[T]):
+    """A component class with its complete options."""
+
+    component: type[T]
+    options: Any
+
+    @property
+    def section(self) -> Section:
+        """Name and options, as ``run.toml`` holds them."""
+        return {"name": self.component.name, **self.options.model_dump(mode="json")}  # type: ignore[attr-defined]
+
+    def build(self, *arguments: Any) -> T:
+        """Construct the component."""
+        return self.component(self.options, *arguments)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The parts of a model and its training that a configuration chooses; ``config`` holds them complete."""
+
+    config: RunConfig
+    backbone: Choice[Backbone]
+    generator: Choice[Generator]
+    discriminator: Choice[Discriminator]
+    transfer: Choice[Transfer]
+    losses: dict[str, Choice[Loss]]
+
+    def build_backbone(self) -> Backbone:
+        """Construct generators, discriminators and the backbone around them."""
+        generators = {direction: self.generator.build() for direction in DIRECTIONS}
+        discriminators = {domain: self.discriminator.build() for domain in DOMAINS}
+        return self.backbone.build(generators, discriminators)
+
+    def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
+        """Construct the terms of positive weight that can be computed, given what the transfer provides."""
+        can = provided | self.generator.component.provides
+        wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
+        return {name: loss for name, loss in wanted.items() if loss.needs & _OPTIONAL <= can}
+
+
+# Passes that not every combination of components provides.
+_OPTIONAL = frozenset({"cam", "latent", "group"})
+
+
+def choose(given: Mapping[str, Any], registry: Registry) -> Chosen:
+    """Complete a partial configuration from presets and the components' defaults.
+
+    Generator and discriminator take ``size``, and each option that they share with the backbone (``channels``,
+    ``light``), from there unless given their own.
+
+    Raises:
+        UnknownComponentError: No plugin provides a name.
+        ConfigError: An option is unknown or wrong, or the parts cannot work together.
+    """
+    given = {**given, "loss": _tables(given.get("loss", {}))}
+    backbone_class = registry.backbone(_name(given, "backbone"))
+    full = merge(_preset(given, backbone_class), given)
+    run = validate(RunConfig, full, "the run")
+    backbone = _pick(backbone_class, run.backbone, "backbone")
+    shared = {**backbone.options.model_dump(), "size": run.size}
+    generator = registry.generator(_name(full, "generator", backbone.options.generator))
+    discriminator = registry.discriminator(_name(full, "discriminator", backbone.options.discriminator))
+    transfer = _pick(registry.transfer(_name(full, "transfer")), run.transfer, "transfer")
+    parts: dict[str, Choice[Any]] = {
+        "backbone": backbone,
+        "generator": _pick(generator, run.generator, "generator", shared),
+        "discriminator": _pick(discriminator, run.discriminator, "discriminator", shared),
+        "transfer": transfer,
+    }
+    losses = _losses(backbone_class, transfer, run.loss, registry)
+    sections = {kind: choice.section for kind, choice in parts.items()}
+    tables = {name: choice.options.model_dump(mode="json") for name, choice in losses.items()}
+    chosen = Chosen(run.model_copy(update={**sections, "loss": tables}), losses=losses, **parts)
+    _check_fit(chosen, transfer.build("base", ()).provides)
+    return chosen
+
+
+def choose_data(given: Mapping[str, Any], registry: Registry) -> Choice[Dataset]:
+    """Complete the ``data`` section of a configuration.
+
+    Raises:
+        UnknownComponentError: No plugin provides the data set.
+        ConfigError: An option is unknown or wrong.
+    """
+    return _pick(registry.dataset(_name(given, "data")), given.get("data", {}), "data")
+
+
+def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
+    name = given.get("preset", "quick")
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset '{name}'.{did_you_mean(str(name), PRESETS)} Known: {', '.join(PRESETS)}.")
+    return merge(PRESETS[name], backbone.presets.get(name, {}))
+
+
+def _name(given: Mapping[str, Any], kind: str, default: str | None = None) -> str:
+    return str(given.get(kind, {}).get("name") or default or DEFAULTS[kind])
+
+
+def _pick(component: type[Any], section: Section, kind: str, shared: Mapping[str, Any] | None = None) -> Choice[Any]:
+    own = {key: value for key, value in section.items() if key != "name"}
+    inherited = {key: value for key, value in (shared or {}).items() if key in component.Config.model_fields}
+    return Choice(component, validate(component.Config, {**inherited, **own}, f"{kind} '{component.name}'"))
+
+
+def _losses(
+    backbone: type[Backbone], transfer: Choice[Transfer], given: Section, registry: Registry
+) -> dict[str, Choice[Loss]]:
+    added = transfer.build("base", ()).objective
+    terms = merge(_tables(backbone.objective), _tables(added), given)
+    return {name: _pick(registry.loss(name), section, "loss") for name, section in terms.items()}
+
+
+def _tables(losses: Mapping[str, Any]) -> Section:
+    return {name: dict(v) if isinstance(v, Mapping) else {"weight": v} for name, v in losses.items()}
+
+
+def _check_fit(chosen: Chosen, provided: frozenset[str]) -> None:
+    can = provided | chosen.generator.component.provides
+    for name, choice in chosen.losses.items():
+        lacking = sorted((choice.component.needs & _OPTIONAL) - can)
+        if choice.options.weight > 0 and lacking:
+            raise ConfigError(_misfit(chosen, name, lacking[0]))
+
+
+def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:
+    if lacking == "group":
+        who = f"transfer '{chosen.transfer.component.name}' adds no group head as configured"
+    else:
+        who = f"generator '{chosen.generator.component.name}' gives no {lacking}"
+    return f"Loss '{loss}' needs '{lacking}', but the {who}. Set --loss.{loss} 0, or choose another part."
+

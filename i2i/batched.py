@@ -1,0 +1,39 @@
+"""Values whose tensors all have the batch first: tensors, and lists, tuples and dataclasses of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def take(value: T, index: slice | Tensor) -> T:
+    """Pick samples: apply ``index`` to the first dimension of every tensor in ``value``."""
+    return _rebuild([value], lambda tensors: tensors[0][index])
+
+
+def join(values: Sequence[T]) -> T:
+    """Concatenate values of one structure along the batch; ``None`` stays ``None``."""
+    return values[0] if len(values) == 1 else _rebuild(values, torch.cat)
+
+
+def detach(value: T) -> T:
+    """Cut every tensor in ``value`` from its graph."""
+    return _rebuild([value], lambda tensors: tensors[0].detach())
+
+
+def _rebuild(values: Sequence[Any], operation: Any) -> Any:
+    first = values[0]
+    if isinstance(first, Tensor):
+        return operation(list(values))
+    if isinstance(first, list | tuple):
+        return type(first)(_rebuild(items, operation) for items in zip(*values, strict=True))
+    if is_dataclass(first) and not isinstance(first, type):
+        names = [field.name for field in fields(first)]
+        return replace(first, **{n: _rebuild([getattr(v, n) for v in values], operation) for n in names})
+    return first

@@ -1,0 +1,143 @@
+"""Branches: a group's own copy of some submodules, chosen for every sample.
+
+With the outermost layers of a generator branched, group i is translated by T_i = G_i(G_S(E_S(E_i(x)))), the equation
+of Zhuang & Yang, "Few-shot Knowledge Transfer for Fine-grained Cartoon Face Generation" (arXiv 2007.13332).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from i2i.batched import join, take
+from i2i.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where the samples of a batch go: the samples of each group, and how to put results back in order."""
+
+    parts: tuple[tuple[str, slice | Tensor], ...]
+    restore: Tensor | None
+
+
+_route: ContextVar[Route | None] = ContextVar("i2i_route", default=None)
+
+
+@contextmanager
+def routed(groups: tuple[str, ...] | None) -> Iterator[None]:
+    """Send sample i of every call in this block through the branch of ``groups[i]``; None: all through the base."""
+    token = _route.set(None if groups is None else _route_of(groups))
+    try:
+        yield
+    finally:
+        _route.reset(token)
+
+
+class Branches(nn.Module):
+    """One copy of a submodule a group, chosen by the surrounding ``routed`` block.
+
+    Args:
+        base: The group that serves calls outside of any ``routed`` block.
+        branches: Group name to its module; all of them take and return values with the batch first.
+    """
+
+    def __init__(self, base: str, branches: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.base = base
+        self.branches = nn.ModuleDict(branches)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Run every sample through the branch of its group; the order of samples is kept.
+
+        Raises:
+            ConfigError: A sample's group has no branch here.
+        """
+        route = _route.get()
+        if route is None:
+            return self.branches[self.base](*inputs)
+        if len(route.parts) == 1:
+            return self._branch(route.parts[0][0])(*inputs)
+        merged = join([self._branch(group)(*take(inputs, index)) for group, index in route.parts])
+        return merged if route.restore is None else take(merged, route.restore)
+
+    def _branch(self, group: str) -> nn.Module:
+        if group not in self.branches:
+            known = list(self.branches)
+            raise ConfigError(
+                f"The model has no group '{group}'; it has {', '.join(known)}.{did_you_mean(group, known)}"
+            )
+        return self.branches[group]
+
+
+def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequence[str]) -> None:
+    """Give every group its own copy of the outermost submodules of ``module`` that match a pattern.
+
+    A submodule that is branched already gets further branches, copied from the base's.
+
+    Raises:
+        ConfigError: No submodule matches.
+    """
+    paths = list(_outermost(module, patterns))
+    if not paths:
+        raise ConfigError(f"{type(module).__name__} has no submodule that matches its branch points {list(patterns)}.")
+    for path in paths:
+        found = module.get_submodule(path)
+        branches = found if isinstance(found, Branches) else Branches(base, {base: found})
+        for group in groups:
+            branches.branches[group] = copy.deepcopy(branches.branches[base])
+        module.set_submodule(path, branches)
+
+
+def has_branches(module: nn.Module) -> bool:
+    """Say whether any submodule is branched."""
+    return any(isinstance(m, Branches) for m in module.modules())
+
+
+def branch_parameters(module: nn.Module, groups: Iterable[str]) -> list[nn.Parameter]:
+    """Return the parameters of these groups' own branches."""
+    wanted = set(groups)
+    return [
+        parameter
+        for found in module.modules()
+        if isinstance(found, Branches)
+        for group, own in found.branches.items()
+        if group in wanted
+        for parameter in own.parameters()
+    ]
+
+
+def parameters_without(module: nn.Module, groups: Iterable[str]) -> list[nn.Parameter]:
+    """Return all parameters but those of these groups' own branches."""
+    excluded = {id(parameter) for parameter in branch_parameters(module, groups)}
+    return [parameter for parameter in module.parameters() if id(parameter) not in excluded]
+
+
+def _outermost(module: nn.Module, patterns: Sequence[str], prefix: str = "") -> Iterator[str]:
+    for name, child in module.named_children():
+        path = prefix + name
+        if any(fnmatchcase(path, pattern) for pattern in patterns):
+            yield path
+        elif not isinstance(child, Branches):
+            yield from _outermost(child, patterns, path + ".")
+
+
+@lru_cache(maxsize=256)
+def _route_of(groups: tuple[str, ...]) -> Route:
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    order = [index for indices in members.values() for index in indices]
+    if order == sorted(order):
+        return Route(tuple((g, slice(i[0], i[-1] + 1)) for g, i in members.items()), None)
+    parts = tuple((group, torch.tensor(indices)) for group, indices in members.items())
+    return Route(parts, torch.argsort(torch.tensor(order)))

@@ -1,0 +1,132 @@
+"""Checkpoints: self-describing safetensors files, written whole or not at all, and read without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import i2i
+from i2i.assemble import choose
+from i2i.errors import CheckpointError, DataError
+from i2i.model import Model
+from i2i.plugins import Registry, installed
+
+FORMAT = 1
+KEY = "i2i"
+MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
+_DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer")
+
+
+def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Model:
+    """Load a model from a run folder or a ``.safetensors`` file.
+
+    Example:
+        >>> model = i2i.load("runs/emoji")  # doctest: +SKIP
+        >>> model.translate(photograph, group="kid")  # doctest: +SKIP
+
+    Raises:
+        CheckpointError: There is no model, it is damaged, or it is not i2i's.
+        UnknownComponentError: It was made with a plugin that is not installed.
+    """
+    file = model_file(Path(path))
+    tensors, about = read(file)
+    return assemble_model(tensors, about, file, registry or installed())
+
+
+def save(model: Model, path: Path) -> None:
+    """Write a model with everything needed to load it again."""
+    write(path, dict(model.backbone.state_dict()), describe(model))
+
+
+def model_file(path: Path) -> Path:
+    """Return the model's file in a run folder, or the file itself.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist. Name a run folder or a .safetensors file.")
+    if path.is_file():
+        return path
+    for name in (MODEL_FILE, BASE_FILE):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"{path} holds no {MODEL_FILE}. Name a run folder whose training has finished a stage.")
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """Return what a model's file says of it: components, options, groups, and who provided them."""
+    config = model.chosen.config.model_dump(mode="json", include=set(_DESCRIBED))
+    return {"base": model.base, "groups": list(model.new_groups), "config": config, "version": i2i.__version__}
+
+
+def assemble_model(tensors: Mapping[str, Tensor], about: Mapping[str, Any], file: Path, registry: Registry) -> Model:
+    """Build the model that ``about`` describes and give it its weights."""
+    chosen = choose(about["config"], registry)
+    model = Model(chosen, about["base"], about["groups"])
+    try:
+        model.backbone.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{file} does not fit its own description ({str(error).splitlines()[-1].strip()}). "
+            "It was changed, or a plugin has changed since; install the versions that wrote it."
+        ) from error
+    return model
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON description: to a temporary name, synced, then renamed.
+
+    Raises:
+        DataError: The place cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    metadata = {KEY: json.dumps({"format": FORMAT, **about}, sort_keys=True)}
+    try:
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
+        _sync(temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written ({error}). Free some space or choose another --out.") from error
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and description back.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+    """
+    about = read_description(path)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Read what a file says of itself.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(KEY, "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged, cut short, or no safetensors file ({error}). Restore it.") from error
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{path} was not written by i2i: it does not describe itself. Name a model of i2i.")
+    if about["format"] > FORMAT:
+        raise CheckpointError(f"{path} has format {about['format']}; this i2i reads up to {FORMAT}. Update i2i.")
+    return about
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

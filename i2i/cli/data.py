@@ -1,0 +1,60 @@
+"""``i2i data``: which data sets there are, and whether one can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from i2i.cli.options import data_section
+from i2i.errors import DataError
+from i2i.plugins import installed
+
+if TYPE_CHECKING:
+    from i2i.dataset import Dataset
+
+app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the data sets that plugins provide."""
+    registry = installed()
+    table = Table("data set", "what it is", "from", box=None, padding=(0, 2, 0, 0))
+    for name in registry.names("dataset"):
+        summary = (registry.dataset(name).__doc__ or "").splitlines()[0]
+        table.add_row(name, summary, registry.provider("dataset", name))
+    Console().print(table)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
+) -> None:
+    """Open every image, and count them by group; status 2 when any cannot be read."""
+    from i2i.assemble import choose_data
+
+    dataset = choose_data({"data": data_section(data)}, installed()).build()
+    problems = _broken(dataset)
+    table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
+    for group in dataset.groups:
+        counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]
+        base = " (base)" if group == dataset.base else ""
+        table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
+    Console().print(table)
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def _broken(dataset: Dataset) -> list[str]:
+    from i2i.images import DOMAINS, read_image
+
+    problems = []
+    for path in [p for g in dataset.groups for d in DOMAINS for p in (*dataset.train(g, d), *dataset.test(g, d))]:
+        try:
+            read_image(path)
+        except DataError as error:
+            problems.append(str(error))
+    return problems

@@ -1,0 +1,191 @@
+"""Options of components as options of commands: a run-time signature built from pydantic fields."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from i2i.config import Options, RunConfig, Section, merge, read_toml
+from i2i.errors import ConfigError
+from i2i.plugins import installed
+
+COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
+_NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose options depend on the components that its command line names.
+
+    Attributes:
+        name: What the user types.
+        function: Called with the command's own arguments and ``given``, the nested configuration.
+        components: The components it lets the user choose and configure.
+        scalars: The fields of `RunConfig` that it lets the user set.
+    """
+
+    name: str
+    function: Callable[..., None]
+    components: tuple[str, ...] = COMPONENTS
+    scalars: tuple[str, ...] = field(default=tuple(n for n in RunConfig.model_fields if n not in _NOT_SCALAR))
+
+    @property
+    def help(self) -> str:
+        """The function's docstring."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+
+def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
+    """Return the command's function with all options, those of components included when ``arguments`` call it."""
+    own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
+    parameters = [*own, _config_file(), *(_scalar(name) for name in command.scalars), *_names(command)]
+    if command.name in arguments[:3]:
+        parameters += _component_parameters(command, arguments)
+    keys = {p.name for p in own}
+
+    def run(**values: Any) -> None:
+        passed = {name: value for name, value in values.items() if name in keys}
+        command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__doc__ = command.help
+    return run
+
+
+def nested(flat: Mapping[str, Any]) -> Section:
+    """Turn parsed options into a nested configuration over that of ``--config``; what was not given is left out."""
+    given = {name: value for name, value in flat.items() if value is not None}
+    layers: list[Section] = [read_toml(given.pop("config"))] if "config" in given else []
+    for name, value in given.items():
+        layers.append(_nest(name.split("__"), value))
+    merged = merge(*layers)
+    merged.pop("versions", None)
+    return merged
+
+
+def _nest(path: list[str], value: Any) -> Section:
+    head, *rest = path
+    if rest:
+        return {head: _nest(rest, value)}
+    if head == "data":
+        return {"data": data_section(value)}
+    return {head: {"name": value} if head in COMPONENTS else _literal(value)}
+
+
+def data_section(value: str) -> Section:
+    """Read ``--data``: a folder of images if it looks like a path, else the name of a data set."""
+    looks_like_path = "/" in value or "\\" in value or value.startswith(".") or Path(value).exists()
+    return {"name": "folder", "root": value} if looks_like_path else {"name": value}
+
+
+def _literal(value: Any) -> Any:
+    """Read lists and tables, ``[0.5, 0.999]`` or ``{"man": [75, 15]}``; pydantic reads all else from text."""
+    if not isinstance(value, str) or not value.startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"{value} is no list or table ({error}). Write it as JSON.") from error
+
+
+def _config_file() -> inspect.Parameter:
+    return _parameter("config", "--config", "TOML file with the same options.", "FILE", "Run")
+
+
+def _scalar(name: str) -> inspect.Parameter:
+    return _field("", name, RunConfig.model_fields[name], RunConfig.model_fields[name].default, "Run")
+
+
+def _names(command: Command) -> list[inspect.Parameter]:
+    helps = {
+        "backbone": "Translation model [default: ugatit].",
+        "generator": "Generator, if not the backbone's own.",
+        "discriminator": "Discriminator, if not the backbone's own.",
+        "transfer": "How the model is carried over to further groups [default: branch].",
+        "data": "A data set by name, or a folder of images [default: emoji].",
+    }
+    return [_parameter(kind, f"--{kind}", helps[kind], "NAME", "Components") for kind in command.components]
+
+
+def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
+    from i2i.assemble import choose
+
+    registry = installed()
+    given = _scan(arguments)
+    data = registry.dataset(given.get("data", {}).get("name", "emoji"))
+    chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
+    found: list[inspect.Parameter] = []
+    for kind in command.components:
+        choice = None if kind == "data" else getattr(chosen, kind)
+        component, values = (choice.component, choice.options.model_dump()) if choice else (data, {})
+        found += _section(kind, component.Config, values, f"{kind.capitalize()} '{component.name}'")
+    for name in registry.names("loss"):
+        options = registry.loss(name).Config
+        values = chosen.losses[name].options.model_dump() if name in chosen.losses else {"weight": 0.0}
+        found += _section(f"loss.{name}", options, values, "Losses")
+    return found
+
+
+def _section(prefix: str, options: type[Options], values: Mapping[str, Any], panel: str) -> list[inspect.Parameter]:
+    return [
+        _field(prefix, name, info, values.get(name, info.get_default(call_default_factory=True)), panel)
+        for name, info in options.model_fields.items()
+    ]
+
+
+def _scan(arguments: Sequence[str]) -> Section:
+    """Read only what decides which options there are: names of components, the preset, the configuration file."""
+    deciding = {f"--{name}": name for name in (*COMPONENTS, "preset", "config")}
+    found = {}
+    for token, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, equals, value = token.partition("=")
+        if flag in deciding:
+            found[deciding[flag]] = value if equals else following
+    return nested(found)
+
+
+def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) -> inspect.Parameter:
+    key = "__".join([*prefix.split("."), name]) if prefix else name
+    flag = _flag(prefix, name)
+    text = info.description or ""
+    if default is not None:
+        text += f" [default: {_shown(default)}]".replace("[", "\\[")
+    if info.annotation is bool:
+        negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
+        return _parameter(key, f"{flag}/{negative}", text, None, panel, bool)
+    return _parameter(key, flag, text, _metavar(info.annotation), panel)
+
+
+def _flag(prefix: str, name: str) -> str:
+    if prefix.startswith("loss.") and name == "weight":
+        return f"--{prefix}"
+    return f"--{prefix}.{name}" if prefix else "--" + name.replace("_", "-")
+
+
+def _parameter(
+    key: str, flag: str, text: str, metavar: str | None, panel: str, kind: type[bool] | type[str] = str
+) -> inspect.Parameter:
+    option = typer.Option(None, flag, help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+    return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
+
+
+def _metavar(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not type(None)]
+    if origin is Literal:
+        return "|".join(str(choice) for choice in inner)
+    if origin in (Union, UnionType) and len(inner) == 1:
+        return _metavar(inner[0])
+    return str(getattr(annotation, "__name__", "value")).upper()
+
+
+def _shown(default: Any) -> str:
+    plain = list(default) if isinstance(default, tuple) else default
+    return json.dumps(plain) if isinstance(plain, dict | list | bool) else str(plain)

@@ -1,0 +1,83 @@
+"""``i2i translate``: translate files, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from i2i.errors import ConfigError, DataError
+
+
+def translate(
+    model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, folders of images, or globs.")],
+    group: Annotated[str | None, typer.Option(help="Translate as this group. [default: the base group]")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the translations, or one image file.")] = Path("translated"),
+    direction: Annotated[Literal["a2b", "b2a"], typer.Option(help="Which way.")] = "a2b",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
+) -> None:
+    """Translate images of any size; each keeps its size and its name."""
+    console = Console(soft_wrap=True)
+    sources = _gather(images)
+    targets = _targets(sources, out, overwrite)
+    from i2i import load, read_image, write_image
+
+    translator = load(model)
+    translator.check_group(group)
+    failures = []
+    for source, target in zip(sources, targets, strict=True):
+        try:
+            write_image(translator.translate(read_image(source), group, direction), target)
+        except DataError as error:
+            failures.append(str(error))
+        else:
+            console.print(f"{source} -> {target}", highlight=False)
+    if failures:
+        raise DataError("\n".join([*failures, f"{len(sources) - len(failures)} of {len(sources)} images translated."]))
+
+
+def _gather(patterns: Sequence[str]) -> list[Path]:
+    found = [path for pattern in patterns for path in _expand(pattern)]
+    return list(dict.fromkeys(found))
+
+
+def _expand(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        from i2i import list_images
+
+        return list_images(path) or _nothing(f"{path} holds no images")
+    if path.exists():
+        return [path]
+    return sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file()) or _nothing(
+        f"{pattern} matches no file"
+    )
+
+
+def _nothing(problem: str) -> list[Path]:
+    raise DataError(f"{problem}. Name image files, a folder of them, or a quoted glob.")
+
+
+def _targets(sources: list[Path], out: Path, overwrite: bool) -> list[Path]:
+    if out.suffix and not out.is_dir():
+        if len(sources) > 1:
+            raise ConfigError(f"{len(sources)} images cannot all become {out}. Name a folder with --out.")
+        targets = [out]
+    else:
+        targets = [out / source.name for source in sources]
+    twice = next((t for t in targets if targets.count(t) > 1), None)
+    if twice:
+        raise ConfigError(f"Two images would become {twice}. Translate their folders one at a time.")
+    _refuse_existing(targets, overwrite)
+    return targets
+
+
+def _refuse_existing(targets: list[Path], overwrite: bool) -> None:
+    existing = next((target for target in targets if target.exists()), None)
+    if existing and not overwrite:
+        raise ConfigError(f"{existing} exists already. Choose another --out, or replace it with --overwrite.")

@@ -1,0 +1,140 @@
+"""Options as pydantic models, and their two other forms: TOML files and nested dictionaries."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from i2i.errors import ConfigError, did_you_mean
+
+Section = dict[str, Any]
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+PRESETS: dict[str, Section] = {
+    "quick": {"size": 64, "batch_size": 4, "steps": 600},
+    "paper": {"size": 256, "batch_size": 1, "steps": 100_000, "transfer_steps": 100_000},
+}
+
+
+class Options(BaseModel):
+    """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class RunConfig(Options):
+    """Everything that decides a run, as ``run.toml`` holds it.
+
+    The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term.
+    """
+
+    preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
+    size: int = Field(64, ge=16, description="Side of the training images in pixels.")
+    batch_size: int = Field(4, ge=1, description="Samples of the base group in a step.")
+    steps: int = Field(600, ge=0, description="Steps of the base stage.")
+    transfer_steps: int | None = Field(None, ge=0, description="Steps of the transfer; a third of --steps by default.")
+    seed: int = Field(0, ge=0, description="Seed of weights, sampling and augmentation.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
+    sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
+    stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
+    base_model: str | None = Field(None, description="The base model, where the base stage is not part of the run.")
+    backbone: Section = Field(default_factory=dict)
+    generator: Section = Field(default_factory=dict)
+    discriminator: Section = Field(default_factory=dict)
+    loss: dict[str, Section] = Field(default_factory=dict)
+    transfer: Section = Field(default_factory=dict)
+    data: Section = Field(default_factory=dict)
+
+    @property
+    def steps_of_transfer(self) -> int:
+        """Steps of the second stage."""
+        return self.steps // 3 if self.transfer_steps is None else self.transfer_steps
+
+    def steps_of(self, stage: str) -> int:
+        """Steps of a stage."""
+        return self.steps if stage == "base" else self.steps_of_transfer
+
+
+def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:
+    """Build ``options`` from ``values``; ``where`` names the section in the message.
+
+    Raises:
+        ConfigError: An option is unknown (the nearest one is named) or its value is wrong.
+    """
+    try:
+        return options(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors()[0], options, where)) from error
+
+
+def merge(*layers: Mapping[str, Any]) -> Section:
+    """Merge nested dictionaries; later layers win, tables are merged key by key."""
+    merged: Section = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def read_toml(path: str | Path) -> Section:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: The file is missing, a folder, or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder. Name a TOML file.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}). Name an existing TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file ({error}). Mend it, or start from a run's run.toml.") from error
+
+
+def to_toml(section: Mapping[str, Any]) -> str:
+    """Write nested options as TOML; None, which TOML lacks, is left out."""
+    return tomli_w.dumps(_without_none(section))
+
+
+def check_group_name(name: str) -> str:
+    """Return ``name`` when it can name a group: letters, digits, ``_`` and ``-``, and no method of torch's ModuleDict.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    taken = {"train", "eval", "keys", "values", "items", "pop", "clear", "update", "forward", "type", "half", "float",
+             "double", "cpu", "cuda", "to", "apply", "auto", "training", "share_memory", "compile", "modules",
+             "children", "parameters", "buffers", "bfloat16", "ipu", "xpu", "mtia", "to_empty"}  # fmt: skip
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in taken:
+        raise ConfigError(
+            f"'{name}' cannot name a group. Use letters, digits, '-' and '_' and no name of a torch method, "
+            f"such as '{re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-') or 'group'}-1'."
+        )
+    return name
+
+
+def _explain(error: Any, options: type[Options], where: str) -> str:
+    field = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        known = list(options.model_fields)
+        return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."
+    if error["type"] == "missing":
+        return f"{where} needs the option '{field}'."
+    return f"{where}: option '{field}' cannot be {error['input']!r}: {error['msg']}."
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,45 @@
+"""The errors i2i raises on purpose; the command line prints one as a single message and exits with status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class I2IError(Exception):
+    """A mistake in what the user gave. The message names what was found, where, and the remedy."""
+
+
+class ConfigError(I2IError):
+    """An option or a configuration file is wrong."""
+
+
+class DataError(I2IError):
+    """An image, a folder or a data set cannot be used."""
+
+
+class PluginError(I2IError):
+    """A plugin is broken, or two plugins collide."""
+
+
+class UnknownComponentError(I2IError):
+    """No plugin provides a component of that name."""
+
+
+class CheckpointError(I2IError):
+    """A checkpoint is missing, damaged, or made for something else."""
+
+
+class TrainingError(I2IError):
+    """Training cannot go on."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
+
+    Example:
+        >>> did_you_mean("ugatti", ["ugatit", "cyclegan"])
+        " Did you mean 'ugatit'?"
+    """
+    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""

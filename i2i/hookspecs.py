@@ -1,0 +1,226 @@
+"""Every hook that i2i calls. A plugin is a module in the entry-point group ``i2i`` with some of these, marked ``hookimpl``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from i2i.backbone import Backbone
+    from i2i.dataset import Dataset
+    from i2i.discriminator import Discriminator
+    from i2i.generator import Generator
+    from i2i.loss import Loss
+    from i2i.metric import Metric, Score
+    from i2i.run import Run
+    from i2i.transfer import Transfer
+
+PROJECT = "i2i"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_backbones() -> Iterable[type[Backbone]]:
+    """Return the backbones that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_backbones():
+            from my_plugin.model import Pix
+
+            return [Pix]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_generators() -> Iterable[type[Generator]]:
+    """Return the generators that the plugin adds; each is exchangeable in any two-generator cycle backbone.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_generators():
+            from my_plugin.networks import TinyGenerator
+
+            return [TinyGenerator]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_discriminators() -> Iterable[type[Discriminator]]:
+    """Return the discriminators that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_discriminators():
+            from my_plugin.networks import PixelDiscriminator
+
+            return [PixelDiscriminator]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_losses() -> Iterable[type[Loss]]:
+    """Return the loss terms that the plugin adds; a backbone or ``--loss.NAME`` puts one to use.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_losses():
+            from my_plugin.losses import TotalVariation
+
+            return [TotalVariation]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_transfers() -> Iterable[type[Transfer]]:
+    """Return the transfer strategies that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_transfers():
+            from my_plugin.transfer import Rotate
+
+            return [Rotate]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_metrics() -> Iterable[type[Metric]]:
+    """Return the metrics that the plugin adds; every evaluation computes all that fit the data.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_metrics():
+            from my_plugin.metrics import Sharpness
+
+            return [Sharpness]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_datasets() -> Iterable[type[Dataset]]:
+    """Return the data sets that the plugin adds, for ``--data NAME``.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_datasets():
+            from my_plugin.data import Sketches
+
+            return [Sketches]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_commands(app: typer.Typer) -> None:
+    """Add commands to ``i2i``; called when a command line does not name one of i2i's own.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_commands(app):
+            @app.command()
+            def hello():
+                "Say hello."
+                print("hello")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_train_start(run: Run) -> None:
+    """Hear that a stage of training starts or goes on; ``run.step`` steps of it are done.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_train_start(run):
+            print(f"{run.stage}: {run.steps} steps into {run.folder}")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_step(run: Run, step: int, losses: Mapping[str, float]) -> None:
+    """Hear that 1-based ``step`` of a stage is done, and the mean losses of it, unweighted, by ``side/term``.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_step(run, step, losses):
+            if losses["generator/cycle"] > 2:
+                print(f"step {step}: the cycle does not close")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_evaluate(run: Run, step: int, scores: Mapping[str, Mapping[str, Score]]) -> None:
+    """Hear the scores of an evaluation, by group and metric.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_evaluate(run, step, scores):
+            print(scores["kid"]["l1"].value)
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_checkpoint(run: Run, path: Path) -> None:
+    """Hear that a checkpoint was written to ``path``.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_checkpoint(run, path):
+            print(f"saved {path}")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_train_end(run: Run) -> None:
+    """Hear that a stage of training ended or was stopped; ``run.step`` tells which.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_train_end(run):
+            print(f"{run.step} of {run.steps} steps done")
+        ```
+    """
+    raise NotImplementedError

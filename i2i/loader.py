@@ -1,0 +1,77 @@
+"""The loader: endless shuffled streams of augmented images, one a group and domain.
+
+Every sample is a function of (seed, group, domain, position), so that the state of the loader is its positions.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from i2i.dataset import Dataset
+from i2i.images import DOMAINS, Batch, Domain, fit_short_side, from_bytes, read_image
+
+MARGIN = 286 / 256  # images are resized a little larger than they are cropped, as published for CycleGAN and U-GAT-IT
+
+
+class Loader:
+    """Draws training batches: flipped, resized and cropped at random, each image once before any comes again.
+
+    Args:
+        dataset: Where the images are.
+        size: Side of the crops in pixels.
+        seed: Seed of order and augmentation.
+        cache_mib: Memory for decoded images; beyond it they are decoded anew each time.
+    """
+
+    def __init__(self, dataset: Dataset, size: int, seed: int, cache_mib: int = 2048) -> None:
+        self.positions: dict[str, int] = {}
+        self._dataset, self._size, self._seed = dataset, size, seed
+        self._files: dict[str, list[Path]] = {}
+        self._cache: dict[Path, Tensor] = {}
+        self._free = cache_mib * 2**20
+
+    def batch(self, groups: tuple[str, ...], device: torch.device | None = None) -> Batch:
+        """Draw one image of each domain for every named group; ``real[...]`` is ``(N, 3, size, size)`` in [-1, 1]."""
+        real = {domain: torch.stack([self._draw(group, domain) for group in groups]) for domain in DOMAINS}
+        return Batch({domain: from_bytes(pixels.to(device)) for domain, pixels in real.items()}, groups)
+
+    def _draw(self, group: str, domain: Domain) -> Tensor:
+        stream = f"{group}/{domain}"
+        if stream not in self._files:
+            self._files[stream] = list(self._dataset.train(group, domain))
+        position = self.positions.get(stream, 0)
+        self.positions[stream] = position + 1
+        round_, index = divmod(position, len(self._files[stream]))
+        order = _order(self._seed, stream, round_, len(self._files[stream]))
+        return self._augmented(self._files[stream][order[index]], _rng(self._seed, stream, 1, position))
+
+    def _augmented(self, path: Path, rng: np.random.Generator) -> Tensor:
+        pixels = self._pixels(path)
+        top, left = (int(rng.integers(0, side - self._size + 1)) for side in pixels.shape[1:])
+        crop = pixels[:, top : top + self._size, left : left + self._size]
+        return crop.flip(2) if rng.random() < 0.5 else crop
+
+    def _pixels(self, path: Path) -> Tensor:
+        if path in self._cache:
+            return self._cache[path]
+        image = fit_short_side(read_image(path), round(self._size * MARGIN))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        if pixels.numel() <= self._free:
+            self._cache[path] = pixels
+            self._free -= pixels.numel()
+        return pixels
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, stream: str, round_: int, count: int) -> tuple[int, ...]:
+    return tuple(_rng(seed, stream, 0, round_).permutation(count).tolist())
+
+
+def _rng(seed: int, stream: str, purpose: int, number: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(stream.encode()), purpose, number])

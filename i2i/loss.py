@@ -1,0 +1,77 @@
+"""The loss contract, and the passes that losses read."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from i2i.config import Options
+from i2i.discriminator import Verdict
+from i2i.generator import Translation
+from i2i.images import Batch, Domain
+
+@dataclass
+class Passes:
+    """The forward passes of one step, each computed once; the keys are the domain an image lies in.
+
+    Attributes:
+        batch: The real images and their groups.
+        groups: Every group the model serves, in the order of the group logits.
+        fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
+        identity: ``identity["b"]`` is what the generator into ``b`` makes of ``batch.real["b"]``.
+        cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
+        real_verdict: What the discriminators say of the real images; on the discriminator side only.
+        fake_verdict: What they say of the fakes; detached from the generators on the discriminator side.
+    """
+
+    batch: Batch
+    groups: Sequence[str] = ()
+    fake: dict[Domain, Translation] = field(default_factory=dict)
+    identity: dict[Domain, Translation] = field(default_factory=dict)
+    cycled: dict[Domain, Translation] = field(default_factory=dict)
+    real_verdict: dict[Domain, Verdict] = field(default_factory=dict)
+    fake_verdict: dict[Domain, Verdict] = field(default_factory=dict)
+
+    @property
+    def group_targets(self) -> Tensor:
+        """One-hot group of every sample, ``(N, groups)``."""
+        index = torch.tensor([list(self.groups).index(group) for group in self.batch.groups])
+        return torch.nn.functional.one_hot(index, len(self.groups)).float().to(self.batch.real["a"].device)
+
+
+class Loss(ABC):
+    """One named, weighted term, with a generator side, a discriminator side, or both.
+
+    Both sides return one value a sample, ``(N,)``, so that samples can be weighted and routed by group.
+
+    Attributes:
+        name: The name in the registry and in the objective.
+        needs: The passes it reads, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"verdict"``, ``"cam"``,
+            ``"latent"``, ``"group"``. A pass that no term needs is never computed; ``"cam"`` and ``"latent"``
+            must be provided by the generator, ``"group"`` by a transfer that adds a group head.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[str]]
+
+    class Config(Options):
+        """Options of every loss."""
+
+        weight: float = Field(1.0, ge=0, description="Weight of the term; 0 computes nothing.")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def generator(self, passes: Passes) -> Tensor | None:
+        """Return the generators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        return None
+
+    def discriminator(self, passes: Passes) -> Tensor | None:
+        """Return the discriminators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        return None

@@ -1,0 +1,138 @@
+"""A trained model with everything that it needs to translate: networks, options, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from i2i.assemble import Chosen
+from i2i.backbone import Backbone
+from i2i.errors import ConfigError, DataError, did_you_mean
+from i2i.images import Direction, fit_short_side, to_image, to_tensor
+from i2i.transfer import Transfer
+
+I = TypeVar("I", Image.Image, "np.ndarray[Any, Any]", Tensor)  # noqa: E741
+
+
+class Model:
+    """A translation model and the groups it serves.
+
+    Args:
+        chosen: The components and their options.
+        base: The data-rich group.
+        groups: The new groups; empty for a base model.
+    """
+
+    def __init__(self, chosen: Chosen, base: str, groups: Sequence[str] = ()) -> None:
+        self.chosen = chosen
+        self.base = base
+        self.new_groups: tuple[str, ...] = ()
+        self.backbone: Backbone = chosen.build_backbone()
+        self.transfer: Transfer | None = None
+        if groups:
+            self.adapt(chosen, groups)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that can be asked for, the base group first."""
+        return (self.base, *self.new_groups)
+
+    @property
+    def size(self) -> int:
+        """Side of the training images in pixels."""
+        return self.chosen.config.size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.backbone.parameters()).device
+
+    def adapt(self, chosen: Chosen, groups: Sequence[str]) -> Transfer:
+        """Reshape the model for new groups by the transfer that ``chosen`` names, and return it."""
+        self.chosen, self.new_groups = chosen, tuple(groups)
+        self.transfer = chosen.transfer.build(self.base, self.new_groups)
+        self.transfer.adapt(self.backbone)
+        return self.transfer
+
+    def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
+        """Translate one image, or a batch of them, as a member of ``group``.
+
+        The image is scaled so that its shorter side has the training size, translated, and scaled back.
+
+        Args:
+            image: A PIL image; a ``(H, W, 3)`` array of 8-bit values; or a ``(3, H, W)`` or ``(N, 3, H, W)`` tensor
+                in [-1, 1].
+            group: One of ``groups``; None is the base group.
+            direction: ``a2b`` or ``b2a``.
+
+        Returns:
+            The same kind of thing, of the same height and width.
+
+        Raises:
+            ConfigError: There is no such group.
+            DataError: The array or tensor has another shape.
+        """
+        self.check_group(group)
+        if isinstance(image, Image.Image):
+            return self._translate_image(image, group, direction)
+        if isinstance(image, np.ndarray):
+            return np.asarray(self._translate_image(_image_of(image), group, direction))
+        return self._translate_tensor(image, group, direction)
+
+    def check_group(self, group: str | None) -> None:
+        """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
+        if group is not None and group not in self.groups:
+            near = did_you_mean(group, self.groups)
+            raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(self.groups)}.")
+
+    def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
+        small = fit_short_side(image.convert("RGB"), self.size)
+        result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
+        return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
+
+    def _translate_tensor(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        if x.ndim not in (3, 4) or x.shape[-3] != 3:
+            raise DataError(f"An image tensor is (3, H, W) or (N, 3, H, W), not {tuple(x.shape)}.")
+        batch = x if x.ndim == 4 else x[None]
+        height, width = batch.shape[-2:]
+        scale = self.size / min(height, width)
+        small = [max(self.size, round(side * scale)) for side in (height, width)]
+        result = _resize(self._run(_resize(batch, small), group, direction), [height, width])
+        return result if x.ndim == 4 else result[0]
+
+    @torch.no_grad()
+    def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        """Translate ``x``, ``(N, 3, h, w)``, padded to what the generator takes."""
+        network = self.backbone.generators[direction]
+        height, width = x.shape[-2:]
+        if network.fixed_size:
+            return _resize(self._call(_resize(x, [self.size, self.size]), group, direction), [height, width])
+        right, below = (-side % network.multiple_of for side in (width, height))
+        padded = F.pad(x, (0, right, 0, below), mode="replicate")
+        return self._call(padded, group, direction)[..., :height, :width]
+
+    def _call(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        was_training = self.backbone.training
+        self.backbone.eval()
+        try:
+            return self.backbone.translate(x.to(self.device), direction, group).float().cpu()
+        finally:
+            self.backbone.train(was_training)
+
+
+def _resize(x: Tensor, size: list[int]) -> Tensor:
+    if list(x.shape[-2:]) == size:
+        return x
+    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise DataError(f"An image array is (H, W, 3) of uint8, not {array.shape} of {array.dtype}.")
+    return Image.fromarray(array)

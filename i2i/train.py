@@ -1,0 +1,161 @@
+"""The training step, written once for every backbone and every transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from i2i.backbone import Backbone, Side
+from i2i.engine import Engine, random_state, set_random_state
+from i2i.errors import TrainingError
+from i2i.loader import Loader
+from i2i.loss import Loss, Passes
+from i2i.transfer import Transfer
+
+SIDES: tuple[Side, Side] = ("discriminator", "generator")
+
+
+class Training:
+    """One stage of training: a model, a strategy, its losses, two optimizers, and the step.
+
+    Translations are computed once a step. The discriminators judge them detached, the generators' losses use the same
+    graph; both sides' gradients reach only the parameters that the strategy routes them to.
+
+    Args:
+        backbone: The model, adapted already.
+        transfer: Which groups make up a step, and what they may update.
+        losses: The terms by name.
+        loader: Where batches come from.
+        engine: Where and how exactly to compute.
+        steps: Steps of the whole stage; learning rates depend on it.
+        batch_size: Samples of the base group in a step.
+        seed: Seed of what the strategy draws.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        transfer: Transfer,
+        losses: Mapping[str, Loss],
+        loader: Loader,
+        engine: Engine,
+        *,
+        steps: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.backbone = backbone.to(engine.device).train()
+        self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
+        self.steps, self.batch_size, self.seed = steps, batch_size, seed
+        self.done = 0
+        self.optimizers = {side: self._optimizer(backbone.networks(side)) for side in SIDES}
+        self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
+        self._needs = frozenset().union(*(loss.needs for loss in losses.values()))
+
+    @property
+    def samples_per_step(self) -> int:
+        """Images of one domain that a step draws."""
+        return sum(len(groups) for groups in self._draw())
+
+    def step(self) -> dict[str, float]:
+        """Take one step; return the mean unweighted losses by ``side/term``.
+
+        Raises:
+            TrainingError: A loss is not a finite number.
+        """
+        self._set_learning_rates()
+        with self.engine.autocast():
+            passes = [self._generate(groups) for groups in self._draw()]
+        first = self.backbone.first
+        means = [self._update(side, passes) for side in (first, *(side for side in SIDES if side != first))]
+        self.backbone.after_step()
+        self.done += 1
+        return self._report({name: mean for side in means for name, mean in side.items()})
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything beside weights that the next step depends on, as tensors by name."""
+        tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
+        tensors |= {f"random/{k}": v for k, v in random_state().items()}
+        for side, optimizer in self.optimizers.items():
+            for index, entries in optimizer.state_dict()["state"].items():
+                tensors |= {f"{side}/{index}/{key}": torch.as_tensor(value) for key, value in entries.items()}
+        return tensors
+
+    def progress(self) -> dict[str, Any]:
+        """Return the numbers of the state that are no tensors; JSON can hold them."""
+        return {"done": self.done, "positions": dict(self.loader.positions)}
+
+    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Go on exactly where `state` and `progress` were taken."""
+        self.done = progress["done"]
+        self.loader.positions = dict(progress["positions"])
+        for side, optimizer in self.optimizers.items():
+            _restore(optimizer, _below(tensors, side))
+        self.backbone.load_training_state(_below(tensors, "backbone"))
+        set_random_state(_below(tensors, "random"))
+
+    def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
+        groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
+        return self.backbone.optimizer(groups)
+
+    def _set_learning_rates(self) -> None:
+        factor = self.backbone.lr_factor(self.done, self.steps)
+        for side, optimizer in self.optimizers.items():
+            for group, rate in zip(optimizer.param_groups, self._rates[side], strict=True):
+                group["lr"] = rate * factor
+
+    def _draw(self) -> list[tuple[str, ...]]:
+        return self.transfer.draw(self.batch_size, np.random.default_rng([self.seed, self.done]))
+
+    def _generate(self, groups: tuple[str, ...]) -> Passes:
+        batch = self.loader.batch(groups, self.engine.device)
+        return self.backbone.passes(batch, self._needs, (self.transfer.base, *self.transfer.groups))
+
+    def _update(self, side: Side, passes: list[Passes]) -> dict[str, Tensor]:
+        """Take the gradients of all sub-batches, then one optimizer step; return the mean of each term."""
+        means = [self._backward(side, one) for one in passes]
+        optimizer = self.optimizers[side]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return {name: torch.stack([mean[name] for mean in means]).mean() for name in means[0]}
+
+    def _backward(self, side: Side, passes: Passes) -> dict[str, Tensor]:
+        groups = passes.batch.groups
+        with self.engine.autocast():
+            if "verdict" in self._needs:
+                self.backbone.judge(passes, side)
+            terms = {name: getattr(loss, side)(passes) for name, loss in self.losses.items()}
+        losses = {name: term for name, term in terms.items() if term is not None}
+        if not losses:
+            return {}
+        weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
+        routes = list(self.transfer.route(self.backbone.networks(side), groups, weighted))
+        for index, (loss, parameters) in enumerate(routes, start=1):
+            self.engine.backward(loss, parameters, retain_graph=index < len(routes))
+        return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
+
+    def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
+        values = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        broken = [name for name, value in values.items() if not np.isfinite(value)]
+        if broken:
+            raise TrainingError(
+                f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}. The last saved state is intact; "
+                "lower --backbone.lr, or use --precision 32."
+            )
+        return values
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,93 @@
+"""The transfer contract: how a trained base model is carried over to further groups."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from i2i.backbone import Backbone
+from i2i.config import Options
+
+Routes = Iterable[tuple[Tensor, Sequence[nn.Parameter]]]
+
+
+class Transfer(ABC):
+    """A strategy that carries a base model over to further groups, by answering three questions.
+
+    ``adapt``: how is the model reshaped? ``draw``: which groups make up a step? ``route``: which parameters may
+    the losses of a sub-batch update?
+
+    Args:
+        config: The options.
+        base: The data-rich group.
+        groups: The new groups.
+
+    Attributes:
+        name: The name in the registry.
+        trains: False when the second stage takes no step at all.
+        provides: What it adds to verdicts: ``"group"`` with a group head.
+    """
+
+    name: ClassVar[str]
+    trains: ClassVar[bool] = True
+    provides: frozenset[str] = frozenset()
+
+    class Config(Options):
+        """Options of every transfer."""
+
+    def __init__(self, config: Config, base: str, groups: Sequence[str]) -> None:
+        self.config = config
+        self.base = base
+        self.groups = tuple(groups)
+
+    @property
+    def objective(self) -> Mapping[str, float | dict[str, Any]]:
+        """Loss terms that the strategy adds to the backbone's: name to weight or options."""
+        return {}
+
+    def adapt(self, model: Backbone) -> None:
+        """Reshape the model: add branches, heads, adapters. Called once, before optimizers are built."""
+
+    @abstractmethod
+    def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+        """Return the sub-batches of one step, each as the group of every sample."""
+
+    @abstractmethod
+    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        """Yield (scalar loss, parameters that it may update) for one sub-batch on one side.
+
+        Args:
+            networks: The generators or the discriminators.
+            groups: The group of every sample.
+            losses: Weighted losses by term, each ``(N,)``.
+        """
+
+    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
+        """Return the optimizer's parameter groups, each with its own ``lr``."""
+        return [{"params": list(networks.parameters()), "lr": lr}]
+
+
+class NoTransfer(Transfer):
+    """Train the base group alone; its model serves every group (the paper's basic model)."""
+
+    name = "none"
+    trains = False
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+        return [(self.base,) * batch_size]
+
+    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        yield group_mean(losses, groups), list(networks.parameters())
+
+
+def group_mean(losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> Tensor:
+    """Add the terms up, average each group's samples, and average the groups, so that each counts alike."""
+    total = sum(losses.values(), start=next(iter(losses.values())).new_zeros(()))
+    share = [1.0 / (groups.count(group) * len(set(groups))) for group in groups]
+    return (total * total.new_tensor(share)).sum()
+
+

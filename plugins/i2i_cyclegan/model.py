@@ -1,0 +1,64 @@
+"""CycleGAN as a whole model (Zhu et al. 2017, arXiv 1703.10593)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+from torch import Tensor
+
+from i2i.backbone import Backbone
+from i2i.discriminator import Discriminator
+from i2i.generator import Generator
+from i2i.images import Direction, Domain
+from i2i_cyclegan.pool import ImagePool
+
+
+class CycleGAN(Backbone):
+    """Least-squares adversarial, cycle and identity terms; the generators update first; judges see an image pool.
+
+    The learning rate is constant for half of the steps and then falls linearly, as published (100 + 100 epochs),
+    a little every step instead of once an epoch.
+    """
+
+    name = "cyclegan"
+    objective = {  # noqa: RUF012
+        "adversarial": {"weight": 1.0, "mode": "lsgan", "discriminator_weight": 0.5},
+        "cycle": 10.0,
+        "identity": 5.0,
+    }
+    first = "generator"
+    presets = {  # noqa: RUF012
+        "quick": {"backbone": {"channels": 24}, "generator": {"blocks": 6}},
+        "paper": {"backbone": {"channels": 64}, "generator": {"blocks": 9}},
+    }
+
+    class Config(Backbone.Config):
+        """Options of CycleGAN."""
+
+        generator: str = Field("resnet", description="The generator, by registered name.")
+        discriminator: str = Field("patch", description="The discriminator, by registered name.")
+        lr: float = Field(2e-4, gt=0, description="Adam's learning rate.")
+        betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's betas.")
+        pool_size: int = Field(50, ge=0, description="Older fakes kept for each domain and group; 0 keeps none.")
+
+    def __init__(
+        self,
+        config: Config,
+        generators: Mapping[Direction, Generator],
+        discriminators: Mapping[Domain, Discriminator],
+    ) -> None:
+        super().__init__(config, generators, discriminators)
+        self.pool = ImagePool(config.pool_size)
+
+    def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
+        """Swap some fakes, ``(N, 3, H, W)``, for older ones of the same domain and group."""
+        return self.pool.query(domain, fake, groups)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """Return the image pool, ``(n, 3, H, W)`` by ``pool/domain/group``."""
+        return {f"pool/{key}": images for key, images in self.pool.state().items()}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what ``training_state`` returned."""
+        self.pool.load({key.removeprefix("pool/"): images for key, images in state.items()})

@@ -1,0 +1,102 @@
+"""The embedded data set: the same people drawn by two artists, in four groups."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, PositiveInt, field_validator
+
+from i2i.dataset import Dataset
+from i2i_data.drawings import Drawings
+from i2i_data.groups import check_known, put_first
+from i2i_data.people import GROUPS, design_of
+
+if TYPE_CHECKING:
+    from i2i.images import Domain
+
+Shots = dict[str, tuple[PositiveInt, PositiveInt]]
+SHOTS: Shots = {"man": (75, 15), "kid": (50, 10), "elderly": (50, 10)}
+
+
+class Emoji(Dataset):
+    """Twemoji (domain a) and OpenMoji (domain b): woman, man, kid and elderly, aligned by code point.
+
+    Test and training are divided by design: no test design occurs in training, in any skin tone, in either domain.
+    The division and the shots depend on ``config.seed`` alone, on no random generator's state.
+
+    The art is CC-BY 4.0 (Twemoji) and CC-BY-SA 4.0 (OpenMoji).
+
+    Raises:
+        DataError: A package of the extra ``emoji`` is missing, or ``config.base`` is no group.
+    """
+
+    name: ClassVar[str] = "emoji"
+
+    class Config(Dataset.Config):
+        """Options of the embedded data set."""
+
+        shots: Shots = Field(
+            SHOTS,
+            description="Source and target images of a group, fewer where it has fewer; a group that is not named "
+            "keeps its default; the base group, and one without any, has all.",
+        )
+        test_fraction: float = Field(
+            0.25, gt=0, lt=1, description="Share of a group's distinct designs that are held out, one at least."
+        )
+        seed: int = Field(0, description="Seed of the division into training and test, and of the shots.")
+        render: int = Field(128, ge=16, le=1024, description="Side of the drawings in pixels.")
+
+        @field_validator("shots")
+        @classmethod
+        def _complete_shots(cls, shots: Shots) -> Shots:
+            for group in [g for g in shots if g not in GROUPS]:
+                raise ValueError(f"there is no group '{group}', only {', '.join(GROUPS)}")
+            return {**SHOTS, **shots}
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.base = check_known(config.base or "woman", list(GROUPS), "--data.base: the data set 'emoji'")
+        self.groups = put_first(self.base, list(GROUPS))
+        self._drawings = Drawings(config.render)
+
+    def train(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the drawings to learn from, sorted: all of the base group, the shots of any other."""
+        names = self._names(group, held_out=False)
+        count = self._shots(group, domain)
+        return self._draw(domain, self._shuffle(names, f"shots/{domain}")[:count])
+
+    def test(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the drawings of the held-out designs, sorted; the same designs in both domains."""
+        return self._draw(domain, self._names(group, held_out=True))
+
+    def pairs(self, group: str) -> Sequence[tuple[Path, Path]]:
+        """Return each held-out drawing of domain a with the other artist's drawing of the same person."""
+        return list(zip(self.test(group, "a"), self.test(group, "b"), strict=True))
+
+    def _names(self, group: str, held_out: bool) -> list[str]:
+        """Return the group's emoji on one side of the division."""
+        designs = GROUPS[check_known(group, self.groups, "The data set 'emoji'")].designs
+        test = self._held_out(group)
+        side = {design for design in designs if (design in test) == held_out}
+        return [name for name in self._drawings.names if design_of(name) in side]
+
+    def _held_out(self, group: str) -> set[str]:
+        """Choose places, not names, so that woman and man lose the same roles."""
+        designs = GROUPS[group].distinct
+        count = max(1, min(len(designs) - 1, round(self.config.test_fraction * len(designs))))
+        places = self._shuffle(map(str, range(len(designs))), "test")
+        return {designs[int(place)] for place in places[:count]}
+
+    def _shots(self, group: str, domain: Domain) -> int | None:
+        shots = None if group == self.base else self.config.shots.get(group)
+        return shots and shots["ab".index(domain)]
+
+    def _shuffle(self, names: Iterable[str], purpose: str) -> list[str]:
+        """Return the names in an order that the seed and the purpose decide, the same on every machine."""
+        return sorted(names, key=lambda name: hashlib.sha256(f"{self.config.seed}/{purpose}/{name}".encode()).digest())
+
+    def _draw(self, domain: Domain, names: Iterable[str]) -> list[Path]:
+        return [self._drawings.png(domain, name) for name in sorted(names)]

@@ -1,0 +1,19 @@
+"""Transfer strategies: how a trained base model is carried over to further groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from i2i.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from i2i.transfer import Transfer
+
+
+@hookimpl
+def register_transfers() -> Iterable[type[Transfer]]:
+    """Return the strategies."""
+    from i2i_transfer.branch import Branch
+
+    return [Branch]

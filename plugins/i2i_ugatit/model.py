@@ -1,0 +1,36 @@
+"""U-GAT-IT as a backbone: its objective, its order of updates, its presets."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+
+from i2i.backbone import Backbone
+from i2i_ugatit.networks import LayerInstanceNorm
+
+
+class UGATIT(Backbone):
+    """U-GAT-IT (Kim et al. 2020, arXiv 1907.10830); objective and order of updates as in the released code."""
+
+    name = "ugatit"
+    objective = {"adversarial": 1.0, "cycle": 10.0, "identity": 10.0, "cam": 1000.0}
+    first = "discriminator"
+    presets = {
+        "quick": {"backbone": {"channels": 24, "lr": 2e-4}, "loss": {"cam": {"weight": 100.0}}},
+        "paper": {},
+    }
+
+    class Config(Backbone.Config):
+        """Options of U-GAT-IT."""
+
+        generator: str = Field("ugatit", description="The generator, by registered name.")
+        discriminator: str = Field("ugatit", description="The discriminator, by registered name.")
+        light: bool = Field(True, description="The light generator; off: the full one, at a fixed image size.")
+        weight_decay: float = Field(1e-4, ge=0, description="Adam's L2 penalty.")
+
+    def after_step(self) -> None:
+        """Clip every rho to [0, 1]."""
+        with torch.no_grad():
+            for module in self.generators.modules():
+                if isinstance(module, LayerInstanceNorm):
+                    module.rho.clamp_(0, 1)
