@@ -6,6 +6,7 @@ Everywhere in i2i an image tensor is ``(N, 3, H, W)`` float in [-1, 1]; on disk 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,14 +103,16 @@ def write_image(image: Image.Image, path: Path) -> None:
     Raises:
         DataError: The place cannot be written to, or the suffix names no image format.
     """
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(temporary)
         os.replace(temporary, path)
-    except (OSError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} cannot be written ({error}). Choose another place or suffix.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ def generator_names(blocks: int) -> dict[str, str]:
         names |= {f"DownBlock.{12 + i}.conv_block.{j}": f"blocks.{i}.body.{j}" for j in (1, 5)}
         names |= {f"UpBlock1_{i + 1}.{part}": f"decode.{i}.{part}" for part in ("conv1", "norm1", "conv2", "norm2")}
     names |= {"FC.0": "style.mlp.0", "FC.2": "style.mlp.2", "gamma": "style.gamma", "beta": "style.beta"}
-    names |= {f"UpBlock2.{2 + 5 * i}": f"up.{i}.2" for i in range(2)}
-    return names | {f"UpBlock2.{3 + 5 * i}": f"up.{i}.3" for i in range(2)} | {"UpBlock2.11": "up.2.1"}
+    names |= {f"UpBlock2.{2 + 5 * i}": f"up.{i}.0" for i in range(2)}
+    return names | {f"UpBlock2.{3 + 5 * i}": f"up.{i}.1" for i in range(2)} | {"UpBlock2.11": "up.2.0"}
 
 
 def discriminator_names(layers: int) -> dict[str, str]:

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.config import Options
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i.nn import SpectralConv2d, SpectralLinear
+from i2i.nn import DoublingConv2d, ImageConv2d, SpectralConv2d, SpectralLinear
 
 
 class AttentionGenerator(Generator):
@@ -224,13 +223,12 @@ def _halve(channels: int) -> nn.Sequential:
 
 def _double(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(channels, channels // 2, 3, bias=False),
-        LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU(),
-    )  # fmt: skip
+        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU()
+    )
 
 
 def _exit(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(channels, 3, 7, bias=False), nn.Tanh())
+    return nn.Sequential(ImageConv2d(channels, 3), nn.Tanh())
 
 
 def _judge_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

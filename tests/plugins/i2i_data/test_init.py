@@ -1,0 +1,16 @@
+"""The hooks of the plugin."""
+
+from __future__ import annotations
+
+import i2i_data
+from i2i_data.emoji import Emoji
+from i2i_data.folders import Folders
+
+from i2i.plugins import Registry
+
+
+def test_both_data_sets_are_found_by_name() -> None:
+    registry = Registry(entry_points=[])
+    registry.add(i2i_data, "data")
+    assert registry.names("dataset") == ["emoji", "folder"]
+    assert (registry.dataset("emoji"), registry.dataset("folder")) == (Emoji, Folders)
