@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "i2i.backbone": ["Backbone"],
     "i2i.branches": ["Branches", "branch", "branch_parameters", "has_branches", "parameters_without", "routed"],
+    "i2i.checkpoint": ["load"],
     "i2i.config": ["Options", "check_group_name"],
     "i2i.dataset": ["Dataset"],
     "i2i.discriminator": ["Discriminator", "GroupHead", "Verdict"],
@@ -22,7 +23,7 @@ _HOMES = {
     "i2i.images": ["Batch", "list_images", "read_image", "write_image"],
     "i2i.loss": ["Loss", "Passes"],
     "i2i.metric": ["Metric", "Score"],
-    "i2i.model": ["Model", "load"],
+    "i2i.model": ["Model"],
     "i2i.plugins": ["Registry"],
     "i2i.transfer": ["NoTransfer", "Transfer", "group_mean"],
 }

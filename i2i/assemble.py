@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +10,7 @@ from i2i.backbone import Backbone
 from i2i.config import PRESETS, RunConfig, Section, merge, validate
 from i2i.dataset import Dataset
 from i2i.discriminator import Discriminator
-from i2i.errors import ConfigError, did_you_mean
+from i2i.errors import ConfigError, UnknownComponentError, did_you_mean
 from i2i.generator import Generator
 from i2i.images import DOMAINS, Direction
 from i2i.loss import Loss
@@ -42,7 +42,12 @@ class Choice(Generic[T]):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The parts of a model and its training that a configuration chooses; ``config`` holds them complete."""
+    """The parts of a model and its training that a configuration chooses.
+
+    Attributes:
+        config: The configuration, complete.
+        providers: Kind of part to name and version of the distribution that provides it.
+    """
 
     config: RunConfig
     backbone: Choice[Backbone]
@@ -50,6 +55,7 @@ class Chosen:
     discriminator: Choice[Discriminator]
     transfer: Choice[Transfer]
     losses: dict[str, Choice[Loss]]
+    providers: dict[str, str]
 
     def build_backbone(self) -> Backbone:
         """Construct generators, discriminators and the backbone around them."""
@@ -68,11 +74,16 @@ class Chosen:
 _OPTIONAL = frozenset({"cam", "latent", "group"})
 
 
-def choose(given: Mapping[str, Any], registry: Registry) -> Chosen:
+def choose(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -> Chosen:
     """Complete a partial configuration from presets and the components' defaults.
 
     Generator and discriminator take ``size``, and each option that they share with the backbone (``channels``,
     ``light``), from there unless given their own.
+
+    Args:
+        given: What the user decided, nested as in ``run.toml``.
+        registry: Where components come from.
+        fitting: Refuse parts that cannot work together; off where only their options are of interest.
 
     Raises:
         UnknownComponentError: No plugin provides a name.
@@ -96,8 +107,11 @@ def choose(given: Mapping[str, Any], registry: Registry) -> Chosen:
     losses = _losses(backbone_class, transfer, run.loss, registry)
     sections = {kind: choice.section for kind, choice in parts.items()}
     tables = {name: choice.options.model_dump(mode="json") for name, choice in losses.items()}
-    chosen = Chosen(run.model_copy(update={**sections, "loss": tables}), losses=losses, **parts)
-    _check_fit(chosen, transfer.build("base", ()).provides)
+    providers = {kind: registry.provider(kind, choice.component.name) for kind, choice in parts.items()}
+    config = run.model_copy(update={**sections, "loss": tables})
+    chosen = Chosen(config, losses=losses, providers=providers, **parts)
+    if fitting:
+        _check_fit(chosen, transfer.build("base", ()).provides)
     return chosen
 
 
@@ -108,18 +122,33 @@ def choose_data(given: Mapping[str, Any], registry: Registry) -> Choice[Dataset]
         UnknownComponentError: No plugin provides the data set.
         ConfigError: An option is unknown or wrong.
     """
-    return _pick(registry.dataset(_name(given, "data")), given.get("data", {}), "data")
+    name = _name(given, "data")
+    try:
+        return _pick(registry.dataset(name), given.get("data", {}), "data")
+    except UnknownComponentError as error:
+        raise UnknownComponentError(f"{error} A folder of images is named by a path, such as ./{name}.") from error
 
 
 def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     name = given.get("preset", "quick")
     if name not in PRESETS:
         raise ConfigError(f"There is no preset '{name}'.{did_you_mean(str(name), PRESETS)} Known: {', '.join(PRESETS)}.")
-    return merge(PRESETS[name], backbone.presets.get(name, {}))
+    return merge(PRESETS[name], {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)})
+
+
+def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> bool:
+    """Say whether a preset's section applies: options of a backbone's own part do not fit another part."""
+    if section not in ("generator", "discriminator"):
+        return True
+    own = backbone.Config.model_fields[section].default
+    return _name(given, section, given.get("backbone", {}).get(section, own)) == own
 
 
 def _name(given: Mapping[str, Any], kind: str, default: str | None = None) -> str:
-    return str(given.get(kind, {}).get("name") or default or DEFAULTS[kind])
+    section = given.get(kind, {})
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"'{kind}' cannot be {section!r}. Give a table with its name and options.")
+    return str(section.get("name") or default or DEFAULTS[kind])
 
 
 def _pick(component: type[Any], section: Section, kind: str, shared: Mapping[str, Any] | None = None) -> Choice[Any]:
@@ -137,6 +166,8 @@ def _losses(
 
 
 def _tables(losses: Mapping[str, Any]) -> Section:
+    if not isinstance(losses, Mapping):
+        raise ConfigError(f"'loss' cannot be {losses!r}. Give a table a term, or its weight.")
     return {name: dict(v) if isinstance(v, Mapping) else {"weight": v} for name, v in losses.items()}
 
 
@@ -150,8 +181,9 @@ def _check_fit(chosen: Chosen, provided: frozenset[str]) -> None:
 
 def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:
     if lacking == "group":
-        who = f"transfer '{chosen.transfer.component.name}' adds no group head as configured"
+        who, does = f"transfer '{chosen.transfer.component.name}'", "adds no group head as configured"
     else:
-        who = f"generator '{chosen.generator.component.name}' gives no {lacking}"
-    return f"Loss '{loss}' needs '{lacking}', but the {who}. Set --loss.{loss} 0, or choose another part."
+        who, does = f"generator '{chosen.generator.component.name}'", f"gives no {lacking}"
+    remedy = f"Set --loss.{loss} 0, or choose another {who.split()[0]}."
+    return f"Loss '{loss}' needs '{lacking}', but the {who} {does}. {remedy}"
 

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import i2i
-from i2i.assemble import choose
-from i2i.errors import CheckpointError, DataError
+from i2i.assemble import Chosen, choose
+from i2i.errors import CheckpointError, DataError, UnknownComponentError
 from i2i.model import Model
 from i2i.plugins import Registry, installed
 
@@ -36,7 +36,8 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Mode
         UnknownComponentError: It was made with a plugin that is not installed.
     """
     file = model_file(Path(path))
-    tensors, about = read(file)
+    about = read_model_description(file)
+    tensors, _ = read(file)
     return assemble_model(tensors, about, file, registry or installed())
 
 
@@ -64,12 +65,18 @@ def model_file(path: Path) -> Path:
 def describe(model: Model) -> dict[str, Any]:
     """Return what a model's file says of it: components, options, groups, and who provided them."""
     config = model.chosen.config.model_dump(mode="json", include=set(_DESCRIBED))
-    return {"base": model.base, "groups": list(model.new_groups), "config": config, "version": i2i.__version__}
+    return {
+        "base": model.base,
+        "groups": list(model.new_groups),
+        "config": config,
+        "version": i2i.__version__,
+        "providers": model.chosen.providers,
+    }
 
 
 def assemble_model(tensors: Mapping[str, Tensor], about: Mapping[str, Any], file: Path, registry: Registry) -> Model:
     """Build the model that ``about`` describes and give it its weights."""
-    chosen = choose(about["config"], registry)
+    chosen = _choose(about, file, registry)
     model = Model(chosen, about["base"], about["groups"])
     try:
         model.backbone.load_state_dict(dict(tensors))
@@ -120,11 +127,31 @@ def read_description(path: Path) -> dict[str, Any]:
             about = json.loads((file.metadata() or {}).get(KEY, "null"))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged, cut short, or no safetensors file ({error}). Restore it.") from error
-    if not isinstance(about, dict):
+    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
         raise CheckpointError(f"{path} was not written by i2i: it does not describe itself. Name a model of i2i.")
     if about["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {about['format']}; this i2i reads up to {FORMAT}. Update i2i.")
     return about
+
+
+def read_model_description(file: Path) -> dict[str, Any]:
+    """Read what a model's file says of itself, as `describe` wrote it.
+
+    Raises:
+        CheckpointError: As `read_description`, or the file holds no model.
+    """
+    about = read_description(file)
+    if not {"base", "groups", "config"} <= about.keys():
+        raise CheckpointError(f"{file} holds the state of a training, no model. Name its run folder or {MODEL_FILE}.")
+    return about
+
+
+def _choose(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:
+    try:
+        return choose(about["config"], registry)
+    except UnknownComponentError as error:
+        makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
+        raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
 
 
 def _sync(path: Path) -> None:

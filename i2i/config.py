@@ -125,13 +125,17 @@ def check_group_name(name: str) -> str:
 
 
 def _explain(error: Any, options: type[Options], where: str) -> str:
-    field = str(error["loc"][0]) if error["loc"] else ""
+    field = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         known = list(options.model_fields)
         return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."
-    if error["type"] == "missing":
-        return f"{where} needs the option '{field}'."
+    if error["type"] == "missing" and len(error["loc"]) == 1:
+        return f"{where} needs the option '{field}': {_purpose(options, field)}"
     return f"{where}: option '{field}' cannot be {error['input']!r}: {error['msg']}."
+
+
+def _purpose(options: type[Options], field: str) -> str:
+    return options.model_fields[field].description or "it has no default."
 
 
 def _without_none(value: Any) -> Any:

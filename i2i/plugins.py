@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,7 @@ DISABLE = "I2I_DISABLE_PLUGINS"
 STRICT = "I2I_STRICT_PLUGINS"
 
 
+_TITLES = {"dataset": "data set"}
 _Components = dict[str, dict[str, list[tuple[type[Any], "Plugin"]]]]
 
 
@@ -52,6 +54,7 @@ class Plugin:
         components: Kind to the names it registered.
         error: One line when it is broken, else "".
         conflicts: One message for each of its names that another plugin defines too.
+        module: What holds the hooks; None when it could not be imported.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Plugin:
     components: dict[str, list[str]] = field(default_factory=dict)
     error: str = ""
     conflicts: list[str] = field(default_factory=list)
+    module: object = field(default=None, repr=False)
 
 
 class Registry:
@@ -124,8 +128,13 @@ class Registry:
         return self._find("dataset", name)
 
     def names(self, kind: str) -> list[str]:
-        """Return the names of all components of a kind, sorted."""
-        return sorted(self._all()[kind])
+        """Return the names of all components of a kind, sorted; those that two plugins define are left out."""
+        return sorted(name for name, providers in self._all()[kind].items() if len(providers) == 1)
+
+    def provided_by(self, plugin: Plugin) -> list[tuple[str, type[Any]]]:
+        """Return kind and class of every component of a plugin, also of those that another plugin defines too."""
+        everything = [(kind, pair) for kind, named in self._all().items() for pairs in named.values() for pair in pairs]
+        return [(kind, component) for kind, (component, owner) in everything if owner is plugin]
 
     def provider(self, kind: str, name: str) -> str:
         """Return name and version of the distribution that provides a component."""
@@ -151,21 +160,23 @@ class Registry:
         known = self.names(kind)
         broken = "".join(f" Plugin '{p.name}' ({p.distribution}) is broken: {p.error}" for p in self.plugins if p.error)
         raise UnknownComponentError(
-            f"There is no {kind} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.{broken}"
+            f"There is no {_TITLES.get(kind, kind)} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.{broken}"
         )
 
     def _all(self) -> _Components:
         if self._components is None:
-            self._components = {kind: {} for kind in KINDS}
+            found: _Components = {kind: {} for kind in KINDS}
             for plugin in [p for p in self.plugins if not p.error]:
                 with self._isolated(plugin):
-                    self._gather(plugin, self._components)
+                    self._gather(plugin, found)
+            self._components = found
         return self._components
 
     def _gather(self, plugin: Plugin, into: _Components) -> None:
         hooks = {kind: hook for kind, hook in KINDS.items() if hook in plugin.hooks}
-        found = {kind: list(self._call(plugin, hook)) for kind, hook in hooks.items()}
-        plugin.components = {kind: [_name_of(kind, item) for item in items] for kind, items in found.items()}
+        found = {kind: _checked(kind, self._call(plugin, hook)) for kind, hook in hooks.items()}
+        plugin.components = {kind: [item.name for item in items] for kind, items in found.items()}
+        plugin.conflicts = []
         for kind, items in found.items():
             for component in items:
                 providers = into[kind].setdefault(component.name, [])
@@ -190,18 +201,30 @@ class Registry:
             self._register(entry_point.load(), plugin)
 
     def _register(self, module: object, plugin: Plugin) -> None:
+        taken = next((p for p in self.plugins if p.name == plugin.name and p.module is not None), None)
+        if taken:
+            raise PluginError(f"{taken.distribution} has a plugin of that name already. Uninstall one.")
+        plugin.module = module
         self.hooks.register(module, name=plugin.name)
-        self.hooks.check_pending()
+        self._check_hooks(module)
         plugin.hooks = tuple(sorted(caller.name for caller in self.hooks.get_hookcallers(module) or []))
+
+    def _check_hooks(self, module: object) -> None:
+        try:
+            self.hooks.check_pending()
+        except pluggy.PluginValidationError as error:
+            unknown = next(caller.name for caller in self.hooks.get_hookcallers(module) or () if not caller.has_spec())
+            known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
+            raise PluginError(f"i2i has no hook '{unknown}'.{did_you_mean(unknown, known)}") from error
 
     @contextmanager
     def _isolated(self, plugin: Plugin) -> Iterator[None]:
         """Remember the plugin as broken, and take it out, when the block raises."""
         try:
             yield
-        except Exception as error:
-            plugin.error = _one_line(error)
-            if self.hooks.has_plugin(plugin.name):
+        except (Exception, SystemExit) as error:
+            plugin.error, plugin.components, plugin.conflicts = _one_line(error), {}, []
+            if plugin.module is not None and self.hooks.get_plugin(plugin.name) is plugin.module:
                 self.hooks.unregister(name=plugin.name)
             if self._strict:
                 raise PluginError(
@@ -217,22 +240,29 @@ def installed() -> Registry:
     return Registry(disabled=disabled, strict=bool(os.environ.get(STRICT)))
 
 
-def _name_of(kind: str, component: Any) -> str:
-    name = getattr(component, "name", None)
-    if not isinstance(component, type) or not isinstance(name, str):
-        raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no {kind} class with a name.")
-    return name
+def _checked(kind: str, returned: Any) -> list[type[Any]]:
+    """Return what a hook returned as a list, or refuse it."""
+    if not isinstance(returned, Iterable):
+        raise PluginError(f"{KINDS[kind]} returned {returned!r}. Return a list of classes.")
+    contract: type[Any] = getattr(importlib.import_module(f"i2i.{kind}"), kind.capitalize())
+    components = list(returned)
+    for component in components:
+        if not isinstance(component, type) or not issubclass(component, contract):
+            raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no subclass of i2i.{contract.__name__}.")
+        if not isinstance(getattr(component, "name", None), str):
+            raise PluginError(f"{KINDS[kind]} returned {component.__name__}, which has no name. Set name = \"...\".")
+    return components
 
 
 def _conflict(kind: str, name: str, owners: list[Plugin]) -> str:
     whose = " and ".join(f"plugin '{p.name}' of {p.distribution}" for p in owners)
-    return f"The {kind} '{name}' is defined by {whose}. Uninstall one, or set {DISABLE}={owners[-1].name}."
+    return f"The {_TITLES.get(kind, kind)} '{name}' is defined by {whose}. Uninstall one, or set {DISABLE}={owners[-1].name}."
 
 
 def _describe(distribution: Distribution | None) -> str:
     return f"{distribution.name} {distribution.version}" if distribution else "unknown"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

@@ -103,14 +103,14 @@ class Run:
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
         while training.done < training.steps:
+            if self._stop_requested or (stop_after is not None and before + training.done >= stop_after):
+                self._save_state(training)
+                raise Stopped
             losses = training.step()
             self.step = training.done
             self._announce("on_step", step=self.step, losses=losses)
-            stop = self._stop_requested or (stop_after is not None and before + self.step >= stop_after)
-            if stop or self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
+            if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
-            if stop and self.step < self.steps:
-                raise Stopped
 
     def _new_base(self) -> Transfer:
         self.model = Model(self.chosen, self.dataset.base)

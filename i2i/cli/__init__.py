@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
 
 DEBUG = "I2I_DEBUG"
+ANYWHERE = ("--debug", "--strict")
+"""Flags that may stand after the command, too."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,9 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or bool(os.environ.get(DEBUG))
     try:
-        application(given)(args=given, prog_name="i2i")
+        status = _invoke(given)
     except I2IError as error:
         _complain(error, debug)
+        sys.exit(2)
+    except typer.TyperException as error:
+        _complain(_mistake(error), debug)
         sys.exit(2)
     except KeyboardInterrupt:
         _complain("interrupted", debug=False)
@@ -32,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         _complain(f"{type(error).__name__}: {error} (this is a fault in i2i or a plugin; --debug shows where)", debug)
         sys.exit(1)
+    sys.exit(status)
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:
@@ -49,6 +56,15 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def _invoke(arguments: Sequence[str]) -> int:
+    app = application(arguments)
+    rest = [argument for argument in arguments if argument not in ANYWHERE]
+    status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0
+    if status == 130:  # typer's own for Ctrl-C
+        raise KeyboardInterrupt
+    return int(status)
+
+
 def _common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin."),
@@ -61,6 +77,26 @@ def _registry(arguments: Sequence[str]) -> Registry:
         os.environ[STRICT] = "1"
         installed.cache_clear()
     return installed()
+
+
+def _mistake(error: typer.TyperException) -> str:
+    """Say what is wrong with the command line, with the nearest option, and where to read on."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "i2i"
+    if context and hasattr(error, "possibilities"):
+        known = [flag for p in context.command.params for flag in (*p.opts, *p.secondary_opts)]
+        what = f"{command} has no option '{error.option_name}'.{_nearest(error.option_name, known)}"
+    else:
+        what = error.format_message()
+    return f"{what.rstrip('.')}{'' if what.endswith('?') else '.'} See {command} --help."
+
+
+def _nearest(option: str, known: Sequence[str]) -> str:
+    """Name the nearest option; ``--chanels`` is near ``--backbone.channels``."""
+    full = {"--" + flag.removeprefix("--").rpartition(".")[2]: flag for flag in reversed(known)}
+    full |= {flag: flag for flag in known}
+    near = difflib.get_close_matches(option, full, n=1, cutoff=0.5)
+    return f" Did you mean '{full[near[0]]}'?" if near else ""
 
 
 def _complain(what: object, debug: bool) -> None:

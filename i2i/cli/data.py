@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,24 +39,35 @@ def check(
     from i2i.assemble import choose_data
 
     dataset = choose_data({"data": data_section(data)}, installed()).build()
-    problems = _broken(dataset)
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
     for group in dataset.groups:
         counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]
         base = " (base)" if group == dataset.base else ""
         table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
     Console().print(table)
+    refuse_broken(dataset)
+
+
+def refuse_broken(dataset: Dataset) -> None:
+    """Open every image of a data set.
+
+    Raises:
+        DataError: Some cannot be read; the message has a line for each.
+    """
+    from i2i.images import DOMAINS
+
+    paths = [p for g in dataset.groups for d in DOMAINS for p in (*dataset.train(g, d), *dataset.test(g, d))]
+    with ThreadPoolExecutor() as pool:
+        problems = [problem for problem in pool.map(_problem, dict.fromkeys(paths)) if problem]
     if problems:
         raise DataError("\n".join(problems))
 
 
-def _broken(dataset: Dataset) -> list[str]:
-    from i2i.images import DOMAINS, read_image
+def _problem(path: Path) -> str:
+    from i2i.images import read_image
 
-    problems = []
-    for path in [p for g in dataset.groups for d in DOMAINS for p in (*dataset.train(g, d), *dataset.test(g, d))]:
-        try:
-            read_image(path)
-        except DataError as error:
-            problems.append(str(error))
-    return problems
+    try:
+        read_image(path)
+    except DataError as error:
+        return str(error)
+    return ""

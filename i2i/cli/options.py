@@ -12,9 +12,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 
 from i2i.config import Options, RunConfig, Section, merge, read_toml
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, did_you_mean
 from i2i.plugins import installed
 
 COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
@@ -63,21 +64,30 @@ def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
 def nested(flat: Mapping[str, Any]) -> Section:
     """Turn parsed options into a nested configuration over that of ``--config``; what was not given is left out."""
     given = {name: value for name, value in flat.items() if value is not None}
-    layers: list[Section] = [read_toml(given.pop("config"))] if "config" in given else []
-    for name, value in given.items():
-        layers.append(_nest(name.split("__"), value))
-    merged = merge(*layers)
-    merged.pop("versions", None)
-    return merged
+    layers: list[Section] = [_read_file(Path(given.pop("config")))] if "config" in given else []
+    return merge(*layers, *(_nest(name.split("__"), value) for name, value in given.items()))
+
+
+def _read_file(path: Path) -> Section:
+    """Read a configuration file, in which a component may be its name alone: ``backbone = "cyclegan"``."""
+    section = {name: value for name, value in read_toml(path).items() if name != "versions"}
+    for name, value in section.items():
+        if name not in RunConfig.model_fields:
+            raise ConfigError(f"{path} sets '{name}', which is no option.{did_you_mean(name, RunConfig.model_fields)}")
+        if (name in COMPONENTS and not isinstance(value, str | dict)) or (name == "loss" and not isinstance(value, dict)):
+            raise ConfigError(f"{path} sets '{name}' to {value!r}. Write a table: [{name}].")
+    return {name: _component(name, v) if isinstance(v, str) and name in COMPONENTS else v for name, v in section.items()}
 
 
 def _nest(path: list[str], value: Any) -> Section:
     head, *rest = path
     if rest:
         return {head: _nest(rest, value)}
-    if head == "data":
-        return {"data": data_section(value)}
-    return {head: {"name": value} if head in COMPONENTS else _literal(value)}
+    return {head: _component(head, value) if head in COMPONENTS else _literal(value)}
+
+
+def _component(kind: str, name: str) -> Section:
+    return data_section(name) if kind == "data" else {"name": name}
 
 
 def data_section(value: str) -> Section:
@@ -93,7 +103,7 @@ def _literal(value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise ConfigError(f"{value} is no list or table ({error}). Write it as JSON.") from error
+        raise ConfigError(f"{value} is no list or table ({error}). Write JSON, such as '[0.5, 0.999]'.") from error
 
 
 def _config_file() -> inspect.Parameter:
@@ -121,7 +131,7 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
     registry = installed()
     given = _scan(arguments)
     data = registry.dataset(given.get("data", {}).get("name", "emoji"))
-    chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
+    chosen = choose({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
     found: list[inspect.Parameter] = []
     for kind in command.components:
         choice = None if kind == "data" else getattr(chosen, kind)
@@ -143,7 +153,8 @@ def _section(prefix: str, options: type[Options], values: Mapping[str, Any], pan
 
 def _scan(arguments: Sequence[str]) -> Section:
     """Read only what decides which options there are: names of components, the preset, the configuration file."""
-    deciding = {f"--{name}": name for name in (*COMPONENTS, "preset", "config")}
+    flags = (*COMPONENTS, "backbone.generator", "backbone.discriminator", "preset", "config")
+    deciding = {f"--{name}": name.replace(".", "__") for name in flags}
     found = {}
     for token, following in zip(arguments, [*arguments[1:], ""], strict=True):
         flag, equals, value = token.partition("=")
@@ -157,7 +168,7 @@ def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) ->
     flag = _flag(prefix, name)
     text = info.description or ""
     if default is not None:
-        text += f" [default: {_shown(default)}]".replace("[", "\\[")
+        text += f" [default: {_shown(default)}]"
     if info.annotation is bool:
         negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
         return _parameter(key, f"{flag}/{negative}", text, None, panel, bool)
@@ -173,7 +184,7 @@ def _flag(prefix: str, name: str) -> str:
 def _parameter(
     key: str, flag: str, text: str, metavar: str | None, panel: str, kind: type[bool] | type[str] = str
 ) -> inspect.Parameter:
-    option = typer.Option(None, flag, help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
+    option = typer.Option(None, flag, help=escape(text), metavar=metavar, rich_help_panel=panel, show_default=False)
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from i2i.errors import UnknownComponentError, did_you_mean
-from i2i.plugins import Plugin, installed
+from i2i.plugins import Plugin, Registry, installed
 
 app = typer.Typer(help="List plugins, their hooks and components.", invoke_without_command=True, no_args_is_help=False)
 
@@ -25,38 +25,47 @@ def main(context: typer.Context) -> None:
 @app.command("list")
 def list_() -> None:
     """Show every plugin with its distribution, version, hooks and components; broken ones in red."""
-    registry = installed()
-    registry.load_components()
-    table = Table("plugin", "distribution", "hooks", "components", box=None, padding=(0, 2, 0, 0))
-    for plugin in registry.plugins:
-        table.add_row(plugin.name, plugin.distribution, ", ".join(plugin.hooks), _components(plugin), style=_style(plugin))
     console = Console()
+    plugins = _loaded().plugins
+    table = Table("plugin", "distribution", "hooks", "components", box=None, padding=(0, 2, 0, 0))
+    for plugin in plugins:
+        row = (plugin.name, plugin.distribution, ", ".join(plugin.hooks), _components(plugin))
+        table.add_row(*map(escape, row), style="red" if _problems(plugin) else "")
     console.print(table)
-    for plugin in registry.plugins:
-        for problem in [plugin.error] * bool(plugin.error) + plugin.conflicts:
-            console.print(f"[red]{plugin.name} ({plugin.distribution}): {escape(problem)}[/]")
+    for plugin in plugins:
+        _complain(plugin, console)
 
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
     """Show one plugin's components with their options."""
+    registry, console = _loaded(), Console()
+    plugin = _find(registry, name)
+    console.print(f"[bold]{escape(plugin.name)}[/] of {escape(plugin.distribution)}", highlight=False)
+    _complain(plugin, console)
+    for kind, component in registry.provided_by(plugin):
+        console.print(_describe(kind, component))
+
+
+def _loaded() -> Registry:
     registry = installed()
     registry.load_components()
+    return registry
+
+
+def _find(registry: Registry, name: str) -> Plugin:
     found = {plugin.name: plugin for plugin in registry.plugins}
     if name not in found:
         raise UnknownComponentError(f"There is no plugin '{name}'.{did_you_mean(name, found)} Known: {', '.join(found)}.")
-    plugin, console = found[name], Console()
-    console.print(f"[bold]{plugin.name}[/] of {plugin.distribution}" + (f": [red]{plugin.error}[/]" if plugin.error else ""))
-    for kind, names in plugin.components.items():
-        for component in names:
-            console.print(_describe(kind, component))
+    return found[name]
 
 
-def _describe(kind: str, name: str) -> Table:
-    component = getattr(installed(), kind)(name)
-    summary = (component.__doc__ or "").splitlines()[0]
-    table = Table("option", "meaning", title=f"{kind} '{name}': {escape(summary)}", title_justify="left", box=None)
-    for option, info in getattr(component, "Config", None) and component.Config.model_fields.items() or ():
+def _describe(kind: str, component: type[Any]) -> Table:
+    summary = (component.__doc__ or "").partition("\n")[0]
+    title = escape(f"{kind} '{component.name}': {summary}")
+    table = Table("option", "meaning", title=title, title_justify="left", box=None)
+    options = component.Config.model_fields if hasattr(component, "Config") else {}  # metrics have none
+    for option, info in options.items():
         table.add_row(option, escape(info.description or ""))
     return table
 
@@ -67,5 +76,11 @@ def _components(plugin: Plugin) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in plugin.components.items() if names)
 
 
-def _style(plugin: Plugin) -> str:
-    return "red" if plugin.error or plugin.conflicts else ""
+def _complain(plugin: Plugin, console: Console) -> None:
+    for problem in _problems(plugin):
+        text = escape(f"{plugin.name} ({plugin.distribution}): {problem}")
+        console.print(f"[red]{text}[/]", soft_wrap=True, highlight=False)
+
+
+def _problems(plugin: Plugin) -> list[str]:
+    return [plugin.error] if plugin.error else plugin.conflicts

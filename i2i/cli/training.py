@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from i2i.cli.data import refuse_broken
 from i2i.cli.options import COMPONENTS, Command
 from i2i.config import Section, merge
 from i2i.errors import ConfigError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from i2i.run import Run
 
 OPTION = "Run"
-Out = Annotated[Path | None, typer.Option(help="The run folder. [default: runs/DATA-BACKBONE-TRANSFER]",
+Out = Annotated[Path | None, typer.Option(help="The run folder. \\[default: runs/DATA-BACKBONE-TRANSFER]",
                                           show_default=False, rich_help_panel=OPTION)]  # fmt: skip
 Resume = Annotated[Path | None, typer.Option(help="Go on with a stopped run.", metavar="RUN",
                                              show_default=False, rich_help_panel=OPTION)]  # fmt: skip
@@ -56,9 +58,9 @@ def transfer(
 ) -> None:
     """Carry a trained base model over to the further groups of a data set."""
     if resume is None:
-        if base is None:
-            raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
-        given = {**_described(base, given), "stages": ["transfer"]}
+        given = {**_on_base(base, given, out), "stages": ["transfer"]}
+    elif base is not None:
+        raise ConfigError(f"--resume {resume} knows its base model. Leave out {base}.")
     _execute(given, out, resume, overwrite, stop_after)
 
 
@@ -87,13 +89,15 @@ def _execute(given: Section, out: Path | None, resume: Path | None, overwrite: b
 
 def _open(given: Section, out: Path | None, resume: Path | None, overwrite: bool) -> Run:
     from i2i import run as runs
+    from i2i.assemble import choose_data
 
     if resume is None:
+        refuse_broken(choose_data(given, installed()).build())
         return runs.create(out or _default_folder(given), given, installed(), overwrite)
-    refused = sorted(key for key in given if key != "stages")
-    if refused or out:
-        what = refused[0] if refused else "out"
-        raise ConfigError(f"--resume goes on with the options in {resume / runs.CONFIG_FILE}; drop --{what}.")
+    refused = [*sorted(key for key in given if key != "stages"), *["out"] * bool(out), *["overwrite"] * overwrite]
+    if refused:
+        file = resume / runs.CONFIG_FILE
+        raise ConfigError(f"--resume goes on with the options in {file} and takes no others. Drop {_flags(refused)}.")
     return runs.resume(resume, installed())
 
 
@@ -107,11 +111,19 @@ def _default_folder(given: Section) -> Path:
     return Path("runs") / "-".join([source, names[0], *(names[1:] if "transfer" in stages else ["base"])])
 
 
-def _described(base: Path, given: Section) -> Section:
-    """Lay what was given over what the base model says of itself."""
-    from i2i.checkpoint import model_file, read_description
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
 
-    about = read_description(model_file(base))
+
+def _on_base(base: Path | None, given: Section, out: Path | None) -> Section:
+    """Lay what was given over what the base model says of itself."""
+    from i2i.checkpoint import model_file, read_model_description
+
+    if base is None:
+        raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
+    if out and model_file(base).resolve().parent == out.resolve():
+        raise ConfigError(f"{out} holds the base model itself. Choose another --out.")
+    about = read_model_description(model_file(base))
     if about["groups"]:
         raise ConfigError(f"{base} serves {', '.join(about['groups'])} already. Name a base model.")
     described = {key: value for key, value in about["config"].items() if key != "transfer"}

@@ -16,7 +16,7 @@ from i2i.errors import ConfigError, DataError
 def translate(
     model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders of images, or globs.")],
-    group: Annotated[str | None, typer.Option(help="Translate as this group. [default: the base group]")] = None,
+    group: Annotated[str | None, typer.Option(help="Translate as this group. \\[default: the base group]")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the translations, or one image file.")] = Path("translated"),
     direction: Annotated[Literal["a2b", "b2a"], typer.Option(help="Which way.")] = "a2b",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
@@ -25,7 +25,8 @@ def translate(
     console = Console(soft_wrap=True)
     sources = _gather(images)
     targets = _targets(sources, out, overwrite)
-    from i2i import load, read_image, write_image
+    from i2i.checkpoint import load
+    from i2i.images import read_image, write_image
 
     translator = load(model)
     translator.check_group(group)
@@ -74,7 +75,14 @@ def _targets(sources: list[Path], out: Path, overwrite: bool) -> list[Path]:
     if twice:
         raise ConfigError(f"Two images would become {twice}. Translate their folders one at a time.")
     _refuse_existing(targets, overwrite)
+    _refuse_file(targets[0])
     return targets
+
+
+def _refuse_file(target: Path) -> None:
+    file = next((folder for folder in target.parents if folder.is_file()), None)
+    if file:
+        raise DataError(f"{file} is a file, so that no folder can be made of it. Choose another --out.")
 
 
 def _refuse_existing(targets: list[Path], overwrite: bool) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from i2i.images import Batch
 from i2i.loss import Loss, Passes
 from i2i.losses import Adversarial, Cycle, Identity
+from tests import shared
 
 CHANNELS = 4
 GROUPS = ("woman", "woman")
@@ -29,12 +30,12 @@ def blocks(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="module")
-def golden(blocks: int, reference: Any) -> dict[str, Tensor]:
-    return load_file(reference(f"golden/cyclegan_resnet_{blocks}blocks.golden.safetensors"))
+def golden(blocks: int) -> dict[str, Tensor]:
+    return load_file(shared.golden(f"cyclegan_resnet_{blocks}blocks.golden.safetensors"))
 
 
 @pytest.fixture
-def model(blocks: int, reference: Any) -> CycleGAN:
+def model(blocks: int) -> CycleGAN:
     generator = ResnetGenerator.Config(size=64, channels=CHANNELS, blocks=blocks)
     discriminator = PatchDiscriminator.Config(size=64, channels=CHANNELS)
     model = CycleGAN(
@@ -43,7 +44,7 @@ def model(blocks: int, reference: Any) -> CycleGAN:
         {domain: PatchDiscriminator(discriminator) for domain in ("a", "b")},
     )
     for theirs in NETWORKS:
-        path = reference(f"golden/cyclegan_resnet_{blocks}blocks_latest_net_{theirs}.pth")
+        path = shared.golden(f"cyclegan_resnet_{blocks}blocks_latest_net_{theirs}.pth")
         network = network_of(model, theirs)
         network.load_state_dict(from_published(torch.load(path, weights_only=True), network))
     return model

@@ -86,7 +86,7 @@ def test_an_unknown_group_names_the_nearest(tmp_path: Path) -> None:
     add_group(tmp_path / "kid")
     data = open_root(tmp_path)
     for read in (data.train, data.test):
-        with pytest.raises(DataError, match="no group 'kit'.*'kid'"):
+        with pytest.raises(DataError, match=r"no group 'kit'.*'kid'"):
             read("kit", "a")
 
 

@@ -1,0 +1,43 @@
+# The tasks of the project; `make` shows them. Every task sets up .venv first, from nothing but Python 3.11 or newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/installed
+
+export HF_HUB_OFFLINE := 1
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types imports docs clean
+
+help: ## Show the tasks.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ARGS ?= --overwrite
+run: $(READY) ## Train on the embedded images and write runs/emoji-ugatit-branch anew; ARGS="..." gives i2i run other options.
+	$(BIN)/i2i run $(ARGS)
+
+test: $(READY) ## Run the tests; ARGS="..." goes to pytest.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## Check types.
+	$(BIN)/mypy
+
+imports: $(READY) ## Check who imports whom.
+	$(BIN)/lint-imports
+
+docs: $(READY) ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove .venv, caches and built files; runs/ stays.
+	rm -rf .venv site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -e '.[dev]'
+	touch $@

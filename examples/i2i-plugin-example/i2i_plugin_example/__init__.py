@@ -1,0 +1,39 @@
+"""The hooks. They import the classes only when called, so that ``i2i --help`` need not wait for torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from i2i import hookimpl
+
+if TYPE_CHECKING:
+    from i2i import Backbone, Loss
+    from i2i.run import Run
+
+log = logging.getLogger(__name__)
+
+
+@hookimpl
+def register_losses() -> Iterable[type[Loss]]:
+    """Return the loss; ``--loss.total_variation 0.1`` adds it to any backbone."""
+    from i2i_plugin_example.parts import TotalVariation
+
+    return [TotalVariation]
+
+
+@hookimpl
+def register_backbones() -> Iterable[type[Backbone]]:
+    """Return the backbone; ``--backbone sketch`` chooses it."""
+    from i2i_plugin_example.parts import Sketch
+
+    return [Sketch]
+
+
+@hookimpl
+def on_step(run: Run, step: int, losses: Mapping[str, float]) -> None:
+    """Warn, at most every 100 steps, when the discriminators have won and the generators learn no more."""
+    loss = losses.get("discriminator/adversarial", 1.0)
+    if step % 100 == 0 and loss < 0.01:
+        log.warning("%s, step %d: the discriminators' adversarial loss is only %.4f", run.stage, step, loss)

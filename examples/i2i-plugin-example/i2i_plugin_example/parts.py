@@ -1,0 +1,41 @@
+"""A loss, and a backbone that is made of registered parts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from i2i import Backbone, Loss, Passes
+
+
+class TotalVariation(Loss):
+    """Mean absolute difference between neighbouring pixels of the translations: 0 is one flat colour."""
+
+    name = "total_variation"
+    needs = frozenset({"fake"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the variation of the translations into both domains, added up, ``(N,)``."""
+        return _variation(passes.fake["a"].image) + _variation(passes.fake["b"].image)
+
+
+class Sketch(Backbone):
+    """CycleGAN's networks, narrow, that prefer flat colours."""
+
+    name = "sketch"
+    objective: ClassVar[dict[str, float | dict[str, Any]]] = {"adversarial": 1.0, "cycle": 10.0, "total_variation": 0.1}
+    first = "generator"
+
+    class Config(Backbone.Config):
+        """Options of the sketch backbone."""
+
+        generator: str = Field("resnet", description="The generator, by registered name.")
+        discriminator: str = Field("patch", description="The discriminator, by registered name.")
+        channels: int = Field(16, gt=0, description="Width of the first layers of generators and discriminators.")
+
+
+def _variation(x: Tensor) -> Tensor:
+    """Return one value a sample, ``(N,)``, for images ``(N, 3, H, W)``."""
+    return x.diff(dim=2).abs().mean((1, 2, 3)) + x.diff(dim=3).abs().mean((1, 2, 3))

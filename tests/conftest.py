@@ -1,0 +1,68 @@
+"""What every test can ask for: a small data set on disk, a configuration that trains in no time, the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i.plugins import Registry
+
+SIDE = 40
+IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}
+"""Training images of domains a and b, by group."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compute in one thread, and keep away from the user's cache and settings."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        for name in ("I2I_DEBUG", "I2I_DISABLE_PLUGINS", "I2I_STRICT_PLUGINS"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three groups; read it, never write to it."""
+    root = tmp_path_factory.mktemp("images")
+    for group, (sources, targets) in IMAGES.items():
+        for name, count in {"trainA": sources, "trainB": targets, "testA": 2, "testB": 2}.items():
+            write_noise(root / group / name, count)
+    return root
+
+
+@pytest.fixture
+def tiny(folder_root: Path) -> dict[str, Any]:
+    """A configuration for `i2i.assemble.choose` and `i2i.run.create` whose steps take milliseconds."""
+    return {
+        "size": 32,
+        "batch_size": 2,
+        "steps": 3,
+        "transfer_steps": 2,
+        "device": "cpu",
+        "backbone": {"channels": 4},
+        "generator": {"blocks": 1},
+        "data": {"name": "folder", "root": str(folder_root)},
+    }
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """Everything installed."""
+    return Registry()
+
+
+def write_noise(folder: Path, count: int, side: int = SIDE) -> None:
+    """Write ``count`` images of noise, ``0.png`` and so on, each different, each folder's its own."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(list(str(Path(*folder.parts[-2:])).encode()))
+    for number in range(count):
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(folder / f"{number}.png")

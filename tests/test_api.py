@@ -1,0 +1,89 @@
+"""What users of the Python API rely on: lazy names, loading, translating anything of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import i2i
+from i2i.config import merge
+from i2i.errors import ConfigError, DataError
+from i2i.run import create
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, registry):
+    from tests.conftest import write_noise
+
+    root = tmp_path_factory.mktemp("data")
+    for group in ("woman", "man"):
+        for part in ("trainA", "trainB"):
+            write_noise(root / group / part, 2)
+    given = {"size": 32, "batch_size": 1, "steps": 1, "transfer_steps": 1, "backbone": {"channels": 4}, "device": "cpu",
+             "generator": {"blocks": 1}, "data": {"name": "folder", "root": str(root), "base": "woman"}}  # fmt: skip
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    create(folder, given, registry).execute()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return i2i.load(trained)
+
+
+def test_every_public_name_is_there():
+    for name in i2i.__all__:
+        assert getattr(i2i, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = i2i.nonsense
+
+
+def test_a_loaded_model_translates_as_the_saved_one(trained, model):
+    assert model.groups == ("woman", "man")
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    woman, man = (model.translate(x, group) for group in model.groups)
+    assert torch.equal(woman, i2i.load(trained / "model.safetensors").translate(x))
+    assert not torch.equal(woman, man)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (20, 90), (400, 300)])
+def test_any_size_comes_back_at_its_size(model, size):
+    image = Image.new("RGB", size, "orange")
+    assert model.translate(image, "man").size == size
+    assert model.translate(np.asarray(image), "man").shape == (size[1], size[0], 3)
+    assert model.translate(torch.zeros(3, size[1], size[0])).shape == (3, size[1], size[0])
+    assert model.translate(torch.zeros(2, 3, size[1], size[0]), direction="b2a").shape == (2, 3, size[1], size[0])
+
+
+def test_images_arrays_and_tensors_are_translated_alike(model):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    from i2i.images import to_image, to_tensor
+
+    expected = np.asarray(model.translate(image, "man"))
+    assert np.array_equal(model.translate(np.asarray(image), "man"), expected)
+    assert np.array_equal(np.asarray(to_image(model.translate(to_tensor(image), "man"))), expected)
+
+
+def test_translating_leaves_the_model_in_the_mode_it_was(model):
+    model.backbone.train()
+    model.translate(torch.zeros(3, 32, 32))
+    assert model.backbone.training
+
+
+def test_wrong_groups_and_shapes_are_named(model):
+    with pytest.raises(ConfigError, match="no group 'men'.*Did you mean 'man'.*woman, man"):
+        model.translate(torch.zeros(3, 32, 32), "men")
+    with pytest.raises(DataError, match=r"not \(1, 32, 32\)"):
+        model.translate(torch.zeros(1, 32, 32))
+    with pytest.raises(DataError, match="uint8, not .* of float64"):
+        model.translate(np.zeros((32, 32, 3)))
+
+
+def test_the_full_generator_takes_any_size_too(tiny, registry):
+    from i2i.assemble import choose
+    from i2i.model import Model
+
+    full = Model(choose(merge(tiny, {"backbone": {"light": False}}), registry), "woman")
+    assert full.translate(torch.zeros(3, 50, 80)).shape == (3, 50, 80)

@@ -1,0 +1,85 @@
+"""The example of a stranger's plugin, found by the route that every plugin takes."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from i2i import Batch, Passes, Registry, Translation
+from i2i.assemble import choose
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "i2i-plugin-example"
+
+
+@pytest.fixture
+def with_example(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Everything installed, and the example by the entry point that its own pyproject.toml names."""
+    monkeypatch.syspath_prepend(EXAMPLE)
+    declared = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]["i2i"]
+    own = [EntryPoint(name, value, "i2i") for name, value in declared.items()]
+    others = [found for found in entry_points(group="i2i") if found.name not in declared]
+    return Registry([*others, *own], strict=True)
+
+
+def test_it_registers_a_backbone_a_loss_and_a_listener(with_example):
+    with_example.load_components()
+
+    plugin = next(plugin for plugin in with_example.plugins if plugin.name == "example")
+
+    assert plugin.hooks == ("on_step", "register_backbones", "register_losses")
+    assert plugin.components == {"backbone": ["sketch"], "loss": ["total_variation"]}
+    assert not plugin.error
+    assert not plugin.conflicts
+
+
+def test_its_backbone_is_built_of_registered_parts(with_example):
+    chosen = choose({"backbone": {"name": "sketch", "channels": 4}, "size": 32, "generator": {"blocks": 1}}, with_example)
+
+    model = chosen.build_backbone()
+
+    assert chosen.generator.component.name == "resnet"
+    assert chosen.discriminator.component.name == "patch"
+    assert set(chosen.build_losses(frozenset())) == {"adversarial", "cycle", "total_variation"}
+    assert model.translate(torch.zeros(2, 3, 32, 32)).shape == (2, 3, 32, 32)
+
+
+def test_its_loss_serves_another_backbone(with_example):
+    chosen = choose({"loss": {"total_variation": 0.5}}, with_example)
+
+    assert chosen.build_losses(frozenset())["total_variation"].config.weight == 0.5
+
+
+def test_its_loss_by_hand(with_example):
+    total_variation = with_example.loss("total_variation")
+    stripes = torch.tensor([-1.0, 1.0]).repeat(2).expand(1, 3, 4, 4)  # neighbours differ by 2 across, by 0 down
+    flat = torch.ones(1, 3, 4, 4)
+    passes = Passes(Batch({"a": flat, "b": flat}, ("x",)), fake={"a": Translation(flat), "b": Translation(stripes)})
+
+    actual = total_variation(total_variation.Config()).generator(passes)
+
+    torch.testing.assert_close(actual, torch.tensor([2.0]))
+
+
+def test_its_listener_warns_when_the_discriminators_have_won(with_example, caplog):
+    run = SimpleNamespace(stage="base")
+    with caplog.at_level(logging.WARNING):
+        for step, loss in ((50, 0.001), (100, 0.5), (200, 0.001)):
+            with_example.hooks.hook.on_step(run=run, step=step, losses={"discriminator/adversarial": loss})
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "base, step 200: the discriminators' adversarial loss is only 0.0010"
+    ]
+
+
+def test_loading_it_does_not_import_torch():
+    code = "import sys, i2i_plugin_example; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=EXAMPLE, check=False).returncode == 0

@@ -1,0 +1,81 @@
+"""Each term against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i.discriminator import Verdict
+from i2i.generator import Translation
+from i2i.images import Batch
+from i2i.loss import Passes
+from i2i.losses import Adversarial, Cam, Cycle, Group, Identity
+
+
+def image(*values: float) -> Tensor:
+    return torch.tensor(values)[:, None, None, None].expand(-1, 3, 2, 2)
+
+
+def logits(*values: float) -> Tensor:
+    return torch.tensor(values)[:, None]
+
+
+@pytest.fixture
+def passes():
+    batch = Batch({"a": image(0.0, 0.5), "b": image(1.0, -1.0)}, ("woman", "man"))
+    return Passes(batch, ("woman", "man", "kid"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "generator", "discriminator"),
+    [
+        # one domain: real logit 2, fake logit -1; the CAM logit repeats them; both domains are alike
+        ("lsgan", 4 * 4.0, 4 * (1.0 + 1.0)),
+        ("hinge", 4 * 1.0, 4 * (0.0 + 0.0)),
+        ("nonsaturating", 4 * math.log1p(math.e), 4 * (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)))),
+    ],
+)
+def test_adversarial(passes, mode, generator, discriminator):
+    for domain in "ab":
+        passes.real_verdict[domain] = Verdict([image(2.0, 2.0)[:, :1]], [logits(2.0, 2.0)])
+        passes.fake_verdict[domain] = Verdict([image(-1.0, -1.0)[:, :1]], [logits(-1.0, -1.0)])
+    loss = Adversarial(Adversarial.Config(mode=mode, discriminator_weight=0.5))
+    assert loss.generator(passes).tolist() == pytest.approx([generator] * 2)
+    assert loss.discriminator(passes).tolist() == pytest.approx([discriminator / 2] * 2)
+
+
+def test_adversarial_adds_scales_and_averages_patches(passes):
+    for domain in "ab":
+        passes.fake_verdict[domain] = Verdict([torch.tensor([[1.0, 3.0]] * 2), logits(0.0, 2.0)])
+    loss = Adversarial(Adversarial.Config())
+    assert loss.generator(passes).tolist() == pytest.approx([2 * (2.0 + 1.0), 2 * (2.0 + 1.0)])
+
+
+def test_cycle(passes):
+    passes.cycled = {"a": Translation(image(0.25, 0.5)), "b": Translation(image(1.0, 0.0))}
+    assert Cycle(Cycle.Config()).generator(passes).tolist() == [0.25, 1.0]
+    assert Cycle(Cycle.Config()).discriminator(passes) is None
+
+
+def test_identity(passes):
+    passes.identity = {"a": Translation(image(0.5, 0.0)), "b": Translation(image(0.0, -1.0))}
+    assert Identity(Identity.Config()).generator(passes).tolist() == [1.5, 0.5]
+
+
+def test_cam(passes):
+    passes.fake = {d: Translation(image(0, 0), torch.tensor([[0.0, 0.0], [2.0, 2.0]])) for d in "ab"}
+    passes.identity = {d: Translation(image(0, 0), torch.tensor([[0.0, 0.0], [-2.0, 2.0]])) for d in "ab"}
+    second = math.log1p(math.exp(-2)) + (math.log1p(math.exp(-2)) + math.log1p(math.exp(2))) / 2
+    assert Cam(Cam.Config()).generator(passes).tolist() == pytest.approx([4 * math.log(2), 2 * second])
+
+
+def test_group_is_added_up_over_heads_for_discriminators_and_averaged_for_generators(passes):
+    said = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # right for the woman, wrong for the man
+    verdict = Verdict([], [], [], [said, said])
+    passes.real_verdict = passes.fake_verdict = {"a": verdict, "b": verdict}
+    loss = Group(Group.Config())
+    assert loss.generator(passes).tolist() == pytest.approx([0.0, 2 / 3])
+    assert loss.discriminator(passes).tolist() == pytest.approx([0.0, 4 * 2 / 3])
