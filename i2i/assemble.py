@@ -37,7 +37,7 @@ class Choice(Generic[T]):
 
     def build(self, *arguments: Any) -> T:
         """Construct the component."""
-        return self.component(self.options, *arguments)
+        return self.component(self.options, *arguments)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> 
     if section not in ("generator", "discriminator"):
         return True
     own = backbone.Config.model_fields[section].default
-    return _name(given, section, given.get("backbone", {}).get(section, own)) == own
+    return bool(_name(given, section, given.get("backbone", {}).get(section, own)) == own)
 
 
 def _name(given: Mapping[str, Any], kind: str, default: str | None = None) -> str:

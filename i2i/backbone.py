@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.batched import detach, take
+from i2i.branches import routed
 from i2i.config import Options
 from i2i.discriminator import Discriminator, Verdict
 from i2i.generator import Generator, Translation
 from i2i.images import DOMAINS, INTO, OTHER, Batch, Direction, Domain
 from i2i.loss import Passes
-from i2i.branches import routed
 
 Side = Literal["generator", "discriminator"]
 
@@ -145,5 +145,3 @@ class Backbone(nn.Module, ABC):
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
         with routed(groups):
             return cast(Translation, self.generators[direction](x))
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 def take(value: T, index: slice | Tensor) -> T:
     """Pick samples: apply ``index`` to the first dimension of every tensor in ``value``."""
-    return _rebuild([value], lambda tensors: tensors[0][index])
+    return cast(T, _rebuild([value], lambda tensors: tensors[0][index]))
 
 
 def join(values: Sequence[T]) -> T:
     """Concatenate values of one structure along the batch; ``None`` stays ``None``."""
-    return values[0] if len(values) == 1 else _rebuild(values, torch.cat)
+    return values[0] if len(values) == 1 else cast(T, _rebuild(values, torch.cat))
 
 
 def detach(value: T) -> T:
     """Cut every tensor in ``value`` from its graph."""
-    return _rebuild([value], lambda tensors: tensors[0].detach())
+    return cast(T, _rebuild([value], lambda tensors: tensors[0].detach()))
 
 
 def _rebuild(values: Sequence[Any], operation: Any) -> Any:

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
-from pydantic import Field
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config import Options

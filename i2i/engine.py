@@ -8,6 +8,7 @@ import platform
 import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,23 +54,23 @@ class Engine:
 
     def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> None:
         """Add the gradient of ``loss`` to ``parameters`` and to nothing else; all others keep theirs, None or not."""
-        loss.backward(inputs=list(parameters), retain_graph=retain_graph)
+        torch.autograd.backward(loss, inputs=list(parameters), retain_graph=retain_graph)
 
 
 def seed_everything(seed: int) -> None:
     """Start every random generator of the process from ``seed``."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
+    np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def random_state() -> dict[str, Tensor]:
     """Return the state of every random generator of the process, as tensors."""
-    _, words, position, *_ = np.random.get_state(legacy=True)  # noqa: NPY002
+    twister: dict[str, Any] = np.random.get_state(legacy=False)["state"]
     version, internal, _ = random.getstate()
     state = {
         "torch": torch.get_rng_state(),
-        "numpy": torch.tensor([*words.tolist(), int(position)]),
+        "numpy": torch.tensor([*twister["key"].tolist(), int(twister["pos"])]),
         "python": torch.tensor([version, *internal]),
     }
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -80,7 +81,7 @@ def set_random_state(state: dict[str, Tensor]) -> None:
     """Take back what `random_state` returned; accelerators that are not here are left out."""
     torch.set_rng_state(state["torch"].cpu())
     *words, position = state["numpy"].tolist()
-    np.random.set_state(("MT19937", np.array(words, dtype=np.uint32), position))  # noqa: NPY002
+    np.random.set_state(("MT19937", np.array(words, dtype=np.uint32), position, 0, 0.0))
     version, *internal = state["python"].tolist()
     random.setstate((version, tuple(internal), None))
     for index in range(torch.cuda.device_count()):

@@ -1,4 +1,7 @@
-"""Every hook that i2i calls. A plugin is a module in the entry-point group ``i2i`` with some of these, marked ``hookimpl``."""
+"""Every hook that i2i calls.
+
+A plugin is a module in the entry-point group ``i2i`` that has some of these functions, marked ``hookimpl``.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID
 
 from i2i.evaluate import Scores, show
 from i2i.hookspecs import hookimpl
@@ -38,9 +38,8 @@ class ProgressDisplay:
         self._started, self._first, self._printed = time.monotonic(), run.step, time.monotonic()
         self._console.print(f"[bold]{run.stage}[/]: {run.steps} steps of {run.samples_per_step} images a domain")
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-                       TextColumn("{task.fields[speed]}"), TextColumn("{task.fields[losses]}", style="dim"))  # fmt: skip
-            self._bar = Progress(*columns, console=self._console)
+            texts = "{task.completed:.0f}/{task.total:.0f}", "{task.fields[speed]}", "[dim]{task.fields[losses]}"
+            self._bar = Progress("{task.description}", BarColumn(), *texts, console=self._console)
             self._task = self._bar.add_task(run.stage, total=run.steps, completed=run.step, speed="", losses="")
             self._bar.start()
 
@@ -51,7 +50,8 @@ class ProgressDisplay:
             self._bar.update(self._task, completed=step, speed=self._speed(run), losses=_brief(losses))
         elif time.monotonic() - self._printed >= self._every or step == run.steps:
             self._printed = time.monotonic()
-            self._console.print(f"{run.stage} {step}/{run.steps}  {self._speed(run)}  {_brief(losses)}", highlight=False)
+            line = f"{run.stage} {step}/{run.steps}  {self._speed(run)}  {_brief(losses)}"
+            self._console.print(line, highlight=False)
 
     @hookimpl
     def on_train_end(self, run: Run) -> None:

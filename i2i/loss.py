@@ -16,6 +16,7 @@ from i2i.discriminator import Verdict
 from i2i.generator import Translation
 from i2i.images import Batch, Domain
 
+
 @dataclass
 class Passes:
     """The forward passes of one step, each computed once; the keys are the domain an image lies in.

@@ -83,7 +83,7 @@ class Identity(Loss):
 
 
 class Cam(Loss):
-    """The generators' class-activation maps tell source from target images (Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
+    """The generators' attention tells source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
 
     name = "cam"
     needs: ClassVar[frozenset[str]] = frozenset({"fake", "identity", "cam"})

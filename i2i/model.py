@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from i2i.assemble import Chosen
 from i2i.backbone import Backbone
 from i2i.errors import ConfigError, DataError, did_you_mean
+from i2i.generator import Generator
 from i2i.images import Direction, fit_short_side, to_image, to_tensor
 from i2i.transfer import Transfer
 
@@ -109,7 +110,7 @@ class Model:
     @torch.no_grad()
     def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
         """Translate ``x``, ``(N, 3, h, w)``, padded to what the generator takes."""
-        network = self.backbone.generators[direction]
+        network = cast(Generator, self.backbone.generators[direction])
         height, width = x.shape[-2:]
         if network.fixed_size:
             return _resize(self._call(_resize(x, [self.size, self.size]), group, direction), [height, width])

@@ -17,7 +17,7 @@ class _SpectralNorm:
     published first iteration, and its older ``spectral_norm`` cannot be deep-copied, which branches need.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     u: Tensor
     v: Tensor
     training: bool
@@ -76,7 +76,7 @@ class DoublingConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _by_phase(self.weight))
-        y = y.unflatten(1, (-1, 2, 2))  # (N, outputs, row phase, column phase, H + 1, W + 1)
+        y = y.reshape(len(y), -1, 2, 2, *y.shape[2:])  # (N, outputs, row phase, column phase, H + 1, W + 1)
         even, odd = slice(None, -1), slice(1, None)
         top = torch.stack([y[:, :, 0, 0, even, even], y[:, :, 0, 1, even, odd]], -1)
         bottom = torch.stack([y[:, :, 1, 0, odd, even], y[:, :, 1, 1, odd, odd]], -1)

@@ -207,7 +207,9 @@ def resume(folder: Path, registry: Registry) -> Run:
 def _claim(folder: Path, overwrite: bool) -> None:
     if (folder / CONFIG_FILE).exists():
         if not overwrite:
-            raise ConfigError(f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite.")
+            raise ConfigError(
+                f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite."
+            )
         _clear(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")

@@ -49,6 +49,7 @@ class Transfer(ABC):
         """Loss terms that the strategy adds to the backbone's: name to weight or options."""
         return {}
 
+    @abstractmethod
     def adapt(self, model: Backbone) -> None:
         """Reshape the model: add branches, heads, adapters. Called once, before optimizers are built."""
 
@@ -77,10 +78,15 @@ class NoTransfer(Transfer):
     name = "none"
     trains = False
 
+    def adapt(self, model: Backbone) -> None:
+        """Leave the model as it is."""
+
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+        """Return base samples."""
         return [(self.base,) * batch_size]
 
     def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        """Send the loss into everything."""
         yield group_mean(losses, groups), list(networks.parameters())
 
 
@@ -89,5 +95,3 @@ def group_mean(losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> Tensor:
     total = sum(losses.values(), start=next(iter(losses.values())).new_zeros(()))
     share = [1.0 / (groups.count(group) * len(set(groups))) for group in groups]
     return (total * total.new_tensor(share)).sum()
-
-

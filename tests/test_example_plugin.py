@@ -41,7 +41,9 @@ def test_it_registers_a_backbone_a_loss_and_a_listener(with_example):
 
 
 def test_its_backbone_is_built_of_registered_parts(with_example):
-    chosen = choose({"backbone": {"name": "sketch", "channels": 4}, "size": 32, "generator": {"blocks": 1}}, with_example)
+    chosen = choose(
+        {"backbone": {"name": "sketch", "channels": 4}, "size": 32, "generator": {"blocks": 1}}, with_example
+    )
 
     model = chosen.build_backbone()
 

@@ -33,7 +33,9 @@ def colours(tmp_path):
 
 
 def reds(loader, count, domain="a"):
-    return [round((loader.batch(("all",)).real[domain].mean((0, 2, 3))[0].item() + 1) * 127.5 / 20) for _ in range(count)]
+    return [
+        round((loader.batch(("all",)).real[domain].mean((0, 2, 3))[0].item() + 1) * 127.5 / 20) for _ in range(count)
+    ]
 
 
 def test_every_image_comes_once_before_any_comes_again(colours):

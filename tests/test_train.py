@@ -64,7 +64,9 @@ def test_a_pass_that_no_loss_needs_is_never_computed(tiny, registry):
 
 def test_a_step_reports_unweighted_losses_of_both_sides(training):
     report = training.step()
-    assert {"generator/cycle", "generator/identity", "generator/adversarial", "discriminator/adversarial"} <= set(report)
+    assert {"generator/cycle", "generator/identity", "generator/adversarial", "discriminator/adversarial"} <= set(
+        report
+    )
     assert all(0 < value < 10 for value in report.values())
 
 
@@ -73,7 +75,7 @@ def test_rho_stays_in_range(tiny, registry):
     training.step()
     rhos = [p for name, p in training.backbone.generators.named_parameters() if name.endswith("rho")]
     assert rhos
-    assert all(0 <= rho.min() and rho.max() <= 1 for rho in rhos)
+    assert all(rho.min() >= 0 and rho.max() <= 1 for rho in rhos)
 
 
 def test_learning_rates_fall_linearly_over_the_second_half(tiny, registry):
@@ -119,7 +121,7 @@ def test_every_random_generator_is_put_back():
     import numpy as np
 
     def draw():
-        return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random(), random.gauss(0, 1)  # noqa: NPY002
+        return torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random(), random.gauss(0, 1)
 
     seed_everything(3)
     state = random_state()

@@ -22,13 +22,13 @@ class CycleGAN(Backbone):
     """
 
     name = "cyclegan"
-    objective = {  # noqa: RUF012
+    objective = {
         "adversarial": {"weight": 1.0, "mode": "lsgan", "discriminator_weight": 0.5},
         "cycle": 10.0,
         "identity": 5.0,
     }
     first = "generator"
-    presets = {  # noqa: RUF012
+    presets = {
         "quick": {"backbone": {"channels": 24}, "generator": {"blocks": 6}},
         "paper": {"backbone": {"channels": 64}, "generator": {"blocks": 9}},
     }

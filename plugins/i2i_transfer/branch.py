@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from i2i.backbone import Backbone
 from i2i.branches import branch, branch_parameters, has_branches, parameters_without
-from i2i.discriminator import GroupHead
+from i2i.discriminator import Discriminator, GroupHead
+from i2i.generator import Generator
 from i2i.transfer import Routes, Transfer, group_mean
 
 
@@ -50,9 +51,9 @@ class Branch(Transfer):
 
     def adapt(self, model: Backbone) -> None:
         """Branch the generators' outermost layers, and let the discriminators know groups."""
-        for generator in model.generators.values():
+        for generator in cast("Iterable[Generator]", model.generators.values()):
             branch(generator, generator.branch_points, self.base, self.groups)
-        for domain, discriminator in list(model.discriminators.items()):
+        for domain, discriminator in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
             if self.config.judge == "branched":
                 branch(discriminator, discriminator.branch_points, self.base, self.groups)
             else:

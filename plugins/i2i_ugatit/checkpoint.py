@@ -31,7 +31,9 @@ def from_published(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dic
     return {_rename(key, names, _SPECTRAL): tensor for key, tensor in state.items()}
 
 
-def to_published(state: Mapping[str, Tensor], names: Mapping[str, str], spectral: Iterable[str] = ()) -> dict[str, Tensor]:
+def to_published(
+    state: Mapping[str, Tensor], names: Mapping[str, str], spectral: Iterable[str] = ()
+) -> dict[str, Tensor]:
     """Rename the state dict of our module as published; ``spectral`` names our spectrally normalised modules."""
     back = {ours: published for published, ours in names.items()}
     leaves = {ours: published for published, ours in _SPECTRAL.items()}

@@ -76,10 +76,12 @@ class AttentionDiscriminator(Discriminator):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         deep, shallow = self._depths(config)
-        self.parts = nn.ModuleDict({
-            "global": _AttentionJudge(config.channels, deep),
-            "local": _AttentionJudge(config.channels, shallow),
-        })
+        self.parts = nn.ModuleDict(
+            {
+                "global": _AttentionJudge(config.channels, deep),
+                "local": _AttentionJudge(config.channels, shallow),
+            }
+        )
         self.feature_channels = tuple(config.channels * 2 ** (layers - 2) for layers in (deep, shallow))
 
     def forward(self, x: Tensor) -> Verdict:
@@ -109,7 +111,8 @@ class _ResidualBlock(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        y: Tensor = self.body(x)
+        return x + y
 
 
 class _Attention(nn.Module):
@@ -175,7 +178,10 @@ class LayerInstanceNorm(nn.Module):
         bias = self.beta if beta is None else beta[:, :, None, None]
         var, mean = torch.var_mean(x, (2, 3), correction=1, keepdim=True)
         layer_var, layer_mean = _pool_statistics(var, mean, x.shape[2] * x.shape[3])
-        by_channel, by_layer = self.rho * torch.rsqrt(var + self.eps), (1 - self.rho) * torch.rsqrt(layer_var + self.eps)
+        by_channel, by_layer = (
+            self.rho * torch.rsqrt(var + self.eps),
+            (1 - self.rho) * torch.rsqrt(layer_var + self.eps),
+        )
         scale = gain * (by_channel + by_layer)
         return torch.addcmul(bias - gain * (by_channel * mean + by_layer * layer_mean), x, scale)
 
@@ -188,8 +194,9 @@ class _SteeredBlock(nn.Module):
         self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, own=False) for _ in range(2))
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(self.pad(x)), gamma, beta))
-        return x + self.norm2(self.conv2(self.pad(y)), gamma, beta)
+        y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), gamma, beta))
+        y = self.norm2(self.conv2(self.pad(y)), gamma, beta)
+        return x + y
 
 
 class _AttentionJudge(nn.Module):
@@ -199,7 +206,8 @@ class _AttentionJudge(nn.Module):
         super().__init__()
         widths = [3, *(channels * 2**i for i in range(layers - 1))]
         strides = [2] * (layers - 2) + [1]
-        self.model = nn.Sequential(*(_judge_stage(i, o, s) for i, o, s in zip(widths, widths[1:], strides, strict=False)))
+        stages = zip(widths[:-1], widths[1:], strides, strict=True)
+        self.model = nn.Sequential(*(_judge_stage(*stage) for stage in stages))
         self.attention = _Attention(widths[-1], spectral=True, slope=0.2)
         self.last = nn.Sequential(nn.ReflectionPad2d(1), SpectralConv2d(widths[-1], 1, 4, bias=False))
 

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from i2i import hookimpl
+from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from i2i import Backbone, Loss
+    from i2i.backbone import Backbone
+    from i2i.loss import Loss
     from i2i.run import Run
 
 log = logging.getLogger(__name__)

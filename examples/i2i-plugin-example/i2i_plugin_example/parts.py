@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from i2i import Backbone, Loss, Passes
+from i2i.backbone import Backbone
+from i2i.loss import Loss, Passes
 
 
 class TotalVariation(Loss):

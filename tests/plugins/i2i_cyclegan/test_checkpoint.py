@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from i2i_cyclegan.checkpoint import Network, from_published, to_published
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
 
 from i2i.errors import CheckpointError
+from i2i_cyclegan.checkpoint import Network, from_published, to_published
+from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
 from tests.shared import published_keys
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from i2i_cyclegan.checkpoint import from_published, to_published
-from i2i_cyclegan.model import CycleGAN
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from i2i.images import Batch
 from i2i.loss import Loss, Passes
 from i2i.losses import Adversarial, Cycle, Identity
+from i2i_cyclegan.checkpoint import from_published, to_published
+from i2i_cyclegan.model import CycleGAN
+from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator
 from tests import shared
 
 CHANNELS = 4

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
 from i2i_cyclegan.model import CycleGAN
 from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator
 from i2i_cyclegan.pool import ImagePool
-from safetensors.torch import load, save
-from torch import Tensor
 
 
 def model(**options: int) -> CycleGAN:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
 from torch import Tensor, nn
 
 from i2i.branches import branch, routed
 from i2i.errors import ConfigError
 from i2i.generator import Generator
+from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
 
 
 def resnet(**options: Any) -> ResnetGenerator:

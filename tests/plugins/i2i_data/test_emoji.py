@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from i2i_data.emoji import Emoji
-from i2i_data.people import GROUPS, TONES, design_of
 
 from i2i.config import validate
 from i2i.errors import ConfigError, DataError
 from i2i.images import DOMAINS
+from i2i_data.emoji import Emoji
+from i2i_data.people import GROUPS, TONES, design_of
 
 ALL = {group: (999, 999) for group in GROUPS}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from i2i_data.folders import Folders
 
 from i2i.errors import DataError
+from i2i_data.folders import Folders
 
 
 def fill(folder: Path, count: int) -> None:

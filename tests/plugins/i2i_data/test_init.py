@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import i2i_data
+from i2i.plugins import Registry
 from i2i_data.emoji import Emoji
 from i2i_data.folders import Folders
-
-from i2i.plugins import Registry
 
 
 def test_both_data_sets_are_found_by_name() -> None:

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from i2i_metrics.paired import L1, SSIM, bootstrap
 
 
 def test_l1_is_the_mean_absolute_difference():
     metric = L1()
-    metric.update(real=torch.zeros(2, 3, 16, 16), fake=torch.full((2, 3, 16, 16), 0.5), source=torch.zeros(2, 3, 16, 16))
-    metric.update(real=torch.zeros(1, 3, 16, 16), fake=torch.full((1, 3, 16, 16), -2.0), source=torch.zeros(1, 3, 16, 16))
+    metric.update(
+        real=torch.zeros(2, 3, 16, 16), fake=torch.full((2, 3, 16, 16), 0.5), source=torch.zeros(2, 3, 16, 16)
+    )
+    metric.update(
+        real=torch.zeros(1, 3, 16, 16), fake=torch.full((1, 3, 16, 16), -2.0), source=torch.zeros(1, 3, 16, 16)
+    )
     score = metric.compute()
     assert (score.value, score.n) == (pytest.approx(1.0), 3)
     assert 0.5 <= score.low < score.value < score.high <= 2.0

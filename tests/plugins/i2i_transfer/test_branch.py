@@ -114,7 +114,10 @@ def test_a_second_few_shot_step_leaves_the_adam_state_of_the_trunk_as_it_was(giv
     model = adapted(given, registry)
     steps = training(model, given, registry)
     steps.step()
-    optimizer, own = steps.optimizers["generator"], {id(p) for p in branch_parameters(model.backbone.generators, ["man"])}
+    optimizer, own = (
+        steps.optimizers["generator"],
+        {id(p) for p in branch_parameters(model.backbone.generators, ["man"])},
+    )
     before = {id(p): copy.deepcopy(state) for p, state in optimizer.state.items()}
     only(steps, ("man",)).step()
     for parameter, state in optimizer.state.items():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from i2i_ugatit.checkpoint import discriminator_names, from_published, generator_names, to_published
-from i2i_ugatit.model import UGATIT
-from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 from safetensors.torch import load_file
 
 from i2i.images import Batch
 from i2i.loss import Loss
 from i2i.losses import Adversarial, Cam, Cycle, Identity
 from i2i.nn import SpectralConv2d, SpectralLinear
+from i2i_ugatit.checkpoint import discriminator_names, from_published, generator_names, to_published
+from i2i_ugatit.model import UGATIT
+from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 from tests.shared import golden, published_keys
 
 DEPTHS = {"global": ("G", 7), "local": ("L", 5)}
@@ -122,7 +122,9 @@ def _published_gradients(model, side):
 
 
 def _compare_norms(tensors, side, gradients, tolerance):
-    expected = {k.removeprefix(f"step1/gradnorm/{side}/"): v.item() for k, v in tensors.items() if f"gradnorm/{side}/" in k}
+    expected = {
+        k.removeprefix(f"step1/gradnorm/{side}/"): v.item() for k, v in tensors.items() if f"gradnorm/{side}/" in k
+    }
     assert expected
     actual = {name: gradients[name].norm().item() for name in expected}
     largest = max(expected.values())

@@ -1,0 +1,107 @@
+"""Pages that mkdocs generates: the command line from the commands, the components from what the plugins register."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from pydantic.fields import FieldInfo
+
+from i2i import cli
+from i2i.plugins import KINDS, Registry
+
+CLI_INTRODUCTION = """# Command line
+
+Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train` and `transfer` take the options of
+the components that their command line names, so that `i2i run --backbone cyclegan --help` shows CycleGAN's. Below,
+`i2i run` is shown with the default components, `train` and `transfer` without components; the page
+[Components](components.md) lists the options of all components.
+
+Exit status: 0 done; 1 a fault in i2i or a plugin; 2 a mistake in what was given; 130 stopped by Ctrl-C.
+"""
+
+COMPONENTS_INTRODUCTION = """# Components
+
+Generated from what the installed plugins register. An option `x` of a backbone is `--backbone.x` on the command line
+and `x` in the table `[backbone]` of a TOML file; the same holds for generators, discriminators, transfers and data sets
+(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`.
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    files.append(File.generated(config, "cli.md", content=cli_page()))
+    files.append(File.generated(config, "components.md", content=components_page()))
+    return files
+
+
+def cli_page() -> str:
+    """Return the command line as Markdown; ``i2i run`` with the options of its default components."""
+    program = typer.main.get_command(cli.application(["run"]))
+    return "\n".join([CLI_INTRODUCTION, *_command(program, "i2i")])
+
+
+def components_page() -> str:
+    """Return every component with its options as Markdown."""
+    registry = Registry()
+    lines = [COMPONENTS_INTRODUCTION]
+    for kind in KINDS:
+        lines.append(f"## {kind.capitalize()}\n")
+        for name in registry.names(kind):
+            lines += _component(getattr(registry, kind)(name), registry.provider(kind, name))
+    return "\n".join(lines)
+
+
+def _command(command: Any, path: str) -> Iterator[str]:
+    context = command.context_class(command, info_name=path)
+    yield f"## `{path}`\n\n{_prose(inspect.cleandoc(command.help or ''))}\n"
+    yield f"```text\n{command.get_usage(context)}\n```\n"
+    for panel, parameters in _panels(command, context).items():
+        yield f"**{panel}**\n"
+        yield _table(("", "meaning"), [_described(parameter, context) for parameter in parameters])
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _command(inner, f"{path} {name}")
+
+
+def _panels(command: Any, context: Any) -> dict[str, list[Any]]:
+    panels: dict[str, list[Any]] = {}
+    for parameter in command.get_params(context):
+        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
+        panels.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(parameter)
+    return panels
+
+
+def _described(parameter: Any, context: Any) -> tuple[str, str]:
+    flags, meaning = parameter.get_help_record(context)
+    return f"`{flags}`", meaning
+
+
+def _component(component: type[Any], provider: str) -> Iterator[str]:
+    summary = " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].splitlines())
+    yield f"### {component.name}\n\n{_prose(summary)} From {provider}: `{component.__module__}`.\n"
+    fields: dict[str, FieldInfo] = getattr(getattr(component, "Config", None), "model_fields", {})
+    if fields:
+        rows = [(f"`{name}`", _default(info), info.description or "") for name, info in fields.items()]
+        yield _table(("option", "default", "meaning"), rows)
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    return "" if info.default is None else f"`{info.get_default(call_default_factory=True)}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([*cells, _prose(text)] for *cells, text in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _prose(text: str) -> str:
+    """Turn rich's escapes and reStructuredText's double backticks into Markdown; keep ``<x>`` from being HTML."""
+    plain = text.replace("\\[", "[").replace("``", "`")
+    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", plain)
