@@ -1,0 +1,180 @@
+"""Conformance suites for plugin authors: subclass one, name the component, and have its tests.
+
+Example:
+    ```python
+    from i2i.testing import BackboneTests
+    from my_plugin.model import Pix
+
+
+    class TestPix(BackboneTests):
+        backbone = Pix
+        options = {"backbone": {"channels": 4}}
+    ```
+
+Needs pytest. Everything computes on noise of 32 px, so that a suite takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i.assemble import choose
+from i2i.backbone import Backbone
+from i2i.branches import branch, routed
+from i2i.checkpoint import load, save
+from i2i.config import merge
+from i2i.dataset import Dataset
+from i2i.engine import Engine, seed_everything
+from i2i.hookspecs import hookimpl
+from i2i.images import DOMAINS, Domain
+from i2i.loader import Loader
+from i2i.model import Model
+from i2i.plugins import Registry
+from i2i.train import Training
+from i2i.transfer import NoTransfer
+
+SIZE = 32
+
+
+class Noise(Dataset):
+    """Two groups of noise images in a folder, made on the spot.
+
+    Args:
+        folder: An empty folder.
+        groups: Names; the first is the base.
+    """
+
+    name = "noise"
+
+    def __init__(self, folder: Path, groups: tuple[str, ...] = ("woman", "man")) -> None:
+        self.groups, self.base, self._folder = groups, groups[0], folder
+        rng = np.random.default_rng(0)
+        for path in [path for group in groups for domain in DOMAINS for path in self.train(group, domain)]:
+            Image.fromarray(rng.integers(0, 256, (SIZE + 8, SIZE + 8, 3), np.uint8)).save(path)
+
+    def train(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return two images."""
+        return [self._folder / f"{group}-{domain}-{number}.png" for number in range(2)]
+
+    def test(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return nothing."""
+        return []
+
+
+class BackboneTests:
+    """What every backbone must do: train, translate, be saved, and branch with every installed transfer.
+
+    Attributes:
+        backbone: The class under test; it need not be installed.
+        options: A partial configuration that makes it small.
+    """
+
+    backbone: ClassVar[type[Backbone]]
+    options: ClassVar[dict[str, Any]] = {}
+
+    @pytest.fixture
+    def registry(self) -> Registry:
+        """Everything installed, and the backbone under test."""
+        registry = Registry()
+        if self.backbone.name not in registry.names("backbone"):
+            registry.add(_Providing(self.backbone), "under-test")
+        return registry
+
+    @pytest.fixture
+    def given(self) -> dict[str, Any]:
+        """The configuration under test."""
+        return merge({"backbone": {"name": self.backbone.name}, "size": SIZE}, self.options)
+
+    def test_translates_into_range_and_shape(self, registry: Registry, given: dict[str, Any]) -> None:
+        """Both directions return images of the input's shape within [-1, 1]."""
+        model = _model(registry, given)
+        x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
+        for y in (model.translate(x), model.translate(x, direction="b2a")):
+            assert y.shape == x.shape
+            assert y.abs().max() <= 1
+
+    def test_a_step_updates_both_sides(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
+        """After one step most parameters of generators and discriminators have changed, and losses are finite."""
+        model = _model(registry, given)
+        before = {name: p.detach().clone() for name, p in model.backbone.named_parameters()}
+        report = _training(model, Noise(tmp_path)).step()
+        assert np.isfinite(list(report.values())).all()
+        for side in ("generators", "discriminators"):
+            names = [name for name in before if name.startswith(side)]
+            changed = [n for n in names if not torch.equal(before[n], model.backbone.get_parameter(n))]
+            assert len(changed) > len(names) / 2
+
+    def test_equal_seeds_give_equal_steps(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
+        """Two trainings from one seed agree to the bit."""
+        data = Noise(tmp_path)
+        reports = []
+        for _ in range(2):
+            training = _training(_model(registry, given), data)
+            reports.append([training.step() for _ in range(2)])
+        assert reports[0] == reports[1]
+
+    def test_samples_do_not_depend_on_their_batch(self, registry: Registry, given: dict[str, Any]) -> None:
+        """A sample's translation is the same alone and among others, up to rounding; groups share batches."""
+        model = _model(registry, given)
+        x = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+        torch.testing.assert_close(model.translate(x)[1:2], model.translate(x[1:2]), atol=1e-4, rtol=0)
+
+    def test_branch_points_leave_the_translation_as_it_was(self, registry: Registry, given: dict[str, Any]) -> None:
+        """Branched at its branch points, a generator translates every group as before, bit for bit."""
+        generator = _model(registry, given).backbone.generators["a2b"].eval()
+        x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
+        with torch.no_grad():
+            expected = generator(x).image
+            branch(generator, generator.branch_points, "woman", ["man"])  # type: ignore[arg-type]
+            for group in ("woman", "man"):
+                with routed((group, group)):
+                    assert torch.equal(generator(x).image, expected)
+
+    def test_is_saved_and_loaded(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
+        """A saved model translates as before."""
+        model = _model(registry, given)
+        save(model, tmp_path / "model.safetensors")
+        x = torch.rand(1, 3, SIZE, SIZE) * 2 - 1
+        assert torch.equal(load(tmp_path / "model.safetensors", registry).translate(x), model.translate(x))
+
+    def test_goes_with_every_transfer(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
+        """Adapted by each installed transfer, it takes three steps and translates every group."""
+        data = Noise(tmp_path)
+        for name in registry.names("transfer"):
+            chosen = choose(merge(given, {"transfer": {"name": name}}), registry)
+            model = Model(chosen, data.base, ["man"])
+            training = _training(model, data)
+            assert np.isfinite([value for _ in range(3) for value in training.step().values()]).all()
+            for group in model.groups:
+                assert model.translate(torch.zeros(1, 3, SIZE, SIZE), group).isfinite().all()
+
+
+class _Providing:
+    """A plugin that provides one backbone."""
+
+    def __init__(self, backbone: type[Backbone]) -> None:
+        self._backbone = backbone
+
+    @hookimpl
+    def register_backbones(self) -> Iterable[type[Backbone]]:
+        return [self._backbone]
+
+
+def _model(registry: Registry, given: dict[str, Any]) -> Model:
+    seed_everything(0)
+    return Model(choose(given, registry), "woman")
+
+
+def _training(model: Model, data: Dataset) -> Training:
+    transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
+    losses = model.chosen.build_losses(transfer.provides)
+    return Training(
+        model.backbone, transfer, losses, Loader(data, SIZE, 0), Engine("cpu"), steps=10, batch_size=2, seed=0
+    )

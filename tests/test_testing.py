@@ -1,0 +1,33 @@
+"""The conformance suites, over every backbone that the registry holds, and over a stranger's."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from i2i.backbone import Backbone
+from i2i.plugins import installed
+from i2i.testing import BackboneTests
+
+SMALL = {"backbone": {"channels": 4}, "generator": {"blocks": 1}}
+
+
+class Pix(Backbone):
+    """A stranger's backbone, not installed: registered parts, its own objective."""
+
+    name = "pix"
+    objective = {"adversarial": {"mode": "hinge"}, "cycle": 5.0}
+    first = "generator"
+
+    class Config(Backbone.Config):
+        generator: str = Field("resnet")
+        discriminator: str = Field("patch")
+
+
+class TestPix(BackboneTests):
+    backbone = Pix
+    options = SMALL
+
+
+for _name in installed().names("backbone"):
+    _suite = type(f"Test_{_name}", (BackboneTests,), {"backbone": installed().backbone(_name), "options": SMALL})
+    globals()[_suite.__name__] = _suite
