@@ -5,7 +5,9 @@ Every sample is a function of (seed, group, domain, position), so that the state
 
 from __future__ import annotations
 
+import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from i2i.dataset import Dataset
+from i2i.errors import DataError
 from i2i.images import DOMAINS, Batch, Domain, fit_short_side, from_bytes, read_image
 
 MARGIN = 286 / 256  # images are resized a little larger than they are cropped, as published for CycleGAN and U-GAT-IT
@@ -66,6 +69,22 @@ class Loader:
             self._cache[path] = pixels
             self._free -= pixels.numel()
         return pixels
+
+
+def broken_images(dataset: Dataset) -> list[str]:
+    """Read every image of a data set, and return one message for each that cannot be used."""
+    parts = (dataset.train, dataset.test)
+    paths = [path for group in dataset.groups for domain in DOMAINS for part in parts for path in part(group, domain)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [problem for problem in pool.map(_problem, paths) if problem]
+
+
+def _problem(path: Path) -> str:
+    try:
+        read_image(path)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
 from i2i.errors import ConfigError, DataError, did_you_mean
 from i2i.evaluate import evaluate
-from i2i.loader import Loader
+from i2i.loader import Loader, broken_images
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training
@@ -188,6 +188,7 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     dataset = data.build()
     for group in dataset.groups:
         check_group_name(group)
+    _refuse_broken(dataset)
     Engine(chosen.config.device, chosen.config.precision)
     config = chosen.config.model_copy(update={"data": data.section})
     _claim(folder, overwrite)
@@ -202,6 +203,13 @@ def resume(folder: Path, registry: Registry) -> Run:
         ConfigError: It holds no run.
     """
     return Run(folder, registry)
+
+
+def _refuse_broken(dataset: Dataset) -> None:
+    problems = broken_images(dataset)
+    if problems:
+        more = f"\n... and {len(problems) - 5} more; i2i data check lists all." if len(problems) > 5 else ""
+        raise DataError("\n".join(problems[:5]) + more)
 
 
 def _claim(folder: Path, overwrite: bool) -> None:

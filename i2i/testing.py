@@ -49,15 +49,16 @@ class Noise(Dataset):
     Args:
         folder: An empty folder.
         groups: Names; the first is the base.
+        side: Side of the images in pixels.
     """
 
     name = "noise"
 
-    def __init__(self, folder: Path, groups: tuple[str, ...] = ("woman", "man")) -> None:
+    def __init__(self, folder: Path, groups: tuple[str, ...] = ("woman", "man"), side: int = 40) -> None:
         self.groups, self.base, self._folder = groups, groups[0], folder
         rng = np.random.default_rng(0)
         for path in [path for group in groups for domain in DOMAINS for path in self.train(group, domain)]:
-            Image.fromarray(rng.integers(0, 256, (SIZE + 8, SIZE + 8, 3), np.uint8)).save(path)
+            Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(path)
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return two images."""

@@ -36,7 +36,9 @@ class Branch(Transfer):
         )
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
         branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
-        new_samples: int = Field(1, ge=1, description="Samples of each new group in a step.")
+        samples: int | None = Field(
+            None, ge=1, description="Samples of each group in a step; 2 by default, 1 (the paper's) at batch size 1."
+        )
 
     config: Config
 
@@ -61,7 +63,8 @@ class Branch(Transfer):
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return base samples, and the samples of all new groups together."""
-        return [(self.base,) * batch_size, self.groups * self.config.new_samples]
+        samples = self.config.samples or min(2, batch_size)
+        return [(self.base,) * samples, self.groups * samples]
 
     def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
         """Send base samples into everything but the new branches, new groups into their own branches only.

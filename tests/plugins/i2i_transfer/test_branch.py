@@ -142,10 +142,11 @@ def test_gradients_of_a_mixed_batch_equal_those_of_each_group_alone(given, regis
         torch.testing.assert_close(actual[name], gradient, rtol=1e-6, atol=1e-12)
 
 
-def test_draw_takes_the_base_and_every_new_group(given, registry):
-    drawn = adapted(given, registry, new_samples=2).transfer.draw(3, np.random.default_rng(0))
-    assert drawn[0] == ("woman",) * 3
-    assert sorted(drawn[1]) == ["kid", "kid", "man", "man"]
+@pytest.mark.parametrize(("options", "batch_size", "samples"), [({}, 1, 1), ({}, 4, 2), ({"samples": 3}, 1, 3)])
+def test_draw_takes_alike_of_the_base_and_of_every_new_group(given, registry, options, batch_size, samples):
+    drawn = adapted(given, registry, **options).transfer.draw(batch_size, np.random.default_rng(0))
+    assert drawn[0] == ("woman",) * samples
+    assert sorted(drawn[1]) == ["kid"] * samples + ["man"] * samples
 
 
 def test_new_branches_have_their_own_learning_rate(given, registry):
