@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -29,7 +30,8 @@ COMPONENTS_INTRODUCTION = """# Components
 
 Generated from what the installed plugins register. An option `x` of a backbone is `--backbone.x` on the command line
 and `x` in the table `[backbone]` of a TOML file; the same holds for generators, discriminators, transfers and data sets
-(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`.
+(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`. A preset goes before these
+defaults, and what is given before the preset.
 """
 
 
@@ -53,7 +55,7 @@ def components_page() -> str:
     for kind in KINDS:
         lines.append(f"## {kind.capitalize()}\n")
         for name in registry.names(kind):
-            lines += _component(getattr(registry, kind)(name), registry.provider(kind, name))
+            lines += _component(kind, getattr(registry, kind)(name), registry.provider(kind, name))
     return "\n".join(lines)
 
 
@@ -81,9 +83,11 @@ def _described(parameter: Any, context: Any) -> tuple[str, str]:
     return f"`{flags}`", meaning
 
 
-def _component(component: type[Any], provider: str) -> Iterator[str]:
+def _component(kind: str, component: type[Any], provider: str) -> Iterator[str]:
     summary = " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].splitlines())
     yield f"### {component.name}\n\n{_prose(summary)} From {provider}: `{component.__module__}`.\n"
+    if kind == "backbone":
+        yield f"Objective: `{json.dumps(component.objective)}`.\n\nPresets: `{json.dumps(component.presets)}`.\n"
     fields: dict[str, FieldInfo] = getattr(getattr(component, "Config", None), "model_fields", {})
     if fields:
         rows = [(f"`{name}`", _default(info), info.description or "") for name, info in fields.items()]

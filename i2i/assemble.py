@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import torch
 
 from i2i.backbone import Backbone
 from i2i.config import PRESETS, RunConfig, Section, merge, validate
@@ -122,9 +125,18 @@ def choose_data(given: Mapping[str, Any], registry: Registry) -> Choice[Dataset]
         UnknownComponentError: No plugin provides the data set.
         ConfigError: An option is unknown or wrong.
     """
+    return _pick(find_dataset(given, registry), given.get("data", {}), "data")
+
+
+def find_dataset(given: Mapping[str, Any], registry: Registry) -> type[Dataset]:
+    """Return the data set that a configuration names.
+
+    Raises:
+        UnknownComponentError: No plugin provides it.
+    """
     name = _name(given, "data")
     try:
-        return _pick(registry.dataset(name), given.get("data", {}), "data")
+        return registry.dataset(name)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{error} A folder of images is named by a path, such as ./{name}.") from error
 
@@ -132,7 +144,8 @@ def choose_data(given: Mapping[str, Any], registry: Registry) -> Choice[Dataset]
 def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     name = given.get("preset", "quick")
     if name not in PRESETS:
-        raise ConfigError(f"There is no preset '{name}'.{did_you_mean(str(name), PRESETS)} Known: {', '.join(PRESETS)}.")
+        near = did_you_mean(str(name), PRESETS)
+        raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
     return merge(PRESETS[name], {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)})
 
 
@@ -177,6 +190,14 @@ def _check_fit(chosen: Chosen, provided: frozenset[str]) -> None:
         lacking = sorted((choice.component.needs & _OPTIONAL) - can)
         if choice.options.weight > 0 and lacking:
             raise ConfigError(_misfit(chosen, name, lacking[0]))
+    for part in (chosen.generator, chosen.discriminator):
+        _check_buildable(part)
+
+
+def _check_buildable(part: Choice[Any]) -> None:
+    """Construct a network without memory for its weights, so that it can refuse its options before anything starts."""
+    with suppress(NotImplementedError, RuntimeError), torch.device("meta"):  # what needs real weights is built later
+        part.build()
 
 
 def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:
@@ -186,4 +207,3 @@ def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:
         who, does = f"generator '{chosen.generator.component.name}'", f"gives no {lacking}"
     remedy = f"Set --loss.{loss} 0, or choose another {who.split()[0]}."
     return f"Loss '{loss}' needs '{lacking}', but the {who} {does}. {remedy}"
-

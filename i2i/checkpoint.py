@@ -14,7 +14,7 @@ from torch import Tensor
 
 import i2i
 from i2i.assemble import Chosen, choose
-from i2i.errors import CheckpointError, DataError, UnknownComponentError
+from i2i.errors import CheckpointError, ConfigError, DataError, UnknownComponentError
 from i2i.model import Model
 from i2i.plugins import Registry, installed
 
@@ -147,11 +147,13 @@ def read_model_description(file: Path) -> dict[str, Any]:
 
 
 def _choose(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:
+    makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
     try:
         return choose(about["config"], registry)
     except UnknownComponentError as error:
-        makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
         raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{file} does not fit what is installed: {error} It was made with {makers}.") from error
 
 
 def _sync(path: Path) -> None:

@@ -17,6 +17,7 @@ from i2i.model import Model
 from i2i.plugins import Registry
 
 T = TypeVar("T")
+CHUNK = 16  # images translated at once
 Scores = dict[str, dict[str, Score]]
 
 
@@ -36,11 +37,12 @@ def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[
 
 
 def _scores(model: Model, group: str, pairs: Sequence[tuple[Path, Path]], registry: Registry) -> dict[str, Score]:
-    sources, reals = (_stack(paths, model.size) for paths in zip(*pairs, strict=True))
-    fakes = model.translate(sources, _served(model, group))
     metrics = [registry.metric(name)() for name in registry.names("metric")]
-    for metric in metrics:
-        metric.update(real=reals, fake=fakes, source=sources)
+    for start in range(0, len(pairs), CHUNK):
+        sources, reals = (_stack(paths, model.size) for paths in zip(*pairs[start : start + CHUNK], strict=True))
+        fakes = model.translate(sources, _served(model, group))
+        for metric in metrics:
+            metric.update(real=reals, fake=fakes, source=sources)
     return {metric.name: metric.compute() for metric in metrics}
 
 

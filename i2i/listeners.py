@@ -37,6 +37,9 @@ class ProgressDisplay:
         """Announce the stage."""
         self._started, self._first, self._printed = time.monotonic(), run.step, time.monotonic()
         self._console.print(f"[bold]{run.stage}[/]: {run.steps} steps of {run.samples_per_step} images a domain")
+        note = getattr(run.model.backbone.discriminators["a"], "note", "")
+        if note:
+            self._console.print(note)
         if self._console.is_terminal:
             texts = "{task.completed:.0f}/{task.total:.0f}", "{task.fields[speed]}", "[dim]{task.fields[losses]}"
             self._bar = Progress("{task.description}", BarColumn(), *texts, console=self._console)

@@ -157,10 +157,10 @@ class Registry:
             return providers[0][0]
         if providers:
             raise PluginError(_conflict(kind, name, [plugin for _, plugin in providers]))
-        known = self.names(kind)
+        known, title = self.names(kind), _TITLES.get(kind, kind)
         broken = "".join(f" Plugin '{p.name}' ({p.distribution}) is broken: {p.error}" for p in self.plugins if p.error)
         raise UnknownComponentError(
-            f"There is no {_TITLES.get(kind, kind)} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.{broken}"
+            f"There is no {title} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.{broken}"
         )
 
     def _all(self) -> _Components:
@@ -250,13 +250,14 @@ def _checked(kind: str, returned: Any) -> list[type[Any]]:
         if not isinstance(component, type) or not issubclass(component, contract):
             raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no subclass of i2i.{contract.__name__}.")
         if not isinstance(getattr(component, "name", None), str):
-            raise PluginError(f"{KINDS[kind]} returned {component.__name__}, which has no name. Set name = \"...\".")
+            raise PluginError(f'{KINDS[kind]} returned {component.__name__}, which has no name. Set name = "...".')
     return components
 
 
 def _conflict(kind: str, name: str, owners: list[Plugin]) -> str:
     whose = " and ".join(f"plugin '{p.name}' of {p.distribution}" for p in owners)
-    return f"The {_TITLES.get(kind, kind)} '{name}' is defined by {whose}. Uninstall one, or set {DISABLE}={owners[-1].name}."
+    what = f"The {_TITLES.get(kind, kind)} '{name}'"
+    return f"{what} is defined by {whose}. Uninstall one, or set {DISABLE}={owners[-1].name}."
 
 
 def _describe(distribution: Distribution | None) -> str:

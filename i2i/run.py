@@ -75,11 +75,6 @@ class Run:
                 if not (self.folder / STAGE_FILES[stage]).exists():
                     self._train(stage, stop_after)
 
-    def notes(self) -> list[str]:
-        """Return what components chose for the user, a sentence each."""
-        note = self.chosen.discriminator.build().note
-        return [note] if note else []
-
     def base_model(self) -> Model:
         """Load the base model of this run."""
         return load(self.config.base_model or self.folder / BASE_FILE, self.registry)

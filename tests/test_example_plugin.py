@@ -9,12 +9,14 @@ import tomllib
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 from i2i import Batch, Passes, Registry, Translation
 from i2i.assemble import choose
+from i2i.testing import BackboneTests
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "i2i-plugin-example"
 
@@ -85,3 +87,21 @@ def test_loading_it_does_not_import_torch():
     code = "import sys, i2i_plugin_example; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=EXAMPLE, check=False).returncode == 0
+
+
+class TestSketch(BackboneTests):
+    """The conformance suite, with the backbone found by its entry point."""
+
+    options: ClassVar[dict[str, Any]] = {
+        "backbone": {"name": "sketch", "channels": 4},
+        "generator": {"blocks": 1},
+        "size": 32,
+    }
+
+    @pytest.fixture
+    def registry(self, with_example: Registry) -> Registry:
+        return with_example
+
+    @pytest.fixture
+    def given(self) -> dict[str, Any]:
+        return self.options

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(error, debug)
         sys.exit(2)
     except typer.TyperException as error:
-        _complain(_mistake(error), debug)
+        if error.format_message():  # a command group without a command has shown its help instead
+            _complain(_mistake(error), debug)
         sys.exit(2)
     except KeyboardInterrupt:
         _complain("interrupted", debug=False)
@@ -83,9 +84,10 @@ def _mistake(error: typer.TyperException) -> str:
     """Say what is wrong with the command line, with the nearest option, and where to read on."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "i2i"
-    if context and hasattr(error, "possibilities"):
+    option = getattr(error, "option_name", None)
+    if context and option and hasattr(error, "possibilities"):
         known = [flag for p in context.command.params for flag in (*p.opts, *p.secondary_opts)]
-        what = f"{command} has no option '{error.option_name}'.{_nearest(error.option_name, known)}"
+        what = f"{command} has no option '{option}'.{_nearest(option, known)}"
     else:
         what = error.format_message()
     return f"{what.rstrip('.')}{'' if what.endswith('?') else '.'} See {command} --help."
@@ -95,7 +97,7 @@ def _nearest(option: str, known: Sequence[str]) -> str:
     """Name the nearest option; ``--chanels`` is near ``--backbone.channels``."""
     full = {"--" + flag.removeprefix("--").rpartition(".")[2]: flag for flag in reversed(known)}
     full |= {flag: flag for flag in known}
-    near = difflib.get_close_matches(option, full, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(option, full, n=1, cutoff=0.6)
     return f" Did you mean '{full[near[0]]}'?" if near else ""
 
 

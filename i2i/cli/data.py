@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +11,6 @@ from rich.table import Table
 from i2i.cli.options import data_section
 from i2i.errors import DataError
 from i2i.plugins import installed
-
-if TYPE_CHECKING:
-    from i2i.dataset import Dataset
 
 app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
 
@@ -37,6 +32,7 @@ def check(
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
     from i2i.assemble import choose_data
+    from i2i.loader import broken_images
 
     dataset = choose_data({"data": data_section(data)}, installed()).build()
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
@@ -45,29 +41,6 @@ def check(
         base = " (base)" if group == dataset.base else ""
         table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
     Console().print(table)
-    refuse_broken(dataset)
-
-
-def refuse_broken(dataset: Dataset) -> None:
-    """Open every image of a data set.
-
-    Raises:
-        DataError: Some cannot be read; the message has a line for each.
-    """
-    from i2i.images import DOMAINS
-
-    paths = [p for g in dataset.groups for d in DOMAINS for p in (*dataset.train(g, d), *dataset.test(g, d))]
-    with ThreadPoolExecutor() as pool:
-        problems = [problem for problem in pool.map(_problem, dict.fromkeys(paths)) if problem]
+    problems = broken_images(dataset)
     if problems:
         raise DataError("\n".join(problems))
-
-
-def _problem(path: Path) -> str:
-    from i2i.images import read_image
-
-    try:
-        read_image(path)
-    except DataError as error:
-        return str(error)
-    return ""

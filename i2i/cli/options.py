@@ -73,10 +73,13 @@ def _read_file(path: Path) -> Section:
     section = {name: value for name, value in read_toml(path).items() if name != "versions"}
     for name, value in section.items():
         if name not in RunConfig.model_fields:
-            raise ConfigError(f"{path} sets '{name}', which is no option.{did_you_mean(name, RunConfig.model_fields)}")
-        if (name in COMPONENTS and not isinstance(value, str | dict)) or (name == "loss" and not isinstance(value, dict)):
+            near = did_you_mean(name, RunConfig.model_fields)
+            raise ConfigError(f"{path} sets '{name}', which is no option.{near or ' Remove it.'}")
+        if name in COMPONENTS and isinstance(value, str):
+            section[name] = _component(name, value)
+        elif name in (*COMPONENTS, "loss") and not isinstance(value, dict):
             raise ConfigError(f"{path} sets '{name}' to {value!r}. Write a table: [{name}].")
-    return {name: _component(name, v) if isinstance(v, str) and name in COMPONENTS else v for name, v in section.items()}
+    return section
 
 
 def _nest(path: list[str], value: Any) -> Section:
@@ -126,11 +129,11 @@ def _names(command: Command) -> list[inspect.Parameter]:
 
 
 def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
-    from i2i.assemble import choose
+    from i2i.assemble import choose, find_dataset
 
     registry = installed()
     given = _scan(arguments)
-    data = registry.dataset(given.get("data", {}).get("name", "emoji"))
+    data = find_dataset(given, registry)
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
     found: list[inspect.Parameter] = []
     for kind in command.components:

@@ -44,7 +44,9 @@ def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
     console.print(f"[bold]{escape(plugin.name)}[/] of {escape(plugin.distribution)}", highlight=False)
     _complain(plugin, console)
     for kind, component in registry.provided_by(plugin):
-        console.print(_describe(kind, component))
+        summary = (component.__doc__ or "").partition("\n")[0]
+        console.print(f"\n[bold]{kind} '{escape(component.name)}'[/]: {escape(summary)}", highlight=False)
+        console.print(_options(component))
 
 
 def _loaded() -> Registry:
@@ -56,17 +58,16 @@ def _loaded() -> Registry:
 def _find(registry: Registry, name: str) -> Plugin:
     found = {plugin.name: plugin for plugin in registry.plugins}
     if name not in found:
-        raise UnknownComponentError(f"There is no plugin '{name}'.{did_you_mean(name, found)} Known: {', '.join(found)}.")
+        near = did_you_mean(name, found)
+        raise UnknownComponentError(f"There is no plugin '{name}'.{near} Known: {', '.join(found)}.")
     return found[name]
 
 
-def _describe(kind: str, component: type[Any]) -> Table:
-    summary = (component.__doc__ or "").partition("\n")[0]
-    title = escape(f"{kind} '{component.name}': {summary}")
-    table = Table("option", "meaning", title=title, title_justify="left", box=None)
-    options = component.Config.model_fields if hasattr(component, "Config") else {}  # metrics have none
-    for option, info in options.items():
-        table.add_row(option, escape(info.description or ""))
+def _options(component: type[Any]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    fields = component.Config.model_fields if hasattr(component, "Config") else {}  # metrics have none
+    for name, info in fields.items():
+        table.add_row(name, escape(info.description or ""))
     return table
 
 

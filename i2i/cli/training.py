@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from i2i.cli.data import refuse_broken
 from i2i.cli.options import COMPONENTS, Command
 from i2i.config import Section, merge
 from i2i.errors import ConfigError
@@ -89,10 +88,8 @@ def _execute(given: Section, out: Path | None, resume: Path | None, overwrite: b
 
 def _open(given: Section, out: Path | None, resume: Path | None, overwrite: bool) -> Run:
     from i2i import run as runs
-    from i2i.assemble import choose_data
 
     if resume is None:
-        refuse_broken(choose_data(given, installed()).build())
         return runs.create(out or _default_folder(given), given, installed(), overwrite)
     refused = [*sorted(key for key in given if key != "stages"), *["out"] * bool(out), *["overwrite"] * overwrite]
     if refused:

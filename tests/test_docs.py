@@ -1,0 +1,113 @@
+"""The documentation keeps up with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+
+from i2i import cli, hookspecs
+
+ROOT = Path(__file__).parents[1]
+HOOKS = {
+    name: function
+    for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
+    if hasattr(function, f"{hookspecs.PROJECT}_spec")
+}
+EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def generated() -> ModuleType:
+    """The mkdocs hook that generates pages."""
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("generated_pages", ROOT / "docs" / "generated_pages.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_are_hooks():
+    assert {"register_backbones", "on_step"} <= HOOKS.keys()
+
+
+def test_the_hooks_page_documents_every_hook_with_its_arguments_and_no_other():
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+
+    headings = re.findall(r"^### (\w+\(.*\))$", page, re.MULTILINE)
+
+    assert sorted(headings) == sorted(f"{n}({', '.join(inspect.signature(f).parameters)})" for n, f in HOOKS.items())
+    assert re.findall(r"^::: i2i\.hookspecs\.(\w+)$", page, re.MULTILINE) == [h.partition("(")[0] for h in headings]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_example_of_a_hook_implements_it(name):
+    examples = [textwrap.dedent(code) for code in EXAMPLE.findall(HOOKS[name].__doc__ or "")]
+
+    assert len(examples) == 1
+    function = ast.parse(examples[0]).body[-1]
+    assert isinstance(function, ast.FunctionDef)
+    assert function.name == name
+    assert {argument.arg for argument in function.args.args} <= set(inspect.signature(HOOKS[name]).parameters)
+    compile(examples[0], name, "exec")
+
+
+def test_the_cli_page_shows_every_command(generated):
+    page = generated.cli_page()
+
+    commands = list(_commands(typer.main.get_command(cli.application()), "i2i"))
+
+    assert {"i2i run", "i2i translate", "i2i plugins show"} <= set(commands)
+    assert re.findall(r"^## `(.+)`$", page, re.MULTILINE) == commands
+
+
+def test_the_cli_page_shows_options_of_components(generated):
+    page = generated.cli_page()
+
+    for flag in ("--out", "--backbone.channels", "--transfer.judge", "--loss.adversarial.mode"):
+        assert f"| `{flag}" in page
+    assert "\\[" not in page
+
+
+def test_the_components_page_shows_every_component(generated):
+    page = generated.components_page()
+
+    for name in ("ugatit", "cyclegan", "resnet", "patch", "branch", "none", "l1", "folder", "emoji"):
+        assert f"### {name}\n" in page
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/index.md"])
+def test_both_commands_are_named(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+
+    assert re.search(r"^make run\b", text, re.MULTILINE)
+    assert re.search(r"^make test\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))])
+def test_python_in_the_pages_compiles(path):
+    for number, code in enumerate(EXAMPLE.findall((ROOT / path).read_text(encoding="utf-8"))):
+        if not code.startswith("--8<--"):
+            compile(code, f"{path}, example {number}", "exec")
+
+
+@pytest.mark.parametrize("target", ["run", "test"])
+def test_make_has_the_targets(target):
+    assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def _commands(command: Any, path: str) -> Iterator[str]:
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, f"{path} {name}")
