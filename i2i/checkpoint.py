@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 import i2i
@@ -63,8 +63,15 @@ def model_file(path: Path) -> Path:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """Return what a model's file says of it: components, options, groups, and who provided them."""
-    config = model.chosen.config.model_dump(mode="json", include=set(_DESCRIBED))
+    """Return what a model's file says of it: components, options, groups, and who provided them.
+
+    A base model says nothing of a transfer, and no model says anything of the losses that its transfer adds, so that
+    any transfer can follow.
+    """
+    sections = set(_DESCRIBED) if model.new_groups else set(_DESCRIBED) - {"transfer"}
+    config = model.chosen.config.model_dump(mode="json", include=sections)
+    added = model.chosen.transfer.build(model.base, model.new_groups).objective
+    config["loss"] = {name: options for name, options in config["loss"].items() if name not in added}
     return {
         "base": model.base,
         "groups": list(model.new_groups),
@@ -97,8 +104,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -
     temporary = path.with_name(f".{path.name}.part")
     metadata = {KEY: json.dumps({"format": FORMAT, **about}, sort_keys=True)}
     try:
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata)
-        _sync(temporary)
+        with temporary.open("wb") as file:
+            file.write(serialize({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, metadata))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
@@ -149,13 +158,8 @@ def read_model_description(file: Path) -> dict[str, Any]:
 def _choose(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:
     makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
     try:
-        return choose(about["config"], registry)
+        return choose({"transfer": {"name": "none"}, **about["config"]}, registry)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
     except ConfigError as error:
         raise CheckpointError(f"{file} does not fit what is installed: {error} It was made with {makers}.") from error
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -37,7 +37,7 @@ class TrainingError(I2IError):
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
 
-    Example:
+    Examples:
         >>> did_you_mean("ugatti", ["ugatit", "cyclegan"])
         " Did you mean 'ugatit'?"
     """

@@ -143,7 +143,7 @@ def register_datasets() -> Iterable[type[Dataset]]:
 
 @hookspec
 def register_commands(app: typer.Typer) -> None:
-    """Add commands to ``i2i``; called when a command line does not name one of i2i's own.
+    """Add commands to ``i2i``; called at every start, so import nothing slow outside of the commands.
 
     Example:
         ```python

@@ -182,12 +182,14 @@ class Registry:
                 providers = into[kind].setdefault(component.name, [])
                 providers.append((component, plugin))
                 if len(providers) > 1:
-                    self._refuse_conflict(_conflict(kind, component.name, [p for _, p in providers]), plugin)
+                    self._refuse_conflict(kind, component.name, [p for _, p in providers])
 
-    def _refuse_conflict(self, message: str, plugin: Plugin) -> None:
+    def _refuse_conflict(self, kind: str, name: str, owners: list[Plugin]) -> None:
+        message = _conflict(kind, name, owners)
         if self._strict:
             raise PluginError(message)
-        plugin.conflicts.append(message)
+        for plugin in owners:
+            plugin.conflicts.append(message)
 
     def _call(self, plugin: Plugin, hook: str, **arguments: Any) -> Iterable[Any]:
         others = [module for name, module in self.hooks.list_name_plugin() if name != plugin.name]
@@ -257,7 +259,7 @@ def _checked(kind: str, returned: Any) -> list[type[Any]]:
 def _conflict(kind: str, name: str, owners: list[Plugin]) -> str:
     whose = " and ".join(f"plugin '{p.name}' of {p.distribution}" for p in owners)
     what = f"The {_TITLES.get(kind, kind)} '{name}'"
-    return f"{what} is defined by {whose}. Uninstall one, or set {DISABLE}={owners[-1].name}."
+    return f"{what} is defined by {whose}. Uninstall one, or name it in {DISABLE}."
 
 
 def _describe(distribution: Distribution | None) -> str:

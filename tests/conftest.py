@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.plugins import Registry
+from i2i.plugins import Registry, installed
 
 SIDE = 40
 IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}
@@ -58,6 +61,30 @@ def tiny(folder_root: Path) -> dict[str, Any]:
 def registry() -> Registry:
     """Everything installed."""
     return Registry()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a distribution whose one module is a plugin: ``install("my-plugin", code, version="1.0")``."""
+    site, modules = tmp_path / "site-packages", []
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def call(name: str, code: str, version: str = "1.0", plugin: str = "") -> None:
+        module = name.replace("-", "_")
+        metadata = site / f"{module}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (metadata / "entry_points.txt").write_text(f"[i2i]\n{plugin or name} = {module}\n")
+        (site / f"{module}.py").write_text(dedent(code))
+        modules.append(module)
+        importlib.invalidate_caches()
+        installed.cache_clear()
+
+    yield call
+    for module in modules:
+        sys.modules.pop(module, None)
+    installed.cache_clear()
 
 
 def write_noise(folder: Path, count: int, side: int = SIDE) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -83,10 +83,11 @@ def _read_file(path: Path) -> Section:
 
 
 def _nest(path: list[str], value: Any) -> Section:
-    head, *rest = path
-    if rest:
-        return {head: _nest(rest, value)}
-    return {head: _component(head, value) if head in COMPONENTS else _literal(value)}
+    if len(path) == 1 and path[0] in COMPONENTS:
+        return {path[0]: _component(path[0], value)}
+    for name in reversed(path):
+        value = {name: _literal(value)}
+    return cast(Section, value)
 
 
 def _component(kind: str, name: str) -> Section:

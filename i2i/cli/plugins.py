@@ -32,8 +32,8 @@ def list_() -> None:
         row = (plugin.name, plugin.distribution, ", ".join(plugin.hooks), _components(plugin))
         table.add_row(*map(escape, row), style="red" if _problems(plugin) else "")
     console.print(table)
-    for plugin in plugins:
-        _complain(plugin, console)
+    for problem in dict.fromkeys(problem for plugin in plugins for problem in _problems(plugin)):
+        _complain(problem, console)
 
 
 @app.command()
@@ -42,7 +42,8 @@ def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
     registry, console = _loaded(), Console()
     plugin = _find(registry, name)
     console.print(f"[bold]{escape(plugin.name)}[/] of {escape(plugin.distribution)}", highlight=False)
-    _complain(plugin, console)
+    for problem in _problems(plugin):
+        _complain(problem, console)
     for kind, component in registry.provided_by(plugin):
         summary = (component.__doc__ or "").partition("\n")[0]
         console.print(f"\n[bold]{kind} '{escape(component.name)}'[/]: {escape(summary)}", highlight=False)
@@ -77,11 +78,10 @@ def _components(plugin: Plugin) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in plugin.components.items() if names)
 
 
-def _complain(plugin: Plugin, console: Console) -> None:
-    for problem in _problems(plugin):
-        text = escape(f"{plugin.name} ({plugin.distribution}): {problem}")
-        console.print(f"[red]{text}[/]", soft_wrap=True, highlight=False)
+def _complain(problem: str, console: Console) -> None:
+    console.print(f"[red]{escape(problem)}[/]", soft_wrap=True, highlight=False)
 
 
 def _problems(plugin: Plugin) -> list[str]:
-    return [plugin.error] if plugin.error else plugin.conflicts
+    broken = f"Plugin '{plugin.name}' ({plugin.distribution}) is broken: {plugin.error}"
+    return [broken] if plugin.error else plugin.conflicts

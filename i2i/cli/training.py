@@ -133,8 +133,6 @@ def _introduce(job: Run, console: Console) -> None:
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {job.engine.device}, "
                   f"transfer '{config.transfer['name']}', into {job.folder}")  # fmt: skip
     console.print(f"data '{config.data['name']}': {counts} source/target images; base group '{dataset.base}'")
-    for note in job.notes():
-        console.print(note)
 
 
 def _listeners(console: Console) -> list[object]:

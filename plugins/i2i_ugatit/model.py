@@ -16,7 +16,11 @@ class UGATIT(Backbone):
     objective = {"adversarial": 1.0, "cycle": 10.0, "identity": 10.0, "cam": 1000.0}
     first = "discriminator"
     presets = {
-        "quick": {"backbone": {"channels": 24, "lr": 2e-4}, "loss": {"cam": {"weight": 100.0}}},
+        "quick": {
+            "backbone": {"channels": 16, "lr": 5e-4},
+            "generator": {"blocks": 3},
+            "loss": {"cam": {"weight": 10.0}},  # 1000 drowns the other terms for the first thousands of steps
+        },
         "paper": {},
     }
 

@@ -12,7 +12,8 @@ import pytest
 from i2i import cli
 from i2i.plugins import installed
 
-TINY = ["--size=32", "--batch-size=2", "--steps=3", "--transfer-steps=2", "--device=cpu", "--backbone.channels=4", "--generator.blocks=1"]  # fmt: skip
+TINY = ["--size=32", "--batch-size=2", "--steps=3", "--transfer-steps=2", "--device=cpu"]
+TINY += ["--backbone.channels=4", "--generator.blocks=1"]
 
 
 @dataclass(frozen=True)

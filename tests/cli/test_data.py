@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+
+def test_list(i2i) -> None:
+    result = i2i("data", "list")
+    assert result.status == 0
+    rows = [line.split() for line in result.out.splitlines()]
+    assert [row[0] for row in rows[1:3]] == ["emoji", "folder"]
+    assert rows[1][-2:] == ["i2i", "0.1.0"]
+
+
+def test_check_counts_by_group(i2i, folder_root) -> None:
+    result = i2i("data", "check", folder_root)
+    assert (result.status, result.err) == (0, "")
+    assert [line.split() for line in result.out.splitlines()[1:]] == [
+        ["woman", "(base)", "8", "8", "2", "2", "0"],
+        ["kid", "2", "1", "2", "2", "0"],
+        ["man", "3", "2", "2", "2", "0"],
+    ]
+
+
+def test_check_counts_before_it_complains(i2i, own_root) -> None:
+    (own_root / "kid" / "testB" / "1.png").write_bytes(b"")
+    result = i2i("data", "check", own_root)
+    assert result.status == 2
+    assert len(result.out.splitlines()) == 4
+    assert result.err == f"error: {own_root}/kid/testB/1.png is empty (0 bytes). Replace or remove it.\n"
+
+
+def test_check_of_one_group(i2i, folder_root) -> None:
+    result = i2i("data", "check", folder_root / "man")
+    assert (result.status, result.out.splitlines()[1].split()[:2]) == (0, ["all", "(base)"])
+
+
+def test_check_of_an_unknown_data_set(refused) -> None:
+    assert refused("data", "check", "emojy").startswith("There is no data set 'emojy'. Did you mean 'emoji'?")

@@ -1,0 +1,191 @@
+"""Options of components as options of commands: how they reach run.toml, what wins, and what the help shows."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from i2i.cli.options import data_section, nested
+from i2i.errors import ConfigError
+from tests.cli.conftest import TINY
+
+
+@pytest.fixture
+def resolved(i2i, folder_root, out, untrained):
+    """Run with some arguments; return run.toml."""
+
+    def call(*arguments: object) -> dict[str, Any]:
+        result = i2i("run", *TINY, "--data", folder_root, "--out", out, "--overwrite", *arguments)
+        assert (result.status, result.err) == (0, "")
+        return tomllib.loads((out / "run.toml").read_text())
+
+    return call
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text: str) -> Path:
+        (tmp_path / "my.toml").write_text(text)
+        return tmp_path / "my.toml"
+
+    return write
+
+
+def test_options_reach_the_resolved_file(resolved, folder_root) -> None:
+    config = resolved("--steps=7", "--seed", 3, "--checkpoint-every=9", "--transfer.branch_lr=10", "--data.base=man")
+    assert (config["steps"], config["seed"], config["checkpoint_every"]) == (7, 3, 9)
+    assert config["transfer"]["branch_lr"] == 10
+    assert config["data"] == {"name": "folder", "root": str(folder_root), "base": "man"}
+    assert config["backbone"]["channels"] == config["generator"]["channels"] == 4
+
+
+def test_weights_and_options_of_losses(resolved) -> None:
+    loss = resolved("--loss.identity", 5, "--loss.adversarial.mode", "hinge", "--loss.cam=0")["loss"]
+    assert (loss["identity"], loss["cam"], loss["cycle"]) == ({"weight": 5}, {"weight": 0}, {"weight": 10})
+    assert loss["adversarial"] == {"weight": 1, "mode": "hinge", "discriminator_weight": 1}
+
+
+def test_switches_have_two_sides(resolved) -> None:
+    assert resolved()["generator"]["light"] is True
+    assert resolved("--backbone.no-light")["generator"]["light"] is False
+    assert resolved("--backbone.light")["generator"]["light"] is True
+
+
+def test_lists_are_json(resolved) -> None:
+    assert resolved("--backbone.betas", "[0.1, 0.2]")["backbone"]["betas"] == [0.1, 0.2]
+
+
+def test_tables_are_json() -> None:
+    assert nested({"data__shots": '{"man": [7, 5]}'}) == {"data": {"shots": {"man": [7, 5]}}}
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(resolved, toml) -> None:
+    file = toml("seed = 5\nsample_every = 11\n[backbone]\nchannels = 3\nlr = 0.5\n[loss]\nidentity = 4\ncycle = 3")
+    config = resolved("--config", file, "--seed=6", "--loss.identity=2")
+    assert (config["seed"], config["sample_every"], config["checkpoint_every"]) == (6, 11, 200)
+    assert (config["backbone"]["channels"], config["backbone"]["lr"]) == (4, 0.5)
+    assert (config["loss"]["identity"]["weight"], config["loss"]["cycle"]["weight"]) == (2, 3)
+
+
+def test_the_file_may_choose_components_by_name_alone(resolved, toml, folder_root) -> None:
+    config = resolved("--config", toml(f'backbone = "cyclegan"\ntransfer = "none"\ndata = "{folder_root}"'))
+    assert (config["backbone"]["name"], config["transfer"]["name"]) == ("cyclegan", "none")
+    assert config["data"]["name"] == "folder"
+
+
+def test_a_component_of_the_file_gets_its_options_on_the_command_line(resolved, toml) -> None:
+    file = toml('generator = "resnet"\n[backbone]\nname = "cyclegan"')
+    config = resolved("--config", file, "--backbone.pool_size=7", "--generator.branch_depth=1")
+    assert (config["backbone"]["pool_size"], config["generator"]["branch_depth"]) == (7, 1)
+
+
+def test_options_of_a_generator_that_an_option_of_the_backbone_names(i2i, folder_root, out, untrained) -> None:
+    arguments = ["--backbone=cyclegan", "--backbone.generator=unet", "--generator.depth=4", "--device=cpu", "--size=32"]
+    assert i2i("run", *arguments, "--data", folder_root, "--out", out).status == 0
+    assert tomllib.loads((out / "run.toml").read_text())["generator"]["depth"] == 4
+
+
+@pytest.mark.parametrize("extra", [[], ["--backbone=cyclegan"], ["--transfer.judge=classification"]])
+def test_a_resolved_file_reproduces_itself(i2i, resolved, out, tmp_path, extra) -> None:
+    resolved(*extra)
+    assert i2i("run", "--config", out / "run.toml", "--out", tmp_path / "again").status == 0
+    assert (tmp_path / "again" / "run.toml").read_text() == (out / "run.toml").read_text()
+
+
+def test_presets(resolved) -> None:
+    quick, paper = resolved("--preset=quick"), resolved("--preset=paper")
+    assert (quick["loss"]["cam"]["weight"], paper["loss"]["cam"]["weight"]) == (100, 1000)
+    assert (quick["size"], paper["size"]) == (32, 32)  # what is given wins
+    assert (quick["backbone"]["lr"], paper["backbone"]["lr"]) == (2e-4, 1e-4)
+
+
+def test_train_and_transfer_are_the_stages_of_run(i2i, folder_root, trained, tmp_path, untrained) -> None:
+    assert i2i("train", *TINY, "--data", folder_root, "--out", tmp_path / "base").status == 0
+    base = tomllib.loads((tmp_path / "base" / "run.toml").read_text())
+    assert base["stages"] == ["base"]
+    arguments = ["--data", folder_root, "--steps=9", "--transfer.judge=classification", "--out", tmp_path / "new"]
+    assert i2i("transfer", trained / "base.safetensors", *arguments).status == 0
+    new = tomllib.loads((tmp_path / "new" / "run.toml").read_text())
+    assert (new["stages"], new["base_model"]) == (["transfer"], str(trained / "base.safetensors"))
+    assert (new["generator"], new["transfer"]["judge"]) == (base["generator"], "classification")
+
+
+def test_run_folders_are_named_after_what_runs(i2i, folder_root, tmp_path, untrained, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert i2i("run", *TINY, "--data", folder_root, "--transfer=none").status == 0
+    assert i2i("train", *TINY, "--data", folder_root).status == 0
+    name = folder_root.name
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [f"{name}-ugatit-base", f"{name}-ugatit-none"]
+
+
+class TestHelp:
+    def test_shows_the_options_of_the_default_components(self, i2i) -> None:
+        text = " ".join(i2i("run", "--help").out.split())
+        for words in (
+            "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
+            "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
+            "Samples of the base group in a step. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
+            "--data.shots", "--loss.cam", "[default: 100.0]", "--backbone.light --backbone.no-light",
+        ):  # fmt: skip
+            assert words in text, words
+
+    def test_shows_the_options_of_the_chosen_components(self, i2i) -> None:
+        text = " ".join(i2i("run", "--backbone", "cyclegan", "--data", "folder", "--help").out.split())
+        for words in (
+            "Backbone 'cyclegan'", "--backbone.pool_size", "[default: 50]", "Generator 'resnet'", "--generator.blocks",
+            "Residual blocks: 6 or 9 as published. [default: 6]", "Discriminator 'patch'", "Data 'folder'",
+            "--data.root",
+        ):  # fmt: skip
+            assert words in text, words
+        assert "--backbone.light" not in text
+
+    def test_shows_the_defaults_of_the_configuration_file(self, i2i, toml) -> None:
+        file = toml("[backbone]\nname = 'cyclegan'\npool_size = 17")
+        assert "[default: 17]" in i2i("run", "--config", file, "--help").out
+
+    def test_works_where_the_chosen_parts_do_not_fit(self, i2i) -> None:
+        assert i2i("run", "--generator=resnet", "--help").status == 0
+
+    @pytest.mark.parametrize("command", ["run", "train", "transfer", "translate", "data", "data check", "plugins"])
+    def test_of_every_command(self, i2i, command) -> None:
+        result = i2i(*command.split(), "--help")
+        assert result.status == 0
+        assert f"Usage: i2i {command}" in result.out
+
+    def test_of_translate_tells_the_default_group(self, i2i) -> None:
+        assert "Translate as this group. [default: the base group]" in " ".join(i2i("translate", "--help").out.split())
+
+
+class TestNested:
+    def test_leaves_out_what_was_not_given(self) -> None:
+        assert nested({"steps": None, "seed": "3", "backbone__channels": None}) == {"seed": "3"}
+
+    def test_nests_components_and_losses(self) -> None:
+        flat = {"backbone": "ugatit", "backbone__channels": "8", "loss__adversarial__mode": "hinge", "light": False}
+        assert nested(flat) == {
+            "backbone": {"name": "ugatit", "channels": "8"},
+            "loss": {"adversarial": {"mode": "hinge"}},
+            "light": False,
+        }
+
+    def test_drops_versions_of_the_file(self, toml) -> None:
+        assert nested({"config": str(toml("seed = 1\n[versions]\ni2i = '0'"))}) == {"seed": 1}
+
+    def test_refuses_half_a_list(self) -> None:
+        with pytest.raises(ConfigError, match=r"\[1 is no list or table"):
+            nested({"backbone__betas": "[1"})
+
+
+@pytest.mark.parametrize("value", ["./here", "/data", "a/b", "..", "existing"])
+def test_paths_are_folders_of_images(value, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "existing").mkdir()
+    assert data_section(value) == {"name": "folder", "root": value}
+
+
+def test_words_are_data_sets(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert data_section("emoji") == {"name": "emoji"}

@@ -1,0 +1,164 @@
+"""``i2i plugins``, and the command line in the company of broken plugins."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import TINY
+from tests.test_plugins import BROKEN, CYCLE, GOOD
+
+COMMAND = """
+    from i2i import hookimpl
+
+    @hookimpl
+    def register_commands(app):
+        @app.command()
+        def hello(name: str = "you"):
+            "Say hello."
+            print("hello", name)
+"""
+
+
+@pytest.fixture(params=BROKEN)
+def broken(request, install) -> str:
+    code, message = BROKEN[request.param]
+    install("my-plugin", code, "0.3")
+    return message
+
+
+def test_list_shows_what_each_plugin_is_and_does(i2i, install) -> None:
+    install("my-plugin", GOOD, "0.3")
+    for arguments in (["plugins"], ["plugins", "list"]):
+        result = i2i(*arguments)
+        assert result.status == 0
+        rows = [" ".join(line.split()) for line in result.out.splitlines()]
+        assert "my-plugin my-plugin 0.3 register_losses loss tv" in rows
+        assert "metrics i2i 0.1.0 register_metrics metric l1, ssim" in rows
+
+
+def test_list_shows_a_broken_plugin_with_its_error(i2i, broken) -> None:
+    result = i2i("plugins")
+    assert result.status == 0
+    assert "Traceback" not in result.out + result.err
+    start = "Plugin 'my-plugin' (my-plugin 0.3) is broken: "
+    problems = [line for line in result.out.splitlines() if line.startswith(start)]
+    assert len(problems) == 1
+    assert broken in problems[0]
+    assert "backbone ugatit" in result.out
+
+
+def test_list_shows_a_redefined_name(i2i, install) -> None:
+    install("my-plugin", CYCLE)
+    result = i2i("plugins")
+    assert result.status == 0
+    message = "The loss 'cycle' is defined by plugin 'my-plugin' of my-plugin 1.0 and plugin 'stock' of i2i 0.1.0."
+    assert result.out.count(message) == 1
+
+
+def test_broken_plugins_are_red(i2i, install, monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    install("my-plugin", "raise OSError('[red]gone[/] [/nonsense]')")
+    out = i2i("plugins").out
+    assert "\x1b[31mPlugin 'my-plugin' (my-plugin 1.0) is broken: OSError: [red]gone[/] [/nonsense]" in out
+
+
+def test_show_lists_components_with_their_options(i2i) -> None:
+    result = i2i("plugins", "show", "ugatit")
+    assert result.status == 0
+    assert result.out.startswith("ugatit of i2i 0.1.0\n")
+    assert "backbone 'ugatit': U-GAT-IT (Kim et al. 2020" in result.out
+    assert "branch_depth Stages on either side that belong to a branch." in " ".join(result.out.split())
+    assert "metric 'ssim': Structural similarity" in i2i("plugins", "show", "metrics").out
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"), [(CYCLE, "The loss 'cycle' is defined by plugin 'my-plugin'"), BROKEN["import"]]
+)
+def test_show_of_a_plugin_with_a_problem(i2i, install, code, problem) -> None:
+    install("my-plugin", code)
+    result = i2i("plugins", "show", "my-plugin")
+    assert result.status == 0
+    assert problem in result.out
+
+
+def test_training_goes_on_beside_a_broken_plugin(i2i, broken, folder_root, out, untrained) -> None:
+    result = i2i("run", *TINY, "--data", folder_root, "--out", out)
+    assert (result.status, result.err) == (0, "")
+    assert (out / "run.toml").exists()
+
+
+def test_asking_for_what_a_broken_plugin_provides(refused, broken, folder_root, out, tmp_path) -> None:
+    (tmp_path / "my.toml").write_text("[loss]\ntv = 1")
+    message = refused("run", *TINY, "--data", folder_root, "--out", out, "--config", tmp_path / "my.toml")
+    assert message.startswith("There is no loss 'tv'.")
+    assert "Plugin 'my-plugin' (my-plugin 0.3) is broken: " in message
+    assert broken in message
+    assert not out.exists()
+
+
+def test_asking_for_a_name_of_two_plugins(refused, install, folder_root, out) -> None:
+    install("my-plugin", CYCLE)
+    message = refused("run", *TINY, "--data", folder_root, "--out", out)
+    assert message == (
+        "The loss 'cycle' is defined by plugin 'my-plugin' of my-plugin 1.0 and plugin 'stock' of i2i 0.1.0. "
+        "Uninstall one, or name it in I2I_DISABLE_PLUGINS."
+    )
+    assert not out.exists()
+
+
+def test_a_redefined_name_that_nobody_asks_for_does_not_matter(i2i, install, folder_root, out, untrained) -> None:
+    install("my-plugin", GOOD)
+    install("other-plugin", GOOD)
+    result = i2i("run", *TINY, "--data", folder_root, "--out", out)
+    assert (result.status, result.err) == (0, "")
+
+
+def test_disabling_the_plugin_settles_it(i2i, install, folder_root, out, untrained, monkeypatch) -> None:
+    install("my-plugin", CYCLE)
+    monkeypatch.setenv("I2I_DISABLE_PLUGINS", "my-plugin")
+    assert i2i("run", *TINY, "--data", folder_root, "--out", out).status == 0
+    assert "my-plugin" not in i2i("plugins").out
+
+
+@pytest.mark.parametrize("place", ["before", "after", "environment"])
+def test_strict_refuses_at_once(refused, broken, monkeypatch, place) -> None:
+    monkeypatch.setenv("I2I_STRICT_PLUGINS", "1" if place == "environment" else "")
+    flag = [] if place == "environment" else ["--strict"]
+    message = refused(*(["plugins", *flag] if place == "after" else [*flag, "plugins"]))
+    assert message.startswith("Plugin 'my-plugin' (my-plugin 0.3) is broken: ")
+    assert message.endswith("Mend or uninstall it, or set I2I_DISABLE_PLUGINS=my-plugin.")
+
+
+def test_strict_refuses_a_redefined_name(refused, install, monkeypatch, folder_root, out) -> None:
+    monkeypatch.setenv("I2I_STRICT_PLUGINS", "")
+    install("my-plugin", CYCLE)
+    assert "The loss 'cycle' is defined by" in refused("--strict", "run", "--data", folder_root, "--out", out)
+    assert not out.exists()
+
+
+def test_a_plugin_adds_commands(i2i, install) -> None:
+    install("my-plugin", COMMAND)
+    assert i2i("hello", "--name", "world").out == "hello world\n"
+    assert "Say hello." in i2i("--help").out
+
+
+def test_a_plugin_that_fails_to_add_commands_does_not_matter(i2i, install) -> None:
+    install("my-plugin", COMMAND.replace("@app.command()", "app.nonsense()\n        @app.command()"))
+    assert i2i("data", "list").status == 0
+    assert "(my-plugin 1.0) is broken: AttributeError: 'Typer' object has no attribute 'nonsense'" in i2i("plugins").out
+
+
+def test_a_plugins_loss_gets_options_and_help(i2i, install, folder_root, out, untrained) -> None:
+    install("my-plugin", GOOD)
+    assert "--loss.tv" in i2i("run", "--help").out
+    assert i2i("run", *TINY, "--data", folder_root, "--out", out, "--loss.tv", "0.5").status == 0
+    assert "[loss.tv]\nweight = 0.5\n" in (out / "run.toml").read_text()
+
+
+def test_a_model_whose_plugin_is_missing(refused, trained, folder_root, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("I2I_DISABLE_PLUGINS", "ugatit")
+    image = folder_root / "kid" / "testA" / "0.png"
+    message = refused("translate", trained, image, "--out", tmp_path / "new")
+    assert message.startswith(f"{trained}/model.safetensors was made with i2i 0.1.0. There is no backbone 'ugatit'.")
+    assert message.endswith("Install what provides it.")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,196 @@
+"""``i2i translate``: what it takes, where results go, and every mistake one can make."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    path = tmp_path / "face.png"
+    Image.effect_noise((45, 70), 80).convert("RGB").save(path)
+    return path
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    """A folder for translations that is not there yet."""
+    return tmp_path / "new"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestImages:
+    def test_a_file_keeps_its_name_and_size(self, i2i, trained, image, target) -> None:
+        result = i2i("translate", trained, image, "--out", target)
+        assert (result.status, result.out) == (0, f"{image} -> {target}/face.png\n")
+        with Image.open(target / "face.png") as actual:
+            assert actual.size == (45, 70)
+
+    def test_folders_files_and_globs(self, i2i, trained, image, folder_root, target) -> None:
+        arguments = [image, folder_root / "kid" / "testA", folder_root / "man" / "trainA" / "[2-9].png"]
+        assert i2i("translate", trained, *arguments, "--out", target).status == 0
+        assert names(target) == ["0.png", "1.png", "2.png", "face.png"]
+
+    def test_one_image_to_one_file_of_another_format(self, i2i, trained, image, target) -> None:
+        assert i2i("translate", trained, image, "--out", target / "face.jpg").status == 0
+        with Image.open(target / "face.jpg") as actual:
+            assert actual.format == "JPEG"
+
+    def test_one_image_named_twice_is_translated_once(self, i2i, trained, image, target) -> None:
+        result = i2i("translate", trained, image, image, "--out", target)
+        assert (result.status, result.out.count("->")) == (0, 1)
+
+    def test_group_direction_and_model_file(self, i2i, trained, image, tmp_path) -> None:
+        for name, arguments in {
+            "base": [trained],
+            "woman": [trained / "model.safetensors", "--group=woman"],
+            "kid": [trained, "--group", "kid"],
+            "back": [trained, "--direction=b2a"],
+        }.items():
+            assert i2i("translate", *arguments, image, "--out", tmp_path / f"{name}.png").status == 0
+        pixels = {name: np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("base", "woman", "kid", "back")}
+        assert np.array_equal(pixels["base"], pixels["woman"])
+        assert not np.array_equal(pixels["base"], pixels["kid"])
+        assert not np.array_equal(pixels["base"], pixels["back"])
+
+    def test_overwrite(self, i2i, trained, image, tmp_path) -> None:
+        (tmp_path / "old.png").write_text("old")
+        assert i2i("translate", trained, image, "--out", tmp_path / "old.png", "--overwrite").status == 0
+        with Image.open(tmp_path / "old.png") as actual:
+            assert actual.size == (45, 70)
+
+
+class TestMistakes:
+    @pytest.fixture
+    def refuses(self, refused, trained, target):
+        def call(*arguments: object) -> str:
+            message = refused("translate", trained, *arguments, "--out", target)
+            assert not target.exists()
+            return message
+
+        return call
+
+    def test_unknown_group(self, refuses, image) -> None:
+        message = refuses(image, "--group", "kidd")
+        assert message == "The model has no group 'kidd'. Did you mean 'kid'? It has: woman, kid, man."
+
+    def test_unknown_direction(self, refuses, image) -> None:
+        assert "Invalid value for '--direction'" in refuses(image, "--direction", "a2c")
+
+    def test_missing_image(self, refuses) -> None:
+        assert refuses("gone.png") == "gone.png matches no file. Name image files, a folder of them, or a quoted glob."
+
+    def test_glob_without_a_match(self, refuses, tmp_path) -> None:
+        assert "*.jpg matches no file." in refuses(tmp_path / "*.jpg")
+
+    def test_empty_folder(self, refuses, tmp_path) -> None:
+        (tmp_path / "empty").mkdir()
+        assert "empty holds no images. Name image files, a folder of them" in refuses(tmp_path / "empty")
+
+    @pytest.mark.parametrize("content", [b"no image", b""])
+    def test_broken_image(self, refuses, image, content) -> None:
+        image.write_bytes(content)
+        first, last = refuses(image).splitlines()
+        assert first.startswith(f"{image} ")
+        assert first.endswith("Replace or remove it.")
+        assert last == "0 of 1 images translated."
+
+    def test_half_image(self, refuses, image) -> None:
+        image.write_bytes(image.read_bytes()[:3000])
+        assert f"{image} cannot be read as an image" in refuses(image)
+
+    def test_one_broken_image_does_not_stop_the_others(self, refused, trained, own_root, target) -> None:
+        (own_root / "man" / "testA" / "0.png").write_bytes(b"")
+        message = refused("translate", trained, own_root / "man" / "testA", "--out", target)
+        assert message.endswith("\n1 of 2 images translated.")
+        assert names(target) == ["1.png"]
+
+    def test_two_images_of_one_name(self, refuses, folder_root, target) -> None:
+        message = refuses(folder_root / "man" / "testA", folder_root / "kid" / "testA")
+        assert message == f"Two images would become {target}/0.png. Translate their folders one at a time."
+
+    def test_many_images_into_one_file(self, refused, trained, folder_root, tmp_path) -> None:
+        message = refused("translate", trained, folder_root / "man" / "testA", "--out", tmp_path / "one.png")
+        assert message == f"2 images cannot all become {tmp_path}/one.png. Name a folder with --out."
+        assert names(tmp_path) == []
+
+    @pytest.mark.parametrize("name", ["old", "old.png"])
+    def test_existing_translation(self, refused, trained, image, tmp_path, name) -> None:
+        old = tmp_path / "old.png" if name == "old.png" else tmp_path / "old" / "face.png"
+        old.parent.mkdir(exist_ok=True)
+        old.write_text("precious")
+        message = refused("translate", trained, image, "--out", tmp_path / name)
+        assert message == f"{old} exists already. Choose another --out, or replace it with --overwrite."
+        assert old.read_text() == "precious"
+
+    @pytest.mark.parametrize("below", ["file", "file/deep/down"])
+    def test_file_where_a_folder_was_expected(self, refused, trained, image, tmp_path, below) -> None:
+        (tmp_path / "file").write_text("precious")
+        message = refused("translate", trained, image, "--out", tmp_path / below)
+        assert message == f"{tmp_path}/file is a file, so that no folder can be made of it. Choose another --out."
+        assert (tmp_path / "file").read_text() == "precious"
+
+    def test_unknown_format(self, refused, trained, image, tmp_path) -> None:
+        message = refused("translate", trained, image, "--out", tmp_path / "new.xyz")
+        assert message.startswith(f"{tmp_path}/new.xyz cannot be written (unknown file extension: .xyz)")
+        assert names(tmp_path) == ["face.png"]
+
+
+class TestModels:
+    @pytest.fixture
+    def refuses(self, refused, image, target):
+        def call(model: object) -> str:
+            message = refused("translate", model, image, "--out", target)
+            assert not target.exists()
+            return message
+
+        return call
+
+    def test_missing(self, refuses) -> None:
+        assert refuses("gone") == "gone does not exist. Name a run folder or a .safetensors file."
+
+    def test_folder_of_images(self, refuses, folder_root) -> None:
+        message = refuses(folder_root)
+        assert message == (
+            f"{folder_root} holds no model.safetensors. Name a run folder whose training has finished a stage."
+        )
+
+    def test_image(self, refuses, image) -> None:
+        assert f"{image} is damaged, cut short, or no safetensors file" in refuses(image)
+
+    @pytest.mark.parametrize("keep", [0, 100, 5000, -1])
+    def test_truncated(self, refuses, trained, tmp_path, keep) -> None:
+        own = Path(shutil.copytree(trained, tmp_path / "own"))
+        model = own / "model.safetensors"
+        model.write_bytes(model.read_bytes()[:keep])
+        message = refuses(own)
+        assert message.startswith(f"{model} is damaged, cut short, or no safetensors file (")
+        assert message.endswith("). Restore it.")
+
+    def test_foreign(self, refuses, tmp_path) -> None:
+        save_file({"weight": torch.zeros(3)}, tmp_path / "foreign.safetensors", {"format": "pt"})
+        message = refuses(tmp_path / "foreign.safetensors")
+        assert message.endswith("foreign.safetensors was not written by i2i: it does not describe itself. "
+                                "Name a model of i2i.")  # fmt: skip
+
+    def test_pickle_is_never_opened(self, refuses, tmp_path) -> None:
+        class Bomb:
+            def __reduce__(self):
+                return (Path.touch, (tmp_path / "exploded",))
+
+        torch.save(Bomb(), tmp_path / "model.pt")
+        assert "no safetensors file" in refuses(tmp_path / "model.pt")
+        assert not (tmp_path / "exploded").exists()
+
+    def test_training_state(self, refuses, trained) -> None:
+        assert "holds the state of a training, no model" in refuses(trained / "state.safetensors")

@@ -1,0 +1,137 @@
+"""Completing a configuration: presets, defaults, what parts inherit, and what cannot work together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from i2i.assemble import choose, choose_data
+from i2i.config import merge, to_toml
+from i2i.errors import ConfigError, UnknownComponentError
+
+
+def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
+    config = choose({}, registry).config
+    assert (config.preset, config.size, config.backbone["name"], config.transfer["name"]) == (
+        "quick", 64, "ugatit", "branch",
+    )  # fmt: skip
+    assert config.loss["cam"]["weight"] == 100  # from the backbone's own quick preset
+
+
+def test_paper_preset_is_as_published(registry) -> None:
+    config = choose({"preset": "paper"}, registry).config
+    assert (config.size, config.batch_size, config.steps) == (256, 1, 100_000)
+    assert config.backbone["channels"] == 64
+    assert config.loss["cam"]["weight"] == 1000
+
+
+def test_given_options_win_over_presets(registry) -> None:
+    config = choose({"preset": "quick", "steps": 7, "backbone": {"channels": 5}}, registry).config
+    assert (config.size, config.steps, config.backbone["channels"]) == (64, 7, 5)
+
+
+def test_parts_take_size_and_shared_options_from_run_and_backbone(registry) -> None:
+    chosen = choose({"size": 96, "backbone": {"channels": 6, "light": False}}, registry)
+    assert (chosen.generator.options.size, chosen.discriminator.options.size) == (96, 96)
+    assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (6, 6)
+    assert chosen.generator.options.light is False
+
+
+def test_own_options_of_a_part_win_over_inherited_ones(registry) -> None:
+    own = {"generator": {"channels": 4, "light": False}, "discriminator": {"channels": 3}}
+    chosen = choose({"backbone": {"channels": 6}, **own}, registry)
+    assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (4, 3)
+    assert (chosen.backbone.options.light, chosen.generator.options.light) == (True, False)
+
+
+def test_parts_are_exchangeable_by_name(registry) -> None:
+    chosen = choose({"backbone": {"name": "cyclegan"}, "generator": {"name": "unet"}, "size": 64}, registry)
+    assert (chosen.config.generator["name"], chosen.config.discriminator["name"]) == ("unet", "patch")
+    by_option = choose({"backbone": {"name": "cyclegan", "generator": "unet"}, "size": 64}, registry)
+    assert by_option.config.generator == chosen.config.generator
+
+
+def test_a_number_is_the_weight_of_a_loss(registry) -> None:
+    loss = choose({"loss": {"identity": 5, "adversarial": {"mode": "hinge"}}}, registry).config.loss
+    assert loss["identity"]["weight"] == 5
+    assert (loss["adversarial"]["mode"], loss["adversarial"]["weight"]) == ("hinge", 1)
+    assert loss["cycle"]["weight"] == 10
+
+
+def test_a_complete_configuration_reproduces_itself(tiny, registry) -> None:
+    given = {key: value for key, value in tiny.items() if key != "data"}
+    for extra in ({}, {"backbone": {"name": "cyclegan"}}, {"transfer": {"judge": "classification"}}):
+        config = choose(merge(given, extra), registry).config.model_dump(mode="json")
+        assert to_toml(choose(config, registry).config.model_dump(mode="json")) == to_toml(config)
+
+
+def test_choosing_tells_who_provides_each_part(registry) -> None:
+    providers = choose({}, registry).providers
+    assert set(providers) == {"backbone", "generator", "discriminator", "transfer"}
+    assert all(provider.startswith("i2i ") for provider in providers.values())
+
+
+def test_losses_of_weight_zero_and_those_a_base_stage_cannot_compute_are_not_built(tiny, registry) -> None:
+    given = {key: value for key, value in tiny.items() if key != "data"}
+    chosen = choose(merge(given, {"loss": {"cycle": 0}, "transfer": {"judge": "classification"}}), registry)
+    assert set(chosen.build_losses(frozenset())) == {"adversarial", "identity", "cam"}
+    assert set(chosen.build_losses(frozenset({"group"}))) == {"adversarial", "identity", "cam", "group"}
+
+
+def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
+    before = torch.get_rng_state()
+    choose({"preset": "paper", "backbone": {"light": False}}, registry)  # gigabytes, if they were made
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"generator": {"name": "resnet"}},
+         "Loss 'cam' needs 'cam', but the generator 'resnet' gives no cam. "
+         "Set --loss.cam 0, or choose another generator."),
+        ({"loss": {"group": 1}},
+         "Loss 'group' needs 'group', but the transfer 'branch' adds no group head as configured. "
+         "Set --loss.group 0, or choose another transfer."),
+        ({"loss": {"group": 1}, "transfer": {"name": "none"}}, "the transfer 'none' adds no group head"),
+        ({"size": 32, "discriminator": {"global_layers": 7}}, "needs images of 128 px or more, not 32"),
+        ({"preset": "slow"}, "There is no preset 'slow'. Known: quick, paper."),
+        ({"steps": "many"}, "the run: option 'steps' cannot be 'many'"),
+        ({"stepps": 3}, "the run has no option 'stepps'. Did you mean 'steps'?"),
+        ({"backbone": {"chanels": 3}}, "backbone 'ugatit' has no option 'chanels'. Did you mean 'channels'?"),
+        ({"loss": {"cycle": {"wieght": 3}}}, "loss 'cycle' has no option 'wieght'. Did you mean 'weight'?"),
+        ({"backbone": "ugatit"}, "'backbone' cannot be 'ugatit'. Give a table with its name and options."),
+        ({"loss": 3}, "'loss' cannot be 3. Give a table a term, or its weight."),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_explained(registry, given, message) -> None:
+    with pytest.raises(ConfigError) as error:
+        choose(given, registry)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("remedy", [{"loss": {"cam": 0}}, {"generator": {"name": "ugatit"}}])
+def test_the_remedies_of_a_misfit_work(registry, remedy) -> None:
+    choose(merge({"generator": {"name": "resnet"}}, remedy), registry)
+
+
+def test_options_can_be_looked_up_although_the_parts_do_not_fit(registry) -> None:
+    chosen = choose({"generator": {"name": "resnet"}}, registry, fitting=False)
+    assert chosen.generator.options.blocks == 9
+
+
+@pytest.mark.parametrize("kind", ["backbone", "generator", "discriminator", "transfer", "loss"])
+def test_unknown_names_are_refused(registry, kind) -> None:
+    given = {"loss": {"zzz": 1}} if kind == "loss" else {kind: {"name": "zzz"}}
+    with pytest.raises(UnknownComponentError, match=f"There is no {kind} 'zzz'. Known: "):
+        choose(given, registry)
+
+
+def test_data_sets(registry, folder_root) -> None:
+    choice = choose_data({"data": {"name": "folder", "root": str(folder_root), "base": "man"}}, registry)
+    assert choice.build().groups == ("man", "kid", "woman")
+    assert choice.section == {"name": "folder", "root": str(folder_root), "base": "man"}
+    with pytest.raises(UnknownComponentError, match=r"There is no data set 'x'.*named by a path, such as \./x\."):
+        choose_data({"data": {"name": "x"}}, registry)
+    with pytest.raises(ConfigError, match="data 'folder' needs the option 'root': The folder: ROOT/<group>/trainA"):
+        choose_data({"data": {"name": "folder"}}, registry)
