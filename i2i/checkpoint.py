@@ -14,7 +14,8 @@ from torch import Tensor
 
 import i2i
 from i2i.assemble import Chosen, choose
-from i2i.errors import CheckpointError, ConfigError, DataError, UnknownComponentError
+from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
+from i2i.files import whole_file
 from i2i.model import Model
 from i2i.plugins import Registry, installed
 
@@ -96,22 +97,15 @@ def assemble_model(tensors: Mapping[str, Tensor], about: Mapping[str, Any], file
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description: to a temporary name, synced, then renamed.
+    """Write tensors and a JSON description, whole or not at all.
 
     Raises:
         DataError: The place cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.part")
     metadata = {KEY: json.dumps({"format": FORMAT, **about}, sort_keys=True)}
-    try:
-        with temporary.open("wb") as file:
-            file.write(serialize({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written ({error}). Free some space or choose another --out.") from error
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with whole_file(path) as temporary:
+        temporary.write_bytes(serialize(plain, metadata))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

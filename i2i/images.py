@@ -6,7 +6,6 @@ Everywhere in i2i an image tensor is ``(N, 3, H, W)`` float in [-1, 1]; on disk 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from i2i.errors import DataError
+from i2i.files import whole_file
 
 Domain = Literal["a", "b"]
 Direction = Literal["a2b", "b2a"]
@@ -98,21 +98,16 @@ def crop_centre(image: Image.Image, size: int) -> Image.Image:
 
 
 def write_image(image: Image.Image, path: Path) -> None:
-    """Write an image under a temporary name, then rename it, so that no half file is ever seen.
+    """Write an image, whole or not at all.
 
     Raises:
         DataError: The place cannot be written to, or the suffix names no image format.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(temporary)
-        os.replace(temporary, path)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be written ({error}). Choose another place or suffix.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with whole_file(path) as temporary:
+        try:
+            image.save(temporary)
+        except (ValueError, KeyError) as error:
+            raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 
 from i2i.evaluate import Scores, show
+from i2i.files import whole_file
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
 from i2i.run import METRICS_FILE, SAMPLES, Run
@@ -78,7 +79,8 @@ class MetricsFile:
         path = run.folder / METRICS_FILE
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if not _after(json.loads(line), run)]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        with whole_file(path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from i2i.config import to_toml
 from i2i.evaluate import Scores
+from i2i.files import whole_file
 from i2i.hookspecs import hookimpl
 from i2i.images import DOMAINS
 from i2i.run import METRICS_FILE, REPORT_FILE, SAMPLES, Run
@@ -55,7 +56,8 @@ def write_report(run: Run) -> Path:
         size=(WIDTH, HEIGHT),
     )
     path = run.folder / REPORT_FILE
-    path.write_text(page, encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import i2i
 from i2i.assemble import Chosen, choose, choose_data
-from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, load, read, save, write
+from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, load, read, read_description, save, write
 from i2i.config import RunConfig, Section, check_group_name, read_toml, to_toml, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
 from i2i.errors import ConfigError, DataError, did_you_mean
 from i2i.evaluate import evaluate
+from i2i.files import whole_file
 from i2i.loader import Loader, broken_images
 from i2i.model import Model
 from i2i.plugins import Registry
@@ -113,12 +114,7 @@ class Run:
 
     def _adapted(self) -> Transfer:
         self.model = self.base_model()
-        if self.model.base not in self.dataset.groups:
-            raise ConfigError(
-                f"The data has no group '{self.model.base}', which is the model's base; it has "
-                f"{', '.join(self.dataset.groups)}.{did_you_mean(self.model.base, self.dataset.groups)}"
-            )
-        new = [check_group_name(group) for group in self.dataset.groups if group != self.model.base]
+        new = [group for group in self.dataset.groups if group != self.model.base]
         return self.model.adapt(self.chosen, new) if new else NoTransfer(NoTransfer.Config(), self.model.base, ())
 
     def _training(self, transfer: Transfer) -> Training:
@@ -181,13 +177,14 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
     data = choose_data(given, registry)
     dataset = data.build()
-    for group in dataset.groups:
-        check_group_name(group)
     _refuse_broken(dataset)
     Engine(chosen.config.device, chosen.config.precision)
+    _check_groups(chosen.config, dataset)
     config = chosen.config.model_copy(update={"data": data.section})
     _claim(folder, overwrite)
-    _write_config(folder, config.model_dump(mode="json"), _providers(config, registry))
+    with whole_file(folder / CONFIG_FILE) as temporary:
+        text = to_toml({**config.model_dump(mode="json"), "versions": _providers(config, registry)})
+        temporary.write_text(text, encoding="utf-8")
     return Run(folder, registry)
 
 
@@ -198,6 +195,22 @@ def resume(folder: Path, registry: Registry) -> Run:
         ConfigError: It holds no run.
     """
     return Run(folder, registry)
+
+
+def _check_groups(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse names that cannot be used, and data that does not go with the base model."""
+    for group in dataset.groups:
+        check_group_name(group)
+    if config.base_model is None:
+        return
+    base, found = read_description(Path(config.base_model))["base"], ", ".join(dataset.groups)
+    if base not in dataset.groups:
+        raise ConfigError(
+            f"The data has no group '{base}', which is the model's base; it has {found}."
+            f"{did_you_mean(base, dataset.groups)}"
+        )
+    if len(dataset.groups) == 1:
+        raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
 
 
 def _refuse_broken(dataset: Dataset) -> None:
@@ -226,14 +239,6 @@ def _clear(folder: Path) -> None:
     for name in _WRITTEN:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _write_config(folder: Path, config: Section, providers: Section) -> None:
-    text = to_toml({**config, "versions": providers})
-    try:
-        (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written to ({error.strerror}). Choose another --out.") from error
 
 
 def _read_config(folder: Path) -> Section:
