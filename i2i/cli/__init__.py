@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, options, plugins, training, translating
+from i2i.cli import data, plugins, training, translating
+from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
 
@@ -49,7 +50,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_common)
     for command in training.COMMANDS:
-        app.command(command.name, help=command.help)(options.expanded(command, arguments))
+        app.command(command.name, help=command.help)(expanded(command, arguments))
     app.command("translate")(translating.translate)
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from i2i.cli.options import data_section
 from i2i.errors import DataError
 from i2i.plugins import installed
 
@@ -32,6 +31,7 @@ def check(
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
     from i2i.assemble import choose_data
+    from i2i.cli.options import data_section
     from i2i.loader import broken_images
 
     dataset = choose_data({"data": data_section(data)}, installed()).build()

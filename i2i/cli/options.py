@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
@@ -14,51 +13,18 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from i2i.cli.command import COMPONENTS, Command
 from i2i.config import Options, RunConfig, Section, merge, read_toml
 from i2i.errors import ConfigError, did_you_mean
 from i2i.plugins import installed
 
-COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
 _NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model"}
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command whose options depend on the components that its command line names.
-
-    Attributes:
-        name: What the user types.
-        function: Called with the command's own arguments and ``given``, the nested configuration.
-        components: The components it lets the user choose and configure.
-        scalars: The fields of `RunConfig` that it lets the user set.
-    """
-
-    name: str
-    function: Callable[..., None]
-    components: tuple[str, ...] = COMPONENTS
-    scalars: tuple[str, ...] = field(default=tuple(n for n in RunConfig.model_fields if n not in _NOT_SCALAR))
-
-    @property
-    def help(self) -> str:
-        """The function's docstring."""
-        return inspect.cleandoc(self.function.__doc__ or "")
-
-
-def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
-    """Return the command's function with all options, those of components included when ``arguments`` call it."""
-    own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
-    parameters = [*own, _config_file(), *(_scalar(name) for name in command.scalars), *_names(command)]
-    if command.name in arguments[:3]:
-        parameters += _component_parameters(command, arguments)
-    keys = {p.name for p in own}
-
-    def run(**values: Any) -> None:
-        passed = {name: value for name, value in values.items() if name in keys}
-        command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
-
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__doc__ = command.help
-    return run
+def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
+    """Return every option of a command: of the run, of the choice of components, and of those that are chosen."""
+    scalars = [name for name in RunConfig.model_fields if name not in _NOT_SCALAR]
+    return [_config_file(), *map(_scalar, scalars), *_names(command), *_component_parameters(command, arguments)]
 
 
 def nested(flat: Mapping[str, Any]) -> Section:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from i2i.cli.options import COMPONENTS, Command
-from i2i.config import Section, merge
+from i2i.cli.command import COMPONENTS, Command
 from i2i.errors import ConfigError
 from i2i.plugins import installed
 
@@ -30,7 +29,11 @@ StopAfter = Annotated[int | None, typer.Option(help="Save and stop after so many
 
 
 def run(
-    given: Section, out: Out = None, resume: Resume = None, overwrite: Overwrite = False, stop_after: StopAfter = None
+    given: dict[str, Any],
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    stop_after: StopAfter = None,
 ) -> None:
     """Train a base model, carry it over to the further groups, evaluate it, and write a report: the main job.
 
@@ -40,7 +43,11 @@ def run(
 
 
 def train(
-    given: Section, out: Out = None, resume: Resume = None, overwrite: Overwrite = False, stop_after: StopAfter = None
+    given: dict[str, Any],
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    stop_after: StopAfter = None,
 ) -> None:
     """Train a base model on the base group alone."""
     _execute({**given, "stages": ["base"]}, out, resume, overwrite, stop_after)
@@ -49,7 +56,7 @@ def train(
 def transfer(
     base: Annotated[Path | None, typer.Argument(help="A run folder or .safetensors file with a base model.")] = None,
     *,
-    given: Section,
+    given: dict[str, Any],
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
@@ -70,7 +77,9 @@ COMMANDS = (
 )
 
 
-def _execute(given: Section, out: Path | None, resume: Path | None, overwrite: bool, stop_after: int | None) -> None:
+def _execute(
+    given: dict[str, Any], out: Path | None, resume: Path | None, overwrite: bool, stop_after: int | None
+) -> None:
     console = Console(soft_wrap=True)
     job = _open(given, out, resume, overwrite)
     _introduce(job, console)
@@ -86,7 +95,7 @@ def _execute(given: Section, out: Path | None, resume: Path | None, overwrite: b
     console.print(f"Done: {job.folder} (open {job.folder / runs.REPORT_FILE})")
 
 
-def _open(given: Section, out: Path | None, resume: Path | None, overwrite: bool) -> Run:
+def _open(given: dict[str, Any], out: Path | None, resume: Path | None, overwrite: bool) -> Run:
     from i2i import run as runs
 
     if resume is None:
@@ -98,7 +107,7 @@ def _open(given: Section, out: Path | None, resume: Path | None, overwrite: bool
     return runs.resume(resume, installed())
 
 
-def _default_folder(given: Section) -> Path:
+def _default_folder(given: dict[str, Any]) -> Path:
     from i2i.assemble import DEFAULTS
 
     data = given.get("data", {})
@@ -112,9 +121,10 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _on_base(base: Path | None, given: Section, out: Path | None) -> Section:
+def _on_base(base: Path | None, given: dict[str, Any], out: Path | None) -> dict[str, Any]:
     """Lay what was given over what the base model says of itself."""
     from i2i.checkpoint import model_file, read_model_description
+    from i2i.config import merge
 
     if base is None:
         raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")

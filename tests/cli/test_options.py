@@ -97,9 +97,9 @@ def test_a_resolved_file_reproduces_itself(i2i, resolved, out, tmp_path, extra) 
 
 def test_presets(resolved) -> None:
     quick, paper = resolved("--preset=quick"), resolved("--preset=paper")
-    assert (quick["loss"]["cam"]["weight"], paper["loss"]["cam"]["weight"]) == (100, 1000)
+    assert (quick["loss"]["cam"]["weight"], paper["loss"]["cam"]["weight"]) == (10, 1000)
     assert (quick["size"], paper["size"]) == (32, 32)  # what is given wins
-    assert (quick["backbone"]["lr"], paper["backbone"]["lr"]) == (2e-4, 1e-4)
+    assert (quick["backbone"]["lr"], paper["backbone"]["lr"]) == (5e-4, 1e-4)
 
 
 def test_train_and_transfer_are_the_stages_of_run(i2i, folder_root, trained, tmp_path, untrained) -> None:
@@ -128,7 +128,7 @@ class TestHelp:
             "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
             "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
             "Samples of the base group in a step. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
-            "--data.shots", "--loss.cam", "[default: 100.0]", "--backbone.light --backbone.no-light",
+            "--data.shots", "--loss.cam", "[default: 0.0005]", "--backbone.light --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
 

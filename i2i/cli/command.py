@@ -1,0 +1,56 @@
+"""Commands whose options depend on the components that the command line names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose options depend on the components that its command line names.
+
+    Attributes:
+        name: What the user types.
+        function: Called with the command's own arguments and ``given``, the nested configuration.
+        components: The components it lets the user choose and configure.
+    """
+
+    name: str
+    function: Callable[..., None]
+    components: tuple[str, ...] = COMPONENTS
+
+    @property
+    def help(self) -> str:
+        """The function's docstring."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+
+def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
+    """Return the command's function, with the options of its components when ``arguments`` call it.
+
+    Building those options takes pydantic and torch, which a mere ``i2i --help`` must not wait for.
+    """
+    own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
+    keys = {p.name for p in own}
+    called = command.name in arguments[:3]
+
+    def run(**values: Any) -> None:
+        from i2i.cli.options import nested
+
+        passed = {name: value for name, value in values.items() if name in keys}
+        command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
+
+    run.__signature__ = inspect.Signature([*own, *(_options(command, arguments) if called else ())])  # type: ignore[attr-defined]
+    run.__doc__ = command.help
+    return run
+
+
+def _options(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
+    from i2i.cli.options import parameters
+
+    return parameters(command, arguments)
