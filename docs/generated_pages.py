@@ -43,8 +43,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def cli_page() -> str:
-    """Return the command line as Markdown; ``i2i run`` with the options of its default components."""
-    program = typer.main.get_command(cli.application(["run"]))
+    """Return the command line as Markdown; with the options of the default components."""
+    program = typer.main.get_command(cli.application(["run", "train", "transfer"]))
     return "\n".join([CLI_INTRODUCTION, *_command(program, "i2i")])
 
 
