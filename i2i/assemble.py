@@ -100,7 +100,8 @@ def choose(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -
     shared = {**backbone.options.model_dump(), "size": run.size}
     generator = registry.generator(_name(full, "generator", backbone.options.generator))
     discriminator = registry.discriminator(_name(full, "discriminator", backbone.options.discriminator))
-    transfer = _pick(registry.transfer(_name(full, "transfer")), run.transfer, "transfer")
+    strategy = registry.transfer(_name(full, "transfer"))
+    transfer = _pick(strategy, merge(strategy.presets.get(run.preset, {}), run.transfer), "transfer")
     parts: dict[str, Choice[Any]] = {
         "backbone": backbone,
         "generator": _pick(generator, run.generator, "generator", shared),

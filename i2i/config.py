@@ -17,7 +17,7 @@ Section = dict[str, Any]
 O = TypeVar("O", bound="Options")  # noqa: E741
 
 PRESETS: dict[str, Section] = {
-    "quick": {"size": 64, "batch_size": 4, "steps": 600},
+    "quick": {"size": 64, "batch_size": 4, "steps": 500},
     "paper": {"size": 256, "batch_size": 1, "steps": 100_000, "transfer_steps": 100_000},
 }
 
@@ -37,7 +37,7 @@ class RunConfig(Options):
     preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
     size: int = Field(64, ge=16, description="Side of the training images in pixels.")
     batch_size: int = Field(4, ge=1, description="Samples of the base group in a step.")
-    steps: int = Field(600, ge=0, description="Steps of the base stage.")
+    steps: int = Field(500, ge=0, description="Steps of the base stage.")
     transfer_steps: int | None = Field(None, ge=0, description="Steps of the transfer; a third of --steps by default.")
     seed: int = Field(0, ge=0, description="Seed of weights, sampling and augmentation.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")

@@ -183,7 +183,9 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     config = chosen.config.model_copy(update={"data": data.section})
     _claim(folder, overwrite)
     with whole_file(folder / CONFIG_FILE) as temporary:
-        text = to_toml({**config.model_dump(mode="json"), "versions": _providers(config, registry)})
+        versions = {"i2i": i2i.__version__, **chosen.providers}
+        versions["data"] = registry.provider("dataset", config.data["name"])
+        text = to_toml({**config.model_dump(mode="json"), "versions": versions})
         temporary.write_text(text, encoding="utf-8")
     return Run(folder, registry)
 
@@ -245,13 +247,6 @@ def _read_config(folder: Path) -> Section:
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
     return {key: value for key, value in read_toml(folder / CONFIG_FILE).items() if key != "versions"}
-
-
-def _providers(config: RunConfig, registry: Registry) -> Section:
-    kinds = {"backbone": "backbone", "generator": "generator", "discriminator": "discriminator"}
-    kinds |= {"transfer": "transfer", "dataset": "data"}
-    named = {kind: getattr(config, section)["name"] for kind, section in kinds.items()}
-    return {"i2i": i2i.__version__, **{kind: registry.provider(kind, name) for kind, name in named.items()}}
 
 
 @contextmanager

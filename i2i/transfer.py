@@ -30,10 +30,12 @@ class Transfer(ABC):
         name: The name in the registry.
         trains: False when the second stage takes no step at all.
         provides: What it adds to verdicts: ``"group"`` with a group head.
+        presets: Preset name to options that suit it.
     """
 
     name: ClassVar[str]
     trains: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
     provides: frozenset[str] = frozenset()
 
     class Config(Options):

@@ -15,7 +15,8 @@ def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
     assert (config.preset, config.size, config.backbone["name"], config.transfer["name"]) == (
         "quick", 64, "ugatit", "branch",
     )  # fmt: skip
-    assert config.loss["cam"]["weight"] == 100  # from the backbone's own quick preset
+    assert config.loss["cam"]["weight"] == 10  # from the backbone's own quick preset
+    assert config.transfer["branch_lr"] == 5  # from the strategy's own
 
 
 def test_paper_preset_is_as_published(registry) -> None:

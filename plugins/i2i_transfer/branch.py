@@ -25,6 +25,7 @@ class Branch(Transfer):
     """
 
     name = "branch"
+    presets = {"quick": {"branch_lr": 5.0}}  # a few hundred steps hardly move the branches at the paper's rate
 
     class Config(Transfer.Config):
         """Options of the branch transfer."""

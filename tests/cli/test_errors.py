@@ -352,7 +352,17 @@ class TestTransfer:
     def test_data_without_the_base_group(self, refused, trained, own_root, out) -> None:
         shutil.rmtree(own_root / "woman")
         message = refused("transfer", trained / "base.safetensors", "--data", own_root, "--out", out)
-        assert "The data has no group 'woman', which is the model's base; it has" in message
+        assert message == "The data has no group 'woman', which is the model's base; it has man, kid."
+        assert not out.exists()
+
+    def test_data_of_the_base_group_alone(self, refused, trained, own_root, out) -> None:
+        for group in ("man", "kid"):
+            shutil.rmtree(own_root / group)
+        message = refused("transfer", trained / "base.safetensors", "--data", own_root, "--out", out)
+        assert message == (
+            "The data has no group beside 'woman', the model's base. Add a folder for each new group."
+        )
+        assert not out.exists()
 
     def test_into_the_folder_of_the_base_model(self, refused, folder_root, trained) -> None:
         before = contents(trained)
