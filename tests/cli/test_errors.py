@@ -359,9 +359,7 @@ class TestTransfer:
         for group in ("man", "kid"):
             shutil.rmtree(own_root / group)
         message = refused("transfer", trained / "base.safetensors", "--data", own_root, "--out", out)
-        assert message == (
-            "The data has no group beside 'woman', the model's base. Add a folder for each new group."
-        )
+        assert message == ("The data has no group beside 'woman', the model's base. Add a folder for each new group.")
         assert not out.exists()
 
     def test_into_the_folder_of_the_base_model(self, refused, folder_root, trained) -> None:
