@@ -16,7 +16,7 @@ from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, load, read, read_d
 from i2i.config import RunConfig, Section, check_group_name, read_toml, to_toml, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
-from i2i.errors import ConfigError, DataError, did_you_mean
+from i2i.errors import ConfigError, DataError
 from i2i.evaluate import evaluate
 from i2i.files import whole_file
 from i2i.loader import Loader, broken_images
@@ -207,10 +207,7 @@ def _check_groups(config: RunConfig, dataset: Dataset) -> None:
         return
     base, found = read_description(Path(config.base_model))["base"], ", ".join(dataset.groups)
     if base not in dataset.groups:
-        raise ConfigError(
-            f"The data has no group '{base}', which is the model's base; it has {found}."
-            f"{did_you_mean(base, dataset.groups)}"
-        )
+        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
     if len(dataset.groups) == 1:
         raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
 

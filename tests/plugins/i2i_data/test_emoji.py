@@ -144,7 +144,7 @@ def test_an_unknown_group_names_the_nearest() -> None:
     ("options", "words"),
     [
         ({"shots": {"kids": [1, 1]}}, "no group 'kids', only woman, man, kid, elderly"),
-        ({"shots": {"kid": [0, 1]}}, "'shots' cannot be 0"),
+        ({"shots": {"kid": [0, 1]}}, r"'shots\.kid\.0' cannot be 0"),
         ({"test_fraction": 1.0}, "'test_fraction' cannot be"),
         ({"render": 8}, "'render' cannot be 8"),
         ({"size": 64}, "no option 'size'"),
