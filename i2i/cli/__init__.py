@@ -24,8 +24,6 @@ ANYWHERE = ("--debug", "--strict")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``i2i``: status 0 done, 1 a failure that is not the user's, 2 a mistake in what was given, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Read when torch is imported. Waiting threads that spin make a step several times slower beside any other program.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in given or bool(os.environ.get(DEBUG))
     try:
         status = _invoke(given)
