@@ -28,15 +28,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Choice(Generic[T]):
-    """A component class with its complete options."""
+    """A component class with its complete options.
+
+    Attributes:
+        inherited: The options that it took from the backbone; a configuration need not repeat them.
+    """
 
     component: type[T]
     options: Any
+    inherited: frozenset[str] = frozenset()
 
     @property
     def section(self) -> Section:
-        """Name and options, as ``run.toml`` holds them."""
-        return {"name": self.component.name, **self.options.model_dump(mode="json")}  # type: ignore[attr-defined]
+        """Name and own options, as ``run.toml`` holds them."""
+        options = self.options.model_dump(mode="json", exclude=set(self.inherited))
+        return {"name": self.component.name, **options}  # type: ignore[attr-defined]
 
     def build(self, *arguments: Any) -> T:
         """Construct the component."""
@@ -167,8 +173,10 @@ def _name(given: Mapping[str, Any], kind: str, default: str | None = None) -> st
 
 def _pick(component: type[Any], section: Section, kind: str, shared: Mapping[str, Any] | None = None) -> Choice[Any]:
     own = {key: value for key, value in section.items() if key != "name"}
-    inherited = {key: value for key, value in (shared or {}).items() if key in component.Config.model_fields}
-    return Choice(component, validate(component.Config, {**inherited, **own}, f"{kind} '{component.name}'"))
+    known = component.Config.model_fields.keys() - own.keys()
+    inherited = {key: value for key, value in (shared or {}).items() if key in known}
+    options = validate(component.Config, {**inherited, **own}, f"{kind} '{component.name}'")
+    return Choice(component, options, frozenset(inherited))
 
 
 def _losses(
@@ -191,14 +199,24 @@ def _check_fit(chosen: Chosen, provided: frozenset[str]) -> None:
         lacking = sorted((choice.component.needs & _OPTIONAL) - can)
         if choice.options.weight > 0 and lacking:
             raise ConfigError(_misfit(chosen, name, lacking[0]))
+    if not any(choice.options.weight for choice in chosen.losses.values()):
+        raise ConfigError(
+            "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
+        )
     for part in (chosen.generator, chosen.discriminator):
-        _check_buildable(part)
+        _check_buildable(part, chosen.config.size)
 
 
-def _check_buildable(part: Choice[Any]) -> None:
+def _check_buildable(part: Choice[Any], size: int) -> None:
     """Construct a network without memory for its weights, so that it can refuse its options before anything starts."""
     with suppress(RuntimeError), torch.device("meta"):  # what needs real weights is built later
-        part.build()
+        step = getattr(part.build(), "multiple_of", 1)
+        if size % step:
+            near = max(step, round(size / step) * step)
+            raise ConfigError(
+                f"The generator '{part.component.name}' takes sizes that divide by {step}, not {size}. "
+                f"Try --size {near}."
+            )
 
 
 def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:

@@ -22,6 +22,21 @@ PRESETS: dict[str, Section] = {
 }
 
 
+# What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
+_TAKEN = frozenset(
+    """
+    T_destination add_module apply auto buffers call_super_init children clear compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+    items keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters
+    parameters pop register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to
+    to_empty train training type update values xpu zero_grad
+    """.split()  # noqa: SIM905
+)
+
+
 class Options(BaseModel):
     """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows."""
 
@@ -36,10 +51,10 @@ class RunConfig(Options):
 
     preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
     size: int = Field(64, ge=16, description="Side of the training images in pixels.")
-    batch_size: int = Field(4, ge=1, description="Samples of the base group in a step.")
+    batch_size: int = Field(4, ge=1, description="Samples in a step of the base stage.")
     steps: int = Field(500, ge=0, description="Steps of the base stage.")
     transfer_steps: int | None = Field(None, ge=0, description="Steps of the transfer; a third of --steps by default.")
-    seed: int = Field(0, ge=0, description="Seed of weights, sampling and augmentation.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, sampling and augmentation.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
     threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
@@ -113,10 +128,7 @@ def check_group_name(name: str) -> str:
     Raises:
         ConfigError: It cannot.
     """
-    taken = {"train", "eval", "keys", "values", "items", "pop", "clear", "update", "forward", "type", "half", "float",
-             "double", "cpu", "cuda", "to", "apply", "auto", "training", "share_memory", "compile", "modules",
-             "children", "parameters", "buffers", "bfloat16", "ipu", "xpu", "mtia", "to_empty"}  # fmt: skip
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in taken:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN:
         raise ConfigError(
             f"'{name}' cannot name a group. Use letters, digits, '-' and '_' and no name of a torch method, "
             f"such as '{re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-') or 'group'}-1'."

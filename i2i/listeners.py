@@ -77,10 +77,11 @@ class MetricsFile:
     def on_train_start(self, run: Run) -> None:
         """Drop what a stopped run wrote after its last saved state."""
         path = run.folder / METRICS_FILE
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill can cut the last one
         kept = [line for line in lines if not _after(json.loads(line), run)]
         with whole_file(path) as temporary:
-            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            temporary.write_text("".join(kept), encoding="utf-8")
 
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:

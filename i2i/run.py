@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,7 @@ class Run:
         Raises:
             Stopped: It stopped before the end, as asked.
         """
+        self._stop_requested = False
         with _listening(self.registry, listeners), self._interruptible():
             for stage in self.config.stages:
                 if not (self.folder / STAGE_FILES[stage]).exists():
@@ -92,9 +94,9 @@ class Run:
             self._loop(training, stop_after)
         finally:
             self._announce("on_train_end")
-        save(self.model, self.folder / STAGE_FILES[stage])
-        self._announce("on_checkpoint", path=self.folder / STAGE_FILES[stage])
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
+        save(self.model, self.folder / STAGE_FILES[stage])  # last: this file says that the stage is finished
+        self._announce("on_checkpoint", path=self.folder / STAGE_FILES[stage])
 
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
@@ -155,6 +157,9 @@ class Run:
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         """Let the first Ctrl-C ask for a stop after the step at hand; the second one interrupts at once."""
+        if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
+            yield
+            return
 
         def ask(signum: int, frame: FrameType | None) -> None:
             self._stop_requested = True
@@ -181,7 +186,7 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     Engine(chosen.config.device, chosen.config.precision)
     _check_groups(chosen.config, dataset)
     config = chosen.config.model_copy(update={"data": data.section})
-    _claim(folder, overwrite)
+    _claim(folder, overwrite, config.base_model)
     with whole_file(folder / CONFIG_FILE) as temporary:
         versions = {"i2i": i2i.__version__, **chosen.providers}
         versions["data"] = registry.provider("dataset", config.data["name"])
@@ -219,7 +224,9 @@ def _refuse_broken(dataset: Dataset) -> None:
         raise DataError("\n".join(problems[:5]) + more)
 
 
-def _claim(folder: Path, overwrite: bool) -> None:
+def _claim(folder: Path, overwrite: bool, base_model: str | None) -> None:
+    if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
+        raise ConfigError(f"{folder} holds the base model itself. Choose another --out.")
     if (folder / CONFIG_FILE).exists():
         if not overwrite:
             raise ConfigError(
@@ -248,10 +255,10 @@ def _read_config(folder: Path) -> Section:
 
 @contextmanager
 def _listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]:
-    for listener in listeners:
-        registry.hooks.register(listener)
     try:
+        for listener in listeners:
+            registry.hooks.register(listener)
         yield
     finally:
-        for listener in listeners:
+        for listener in filter(registry.hooks.is_registered, listeners):
             registry.hooks.unregister(listener)

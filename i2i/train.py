@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from i2i.backbone import Backbone, Side
 from i2i.engine import Engine, random_state, set_random_state
-from i2i.errors import TrainingError
+from i2i.errors import PluginError, TrainingError
 from i2i.loader import Loader
 from i2i.loss import Loss, Passes
 from i2i.transfer import Transfer
@@ -32,7 +32,7 @@ class Training:
         loader: Where batches come from.
         engine: Where and how exactly to compute.
         steps: Steps of the whole stage; learning rates depend on it.
-        batch_size: Samples of the base group in a step.
+        batch_size: What the strategy is asked for; the base stage draws so many samples in a step.
         seed: Seed of what the strategy draws.
     """
 
@@ -130,6 +130,7 @@ class Training:
                 self.backbone.judge(passes, side)
             terms = {name: getattr(loss, side)(passes) for name, loss in self.losses.items()}
         losses = {name: term for name, term in terms.items() if term is not None}
+        _check_shapes(losses, len(groups))
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
@@ -147,6 +148,15 @@ class Training:
                 "lower --backbone.lr, or use --precision 32."
             )
         return values
+
+
+def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
+    for name, term in losses.items():
+        if not isinstance(term, Tensor) or term.shape != (samples,):
+            found = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            raise PluginError(
+                f"Loss '{name}' returned {found}, not one value for each of {samples} samples: ({samples},)."
+            )
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

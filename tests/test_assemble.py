@@ -136,3 +136,21 @@ def test_data_sets(registry, folder_root) -> None:
         choose_data({"data": {"name": "x"}}, registry)
     with pytest.raises(ConfigError, match="data 'folder' needs the option 'root': The folder: ROOT/<group>/trainA"):
         choose_data({"data": {"name": "folder"}}, registry)
+
+
+def test_a_size_that_the_generator_cannot_take_names_the_nearest(registry) -> None:
+    with pytest.raises(ConfigError, match="'ugatit' takes sizes that divide by 4, not 50. Try --size 48"):
+        choose({"size": 50}, registry)
+
+
+def test_nothing_to_learn_is_refused(registry) -> None:
+    zeros = dict.fromkeys(("adversarial", "cycle", "identity", "cam"), 0)
+    with pytest.raises(ConfigError, match="Every loss has weight 0"):
+        choose({"loss": zeros}, registry)
+
+
+def test_a_resolved_configuration_can_be_changed_and_its_parts_follow(registry) -> None:
+    resolved = choose({}, registry).config.model_dump(mode="json")
+    changed = choose(merge(resolved, {"size": 32, "backbone": {"channels": 7}}), registry)
+    assert (changed.generator.options.channels, changed.discriminator.options.channels) == (7, 7)
+    assert (changed.generator.options.size, changed.generator.options.blocks) == (32, 3)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from i2i.branches import Branches, branch, branch_parameters, has_branches, parameters_without, routed
+from i2i.config import check_group_name
 from i2i.errors import ConfigError
 
 GROUPS = ("woman", "man", "kid")
@@ -105,6 +106,12 @@ def test_branching_again_adds_groups():
     branch(module, ("0",), "woman", ["man"])
     branch(module, ("0",), "woman", ["kid"])
     assert list(module[0].branches) == ["woman", "man", "kid"]
+
+
+def test_no_name_of_torch_can_name_a_group():
+    for name in dir(nn.ModuleDict()):
+        with pytest.raises(ConfigError, match="cannot name a group"):
+            check_group_name(name)
 
 
 def test_nothing_to_branch_is_an_error():

@@ -114,6 +114,33 @@ def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.parametrize("stage", ["base", "transfer"])
+def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, stage):
+    class Crash:
+        @hookimpl(tryfirst=True)
+        def on_evaluate(self, run):
+            if run.stage == stage:
+                raise RuntimeError("power cut")
+
+    create(tmp_path / "whole", given, registry).execute(listeners())
+    with pytest.raises(RuntimeError, match="power cut"):
+        create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
+    resume(tmp_path / "run", registry).execute(listeners())
+    for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
+    run = create(tmp_path / "run", given, registry)
+    with pytest.raises(Stopped):
+        run.execute(listeners(), stop_after=2)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "ba')
+    run.execute(listeners())
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 1, 2, 3]
+
+
 def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry):
     create(tmp_path / "whole", given, registry).execute()
     create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()

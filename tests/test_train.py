@@ -6,7 +6,7 @@ import torch
 from i2i.assemble import choose, choose_data
 from i2i.config import merge
 from i2i.engine import Engine, random_state, seed_everything, set_random_state
-from i2i.errors import TrainingError
+from i2i.errors import PluginError, TrainingError
 from i2i.loader import Loader
 from i2i.model import Model
 from i2i.train import SIDES, Training
@@ -92,6 +92,16 @@ def test_a_loss_that_is_not_finite_stops_training_with_a_remedy(training):
     with torch.no_grad():
         next(training.backbone.generators.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"Step 1: the loss \w+/\w+ is nan.*lower --backbone.lr"):
+        training.step()
+
+
+def test_a_loss_of_the_wrong_shape_is_named(training):
+    class Column(type(training.losses["cycle"])):
+        def generator(self, passes):
+            return super().generator(passes)[:, None]
+
+    training.losses["cycle"] = Column(Column.Config())
+    with pytest.raises(PluginError, match=r"Loss 'cycle' returned \(2, 1\), not one value for each of 2 samples"):
         training.step()
 
 

@@ -30,8 +30,21 @@ def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Param
 def nested(flat: Mapping[str, Any]) -> Section:
     """Turn parsed options into a nested configuration over that of ``--config``; what was not given is left out."""
     given = {name: value for name, value in flat.items() if value is not None}
-    layers: list[Section] = [_read_file(Path(given.pop("config")))] if "config" in given else []
-    return merge(*layers, *(_nest(name.split("__"), value) for name, value in given.items()))
+    merged = _read_file(Path(given.pop("config"))) if "config" in given else {}
+    for name, value in given.items():
+        layer = _nest(name.split("__"), value)
+        merged = merge(_without_replaced(merged, layer), layer)
+    return merged
+
+
+def _without_replaced(section: Section, layer: Section) -> Section:
+    """Drop the options of components that ``layer`` exchanges; with a backbone its parts and losses go, too."""
+    gone: set[str] = set()
+    for kind in COMPONENTS:
+        old, new = (one.get(kind, {}).get("name") for one in (section, layer))
+        if old and new and old != new:
+            gone |= {kind, "generator", "discriminator", "loss"} if kind == "backbone" else {kind}
+    return {name: value for name, value in section.items() if name not in gone}
 
 
 def _read_file(path: Path) -> Section:

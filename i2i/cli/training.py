@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
 from i2i.errors import ConfigError
@@ -64,7 +66,7 @@ def transfer(
 ) -> None:
     """Carry a trained base model over to the further groups of a data set."""
     if resume is None:
-        given = {**_on_base(base, given, out), "stages": ["transfer"]}
+        given = {**_on_base(base, given), "stages": ["transfer"]}
     elif base is not None:
         raise ConfigError(f"--resume {resume} knows its base model. Leave out {base}.")
     _execute(given, out, resume, overwrite, stop_after)
@@ -88,11 +90,12 @@ def _execute(
     try:
         job.execute(_listeners(console), stop_after)
     except runs.Stopped:
-        console.print(f"Stopped after step {job.step} of {job.steps} ({job.stage}). Go on with: {_resume_line(job)}")
+        stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
+        console.print(f"{stopped} Go on with: {_resume_line(job)}", markup=False)
         if stop_after is None:
             sys.exit(130)
         return
-    console.print(f"Done: {job.folder} (open {job.folder / runs.REPORT_FILE})")
+    console.print(f"Done: {job.folder} (open {job.folder / runs.REPORT_FILE})", markup=False)
 
 
 def _open(given: dict[str, Any], out: Path | None, resume: Path | None, overwrite: bool) -> Run:
@@ -121,15 +124,13 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _on_base(base: Path | None, given: dict[str, Any], out: Path | None) -> dict[str, Any]:
+def _on_base(base: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """Lay what was given over what the base model says of itself."""
     from i2i.checkpoint import model_file, read_model_description
     from i2i.config import merge
 
     if base is None:
         raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
-    if out and model_file(base).resolve().parent == out.resolve():
-        raise ConfigError(f"{out} holds the base model itself. Choose another --out.")
     about = read_model_description(model_file(base))
     if about["groups"]:
         raise ConfigError(f"{base} serves {', '.join(about['groups'])} already. Name a base model.")
@@ -141,7 +142,7 @@ def _introduce(job: Run, console: Console) -> None:
     dataset, config = job.dataset, job.config
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {job.engine.device}, "
-                  f"transfer '{config.transfer['name']}', into {job.folder}")  # fmt: skip
+                  f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
     console.print(f"data '{config.data['name']}': {counts} source/target images; base group '{dataset.base}'")
 
 
@@ -153,4 +154,5 @@ def _listeners(console: Console) -> list[object]:
 
 
 def _resume_line(job: Run) -> str:
-    return f"i2i {'run' if len(job.config.stages) == 2 else job.stage.replace('base', 'train')} --resume {job.folder}"
+    command = "run" if len(job.config.stages) == 2 else {"base": "train"}.get(job.stage, job.stage)
+    return f"i2i {command} --resume {shlex.quote(str(job.folder))}"

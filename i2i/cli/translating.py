@@ -37,7 +37,7 @@ def translate(
         except DataError as error:
             failures.append(str(error))
         else:
-            console.print(f"{source} -> {target}", highlight=False)
+            console.print(f"{source} -> {target}", highlight=False, markup=False)
     if failures:
         raise DataError("\n".join([*failures, f"{len(sources) - len(failures)} of {len(sources)} images translated."]))
 
@@ -65,7 +65,9 @@ def _nothing(problem: str) -> list[Path]:
 
 
 def _targets(sources: list[Path], out: Path, overwrite: bool) -> list[Path]:
-    if out.suffix and not out.is_dir():
+    from i2i.images import SUFFIXES
+
+    if out.suffix.lower() in SUFFIXES and not out.is_dir():
         if len(sources) > 1:
             raise ConfigError(f"{len(sources)} images cannot all become {out}. Name a folder with --out.")
         targets = [out]

@@ -27,7 +27,7 @@ class ImagePool:
 
     def state(self) -> dict[str, Tensor]:
         """Return the stored fakes, ``(n, 3, H, W)`` by ``domain/group``."""
-        return {key: torch.stack(images) for key, images in self._images.items()}
+        return {key: torch.stack([image.cpu() for image in images]) for key, images in self._images.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take back what ``state`` returned."""

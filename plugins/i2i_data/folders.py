@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from i2i.config import check_group_name
 from i2i.dataset import Dataset
@@ -38,9 +38,15 @@ class Folders(Dataset):
 
         root: Path = Field(description=f"The folder: {LAYOUTS}.")
 
+        @field_validator("root")
+        @classmethod
+        def _absolute(cls, root: Path) -> Path:
+            """Let a run be resumed from any folder."""
+            return root.expanduser().absolute()
+
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._folders = find_groups(config.root.expanduser())
+        self._folders = find_groups(config.root)
         self._train = {group: _training_images(folder) for group, folder in self._folders.items()}
         self.base = self._choose_base(config.base)
         self.groups = put_first(self.base, sorted(self._folders))

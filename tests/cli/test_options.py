@@ -171,6 +171,14 @@ class TestNested:
             "light": False,
         }
 
+    def test_another_component_drops_the_options_of_the_one_in_the_file(self, toml) -> None:
+        file = toml(
+            "[backbone]\nname = 'ugatit'\nlight = true\n[generator]\nname = 'ugatit'\n[transfer]\nname = 'none'"
+        )
+        changed = nested({"config": str(file), "backbone": "cyclegan", "backbone__channels": "8"})
+        assert changed == {"backbone": {"name": "cyclegan", "channels": "8"}, "transfer": {"name": "none"}}
+        assert nested({"config": str(file), "backbone": "ugatit"})["backbone"] == {"name": "ugatit", "light": True}
+
     def test_drops_versions_of_the_file(self, toml) -> None:
         assert nested({"config": str(toml("seed = 1\n[versions]\ni2i = '0'"))}) == {"seed": 1}
 

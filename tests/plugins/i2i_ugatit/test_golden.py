@@ -55,6 +55,7 @@ def test_discriminator_outputs(case, batch, domain):
 
 def test_first_iteration(case, batch):
     tensors, model = case
+    assert (model.first, model.config.betas, model.config.weight_decay) == ("discriminator", (0.5, 0.999), 1e-4)
     passes = model.train().passes(batch, NEEDS, ("all",))
     loss = _total("discriminator", model.judge(passes, "discriminator"))
     assert loss.item() == pytest.approx(tensors["step1/loss/D"].item(), rel=1e-4)
