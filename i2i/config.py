@@ -25,7 +25,7 @@ PRESETS: dict[str, Section] = {
 # What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
 _TAKEN = frozenset(
     """
-    T_destination add_module apply auto buffers call_super_init children clear compile cpu cuda double
+    T_destination add_module apply auto bfloat16 buffers call_super_init children clear compile cpu cuda double
     dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
     items keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters
     parameters pop register_backward_hook register_buffer register_forward_hook register_forward_pre_hook

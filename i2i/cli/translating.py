@@ -65,9 +65,7 @@ def _nothing(problem: str) -> list[Path]:
 
 
 def _targets(sources: list[Path], out: Path, overwrite: bool) -> list[Path]:
-    from i2i.images import SUFFIXES
-
-    if out.suffix.lower() in SUFFIXES and not out.is_dir():
+    if out.suffix and not out.is_dir():
         if len(sources) > 1:
             raise ConfigError(f"{len(sources)} images cannot all become {out}. Name a folder with --out.")
         targets = [out]

@@ -39,7 +39,8 @@ def test_options_reach_the_resolved_file(resolved, folder_root) -> None:
     assert (config["steps"], config["seed"], config["checkpoint_every"]) == (7, 3, 9)
     assert config["transfer"]["branch_lr"] == 10
     assert config["data"] == {"name": "folder", "root": str(folder_root), "base": "man"}
-    assert config["backbone"]["channels"] == config["generator"]["channels"] == 4
+    assert config["backbone"]["channels"] == 4
+    assert "channels" not in config["generator"]  # which takes the backbone's
 
 
 def test_weights_and_options_of_losses(resolved) -> None:
@@ -49,9 +50,9 @@ def test_weights_and_options_of_losses(resolved) -> None:
 
 
 def test_switches_have_two_sides(resolved) -> None:
-    assert resolved()["generator"]["light"] is True
-    assert resolved("--backbone.no-light")["generator"]["light"] is False
-    assert resolved("--backbone.light")["generator"]["light"] is True
+    assert resolved()["backbone"]["light"] is True
+    assert resolved("--backbone.no-light")["backbone"]["light"] is False
+    assert resolved("--backbone.light")["backbone"]["light"] is True
 
 
 def test_lists_are_json(resolved) -> None:
@@ -127,7 +128,7 @@ class TestHelp:
         for words in (
             "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
             "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
-            "Samples of the base group in a step. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
+            "Samples in a step of the base stage. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
             "--data.shots", "--loss.cam", "[default: 0.0005]", "--backbone.light --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
