@@ -23,7 +23,7 @@ from i2i.files import whole_file
 from i2i.loader import Loader, broken_images
 from i2i.model import Model
 from i2i.plugins import Registry
-from i2i.train import Training
+from i2i.train import Training, below
 from i2i.transfer import NoTransfer, Transfer
 
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
@@ -146,8 +146,7 @@ class Run:
             return
         tensors, about = read(path)
         if about["stage"] == self.stage:
-            weights = {k.removeprefix("weights/"): v for k, v in tensors.items() if k.startswith("weights/")}
-            self.model.backbone.load_state_dict(weights)
+            self.model.backbone.load_state_dict(below(tensors, "weights"))
             training.restore(tensors, about)
             self.step = training.done
 

@@ -94,9 +94,9 @@ class Training:
         self.done = progress["done"]
         self.loader.positions = dict(progress["positions"])
         for side, optimizer in self.optimizers.items():
-            _restore(optimizer, _below(tensors, side))
-        self.backbone.load_training_state(_below(tensors, "backbone"))
-        set_random_state(_below(tensors, "random"))
+            _restore(optimizer, below(tensors, side))
+        self.backbone.load_training_state(below(tensors, "backbone"))
+        set_random_state(below(tensors, "random"))
 
     def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
         groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
@@ -159,7 +159,8 @@ def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
             )
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix/``, by the rest of their names."""
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
 
 

@@ -134,8 +134,7 @@ def _on_base(base: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     about = read_model_description(model_file(base))
     if about["groups"]:
         raise ConfigError(f"{base} serves {', '.join(about['groups'])} already. Name a base model.")
-    described = {key: value for key, value in about["config"].items() if key != "transfer"}
-    return merge(described, given, {"base_model": str(model_file(base).resolve())})
+    return merge(about["config"], given, {"base_model": str(model_file(base).resolve())})
 
 
 def _introduce(job: Run, console: Console) -> None:
