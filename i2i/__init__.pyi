@@ -21,6 +21,9 @@ from .errors import I2IError as I2IError
 from .errors import PluginError as PluginError
 from .errors import TrainingError as TrainingError
 from .errors import UnknownComponentError as UnknownComponentError
+from .errors import WeightsError as WeightsError
+from .format import CheckpointFormat as CheckpointFormat
+from .format import Imported as Imported
 from .generator import Generator as Generator
 from .generator import Translation as Translation
 from .hookspecs import hookimpl as hookimpl

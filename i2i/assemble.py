@@ -69,18 +69,19 @@ class Chosen:
     def build_backbone(self) -> Backbone:
         """Construct generators, discriminators and the backbone around them."""
         generators = {direction: self.generator.build() for direction in DIRECTIONS}
+        generators["b2a"].share_with(generators["a2b"])
         discriminators = {domain: self.discriminator.build() for domain in DOMAINS}
         return self.backbone.build(generators, discriminators)
 
     def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
         """Construct the terms of positive weight that can be computed, given what the transfer provides."""
-        can = provided | self.generator.component.provides
+        can = provided | self.generator.component.provides | self.backbone.component.provides
         wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
         return {name: loss for name, loss in wanted.items() if loss.needs & _OPTIONAL <= can}
 
 
 # Passes that not every combination of components provides.
-_OPTIONAL = frozenset({"cam", "latent", "group"})
+_OPTIONAL = frozenset({"cam", "latent", "encoded", "reconstructed", "group"})
 
 
 def choose(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -> Chosen:

@@ -40,6 +40,8 @@ class Backbone(nn.Module, ABC):
         name: The name in the registry.
         objective: Loss name to options (a number is the weight); the user can change both.
         first: Which side updates first in a step.
+        provides: Passes that it computes beside those of every two-generator cycle model: ``"reconstructed"``.
+        requires: What its generators must provide, whatever the objective.
         presets: Preset name to a partial configuration that suits this backbone.
         generators: ``a2b`` and ``b2a``.
         discriminators: ``a`` and ``b``, named after the domain that they judge.
@@ -48,6 +50,8 @@ class Backbone(nn.Module, ABC):
     name: ClassVar[str]
     objective: ClassVar[dict[str, float | dict[str, Any]]]
     first: ClassVar[Side] = "discriminator"
+    provides: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     class Config(Options):
@@ -77,12 +81,14 @@ class Backbone(nn.Module, ABC):
 
     def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
         """Run the generators once for everything that ``needs`` names; what shares weights shares a call."""
-        passes = Passes(batch, tuple(groups))
+        passes = Passes(batch, tuple(groups), needs)
         for domain in DOMAINS:
             self._into(domain, passes, "identity" in needs)
-        if "cycled" in needs:
-            for domain in DOMAINS:
+        for domain in DOMAINS:
+            if "cycled" in needs:
                 passes.cycled[domain] = self._generate(INTO[domain], passes.fake[OTHER[domain]].image, batch.groups)
+            if "encoded" in needs:
+                passes.encoded[domain] = self.encode(INTO[domain], passes.fake[domain].image, batch.groups)
         return passes
 
     def judge(self, passes: Passes, side: Side) -> Passes:
@@ -91,7 +97,9 @@ class Backbone(nn.Module, ABC):
         for domain in DOMAINS:
             fake = passes.fake[domain].image
             if side == "discriminator":
-                passes.real_verdict[domain] = self.verdict(domain, passes.batch.real[domain], groups)
+                real = passes.batch.real[domain]
+                passes.judged[domain] = real.detach().requires_grad_() if "gradient" in passes.needs else real
+                passes.real_verdict[domain] = self.verdict(domain, passes.judged[domain], groups)
                 fake = self.remember(domain, detach(fake), groups)
             passes.fake_verdict[domain] = self.verdict(domain, fake, groups)
         return passes
@@ -100,6 +108,11 @@ class Backbone(nn.Module, ABC):
         """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
         with routed(groups):
             return cast(Verdict, self.discriminators[domain](x))
+
+    def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
+        """Return the feature maps that the encoder of a direction has of ``x``, ``(N, 3, H, W)``."""
+        with routed(groups):
+            return cast(Generator, self.generators[direction]).encode(x)
 
     def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
         """Return the fakes that the discriminator shall see; an image pool swaps some for older ones."""
@@ -112,6 +125,8 @@ class Backbone(nn.Module, ABC):
 
     def after_step(self) -> None:
         """Put parameters back into their range after an update."""
+        for generator in cast("Iterable[Generator]", self.generators.values()):
+            generator.after_step()
 
     def optimizer(self, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """Return the optimizer of one side for Adam-style parameter groups that carry their own ``lr``."""
@@ -143,5 +158,6 @@ class Backbone(nn.Module, ABC):
         passes.identity[domain] = take(both, slice(len(source), None))
 
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
+        """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""
         with routed(groups):
             return cast(Translation, self.generators[direction](x))

@@ -61,6 +61,10 @@ class Discriminator(nn.Module, ABC):
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
 
+    def published_keys(self) -> dict[str, str]:
+        """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        return {}
+
 
 class GroupHead(nn.Module):
     """A discriminator with a head that tells the group of an image.

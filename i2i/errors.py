@@ -30,6 +30,10 @@ class CheckpointError(I2IError):
     """A checkpoint is missing, damaged, or made for something else."""
 
 
+class WeightsError(I2IError):
+    """The weights of a pretrained network are missing, or are not those they should be."""
+
+
 class TrainingError(I2IError):
     """Training cannot go on."""
 

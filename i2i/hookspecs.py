@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from i2i.backbone import Backbone
     from i2i.dataset import Dataset
     from i2i.discriminator import Discriminator
+    from i2i.format import CheckpointFormat
     from i2i.generator import Generator
     from i2i.loss import Loss
     from i2i.metric import Metric, Score
     from i2i.run import Run
     from i2i.transfer import Transfer
+    from i2i.weights import WeightsSource
 
 PROJECT = "i2i"
 
@@ -136,6 +138,38 @@ def register_datasets() -> Iterable[type[Dataset]]:
             from my_plugin.data import Sketches
 
             return [Sketches]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_formats() -> Iterable[type[CheckpointFormat]]:
+    """Return the formats of other projects' checkpoints that the plugin reads and writes.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_formats():
+            from my_plugin.checkpoint import PixTorch
+
+            return [PixTorch]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_weights() -> Iterable[WeightsSource]:
+    """Return places, as instances, where the weights of pretrained networks may be found.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_weights():
+            from my_plugin.weights import LAB_SERVER
+
+            return [LAB_SERVER]
         ```
     """
     raise NotImplementedError

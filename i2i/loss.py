@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.config import Options
 from i2i.discriminator import Verdict
 from i2i.generator import Translation
 from i2i.images import Batch, Domain
+
+if TYPE_CHECKING:
+    from i2i.backbone import Backbone
 
 
 @dataclass
@@ -24,20 +27,29 @@ class Passes:
     Attributes:
         batch: The real images and their groups.
         groups: Every group the model serves, in the order of the group logits.
+        needs: The passes that the terms need.
         fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
         identity: ``identity["b"]`` is what the generator into ``b`` makes of ``batch.real["b"]``.
         cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
         real_verdict: What the discriminators say of the real images; on the discriminator side only.
+        reconstructed: ``reconstructed["a"]`` is ``batch.real["a"]`` encoded and decoded again within its domain.
+        encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
+        real_verdict: What the discriminators say of the real images; on the discriminator side only.
         fake_verdict: What they say of the fakes; detached from the generators on the discriminator side.
+        judged: The real images as the discriminators got them, with gradient where a term needs ``"gradient"``.
     """
 
     batch: Batch
     groups: Sequence[str] = ()
+    needs: frozenset[str] = frozenset()
     fake: dict[Domain, Translation] = field(default_factory=dict)
     identity: dict[Domain, Translation] = field(default_factory=dict)
     cycled: dict[Domain, Translation] = field(default_factory=dict)
+    reconstructed: dict[Domain, Tensor] = field(default_factory=dict)
+    encoded: dict[Domain, list[Tensor]] = field(default_factory=dict)
     real_verdict: dict[Domain, Verdict] = field(default_factory=dict)
     fake_verdict: dict[Domain, Verdict] = field(default_factory=dict)
+    judged: dict[Domain, Tensor] = field(default_factory=dict)
 
     @property
     def group_targets(self) -> Tensor:
@@ -53,13 +65,18 @@ class Loss(ABC):
 
     Attributes:
         name: The name in the registry and in the objective.
-        needs: The passes it reads, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"verdict"``, ``"cam"``,
-            ``"latent"``, ``"group"``. A pass that no term needs is never computed; ``"cam"`` and ``"latent"``
-            must be provided by the generator, ``"group"`` by a transfer that adds a group head.
+        needs: The passes it reads, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"reconstructed"``,
+            ``"verdict"``, ``"gradient"`` (of verdicts with respect to real images), ``"cam"``, ``"latent"``,
+            ``"encoded"``, ``"group"``. A pass that no term needs is never computed; ``"cam"``, ``"latent"`` and
+            ``"encoded"`` must be provided by the generator, ``"reconstructed"`` by the backbone, ``"group"`` by a
+            transfer that adds a group head. An instance may need more than its class, if its options say so.
+
+    Raises:
+        WeightsError: It needs a pretrained network whose weights are nowhere to be found.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[frozenset[str]]
+    needs: frozenset[str]
 
     class Config(Options):
         """Options of every loss."""
@@ -68,6 +85,15 @@ class Loss(ABC):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
+        """Load what the term needs onto ``device``, once, before training.
+
+        Returns:
+            Networks of its own that are trained with the generators, such as the projections of a contrastive
+            term; the training state keeps them. None, the default, when it has none.
+        """
+        return None
 
     def generator(self, passes: Passes) -> Tensor | None:
         """Return the generators' loss of every sample, ``(N,)``; None when the term has no such side."""

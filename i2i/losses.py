@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class Adversarial(Loss):
     """
 
     name = "adversarial"
-    needs: ClassVar[frozenset[str]] = frozenset({"fake", "verdict"})
+    needs = frozenset({"fake", "verdict"})
 
     class Config(Loss.Config):
         """Options of the adversarial term."""
@@ -64,7 +64,7 @@ class Cycle(Loss):
     """Mean absolute difference after a round trip (Zhu et al. 2017, arXiv 1703.10593, eq. 2)."""
 
     name = "cycle"
-    needs: ClassVar[frozenset[str]] = frozenset({"fake", "cycled"})
+    needs = frozenset({"fake", "cycled"})
 
     def generator(self, passes: Passes) -> Tensor:
         """Return the round-trip error, ``(N,)``."""
@@ -75,7 +75,7 @@ class Identity(Loss):
     """Mean absolute change of an image that lies in the target domain already (Zhu et al. 2017, section 5.2)."""
 
     name = "identity"
-    needs: ClassVar[frozenset[str]] = frozenset({"identity"})
+    needs = frozenset({"identity"})
 
     def generator(self, passes: Passes) -> Tensor:
         """Return the change, ``(N,)``."""
@@ -86,7 +86,7 @@ class Cam(Loss):
     """The generators' attention tells source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
 
     name = "cam"
-    needs: ClassVar[frozenset[str]] = frozenset({"fake", "identity", "cam"})
+    needs = frozenset({"fake", "identity", "cam"})
 
     def generator(self, passes: Passes) -> Tensor:
         """Return the binary cross-entropy of the CAM logits, ``(N,)``."""
@@ -105,7 +105,7 @@ class Group(Loss):
     """
 
     name = "group"
-    needs: ClassVar[frozenset[str]] = frozenset({"fake", "verdict", "group"})
+    needs = frozenset({"fake", "verdict", "group"})
 
     def generator(self, passes: Passes) -> Tensor:
         """Return how far fakes are from being taken for their group, ``(N,)``."""

@@ -100,6 +100,104 @@ class ImageConv2d(nn.Conv2d):
         return F.pixel_shuffle(F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), weight, stride=2), 2)
 
 
+class CamHeads(nn.Module):
+    """The two domain classifiers of a class-activation map: one reads averages, the other maxima of the features."""
+
+    def __init__(self, channels: int, spectral: bool = False, bias: bool = False) -> None:
+        super().__init__()
+        linear = SpectralLinear if spectral else nn.Linear
+        self.average, self.maximum = linear(channels, 1, bias=bias), linear(channels, 1, bias=bias)
+
+    def forward(self, average: Tensor, maximum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map two ``(N, C)`` to logits ``(N, 2)`` and the weights of either head, each ``(N, C)``.
+
+        The weights are the raw ones also under spectral normalisation, as U-GAT-IT's code has them.
+        """
+        logits = torch.cat([self.average(average), self.maximum(maximum)], 1)
+        count = len(average)
+        return logits, self.average.weight.expand(count, -1), self.maximum.weight.expand(count, -1)
+
+
+class CamAttention(nn.Module):
+    """Weight features by their share in telling the domains apart (U-GAT-IT, arXiv 1907.10830, section 2.1.1).
+
+    Args:
+        channels: Width of the features.
+        spectral: Normalise the classifiers spectrally.
+        slope: Negative slope of the activation after merging; 0 is ReLU.
+        bias: Let the classifiers have one.
+    """
+
+    def __init__(self, channels: int, spectral: bool = False, slope: float = 0.0, bias: bool = False) -> None:
+        super().__init__()
+        self.heads = CamHeads(channels, spectral, bias)
+        self.merge = nn.Conv2d(2 * channels, channels, 1)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return attended features, ``(N, C, H, W)``, and the two logits, ``(N, 2)``."""
+        logits, by_average, by_maximum = self.heads(x.mean((2, 3)), x.amax((2, 3)))
+        if isinstance(self.heads, CamHeads):  # one head for all samples, not a branch a group
+            y = F.conv2d(x, self._folded(by_average[:1], by_maximum[:1])[0], self.merge.bias)
+        else:
+            weight = self._folded(by_average, by_maximum).flatten(0, 1)  # (N * C, C, 1, 1)
+            y = F.conv2d(x.flatten(0, 1)[None], weight, groups=len(x)).reshape(x.shape)
+            y = y + self.merge.bias[:, None, None] if self.merge.bias is not None else y
+        return F.leaky_relu(y, self.slope), logits
+
+    def _folded(self, by_average: Tensor, by_maximum: Tensor) -> Tensor:
+        """Weighting channels and merging two copies is one convolution: fold ``(n, C)`` into ``(n, C, C, 1, 1)``."""
+        first, second = self.merge.weight.chunk(2, dim=1)
+        return first * by_average[:, None, :, None, None] + second * by_maximum[:, None, :, None, None]
+
+
+class LayerInstanceNorm(nn.Module):
+    """``gamma * (rho * IN(x) + (1 - rho) * LN(x)) + beta``, rho in [0, 1] a channel (AdaLIN).
+
+    Kim et al. 2020 (U-GAT-IT, arXiv 1907.10830), section 2.1.2. Variances are unbiased. Given ``gamma`` and ``beta`` a
+    sample it is AdaLIN; with its own parameters, ILN.
+
+    Args:
+        channels: Width.
+        rho: Start of rho; published: 0.9 when steered, 0 else.
+        own: Learn gamma and beta, instead of being given them.
+    """
+
+    eps = 1e-5
+
+    def __init__(self, channels: int, rho: float, own: bool) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((1, channels, 1, 1), rho))
+        if own:
+            self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
+            self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None) -> Tensor:
+        """Normalise ``x``, ``(N, C, H, W)``; ``gamma`` and ``beta`` are ``(N, C)``."""
+        gain = self.gamma if gamma is None else gamma[:, :, None, None]
+        bias = self.beta if beta is None else beta[:, :, None, None]
+        var, mean = torch.var_mean(x, (2, 3), correction=1, keepdim=True)
+        layer_var, layer_mean = _pool_statistics(var, mean, x.shape[2] * x.shape[3])
+        by_channel, by_layer = (
+            self.rho * torch.rsqrt(var + self.eps),
+            (1 - self.rho) * torch.rsqrt(layer_var + self.eps),
+        )
+        scale = gain * (by_channel + by_layer)
+        return torch.addcmul(bias - gain * (by_channel * mean + by_layer * layer_mean), x, scale)
+
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Clip rho to [0, 1]; called after every update."""
+        self.rho.clamp_(0, 1)
+
+
+def _pool_statistics(var: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """Return unbiased variance and mean over all channels, exactly, from each channel's."""
+    whole = mean.mean(1, keepdim=True)
+    squares = (pixels - 1) * var.sum(1, keepdim=True) + pixels * (mean - whole).square().sum(1, keepdim=True)
+    return squares / (pixels * mean.shape[1] - 1), whole
+
+
 def _by_phase(weight: Tensor) -> Tensor:
     """Turn ``(O, I, 3, 3)`` into ``(O * 4, I, 2, 2)``: which input pixels each of the 2x2 output pixels sees."""
     rows = _halve_taps(weight, 2)  # (O, 2, I, 2, 3)

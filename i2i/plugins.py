@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from i2i.backbone import Backbone
     from i2i.dataset import Dataset
     from i2i.discriminator import Discriminator
+    from i2i.format import CheckpointFormat
     from i2i.generator import Generator
     from i2i.loss import Loss
     from i2i.metric import Metric
     from i2i.transfer import Transfer
+    from i2i.weights import WeightsSource
 
 KINDS = {
     "backbone": "register_backbones",
@@ -34,12 +36,17 @@ KINDS = {
     "transfer": "register_transfers",
     "metric": "register_metrics",
     "dataset": "register_datasets",
+    "format": "register_formats",
+    "weights": "register_weights",
 }
+"""Kind of component to the hook that registers it."""
 DISABLE = "I2I_DISABLE_PLUGINS"
 STRICT = "I2I_STRICT_PLUGINS"
 
 
-_TITLES = {"dataset": "data set"}
+_TITLES = {"dataset": "data set", "format": "checkpoint format", "weights": "source of weights"}
+_CONTRACTS = {"format": "CheckpointFormat", "weights": "WeightsSource"}
+_INSTANCES = frozenset({"weights"})
 _Components = dict[str, dict[str, list[tuple[type[Any], "Plugin"]]]]
 
 
@@ -126,6 +133,14 @@ class Registry:
     def dataset(self, name: str) -> type[Dataset]:
         """Return the data set class of that name."""
         return self._find("dataset", name)
+
+    def format(self, name: str) -> type[CheckpointFormat]:
+        """Return the checkpoint format class of that name."""
+        return self._find("format", name)
+
+    def weights(self, name: str) -> WeightsSource:
+        """Return the source of weights of that name."""
+        return cast("WeightsSource", self._find("weights", name))
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all components of a kind, sorted; those that two plugins define are left out."""
@@ -242,18 +257,26 @@ def installed() -> Registry:
     return Registry(disabled=disabled, strict=bool(os.environ.get(STRICT)))
 
 
-def _checked(kind: str, returned: Any) -> list[type[Any]]:
+def _checked(kind: str, returned: Any) -> list[Any]:
     """Return what a hook returned as a list, or refuse it."""
     if not isinstance(returned, Iterable):
-        raise PluginError(f"{KINDS[kind]} returned {returned!r}. Return a list of classes.")
-    contract: type[Any] = getattr(importlib.import_module(f"i2i.{kind}"), kind.capitalize())
+        what = "instances" if kind in _INSTANCES else "classes"
+        raise PluginError(f"{KINDS[kind]} returned {returned!r}. Return a list of {what}.")
+    contract: type[Any] = getattr(importlib.import_module(f"i2i.{kind}"), _CONTRACTS.get(kind, kind.capitalize()))
     components = list(returned)
     for component in components:
-        if not isinstance(component, type) or not issubclass(component, contract):
-            raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no subclass of i2i.{contract.__name__}.")
+        if not _fulfils(component, contract, kind):
+            what = "instance" if kind in _INSTANCES else "subclass"
+            raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no {what} of i2i.{contract.__name__}.")
         if not isinstance(getattr(component, "name", None), str):
             raise PluginError(f'{KINDS[kind]} returned {component.__name__}, which has no name. Set name = "...".')
     return components
+
+
+def _fulfils(component: Any, contract: type[Any], kind: str) -> bool:
+    if kind in _INSTANCES:
+        return isinstance(component, contract)
+    return isinstance(component, type) and issubclass(component, contract)
 
 
 def _conflict(kind: str, name: str, owners: list[Plugin]) -> str:

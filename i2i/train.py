@@ -52,9 +52,15 @@ class Training:
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
         self.steps, self.batch_size, self.seed = steps, batch_size, seed
         self.done = 0
-        self.optimizers = {side: self._optimizer(backbone.networks(side)) for side in SIDES}
+        self.heads = self._prepare()
+        self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
         self._needs = frozenset().union(*(loss.needs for loss in losses.values()))
+
+    def networks(self, side: Side) -> nn.Module:
+        """Return what a side updates: the generators, with the heads that losses bring; or the discriminators."""
+        own = self.backbone.networks(side)
+        return nn.ModuleDict({"networks": own, "heads": self.heads}) if side == "generator" and self.heads else own
 
     @property
     def samples_per_step(self) -> int:
@@ -79,6 +85,7 @@ class Training:
     def state(self) -> dict[str, Tensor]:
         """Return everything beside weights that the next step depends on, as tensors by name."""
         tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
+        tensors |= {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
         tensors |= {f"random/{k}": v for k, v in random_state().items()}
         for side, optimizer in self.optimizers.items():
             for index, entries in optimizer.state_dict()["state"].items():
@@ -96,7 +103,13 @@ class Training:
         for side, optimizer in self.optimizers.items():
             _restore(optimizer, below(tensors, side))
         self.backbone.load_training_state(below(tensors, "backbone"))
+        self.heads.load_state_dict(below(tensors, "heads"))
         set_random_state(below(tensors, "random"))
+
+    def _prepare(self) -> nn.ModuleDict:
+        """Let losses load their networks, and gather the heads that some bring."""
+        found = {name: loss.prepare(self.backbone, self.engine.device) for name, loss in self.losses.items()}
+        return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
 
     def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
         groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
@@ -134,9 +147,10 @@ class Training:
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
-        routes = list(self.transfer.route(self.backbone.networks(side), groups, weighted))
+        routes = list(self.transfer.route(self.networks(side), groups, weighted))
         for index, (loss, parameters) in enumerate(routes, start=1):
-            self.engine.backward(loss, parameters, retain_graph=index < len(routes))
+            learning = [parameter for parameter in parameters if parameter.requires_grad]
+            self.engine.backward(loss, learning, retain_graph=index < len(routes))
         return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:

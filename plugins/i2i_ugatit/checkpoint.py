@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-_HEADS = {"gap_fc": "attention.average", "gmp_fc": "attention.maximum", "conv1x1": "attention.merge"}
+_HEADS = {"gap_fc": "attention.heads.average", "gmp_fc": "attention.heads.maximum", "conv1x1": "attention.merge"}
 _SPECTRAL = {"weight_orig": "weight", "weight_u": "u", "weight_v": "v"}
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 
 from i2i.backbone import Backbone
-from i2i_ugatit.networks import LayerInstanceNorm
 
 
 class UGATIT(Backbone):
@@ -31,10 +29,3 @@ class UGATIT(Backbone):
         discriminator: str = Field("ugatit", description="The discriminator, by registered name.")
         light: bool = Field(True, description="The light generator; off: the full one, at a fixed image size.")
         weight_decay: float = Field(1e-4, ge=0, description="Adam's L2 penalty.")
-
-    def after_step(self) -> None:
-        """Clip every rho to [0, 1]."""
-        with torch.no_grad():
-            for module in self.generators.modules():
-                if isinstance(module, LayerInstanceNorm):
-                    module.rho.clamp_(0, 1)

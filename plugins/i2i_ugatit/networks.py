@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i.nn import DoublingConv2d, ImageConv2d, SpectralConv2d, SpectralLinear
+from i2i.nn import CamAttention, DoublingConv2d, ImageConv2d, LayerInstanceNorm, SpectralConv2d
 
 
 class AttentionGenerator(Generator):
@@ -44,7 +43,7 @@ class AttentionGenerator(Generator):
         )
         self.down = nn.Sequential(_entry(c), _halve(c), _halve(2 * c))
         self.blocks = nn.Sequential(*(_ResidualBlock(4 * c) for _ in range(config.blocks)))
-        self.attention = _Attention(4 * c)
+        self.attention = CamAttention(4 * c)
         self.style = _Style(4 * c, 1 if config.light else (config.size // 4) ** 2)
         self.decode = nn.ModuleList(_SteeredBlock(4 * c) for _ in range(config.blocks))
         self.up = nn.Sequential(_double(4 * c), _double(2 * c), _exit(c))
@@ -115,26 +114,6 @@ class _ResidualBlock(nn.Module):
         return x + y
 
 
-class _Attention(nn.Module):
-    """Weight features by their share in telling the domains apart, by average and by maximum (section 2.1.1)."""
-
-    def __init__(self, channels: int, spectral: bool = False, slope: float = 0.0) -> None:
-        super().__init__()
-        linear = SpectralLinear if spectral else nn.Linear
-        self.average, self.maximum = linear(channels, 1, bias=False), linear(channels, 1, bias=False)
-        self.merge = nn.Conv2d(2 * channels, channels, 1)
-        self.slope = slope
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return attended features, ``(N, C, H, W)``, and the two logits, ``(N, 2)``."""
-        logits = torch.cat([self.average(x.mean((2, 3))), self.maximum(x.amax((2, 3)))], 1)
-        # Weighting channels and then merging two copies is one convolution with the weights folded in.
-        # The raw weight also under spectral normalisation, as the published code does.
-        by_average, by_maximum = self.merge.weight.chunk(2, dim=1)
-        folded = by_average * _columns(self.average.weight) + by_maximum * _columns(self.maximum.weight)
-        return F.leaky_relu(F.conv2d(x, folded, self.merge.bias), self.slope), logits
-
-
 class _Style(nn.Module):
     """Features to the gamma and beta of every steered normalisation, each ``(N, C)``."""
 
@@ -150,40 +129,6 @@ class _Style(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         code = self.mlp(x.mean((2, 3)) if self.pooled else x.flatten(1))
         return self.gamma(code), self.beta(code)
-
-
-class LayerInstanceNorm(nn.Module):
-    """``gamma * (rho * IN(x) + (1 - rho) * LN(x)) + beta``, rho in [0, 1] a channel (section 2.1.2, AdaLIN).
-
-    Variances are unbiased. Given ``gamma`` and ``beta`` a sample it is AdaLIN; with its own parameters, ILN.
-
-    Args:
-        channels: Width.
-        rho: Start of rho; published: 0.9 when steered, 0 else.
-        own: Learn gamma and beta, instead of being given them.
-    """
-
-    eps = 1e-5
-
-    def __init__(self, channels: int, rho: float, own: bool) -> None:
-        super().__init__()
-        self.rho = nn.Parameter(torch.full((1, channels, 1, 1), rho))
-        if own:
-            self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
-            self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
-
-    def forward(self, x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None) -> Tensor:
-        """Normalise ``x``, ``(N, C, H, W)``; ``gamma`` and ``beta`` are ``(N, C)``."""
-        gain = self.gamma if gamma is None else gamma[:, :, None, None]
-        bias = self.beta if beta is None else beta[:, :, None, None]
-        var, mean = torch.var_mean(x, (2, 3), correction=1, keepdim=True)
-        layer_var, layer_mean = _pool_statistics(var, mean, x.shape[2] * x.shape[3])
-        by_channel, by_layer = (
-            self.rho * torch.rsqrt(var + self.eps),
-            (1 - self.rho) * torch.rsqrt(layer_var + self.eps),
-        )
-        scale = gain * (by_channel + by_layer)
-        return torch.addcmul(bias - gain * (by_channel * mean + by_layer * layer_mean), x, scale)
 
 
 class _SteeredBlock(nn.Module):
@@ -208,7 +153,7 @@ class _AttentionJudge(nn.Module):
         strides = [2] * (layers - 2) + [1]
         stages = zip(widths[:-1], widths[1:], strides, strict=True)
         self.model = nn.Sequential(*(_judge_stage(*stage) for stage in stages))
-        self.attention = _Attention(widths[-1], spectral=True, slope=0.2)
+        self.attention = CamAttention(widths[-1], spectral=True, slope=0.2)
         self.last = nn.Sequential(nn.ReflectionPad2d(1), SpectralConv2d(widths[-1], 1, 4, bias=False))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -241,17 +186,6 @@ def _exit(channels: int) -> nn.Sequential:
 
 def _judge_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.ReflectionPad2d(1), SpectralConv2d(inputs, outputs, 4, stride), nn.LeakyReLU(0.2))
-
-
-def _columns(weight: Tensor) -> Tensor:
-    return weight[:, :, None, None]  # (1, C) to (1, C, 1, 1)
-
-
-def _pool_statistics(var: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-    """Return unbiased variance and mean over all channels, exactly, from each channel's."""
-    whole = mean.mean(1, keepdim=True)
-    squares = (pixels - 1) * var.sum(1, keepdim=True) + pixels * (mean - whole).square().sum(1, keepdim=True)
-    return squares / (pixels * mean.shape[1] - 1), whole
 
 
 def _depths_that_fit(size: int) -> tuple[int, int]:

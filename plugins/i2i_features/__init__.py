@@ -1,0 +1,1 @@
+"""Pretrained feature networks, and the losses and discriminators that are computed from them."""
