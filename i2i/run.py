@@ -185,13 +185,17 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     Engine(chosen.config.device, chosen.config.precision)
     _check_groups(chosen.config, dataset)
     config = chosen.config.model_copy(update={"data": data.section})
-    _claim(folder, overwrite, config.base_model)
+    claim(folder, overwrite, config.base_model)
+    write_config(folder, config, {**chosen.providers, "data": registry.provider("dataset", config.data["name"])})
+    return Run(folder, registry)
+
+
+def write_config(folder: Path, config: RunConfig, providers: Mapping[str, str]) -> None:
+    """Write ``run.toml``: the configuration, and the versions of i2i and of what provides each component."""
+    versions = {"i2i": i2i.__version__, **providers}
     with whole_file(folder / CONFIG_FILE) as temporary:
-        versions = {"i2i": i2i.__version__, **chosen.providers}
-        versions["data"] = registry.provider("dataset", config.data["name"])
         text = to_toml({**config.model_dump(mode="json"), "versions": versions})
         temporary.write_text(text, encoding="utf-8")
-    return Run(folder, registry)
 
 
 def resume(folder: Path, registry: Registry) -> Run:
@@ -223,7 +227,13 @@ def _refuse_broken(dataset: Dataset) -> None:
         raise DataError("\n".join(problems[:5]) + more)
 
 
-def _claim(folder: Path, overwrite: bool, base_model: str | None) -> None:
+def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
+    """Make ``folder`` ready for a new run.
+
+    Raises:
+        ConfigError: It holds a run and ``overwrite`` is off, or files that are no run, or the base model itself.
+        DataError: It cannot be made.
+    """
     if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
         raise ConfigError(f"{folder} holds the base model itself. Choose another --out.")
     if (folder / CONFIG_FILE).exists():
