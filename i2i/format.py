@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from torch import Tensor
+
 from i2i.config import Section
+from i2i.discriminator import Discriminator
+from i2i.errors import CheckpointError
+from i2i.generator import Generator
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from i2i.model import Model
 
 Parts = Mapping[str, Mapping[str, Any]]
@@ -79,3 +82,57 @@ class CheckpointFormat(ABC):
         Raises:
             CheckpointError: The original has no such model.
         """
+
+
+def from_published(state: Mapping[str, Tensor], network: Generator | Discriminator, whose: str) -> dict[str, Tensor]:
+    """Rename a published state dict for ``network``, which may live on the meta device.
+
+    Args:
+        state: The published state dict; a ``module.`` that DataParallel left before every key is dropped.
+        network: The network that is to take it, without branches or heads.
+        whose: What the message calls the state, such as the file's own name for it.
+
+    Raises:
+        CheckpointError: A parameter is missing, left over, or of another shape.
+    """
+    state = unwrapped(state)
+    keys, own = network.published_keys(), network.state_dict()
+    _compare(set(keys.values()), set(state), whose)
+    wrong = next((key for key, theirs in keys.items() if own[key].shape != state[theirs].shape), None)
+    if wrong is not None:
+        found, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], own[wrong]))
+        raise CheckpointError(f"{whose}: '{keys[wrong]}' has the shape {found}, where {expected} was expected.")
+    return {key: state[theirs] for key, theirs in keys.items()}
+
+
+def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:
+    """Return the state dict of ``network``, without branches or heads, under its published keys."""
+    state = network.state_dict()
+    return {theirs: state[key].detach().cpu() for key, theirs in network.published_keys().items()}
+
+
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the ``module.`` that torch's DataParallel puts before every key."""
+    return {key.removeprefix("module."): tensor for key, tensor in state.items()}
+
+
+def width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
+    """Return the number of outputs of a layer, by the key of its weight.
+
+    Raises:
+        CheckpointError: There is no such layer.
+    """
+    if key not in state:
+        raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or of another model.")
+    return state[key].shape[0]
+
+
+def _compare(expected: set[str], found: set[str], whose: str) -> None:
+    if expected != found:
+        missing, extra = _some(expected - found), _some(found - expected)
+        raise CheckpointError(f"{whose} does not fit: missing {missing}, left over {extra}. It is of another model.")
+
+
+def _some(keys: Iterable[str]) -> str:
+    first, *rest = sorted(keys) or ["nothing"]
+    return f"{first} and {len(rest)} more" if rest else first

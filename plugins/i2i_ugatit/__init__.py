@@ -10,6 +10,7 @@ from i2i.hookspecs import hookimpl
 if TYPE_CHECKING:
     from i2i.backbone import Backbone
     from i2i.discriminator import Discriminator
+    from i2i.format import CheckpointFormat
     from i2i.generator import Generator
 
 
@@ -35,3 +36,11 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
     from i2i_ugatit.networks import AttentionDiscriminator
 
     return [AttentionDiscriminator]
+
+
+@hookimpl
+def register_formats() -> Iterable[type[CheckpointFormat]]:
+    """Return the files of UGATIT-pytorch."""
+    from i2i_ugatit.checkpoint import UGATITPytorch
+
+    return [UGATITPytorch]

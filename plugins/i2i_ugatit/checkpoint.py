@@ -1,49 +1,124 @@
-"""The parameter names of UGATIT-pytorch, and ours. Nothing but names differs."""
+"""The checkpoint files of UGATIT-pytorch: one dict of six networks. Nothing but names differs from ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-_HEADS = {"gap_fc": "attention.heads.average", "gmp_fc": "attention.heads.maximum", "conv1x1": "attention.merge"}
-_SPECTRAL = {"weight_orig": "weight", "weight_u": "u", "weight_v": "v"}
+from i2i.errors import CheckpointError
+from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
+from i2i.generator import Generator
+from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
+
+if TYPE_CHECKING:
+    from i2i.model import Model
+
+GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
+PARTS = {"G": "global", "L": "local"}
+PUBLISHED_SIZE = 256
 
 
-def generator_names(blocks: int) -> dict[str, str]:
-    """Return the published module names of a generator with ``blocks`` residual blocks, each with ours."""
-    names = _HEADS | {f"DownBlock.{1 + 4 * i}": f"down.{i}.1" for i in range(3)}
-    for i in range(blocks):
-        names |= {f"DownBlock.{12 + i}.conv_block.{j}": f"blocks.{i}.body.{j}" for j in (1, 5)}
-        names |= {f"UpBlock1_{i + 1}.{part}": f"decode.{i}.{part}" for part in ("conv1", "norm1", "conv2", "norm2")}
-    names |= {"FC.0": "style.mlp.0", "FC.2": "style.mlp.2", "gamma": "style.gamma", "beta": "style.beta"}
-    names |= {f"UpBlock2.{2 + 5 * i}": f"up.{i}.0" for i in range(2)}
-    return names | {f"UpBlock2.{3 + 5 * i}": f"up.{i}.1" for i in range(2)} | {"UpBlock2.11": "up.2.0"}
+class UGATITPytorch(CheckpointFormat):
+    """``*_params_*.pt`` of UGATIT-pytorch: generators A2B and B2A, a global and a local discriminator a domain."""
+
+    name = "ugatit-pytorch"
+
+    def recognises(self, parts: Parts) -> bool:
+        """Say whether the file holds a U-GAT-IT generator from a to b."""
+        generator = parts["file"].get("genA2B")
+        return isinstance(generator, Mapping) and "DownBlock.1.weight" in unwrapped(generator)
+
+    def read(self, parts: Parts, size: int | None) -> Imported:
+        """Read generators and whatever discriminators there are."""
+        states = {name: unwrapped(state) for name, state in parts["file"].items() if isinstance(state, Mapping)}
+        generator = _generator_options(states["genA2B"], size)
+        judge = _judge_options(states, generator["size"])
+        with torch.device("meta"):
+            network = AttentionGenerator(AttentionGenerator.Config(**generator))
+            discriminator = AttentionDiscriminator(AttentionDiscriminator.Config(**judge, size=generator["size"]))
+        tensors = _generators(states, network) | _discriminators(states, discriminator)
+        backbone = {"name": "ugatit", "channels": generator["channels"], "light": generator["light"]}
+        config = {
+            "size": generator["size"],
+            "backbone": backbone,
+            "generator": {"name": "ugatit", "blocks": generator["blocks"]},
+            "discriminator": {"name": "ugatit", **judge},
+        }
+        return Imported(config, tensors)
+
+    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+        """Return the one file; UGATIT-pytorch resumes from and tests ``latest``."""
+        generators = {theirs: _own(model.backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
+        states: dict[str, Any] = {name: to_published(network) for name, network in generators.items()}
+        for domain in ("a", "b"):
+            judge = model.backbone.discriminators[domain]
+            if not isinstance(judge, AttentionDiscriminator):
+                raise CheckpointError(
+                    f"UGATIT-pytorch has no discriminator like {type(judge).__name__}, only 'ugatit'."
+                )
+            states |= {f"dis{p}{domain.upper()}": own for p, own in _split(to_published(judge)).items()}
+        order = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
+        return {"ugatit_params_latest.pt": {name: states[name] for name in order}}
 
 
-def discriminator_names(layers: int) -> dict[str, str]:
-    """Return the published module names of one patch discriminator of that depth, each with ours."""
-    return _HEADS | {"conv": "last.1"} | {f"model.{1 + 3 * i}": f"model.{i}.1" for i in range(layers - 1)}
+def _generator_options(state: Mapping[str, Tensor], size: int | None) -> dict[str, Any]:
+    channels = width(state, "DownBlock.1.weight", "genA2B")
+    width(state, "FC.0.weight", "genA2B")
+    pixels = state["FC.0.weight"].shape[1] // (4 * channels)
+    light = pixels == 1
+    own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
+    if size is not None and own_size != size:
+        raise CheckpointError(f"genA2B is a full generator of {own_size} px; it cannot have --size {size}.")
+    blocks = len({found[1] for key in state if (found := re.match(r"UpBlock1_(\d+)\.", key))})
+    return {"channels": channels, "blocks": blocks, "light": light, "size": own_size}
 
 
-def from_published(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Rename a published state dict for our module."""
-    return {_rename(key, names, _SPECTRAL): tensor for key, tensor in state.items()}
+def _judge_options(states: Mapping[str, Mapping[str, Tensor]], size: int) -> dict[str, Any]:
+    """Return channels and depths; where there are no discriminators, those of the published ones that fit."""
+    options: dict[str, Any] = {}
+    for letter, part in PARTS.items():
+        state = next((states[name] for name in (f"dis{letter}B", f"dis{letter}A") if name in states), None)
+        if state is not None:
+            options["channels"] = width(state, "model.1.weight_orig", f"dis{letter}")
+            depth = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in state) + 1
+            options[f"{part}_layers"] = depth
+    return options
 
 
-def to_published(
-    state: Mapping[str, Tensor], names: Mapping[str, str], spectral: Iterable[str] = ()
-) -> dict[str, Tensor]:
-    """Rename the state dict of our module as published; ``spectral`` names our spectrally normalised modules."""
-    back = {ours: published for published, ours in names.items()}
-    leaves = {ours: published for published, ours in _SPECTRAL.items()}
-    normalised = set(spectral)
+def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGenerator) -> dict[str, Tensor]:
     return {
-        _rename(key, back, leaves if key.rpartition(".")[0] in normalised else {}): tensor
-        for key, tensor in state.items()
+        f"generators.{direction}.{key}": tensor
+        for name, direction in GENERATORS.items()
+        if name in states
+        for key, tensor in from_published(states[name], network, name).items()
     }
 
 
-def _rename(key: str, modules: Mapping[str, str], leaves: Mapping[str, str]) -> str:
-    module, _, leaf = key.rpartition(".")
-    return f"{modules[module]}.{leaves.get(leaf, leaf)}"
+def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionDiscriminator) -> dict[str, Tensor]:
+    found = {}
+    for domain in ("a", "b"):
+        names = {letter: f"dis{letter}{domain.upper()}" for letter in PARTS}
+        if all(name in states for name in names.values()):
+            joined = {f"{p}.{key}": tensor for p, name in names.items() for key, tensor in states[name].items()}
+            own = from_published(joined, network, " and ".join(names.values()))
+            found |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
+    return found
+
+
+def _split(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    return {
+        letter: {
+            key.removeprefix(f"{letter}."): tensor for key, tensor in state.items() if key.startswith(f"{letter}.")
+        }
+        for letter in PARTS
+    }
+
+
+def _own(generator: Any) -> Generator:
+    if not isinstance(generator, AttentionGenerator):
+        raise CheckpointError(f"UGATIT-pytorch has no generator like {type(generator).__name__}, only 'ugatit'.")
+    return generator

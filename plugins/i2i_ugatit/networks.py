@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i.nn import CamAttention, DoublingConv2d, ImageConv2d, LayerInstanceNorm, SpectralConv2d
+from i2i.nn import CamAttention, DoublingConv2d, ImageConv2d, LayerInstanceNorm, SpectralConv2d, SpectralLinear
 
 
 class AttentionGenerator(Generator):
@@ -22,7 +23,8 @@ class AttentionGenerator(Generator):
     """
 
     name = "ugatit"
-    provides = frozenset({"cam"})
+    provides = frozenset({"cam", "encoded"})
+    cam_points = ("attention.heads",)
     multiple_of = 4
 
     class Config(Generator.Config):
@@ -38,6 +40,7 @@ class AttentionGenerator(Generator):
         super().__init__(config)
         c = config.channels
         self.fixed_size = not config.light
+        self.encoded_channels = (c, 2 * c, 4 * c, 4 * c, 4 * c)
         self.branch_points = tuple(
             f"{side}.{i if side == 'down' else 2 - i}" for side in ("down", "up") for i in range(config.branch_depth)
         )
@@ -50,12 +53,23 @@ class AttentionGenerator(Generator):
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
-        x, cam_logits = self.attention(self.blocks(self.down(x)))
+        encoded = self.encode(x)
+        x, cam_logits = self.attention(encoded[-1])
         heatmap = x.sum(1, keepdim=True)
         gamma, beta = self.style(x)
         for block in self.decode:
             x = block(x, gamma, beta)
-        return Translation(self.up(x), cam_logits, heatmap)
+        return Translation(self.up(x), cam_logits, heatmap, encoded=encoded)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the maps after each stage of the encoder, and half-way and all the way through its blocks."""
+        maps = _each(self.down, x)
+        within = _each(self.blocks, maps[-1])
+        return [*maps, within[len(within) // 2], within[-1]]
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of UGATIT-pytorch."""
+        return _published(self, _generator_names(self.config.blocks))
 
 
 class AttentionDiscriminator(Discriminator):
@@ -87,6 +101,14 @@ class AttentionDiscriminator(Discriminator):
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], globally and locally."""
         logits, cam_logits, features = zip(*(part(x) for part in self.parts.values()), strict=True)
         return Verdict(list(logits), list(cam_logits), list(features))
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of UGATIT-pytorch, behind ``G.`` or ``L.`` for the global or local one."""
+        return {
+            f"parts.{name}.{key}": f"{name[0].upper()}.{theirs}"
+            for name, part in self.parts.items()
+            for key, theirs in _published(part, _judge_names(len(cast(nn.Sequential, part.model)))).items()
+        }
 
     def _depths(self, config: Config) -> tuple[int, int]:
         deep, shallow = (7, 5) if config.size >= 128 else _depths_that_fit(config.size)
@@ -191,3 +213,46 @@ def _judge_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 def _depths_that_fit(size: int) -> tuple[int, int]:
     deep = max(4, int(math.log2(size)) - 1)
     return deep, deep - 1
+
+
+def _each(stages: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """Return what comes out of every stage."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps
+
+
+_HEADS = {
+    "attention.heads.average": "gap_fc", "attention.heads.maximum": "gmp_fc", "attention.merge": "conv1x1",
+}  # fmt: skip
+
+
+_SPECTRAL = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
+
+
+def _generator_names(blocks: int) -> dict[str, str]:
+    """Return our module names and those of UGATIT-pytorch."""
+    names = _HEADS | {f"down.{i}.1": f"DownBlock.{1 + 4 * i}" for i in range(3)}
+    for i in range(blocks):
+        names |= {f"blocks.{i}.body.{j}": f"DownBlock.{12 + i}.conv_block.{j}" for j in (1, 5)}
+        names |= {f"decode.{i}.{part}": f"UpBlock1_{i + 1}.{part}" for part in ("conv1", "norm1", "conv2", "norm2")}
+    names |= {"style.mlp.0": "FC.0", "style.mlp.2": "FC.2", "style.gamma": "gamma", "style.beta": "beta"}
+    names |= {f"up.{i}.0": f"UpBlock2.{2 + 5 * i}" for i in range(2)}
+    return names | {f"up.{i}.1": f"UpBlock2.{3 + 5 * i}" for i in range(2)} | {"up.2.0": "UpBlock2.11"}
+
+
+def _judge_names(stages: int) -> dict[str, str]:
+    return _HEADS | {"last.1": "conv"} | {f"model.{i}.1": f"model.{1 + 3 * i}" for i in range(stages)}
+
+
+def _published(network: nn.Module, names: dict[str, str]) -> dict[str, str]:
+    """Return our keys and the published ones; spectral normalisation has its old ones."""
+    found = {}
+    for key in network.state_dict():
+        module, _, leaf = key.rpartition(".")
+        if isinstance(network.get_submodule(module), SpectralConv2d | SpectralLinear):
+            leaf = _SPECTRAL.get(leaf, leaf)
+        found[key] = f"{names[module]}.{leaf}"
+    return found

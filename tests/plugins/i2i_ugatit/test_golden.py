@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from i2i.images import Batch
 from i2i.loss import Loss
 from i2i.losses import Adversarial, Cam, Cycle, Identity
-from i2i.nn import SpectralConv2d, SpectralLinear
-from i2i_ugatit.checkpoint import discriminator_names, from_published, generator_names, to_published
+from i2i_ugatit.checkpoint import UGATITPytorch
 from i2i_ugatit.model import UGATIT
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 from tests.shared import golden, published_keys
@@ -69,34 +68,33 @@ def test_first_iteration(case, batch):
     _compare_norms(tensors, "G", _published_gradients(model, "generators"), 1e-3)
 
 
-@pytest.mark.parametrize(("light", "file"), [(True, "light"), (False, "full")])
-def test_generator_has_the_published_parameters(light, file):
+@pytest.mark.parametrize(("light", "file", "count"), [(True, "light", 10_589_888), (False, "full", 278_959_808)])
+def test_generator_has_the_published_parameters(light, file, count):
     with torch.device("meta"):
         generator = AttentionGenerator(AttentionGenerator.Config(channels=64, size=256, light=light))
-    state = to_published(generator.state_dict(), generator_names(4))
-    assert {key: tuple(value.shape) for key, value in state.items()} == published_keys(f"ugatit_G_ch64_{file}.txt")
+    assert sum(parameter.numel() for parameter in generator.parameters()) == count
+    assert _shapes(generator) == published_keys(f"ugatit_G_ch64_{file}.txt")
 
 
-@pytest.mark.parametrize("part", ["global", "local"])
-def test_discriminator_has_the_published_parameters(part):
+def test_discriminators_have_the_published_parameters():
     with torch.device("meta"):
-        judge = AttentionDiscriminator(AttentionDiscriminator.Config(channels=64)).parts[part]
-    spectral = [name for name, m in judge.named_modules() if isinstance(m, SpectralConv2d | SpectralLinear)]
-    state = to_published(judge.state_dict(), discriminator_names(DEPTHS[part][1]), spectral)
-    assert {key: tuple(value.shape) for key, value in state.items()} == published_keys(f"ugatit_D{part}_ch64.txt")
+        shapes = _shapes(AttentionDiscriminator(AttentionDiscriminator.Config(channels=64)))
+    expected = {"G": published_keys("ugatit_Dglobal_ch64.txt"), "L": published_keys("ugatit_Dlocal_ch64.txt")}
+    assert shapes == {f"{part}.{key}": shape for part, keys in expected.items() for key, shape in keys.items()}
+
+
+def _shapes(network):
+    state = network.state_dict()
+    return {theirs: tuple(state[key].shape) for key, theirs in network.published_keys().items()}
 
 
 def _model(states, light):
     options = {"channels": 4, "size": 128}
     generators = {d: AttentionGenerator(AttentionGenerator.Config(**options, light=light)) for d in ("a2b", "b2a")}
     discriminators = {d: AttentionDiscriminator(AttentionDiscriminator.Config(**options)) for d in "ab"}
-    for direction, key in (("a2b", "genA2B"), ("b2a", "genB2A")):
-        generators[direction].load_state_dict(from_published(states[key], generator_names(4)))
-    for domain, discriminator in discriminators.items():
-        for part, (letter, layers) in DEPTHS.items():
-            state = states[f"dis{letter}{domain.upper()}"]
-            discriminator.parts[part].load_state_dict(from_published(state, discriminator_names(layers)))
-    return UGATIT(UGATIT.Config(channels=4), generators, discriminators)
+    model = UGATIT(UGATIT.Config(channels=4), generators, discriminators)
+    model.load_state_dict(UGATITPytorch().read({"file": states}, size=128).tensors)
+    return model
 
 
 def _total(side, passes):
@@ -107,19 +105,19 @@ def _total(side, passes):
 
 def _published_gradients(model, side):
     gradients = {}
-    if side == "generators":
-        for direction, net in (("a2b", "genA2B"), ("b2a", "genB2A")):
-            own = {name: p.grad for name, p in model.generators[direction].named_parameters()}
-            gradients |= {f"{net}.{k}": v for k, v in to_published(own, generator_names(4)).items()}
-        return gradients
-    for domain, discriminator in model.discriminators.items():
-        for part, (letter, layers) in DEPTHS.items():
-            module = discriminator.parts[part]
-            own = {name: p.grad for name, p in module.named_parameters()}
-            spectral = [n for n, m in module.named_modules() if isinstance(m, SpectralConv2d | SpectralLinear)]
-            named = to_published(own, discriminator_names(layers), spectral)
-            gradients |= {f"dis{letter}{domain.upper()}.{k}": v for k, v in named.items()}
+    for key, network in getattr(model, side).items():
+        own = {name: p.grad for name, p in network.named_parameters()}
+        for ours, theirs in network.published_keys().items():
+            if ours in own:
+                gradients[_network_name(key, theirs)] = own[ours]
     return gradients
+
+
+def _network_name(key, theirs):
+    if key in ("a", "b"):
+        letter, _, rest = theirs.partition(".")
+        return f"dis{letter}{key.upper()}.{rest}"
+    return f"{ {'a2b': 'genA2B', 'b2a': 'genB2A'}[key] }.{theirs}"
 
 
 def _compare_norms(tensors, side, gradients, tolerance):
