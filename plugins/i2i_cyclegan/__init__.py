@@ -1,4 +1,4 @@
-"""CycleGAN: its generators, its patch discriminator and the whole model (Zhu et al. 2017, arXiv 1703.10593)."""
+"""CycleGAN: its generators, its discriminators and the whole model (Zhu et al. 2017, arXiv 1703.10593)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from i2i.hookspecs import hookimpl
 if TYPE_CHECKING:
     from i2i.backbone import Backbone
     from i2i.discriminator import Discriminator
+    from i2i.format import CheckpointFormat
     from i2i.generator import Generator
 
 
@@ -31,7 +32,15 @@ def register_generators() -> Iterable[type[Generator]]:
 
 @hookimpl
 def register_discriminators() -> Iterable[type[Discriminator]]:
-    """Return the PatchGAN."""
-    from i2i_cyclegan.networks import PatchDiscriminator
+    """Return the PatchGAN and the pixel discriminator."""
+    from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 
-    return [PatchDiscriminator]
+    return [PatchDiscriminator, PixelDiscriminator]
+
+
+@hookimpl
+def register_formats() -> Iterable[type[CheckpointFormat]]:
+    """Return the files of pytorch-CycleGAN-and-pix2pix."""
+    from i2i_cyclegan.checkpoint import PytorchCycleGAN
+
+    return [PytorchCycleGAN]

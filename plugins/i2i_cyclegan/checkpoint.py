@@ -1,93 +1,137 @@
-"""Parameter names of pytorch-CycleGAN-and-pix2pix, from and to ours.
+"""The checkpoint files of pytorch-CycleGAN-and-pix2pix: a bare state dict a file.
 
-There ``G_A`` translates a to b and ``D_A`` judges b. Each file is one bare state dict.
+There ``G_A`` translates a to b and ``D_A`` judges b.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
 
+from i2i.discriminator import Discriminator
 from i2i.errors import CheckpointError
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
+from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
+from i2i.generator import Generator
+from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
+from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 
-Network = ResnetGenerator | UnetGenerator | PatchDiscriminator
-Names = dict[str, str]
+if TYPE_CHECKING:
+    from i2i.model import Model
 
+NETWORKS = {"G_A": "generators.a2b", "G_B": "generators.b2a", "D_A": "discriminators.b", "D_B": "discriminators.a"}
+FILE = re.compile(r"(?P<epoch>.+)_net_(?P<network>G|[GD]_[AB])\.pth")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+PUBLISHED_SIZE = 256
+_OURS = (ResnetGenerator, UnetGenerator, PatchDiscriminator, PixelDiscriminator)
 
 
-def from_published(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
-    """Rename a published state dict for ``network``; statistics that old files keep of instance norms are dropped.
+class PytorchCycleGAN(CheckpointFormat):
+    """``EPOCH_net_{G_A,G_B,D_A,D_B}.pth`` of pytorch-CycleGAN-and-pix2pix: the folder, or any one of the files.
 
-    Raises:
-        CheckpointError: A parameter is missing or left over.
+    A lone ``latest_net_G.pth``, as the project publishes its pretrained models, is a generator from a to b.
     """
-    state = {key: value for key, value in state.items() if not key.endswith(STATISTICS)}
-    published = _parameters(names(network, dropout="model.10.conv_block.6.weight" in state))
-    _compare(set(published.values()), set(state), type(network).__name__)
-    return {ours: state[theirs] for ours, theirs in published.items()}
+
+    name = "pytorch-cyclegan"
+
+    def find(self, path: Path) -> dict[str, Path]:
+        """Return the files of one epoch: of the file's, or of the folder's latest."""
+        folder = path if path.is_dir() else path.parent
+        matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*_net_*.pth"))}
+        named = {file: found for file, found in matches.items() if found}
+        if not named or (path.is_file() and path not in named):
+            return {}
+        epoch = named[path]["epoch"] if path in named else max((m["epoch"] for m in named.values()), key=_age)
+        parts = {found["network"]: file for file, found in named.items() if found["epoch"] == epoch}
+        return {"G_A" if part == "G" else part: file for part, file in parts.items()}
+
+    def recognises(self, parts: Parts) -> bool:
+        """Say whether there is a generator from a to b, a ResNet or a U-Net."""
+        return _kind(unwrapped(parts.get("G_A", {}))) is not None
+
+    def read(self, parts: Parts, size: int | None) -> Imported:
+        """Read the networks that there are."""
+        states = {name: _modern(state) for name, state in parts.items()}
+        generator = _generator_options(states["G_A"])
+        size = size or (2 ** generator["depth"] if "depth" in generator else PUBLISHED_SIZE)
+        judge = _judge_options(next((states[name] for name in ("D_A", "D_B") if name in states), None))
+        networks = _empty_networks(generator, judge, size)
+        tensors = {
+            f"{NETWORKS[name]}.{key}": tensor
+            for name, state in states.items()
+            for key, tensor in from_published(state, networks[name[0]], name).items()
+        }
+        backbone = {"name": "cyclegan", "channels": generator["channels"]}
+        return Imported({"size": size, "backbone": backbone, "generator": generator, "discriminator": judge}, tensors)
+
+    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+        """Return the four files, by the names that the project's ``--epoch latest`` looks for."""
+        found = {}
+        for name, place in NETWORKS.items():
+            network = model.backbone.get_submodule(place)
+            if not isinstance(network, _OURS):
+                raise CheckpointError(
+                    f"pytorch-CycleGAN-and-pix2pix has no {place.partition('.')[0].removesuffix('s')} like "
+                    f"{type(network).__name__}, only 'resnet', 'unet', 'patch' and 'pixel'."
+                )
+            found[f"latest_net_{name}.pth"] = to_published(network)
+        return cast("dict[str, dict[str, Any]]", found)
 
 
-def to_published(state: Mapping[str, Tensor], network: Network) -> dict[str, Tensor]:
-    """Rename the state dict of ``network``, which must have no branches, to the published names.
-
-    Raises:
-        CheckpointError: A parameter is missing or left over.
-    """
-    published = _parameters(names(network))
-    _compare(set(published), set(state), type(network).__name__)
-    return {theirs: state[ours] for ours, theirs in published.items()}
+def _age(epoch: str) -> tuple[bool, int]:
+    """Sort ``latest`` after numbered epochs, and those, or ``iter_N``, by their number."""
+    number = re.search(r"\d+", epoch)
+    return epoch == "latest", int(number[0]) if number else 0
 
 
-def names(network: Network, dropout: bool = False) -> Names:
-    """Return our name of every convolution and its published one; dropout shifts those inside residual blocks."""
-    if isinstance(network, ResnetGenerator):
-        return resnet_names(len(network.blocks), dropout)
-    if isinstance(network, UnetGenerator):
-        return unet_names(len(network.down))
-    return patch_names(len(network.stages) - 1)
+def _modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the statistics that old files keep of instance norms, and the shift that dropout puts on convolutions."""
+    state = {key: tensor for key, tensor in unwrapped(state).items() if not key.endswith(STATISTICS)}
+    if "model.10.conv_block.6.weight" not in state:
+        return state
+    return {key.replace(".conv_block.6.", ".conv_block.5."): tensor for key, tensor in state.items()}
 
 
-def resnet_names(blocks: int, dropout: bool = False) -> Names:
-    """Return the names of a ResNet generator with that many residual blocks."""
-    end = 10 + blocks
-    second = 6 if dropout else 5
+def _kind(state: Mapping[str, Tensor]) -> str | None:
+    if "model.10.conv_block.1.weight" in state:
+        return "resnet"
+    return "unet" if "model.model.0.weight" in state else None
+
+
+def _generator_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    if _kind(state) == "resnet":
+        blocks = sum(bool(re.fullmatch(r"model\.\d+\.conv_block\.1\.weight", key)) for key in state)
+        return {"name": "resnet", "channels": width(state, "model.1.weight", "G_A"), "blocks": blocks}
+    convolutions = [key for key, tensor in state.items() if key.endswith("weight") and tensor.ndim == 4]
     return {
-        **{f"down.{i}.0": f"model.{1 + 3 * i}" for i in range(3)},
-        **{f"blocks.{i}.layers.0": f"model.{10 + i}.conv_block.1" for i in range(blocks)},
-        **{f"blocks.{i}.layers.3": f"model.{10 + i}.conv_block.{second}" for i in range(blocks)},
-        **{f"up.{i}.0": f"model.{end + offset}" for i, offset in enumerate((0, 3, 7))},
+        "name": "unet",
+        "channels": width(state, "model.model.0.weight", "G_A"),
+        "depth": len(convolutions) // 2,  # one down, one up a level
     }
 
 
-def unet_names(depth: int) -> Names:
-    """Return the names of a U-Net with that many downsamplings; the published levels are nested."""
-    found: Names = {}
-    prefix = "model.model"
-    for level in range(depth):
-        outer, inner = level == 0, level == depth - 1
-        found[f"down.{level}.{0 if outer else 1}"] = f"{prefix}.{0 if outer else 1}"
-        found[f"up.{depth - 1 - level}.1"] = f"{prefix}.{3 if outer or inner else 5}"
-        prefix += f".{1 if outer else 3}.model"
-    return found
+def _judge_options(state: Mapping[str, Tensor] | None) -> dict[str, Any]:
+    if state is None:
+        return {"name": "patch"}
+    if "net.0.weight" in state:
+        return {"name": "pixel", "channels": width(state, "net.0.weight", "D")}
+    convolutions = sum(key.endswith("weight") for key in state)
+    return {"name": "patch", "channels": width(state, "model.0.weight", "D"), "layers": convolutions - 2}
 
 
-def patch_names(layers: int) -> Names:
-    """Return the names of a PatchGAN with that many halving layers."""
-    stages = {f"stages.{i}.0": f"model.{max(0, 3 * i - 1)}" for i in range(layers + 1)}
-    return {**stages, "head": f"model.{3 * layers + 2}"}
+def _empty_networks(
+    generator: dict[str, Any], judge: dict[str, Any], size: int
+) -> dict[str, Generator | Discriminator]:
+    """Build a generator ``G`` and a discriminator ``D`` without memory for weights."""
+    classes = {one.name: one for one in _OURS}
 
+    def build(options: dict[str, Any]) -> Any:
+        network = classes[options["name"]]
+        return network(network.Config(size=size, **{key: o for key, o in options.items() if key != "name"}))
 
-def _parameters(convolutions: Names) -> Names:
-    return {f"{ours}.{p}": f"{theirs}.{p}" for ours, theirs in convolutions.items() for p in ("weight", "bias")}
-
-
-def _compare(expected: set[str], found: set[str], network: str) -> None:
-    if expected != found:
-        missing, extra = sorted(expected - found), sorted(found - expected)
-        raise CheckpointError(
-            f"The checkpoint does not fit {network}: missing {missing[:3] or 'nothing'}, left over "
-            f"{extra[:3] or 'nothing'}. Choose the network, and its blocks, depth or layers, that wrote it."
-        )
+    with torch.device("meta"):
+        return {"G": build(generator), "D": build(judge)}

@@ -1,4 +1,4 @@
-"""The ResNet and U-Net generators and the PatchGAN discriminator of CycleGAN and pix2pix.
+"""The ResNet and U-Net generators of CycleGAN and pix2pix.
 
 Sources: Zhu et al. 2017 (arXiv 1703.10593), section 4 and appendix; Isola et al. 2017 (arXiv 1611.07004), appendix.
 Every convolution is biased, and instance normalisation has neither affine parameters nor running statistics.
@@ -6,18 +6,17 @@ Every convolution is biased, and instance normalisation has neither affine param
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
 
 LEAST_UNET_DEPTH = 4
-PUBLISHED_PATCH_LAYERS = 3
 
 
 class ResnetGenerator(Generator):
@@ -27,6 +26,7 @@ class ResnetGenerator(Generator):
     """
 
     name = "resnet"
+    provides = frozenset({"encoded"})
     multiple_of = 4
 
     class Config(Generator.Config):
@@ -38,6 +38,7 @@ class ResnetGenerator(Generator):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         width = config.channels
+        self.encoded_channels = (width, 2 * width, 4 * width, 4 * width, 4 * width)
         self.down = nn.Sequential(
             _normed(nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect")),
             _normed(nn.Conv2d(width, 2 * width, 3, 2, 1)),
@@ -50,11 +51,22 @@ class ResnetGenerator(Generator):
             nn.Sequential(nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"), nn.Tanh()),
         )
         self.branch_points = _outermost(config.branch_depth, stages=3)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
-        return Translation(self.up(self.blocks(self.down(x))))
+        encoded = self.encode(x)
+        return Translation(self.up(encoded[-1]), encoded=encoded)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the maps after each down-sampling stage, and half-way and all the way through the blocks."""
+        down = each(self.down, x)
+        within = each(self.blocks, down[-1])
+        return [*down, within[len(within) // 2], within[-1]]
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
+        return parameter_keys(_resnet_names(len(self.blocks)))
 
 
 class ResidualBlock(nn.Module):
@@ -78,6 +90,7 @@ class UnetGenerator(Generator):
     """
 
     name = "unet"
+    provides = frozenset({"encoded"})
 
     class Config(Generator.Config):
         """Options of the U-Net generator."""
@@ -92,8 +105,9 @@ class UnetGenerator(Generator):
         self.down = nn.ModuleList(_unet_down(level, widths) for level in range(depth))
         self.up = nn.ModuleList(_unet_up(level, widths) for level in reversed(range(depth)))
         self.multiple_of = 2**depth
+        self.encoded_channels = tuple(widths)
         self.branch_points = _outermost(min(config.branch_depth, depth), stages=depth)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1].
@@ -101,49 +115,38 @@ class UnetGenerator(Generator):
         The published code activates in place, so that its skip connections carry LeakyReLU(x). The ReLU that reads
         them undoes the difference: ReLU(LeakyReLU(x)) = ReLU(x), in value and in gradient.
         """
-        skips: list[Tensor] = []
-        for stage in self.down:
-            x = stage(x)
-            skips.append(x)
-        x = self.up[0](skips.pop())
+        encoded = self.encode(x)
+        *skips, x = encoded
+        x = self.up[0](x)
         for stage in self.up[1:]:
             x = stage(torch.cat([skips.pop(), x], 1))
-        return Translation(x)
+        return Translation(x, encoded=encoded)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the map after each halving."""
+        return each(self.down, x)
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
+        return parameter_keys(_unet_names(len(self.down)))
 
 
-class PatchDiscriminator(Discriminator):
-    """The PatchGAN: with the published 3 layers each logit judges a patch of 70 x 70 pixels (Isola et al. 2017).
-
-    Raises:
-        ConfigError: ``layers`` leave no patch of an image of ``size``.
-    """
-
-    name = "patch"
-
-    class Config(Discriminator.Config):
-        """Options of the patch discriminator."""
-
-        layers: int | None = Field(None, ge=1, description="Halving layers: the published 3, fewer below 64 px.")
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        layers = _patch_layers(config.size) if config.layers is None else config.layers
-        _check_patch(config.size, layers)
-        if config.layers is None and layers < PUBLISHED_PATCH_LAYERS:
-            self.note = f"At {config.size} px the patch discriminator has {layers} halving layers; published are 3."
-        widths = [config.channels * min(2**layer, 8) for layer in range(layers + 1)]
-        self.stages = nn.Sequential(*(_patch_stage(layer, widths) for layer in range(layers + 1)))
-        self.head = nn.Conv2d(widths[-1], 1, 4, 1, 1)
-        self.feature_channels = (widths[-1],)
-        self.apply(_initialise)
-
-    def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]: logits ``(N, 1, H/8 - 2, W/8 - 2)`` with 3 layers."""
-        features = self.stages(x)
-        return Verdict(logits=[self.head(features)], features=[features])
+def each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Return what comes out of every stage."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps
 
 
-def _initialise(layer: nn.Module) -> None:
+def parameter_keys(convolutions: dict[str, str]) -> dict[str, str]:
+    """Turn our names of biased convolutions and the published ones into those of their parameters."""
+    return {f"{ours}.{p}": f"{theirs}.{p}" for ours, theirs in convolutions.items() for p in ("weight", "bias")}
+
+
+def initialise(layer: nn.Module) -> None:
+    """Draw weights from N(0, 0.02) and zero biases, as published; for ``Module.apply``."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(layer.weight, 0.0, 0.02)
         nn.init.zeros_(cast(Tensor, layer.bias))
@@ -186,21 +189,24 @@ def _unet_depth(size: int, asked: int | None) -> int:
     )
 
 
-def _patch_layers(size: int) -> int:
-    """Keep at least 6 x 6 patches, which is what 3 layers leave of 64 px."""
-    return min(PUBLISHED_PATCH_LAYERS, max(1, size.bit_length() - 4))
+def _resnet_names(blocks: int) -> dict[str, str]:
+    """Return the names of a ResNet generator with that many residual blocks."""
+    end = 10 + blocks
+    return {
+        **{f"down.{i}.0": f"model.{1 + 3 * i}" for i in range(3)},
+        **{f"blocks.{i}.layers.0": f"model.{10 + i}.conv_block.1" for i in range(blocks)},
+        **{f"blocks.{i}.layers.3": f"model.{10 + i}.conv_block.5" for i in range(blocks)},
+        **{f"up.{i}.0": f"model.{end + offset}" for i, offset in enumerate((0, 3, 7))},
+    }
 
 
-def _check_patch(size: int, layers: int) -> None:
-    if size >> layers < 3:  # two unstrided convolutions follow, each takes one pixel; a norm needs more than one
-        raise ConfigError(
-            f"The discriminator 'patch' with {layers} layers leaves nothing of {size} px. "
-            f"Use at most {max(0, (size // 3).bit_length() - 1)} layers or a size of at least {3 * 2**layers}."
-        )
-
-
-def _patch_stage(layer: int, widths: list[int]) -> nn.Sequential:
-    stride = 1 if layer == len(widths) - 1 else 2
-    conv = nn.Conv2d(widths[layer - 1] if layer else 3, widths[layer], 4, stride, 1)
-    norm = [nn.InstanceNorm2d(widths[layer])] if layer else []
-    return nn.Sequential(conv, *norm, nn.LeakyReLU(0.2, inplace=True))
+def _unet_names(depth: int) -> dict[str, str]:
+    """Return the names of a U-Net with that many downsamplings; the published levels are nested."""
+    found: dict[str, str] = {}
+    prefix = "model.model"
+    for level in range(depth):
+        outer, inner = level == 0, level == depth - 1
+        found[f"down.{level}.{0 if outer else 1}"] = f"{prefix}.{0 if outer else 1}"
+        found[f"up.{depth - 1 - level}.1"] = f"{prefix}.{3 if outer or inner else 5}"
+        prefix += f".{1 if outer else 3}.model"
+    return found

@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from i2i_cyclegan.discriminators import PatchDiscriminator
 from i2i_cyclegan.model import CycleGAN
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator
+from i2i_cyclegan.networks import ResnetGenerator
 from i2i_cyclegan.pool import ImagePool
 
 

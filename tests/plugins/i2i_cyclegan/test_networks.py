@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from i2i.branches import branch, routed
 from i2i.errors import ConfigError
 from i2i.generator import Generator
-from i2i_cyclegan.networks import PatchDiscriminator, ResnetGenerator, UnetGenerator
+from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
+from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 
 
 def resnet(**options: Any) -> ResnetGenerator:
@@ -167,3 +168,22 @@ def test_initial_weights(network: nn.Module) -> None:
 def test_importing_the_plugin_does_not_import_torch() -> None:
     code = "import sys, i2i_cyclegan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_pixel_discriminator_judges_every_pixel_alone() -> None:
+    network = PixelDiscriminator(PixelDiscriminator.Config(size=16, channels=2)).eval()
+    network.stages[1][1] = nn.Identity()  # the norm alone looks at other pixels
+    x = torch.randn(1, 3, 8, 8)
+    changed = x.clone()
+    changed[..., 3, 5] += 1
+    before, after = network(x).logits[0], network(changed).logits[0]
+    assert before.shape == (1, 1, 8, 8)
+    assert (before != after).nonzero().tolist() == [[0, 0, 3, 5]]
+
+
+@pytest.mark.parametrize("generator", [resnet(), unet(32)], ids=lambda g: g.name)
+def test_encoding_is_that_of_the_translation(generator: Generator) -> None:
+    x = torch.randn(2, 3, 32, 32)
+    maps = generator.encode(x)
+    assert tuple(map_.shape[1] for map_ in maps) == generator.encoded_channels
+    assert all(torch.equal(a, b) for a, b in zip(generator(x).encoded, maps, strict=True))

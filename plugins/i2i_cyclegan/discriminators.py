@@ -1,0 +1,98 @@
+"""The PatchGAN and pixel discriminators of pix2pix and CycleGAN (Isola et al. 2017, arXiv 1611.07004, appendix)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.discriminator import Discriminator, Verdict
+from i2i.errors import ConfigError
+from i2i_cyclegan.networks import initialise, parameter_keys
+
+PUBLISHED_PATCH_LAYERS = 3
+
+
+class PatchDiscriminator(Discriminator):
+    """The PatchGAN: with the published 3 layers each logit judges a patch of 70 x 70 pixels (Isola et al. 2017).
+
+    Raises:
+        ConfigError: ``layers`` leave no patch of an image of ``size``.
+    """
+
+    name = "patch"
+
+    class Config(Discriminator.Config):
+        """Options of the patch discriminator."""
+
+        layers: int | None = Field(None, ge=1, description="Halving layers: the published 3, fewer below 64 px.")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        layers = _patch_layers(config.size) if config.layers is None else config.layers
+        _check_patch(config.size, layers)
+        if config.layers is None and layers < PUBLISHED_PATCH_LAYERS:
+            self.note = f"At {config.size} px the patch discriminator has {layers} halving layers; published are 3."
+        widths = [config.channels * min(2**layer, 8) for layer in range(layers + 1)]
+        self.stages = nn.Sequential(*(_patch_stage(layer, widths) for layer in range(layers + 1)))
+        self.head = nn.Conv2d(widths[-1], 1, 4, 1, 1)
+        self.feature_channels = (widths[-1],)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]: logits ``(N, 1, H/8 - 2, W/8 - 2)`` with 3 layers."""
+        features = self.stages(x)
+        return Verdict(logits=[self.head(features)], features=[features])
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
+        last = len(self.stages) - 1
+        stages = {f"stages.{i}.0": f"model.{max(0, 3 * i - 1)}" for i in range(last + 1)}
+        return parameter_keys({**stages, "head": f"model.{3 * last + 2}"})
+
+
+class PixelDiscriminator(Discriminator):
+    """The pixel discriminator: three 1x1 convolutions, so that each logit judges one pixel's colour alone."""
+
+    name = "pixel"
+
+    def __init__(self, config: Discriminator.Config) -> None:
+        super().__init__(config)
+        width = config.channels
+        self.stages = nn.Sequential(
+            nn.Sequential(nn.Conv2d(3, width, 1), nn.LeakyReLU(0.2, inplace=True)),
+            nn.Sequential(
+                nn.Conv2d(width, 2 * width, 1), nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2, inplace=True)
+            ),
+        )
+        self.head = nn.Conv2d(2 * width, 1, 1)
+        self.feature_channels = (2 * width,)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]: logits ``(N, 1, H, W)``."""
+        features = self.stages(x)
+        return Verdict(logits=[self.head(features)], features=[features])
+
+    def published_keys(self) -> dict[str, str]:
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
+        return parameter_keys({"stages.0.0": "net.0", "stages.1.0": "net.2", "head": "net.5"})
+
+
+def _patch_layers(size: int) -> int:
+    """Keep at least 6 x 6 patches, which is what 3 layers leave of 64 px."""
+    return min(PUBLISHED_PATCH_LAYERS, max(1, size.bit_length() - 4))
+
+
+def _check_patch(size: int, layers: int) -> None:
+    if size >> layers < 3:  # two unstrided convolutions follow, each takes one pixel; a norm needs more than one
+        raise ConfigError(
+            f"The discriminator 'patch' with {layers} layers leaves nothing of {size} px. "
+            f"Use at most {max(0, (size // 3).bit_length() - 1)} layers or a size of at least {3 * 2**layers}."
+        )
+
+
+def _patch_stage(layer: int, widths: list[int]) -> nn.Sequential:
+    stride = 1 if layer == len(widths) - 1 else 2
+    conv = nn.Conv2d(widths[layer - 1] if layer else 3, widths[layer], 4, stride, 1)
+    norm = [nn.InstanceNorm2d(widths[layer])] if layer else []
+    return nn.Sequential(conv, *norm, nn.LeakyReLU(0.2, inplace=True))
