@@ -98,6 +98,13 @@ def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequen
         module.set_submodule(path, branches)
 
 
+def keep_branch(module: nn.Module, group: str) -> None:
+    """Put one group's branch in the place of every ``Branches`` below ``module``; the base's where it has none."""
+    found = [(path, own) for path, own in module.named_modules() if isinstance(own, Branches)]
+    for path, own in found:
+        module.set_submodule(path, own.branches[group if group in own.branches else own.base])
+
+
 def has_branches(module: nn.Module) -> bool:
     """Say whether any submodule is branched."""
     return any(isinstance(m, Branches) for m in module.modules())

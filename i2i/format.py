@@ -47,9 +47,11 @@ class CheckpointFormat(ABC):
 
     Attributes:
         name: The name in the registry, for ``i2i export --format``.
+        holds_groups: Whether `write` can write a model with branches; else it is handed models without groups alone.
     """
 
     name: ClassVar[str]
+    holds_groups: ClassVar[bool] = False
 
     def find(self, path: Path) -> dict[str, Path]:
         """Return the files that make up the checkpoint at ``path``, a file or folder, by part.

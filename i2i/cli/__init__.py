@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, plugins, training, translating
+from i2i.cli import data, exchange, plugins, training, translating
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
@@ -52,6 +52,8 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     for command in training.COMMANDS:
         app.command(command.name, help=command.help)(expanded(command, arguments))
     app.command("translate")(translating.translate)
+    app.command("import")(exchange.import_)
+    app.command("export")(exchange.export)
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
     _registry(arguments).commands(app)

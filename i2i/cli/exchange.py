@@ -1,0 +1,59 @@
+"""``i2i import`` and ``i2i export``: other projects' checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from i2i.plugins import installed
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="A checkpoint file of another project, or the folder with its files.")],
+    out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/imported"),
+    size: Annotated[int | None, typer.Option(help="Side of its training images in pixels; most files do not tell. "
+                                                  "\\[default: the published size]", min=16)] = None,
+    data: Annotated[str | None, typer.Option(help="The data that training shall go on with.", metavar="NAME")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
+) -> None:  # fmt: skip
+    """Turn another project's checkpoint into a run folder that translates, and from which training can go on.
+
+    The format is recognised; i2i plugins lists those that there are. Nothing that the files ask to run is run.
+    """
+    from i2i.cli.options import data_section
+    from i2i.exchange import import_checkpoint
+
+    section = data_section(data) if data else None
+    arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
+    console = Console(soft_wrap=True)
+    for note in arrival.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    console.print(_summary(arrival), highlight=False, markup=False)
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
+    format_: Annotated[str, typer.Option("--format", help="The other project's format, by name.", metavar="NAME")],
+    out: Annotated[Path, typer.Option(help="Folder for the files, or the file where there is only one.")] = Path("."),
+    group: Annotated[str | None, typer.Option(help="Export what serves this group, as a model of its own.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Write a model as the checkpoint files that another project loads."""
+    from i2i.checkpoint import load
+    from i2i.exchange import export_checkpoint
+
+    registry = installed()
+    registry.format(format_)  # an unknown name is refused before a model is loaded
+    for file in export_checkpoint(load(model), format_, out, registry, group, overwrite):
+        Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)
+
+
+def _summary(arrival: Any) -> str:
+    config, groups = arrival.model.chosen.config, ", ".join(arrival.model.groups)
+    return (
+        f"{arrival.format}: {config.backbone['name']} at {config.size} px, {config.backbone['channels']} channels, "
+        f"groups {groups} -> {arrival.file}"
+    )
