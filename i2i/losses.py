@@ -29,13 +29,19 @@ _FAKE: dict[str, Criterion] = {
     "nonsaturating": F.softplus,
 }
 _FOOL: dict[str, Criterion] = _REAL | {"hinge": torch.neg}
+# How far group logits, (N, groups), are from one-hot targets.
+_MISTAKEN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda logits, targets: (logits - targets).square().mean(1),
+    "cross_entropy": lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"),
+}
 
 
 class Adversarial(Loss):
     """Generators against discriminators, on patch logits and on the discriminators' CAM logits where there are any.
 
     Sources: LSGAN (Mao et al. 2017, eq. 9 with a=0, b=c=1), hinge (Lim & Ye 2017), non-saturating (Goodfellow et al.
-    2014). Parts and scales of one discriminator are added up, as U-GAT-IT and UNIT do.
+    2014), R1 penalty (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Parts and scales of one discriminator are added
+    up, as U-GAT-IT and UNIT do.
     """
 
     name = "adversarial"
@@ -46,8 +52,14 @@ class Adversarial(Loss):
 
         mode: Mode = Field("lsgan", description="The game that is played.")
         discriminator_weight: float = Field(1.0, ge=0, description="Factor on the discriminators' side.")
+        r1: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 is off.")
 
     config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.r1:
+            self.needs = self.needs | {"gradient"}
 
     def generator(self, passes: Passes) -> Tensor:
         """Return how far the fakes are from passing as real, ``(N,)``."""
@@ -57,7 +69,8 @@ class Adversarial(Loss):
         """Return how badly real and fake are told apart, ``(N,)``."""
         real = _total(_judge(passes.real_verdict[domain], _REAL[self.config.mode]) for domain in DOMAINS)
         fake = _total(_judge(passes.fake_verdict[domain], _FAKE[self.config.mode]) for domain in DOMAINS)
-        return (real + fake) * self.config.discriminator_weight
+        told_apart = (real + fake) * self.config.discriminator_weight
+        return told_apart + self.config.r1 / 2 * _steepness(passes) if self.config.r1 else told_apart
 
 
 class Cycle(Loss):
@@ -98,7 +111,7 @@ class Cam(Loss):
 
 
 class Group(Loss):
-    """Group classification by the discriminators' group heads, as squared error to the one-hot group.
+    """Group classification by the discriminators' group heads, as squared error to the one-hot group or cross-entropy.
 
     Real images teach the heads; fakes teach the generators to be taken for their group (Zhuang & Yang, arXiv
     2007.13332, and its released code: heads are added up on the discriminators' side, averaged on the generators').
@@ -106,6 +119,15 @@ class Group(Loss):
 
     name = "group"
     needs = frozenset({"fake", "verdict", "group"})
+
+    class Config(Loss.Config):
+        """Options of group classification."""
+
+        mode: Literal["mse", "cross_entropy"] = Field(
+            "mse", description="Squared error, as released, or cross-entropy."
+        )
+
+    config: Config
 
     def generator(self, passes: Passes) -> Tensor:
         """Return how far fakes are from being taken for their group, ``(N,)``."""
@@ -118,11 +140,20 @@ class Group(Loss):
 
     def _errors(self, passes: Passes, verdicts: list[Verdict]) -> Iterable[Tensor]:
         targets = passes.group_targets
-        return ((logits - targets).square().mean(1) for verdict in verdicts for logits in verdict.group_logits)
+        criterion = _MISTAKEN[self.config.mode]
+        return (criterion(logits, targets) for verdict in verdicts for logits in verdict.group_logits)
 
 
 def _judge(verdict: Verdict, criterion: Criterion) -> Tensor:
     return _total(criterion(logits).flatten(1).mean(1) for logits in verdict.logits + verdict.cam_logits)
+
+
+def _steepness(passes: Passes) -> Tensor:
+    """Return the squared norm of the verdicts' gradient at each real image, ``(N,)``; patches are averaged first."""
+    images = [passes.judged[domain] for domain in DOMAINS]
+    verdicts = [logits.flatten(1).mean(1) for domain in DOMAINS for logits in passes.real_verdict[domain].logits]
+    gradients = torch.autograd.grad(_total(verdicts).sum(), images, create_graph=True)
+    return _total(gradient.square().flatten(1).sum(1) for gradient in gradients)
 
 
 def _distance(x: Tensor, y: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def register_losses() -> Iterable[type[Loss]]:
     """Return the stock loss terms."""
     from i2i import losses
+    from i2i.contrastive import PatchNCE
 
-    return [losses.Adversarial, losses.Cycle, losses.Identity, losses.Cam, losses.Group]
+    return [losses.Adversarial, losses.Cycle, losses.Identity, losses.Cam, losses.Group, PatchNCE]
 
 
 @hookimpl

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.config import merge
 from i2i.discriminator import Verdict
 from i2i.generator import Translation
 from i2i.images import Batch
 from i2i.loss import Passes
 from i2i.losses import Adversarial, Cam, Cycle, Group, Identity
+from tests.test_train import base_training
 
 
 def image(*values: float) -> Tensor:
@@ -79,3 +81,34 @@ def test_group_is_added_up_over_heads_for_discriminators_and_averaged_for_genera
     loss = Group(Group.Config())
     assert loss.generator(passes).tolist() == pytest.approx([0.0, 2 / 3])
     assert loss.discriminator(passes).tolist() == pytest.approx([0.0, 4 * 2 / 3])
+
+
+def test_group_by_cross_entropy(passes):
+    verdict = Verdict([], [], [], [torch.tensor([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0]])])
+    passes.real_verdict = passes.fake_verdict = {"a": verdict, "b": verdict}
+    loss = Group(Group.Config(mode="cross_entropy"))
+    expected = [math.log(3), math.log(math.exp(2) + 2) - 2]
+    assert loss.generator(passes).tolist() == pytest.approx(expected)
+    assert loss.discriminator(passes).tolist() == pytest.approx([2 * value for value in expected])
+
+
+def test_r1_is_the_squared_gradient_at_real_images(passes):
+    # D(x) = mean of 3 * x over 2 x 2 patches of the red channel: its gradient is 3/4 at each of 4 pixels
+    for domain in "ab":
+        passes.judged[domain] = passes.batch.real[domain].clone().requires_grad_()
+        passes.real_verdict[domain] = Verdict([3 * passes.judged[domain][:, :1]])
+        passes.fake_verdict[domain] = Verdict([image(0.0, 0.0)[:, :1]])
+    without, with_r1 = (Adversarial(Adversarial.Config(r1=r1)) for r1 in (0.0, 10.0))
+    assert "gradient" not in without.needs
+    assert "gradient" in with_r1.needs
+    penalty = with_r1.discriminator(passes) - without.discriminator(passes)
+    assert penalty.tolist() == pytest.approx([2 * 10 / 2 * 4 * (3 / 4) ** 2] * 2)
+
+
+def test_r1_teaches_the_discriminators(tiny, registry):
+    training = base_training(merge(tiny, {"loss": {"adversarial": {"r1": 5.0}}}), registry)
+    plain = base_training(tiny, registry)
+    reports = [one.step()["discriminator/adversarial"] for one in (training, plain)]
+    assert reports[0] > reports[1]
+    first, second = ([p for p in one.backbone.discriminators.parameters()] for one in (training, plain))
+    assert any(not torch.equal(p, q) for p, q in zip(first, second, strict=True))
