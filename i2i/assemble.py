@@ -195,7 +195,10 @@ def _tables(losses: Mapping[str, Any]) -> Section:
 
 
 def _check_fit(chosen: Chosen, provided: frozenset[str]) -> None:
-    can = provided | chosen.generator.component.provides
+    can = provided | chosen.generator.component.provides | chosen.backbone.component.provides
+    lacking = sorted(chosen.backbone.component.requires - chosen.generator.component.provides)
+    if lacking:
+        raise ConfigError(_unsuited(chosen, lacking[0]))
     for name, choice in chosen.losses.items():
         lacking = sorted((choice.component.needs & _OPTIONAL) - can)
         if choice.options.weight > 0 and lacking:
@@ -223,7 +226,17 @@ def _check_buildable(part: Choice[Any], size: int) -> None:
 def _misfit(chosen: Chosen, loss: str, lacking: str) -> str:
     if lacking == "group":
         who, does = f"transfer '{chosen.transfer.component.name}'", "adds no group head as configured"
+    elif lacking == "reconstructed":
+        who, does = f"backbone '{chosen.backbone.component.name}'", "computes no reconstruction"
     else:
         who, does = f"generator '{chosen.generator.component.name}'", f"gives no {lacking}"
     remedy = f"Set --loss.{loss} 0, or choose another {who.split()[0]}."
     return f"Loss '{loss}' needs '{lacking}', but the {who} {does}. {remedy}"
+
+
+def _unsuited(chosen: Chosen, lacking: str) -> str:
+    own = chosen.backbone.component.Config.model_fields["generator"].default
+    return (
+        f"The backbone '{chosen.backbone.component.name}' needs generators that give '{lacking}', but "
+        f"'{chosen.generator.component.name}' gives none. Use --generator {own}."
+    )

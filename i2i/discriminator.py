@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config import Options
+from i2i.errors import ConfigError
 from i2i.nn import SpectralConv2d
 
 
@@ -75,10 +76,18 @@ class GroupHead(nn.Module):
     Args:
         judge: The discriminator.
         groups: How many groups there are.
+
+    Raises:
+        ConfigError: The discriminator shows no features.
     """
 
     def __init__(self, judge: Discriminator, groups: int) -> None:
         super().__init__()
+        if not judge.feature_channels:
+            raise ConfigError(
+                f"The discriminator '{judge.name}' shows no features (feature_channels is empty) to tell groups by. "
+                "Choose another --discriminator, or --transfer.judge branched."
+            )
         self.judge = judge
         self.heads = nn.ModuleList(SpectralConv2d(c, groups, 1, bias=False) for c in judge.feature_channels)
 
