@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from i2i.backbone import Backbone
 from i2i.branches import branch, branch_parameters, has_branches, parameters_without
 from i2i.discriminator import Discriminator, GroupHead
+from i2i.errors import ConfigError
 from i2i.generator import Generator
 from i2i.transfer import Routes, Transfer, group_mean
 
@@ -35,6 +36,9 @@ class Branch(Transfer):
             description="Who tells groups apart: a group head on shared discriminators (as released), "
             "or a discriminator branch a group.",
         )
+        cam: Literal["shared", "group"] = Field(
+            "shared", description="One class-activation classifier for all groups, or one a group (as released)."
+        )
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
         branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
         samples: int | None = Field(
@@ -55,7 +59,7 @@ class Branch(Transfer):
     def adapt(self, model: Backbone) -> None:
         """Branch the generators' outermost layers, and let the discriminators know groups."""
         for generator in cast("Iterable[Generator]", model.generators.values()):
-            branch(generator, generator.branch_points, self.base, self.groups)
+            branch(generator, self._points(generator), self.base, self.groups)
         for domain, discriminator in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
             if self.config.judge == "branched":
                 branch(discriminator, discriminator.branch_points, self.base, self.groups)
@@ -79,6 +83,14 @@ class Branch(Transfer):
         shared, own = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
         groups = [{"params": shared, "lr": lr}, {"params": own, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]
+
+    def _points(self, generator: Generator) -> tuple[str, ...]:
+        if self.config.cam == "group" and not generator.cam_points:
+            raise ConfigError(
+                f"--transfer.cam group needs a class-activation map, and the generator '{generator.name}' has none. "
+                "Set --transfer.cam shared."
+            )
+        return generator.branch_points + (generator.cam_points if self.config.cam == "group" else ())
 
     def _updated_by(self, networks: nn.Module, groups: tuple[str, ...]) -> Sequence[nn.Parameter]:
         if set(groups) == {self.base}:

@@ -1,0 +1,190 @@
+"""The checkpoint files of photo2cartoon: one dict of six networks, as UGATIT-pytorch has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from i2i.discriminator import Discriminator
+from i2i.errors import CheckpointError
+from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
+from i2i_photo2cartoon.networks import HourglassGenerator
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from i2i.model import Model
+
+States = Mapping[str, Mapping[str, Tensor]]
+GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
+JUDGES = {"G": "global", "L": "local"}
+ORDER = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
+PUBLISHED_SIZE = 256
+OLD = (
+    "This file is older than 2020-05-04, when photo2cartoon mended its hourglasses: levels 2 to 4 were never trained, "
+    "and its translations will be wrong; train it further, or use weights published since."
+)
+UNTOLD = (
+    "If this file is older than 2020-05-04, when photo2cartoon mended its hourglasses, its translations will be wrong, "
+    "and nothing in it tells; look at one, and use weights published since."
+)
+
+
+class Photo2CartoonFile(CheckpointFormat):
+    """``*_params_*.pt`` of photo2cartoon: generators A2B and B2A, a global and a local discriminator a domain."""
+
+    name = "photo2cartoon"
+
+    def recognises(self, parts: Parts) -> bool:
+        """Say whether the file holds a photo2cartoon generator from a to b, of one group."""
+        return {"HourGlass1.Conv1.weight", "gap_fc.weight"} <= generator_keys(parts)
+
+    def read(self, parts: Parts, size: int | None) -> Imported:
+        """Read the generators and discriminators that there are."""
+        states = networks(parts)
+        config = describe(states, size)
+        generator, judge = empty_networks(config)
+        tensors = {
+            f"generators.{direction}.{key}": tensor
+            for name, direction in GENERATORS.items()
+            if name in states
+            for key, tensor in from_published(states[name], generator, name).items()
+        }
+        for domain, joined in judges(states).items():
+            own = from_published(joined, judge, f"disG{domain.upper()} and disL{domain.upper()}")
+            tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
+        return Imported(config, tensors, notes=_age(states["genA2B"]))
+
+    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+        """Return the one file; photo2cartoon calls it ``latest`` where it resumes from."""
+        states: dict[str, Any] = {
+            name: to_published(own_generator(model.backbone.generators[direction], "photo2cartoon"))
+            for name, direction in GENERATORS.items()
+        }
+        for domain in ("a", "b"):
+            judge = own_judge(model.backbone.discriminators[domain], "photo2cartoon")
+            states |= parted(to_published(judge), domain)
+        return {"photo2cartoon_params_latest.pt": {name: states[name] for name in ORDER}}
+
+
+def generator_keys(parts: Parts) -> set[str]:
+    """Return the keys of the generator from a to b; none where there is no such thing."""
+    state = parts["file"].get("genA2B")
+    return set(unwrapped(state)) if isinstance(state, Mapping) else set()
+
+
+def networks(parts: Parts) -> dict[str, dict[str, Tensor]]:
+    """Return the file's networks by name, as without DataParallel."""
+    return {name: unwrapped(parts["file"][name]) for name in ORDER if isinstance(parts["file"].get(name), Mapping)}
+
+
+def describe(states: States, size: int | None) -> dict[str, Any]:
+    """Infer the configuration from shapes, for a generator of one group or several.
+
+    Raises:
+        CheckpointError: A layer that tells is missing, or a full generator is of another size than ``size``.
+    """
+    state = states["genA2B"]
+    channels = width(state, "ConvBlock1.1.weight", "genA2B")
+    width(state, "FC.0.weight", "genA2B")
+    pixels = state["FC.0.weight"].shape[1] // (4 * channels)
+    light = pixels == 1
+    own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
+    if size is not None and own_size != size:
+        raise CheckpointError(f"genA2B is a full generator of {own_size} px; it cannot have --size {size}.")
+    return {
+        "size": own_size,
+        "backbone": {"name": "photo2cartoon", "channels": channels, "light": light},
+        "generator": {"name": "photo2cartoon"},
+        "discriminator": {"name": "ugatit", **_judge_options(states)},
+    }
+
+
+def empty_networks(config: Mapping[str, Any]) -> tuple[HourglassGenerator, Discriminator]:
+    """Build a generator and the registered discriminator ``ugatit`` without memory for weights."""
+    from i2i.plugins import installed  # plugins never import one another, and the discriminator is another's
+
+    judge = installed().discriminator("ugatit")
+    shared = {"size": config["size"], "channels": config["backbone"]["channels"]}
+    options = {key: value for key, value in config["discriminator"].items() if key != "name"}
+    with torch.device("meta"):
+        generator = HourglassGenerator(HourglassGenerator.Config(**shared, light=config["backbone"]["light"]))
+        return generator, judge(judge.Config(**{**shared, **options}))
+
+
+def judges(states: States) -> dict[str, dict[str, Tensor]]:
+    """Return the discriminators by domain, where both are there: global ones behind ``G.``, local ones ``L.``."""
+    names = {domain: {letter: f"dis{letter}{domain.upper()}" for letter in JUDGES} for domain in ("a", "b")}
+    return {
+        domain: {f"{letter}.{key}": tensor for letter, name in own.items() for key, tensor in states[name].items()}
+        for domain, own in names.items()
+        if states.keys() >= set(own.values())
+    }
+
+
+def parted(joined: Mapping[str, Tensor], domain: str) -> dict[str, dict[str, Tensor]]:
+    """Undo `judges` for one domain."""
+    states: dict[str, dict[str, Tensor]] = {f"dis{letter}{domain.upper()}": {} for letter in JUDGES}
+    for key, tensor in joined.items():
+        letter, _, rest = key.partition(".")
+        states[f"dis{letter}{domain.upper()}"][rest] = tensor
+    return states
+
+
+def own_generator(network: nn.Module, whose: str) -> HourglassGenerator:
+    """Return ``network`` when it is ours.
+
+    Raises:
+        CheckpointError: It is another one.
+    """
+    if not isinstance(network, HourglassGenerator):
+        raise CheckpointError(f"{whose} has no generator like {type(network).__name__}, only 'photo2cartoon'.")
+    return network
+
+
+def own_judge(network: nn.Module, whose: str) -> Discriminator:
+    """Return ``network`` when it is the discriminator ``ugatit``, without branches or heads.
+
+    Raises:
+        CheckpointError: It is another one.
+    """
+    if not isinstance(network, Discriminator) or network.name != "ugatit":
+        raise CheckpointError(f"{whose} has no discriminator like {type(network).__name__}, only 'ugatit'.")
+    return network
+
+
+def _judge_options(states: States) -> dict[str, Any]:
+    """Return channels and depths of whatever discriminators there are."""
+    options: dict[str, Any] = {}
+    for letter, part in JUDGES.items():
+        name = next((name for name in (f"dis{letter}B", f"dis{letter}A") if name in states), None)
+        if name is not None:
+            options["channels"] = width(states[name], "model.1.weight_orig", name)
+            stages = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in states[name])
+            options[f"{part}_layers"] = stages + 1
+    return options
+
+
+def _age(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Say whether the hourglasses' levels 2 to 4, which old code never called, still have their first weights.
+
+    Convolutions start uniformly within a bound, and training soon leaves it; where level 1 is within it, too, the
+    file is of a model that hardly trained, and does not tell.
+    """
+    found = {level: any(_has_left_its_start(state, key) for key in _convolutions(state, level)) for level in "1234"}
+    if any(found[level] for level in "234"):
+        return ()
+    return (OLD,) if found["1"] else (UNTOLD,)
+
+
+def _convolutions(state: Mapping[str, Tensor], level: str) -> list[str]:
+    return [key for key in state if re.fullmatch(rf".*\.HG\.0\.ConvBlock{level}_\d\.ConvBlock[123]\.3\.weight", key)]
+
+
+def _has_left_its_start(state: Mapping[str, Tensor], key: str) -> bool:
+    bound = state[key][0].numel() ** -0.5  # torch's default: Kaiming's uniform with a = sqrt(5)
+    return bool(state[key].abs().max() > bound * 1.001)

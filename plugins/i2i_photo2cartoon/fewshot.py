@@ -1,0 +1,210 @@
+"""The multi-group checkpoint files of Zhuang & Yang's few_shot_face2cartoon (arXiv 2007.13332).
+
+They are photo2cartoon's, but that the outermost layers of a generator exist once a group, the classifiers of its
+class-activation map have a row a group, and the discriminators have a group head. Group 0, the base, has no suffix.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from i2i.branches import Branches, keep_branch
+from i2i.discriminator import Discriminator, GroupHead
+from i2i.errors import CheckpointError
+from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published
+from i2i_photo2cartoon.checkpoint import (
+    GENERATORS,
+    JUDGES,
+    ORDER,
+    describe,
+    empty_networks,
+    generator_keys,
+    judges,
+    networks,
+    own_generator,
+    own_judge,
+    parted,
+)
+from i2i_photo2cartoon.networks import HourglassGenerator
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from i2i.model import Model
+
+GROUPS = ("woman", "man", "kid", "elderly")
+BRANCHED = re.compile(r"(ConvBlock[12]|HourGlass[14])(?:_(\d+))?")
+HEADS = ("gap_fc_new", "gmp_fc_new")
+OWN = ("down.0", "down.1", "up.3", "up.4", "attention.heads")
+SPECTRAL = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
+
+
+class FewShotFile(CheckpointFormat):
+    """``*_params_*.pt`` of few_shot_face2cartoon: photo2cartoon's six networks, for several groups.
+
+    Its groups have no names; in the released order they are woman, man, kid and elderly.
+    """
+
+    name = "fewshot"
+    holds_groups = True
+
+    def recognises(self, parts: Parts) -> bool:
+        """Say whether the file holds a photo2cartoon generator from a to b, of several groups."""
+        return {"HourGlass1.Conv1.weight", "gap_fc_new.weight"} <= generator_keys(parts)
+
+    def read(self, parts: Parts, size: int | None) -> Imported:
+        """Read the generators and discriminators that there are, for as many groups as the classifiers have rows."""
+        states = networks(parts)
+        groups = _names(len(states["genA2B"]["gap_fc_new.weight"]))
+        config = describe(states, size)
+        generator, judge = empty_networks(config)
+        tensors: dict[str, Tensor] = {}
+        for name, direction in GENERATORS.items():
+            if name in states:
+                tensors |= _prefixed(f"generators.{direction}", _read_generator(states[name], generator, groups, name))
+        for domain, joined in judges(states).items():
+            tensors |= _prefixed(f"discriminators.{domain}", _read_judge(joined, judge, len(groups), domain.upper()))
+        config["transfer"] = {"name": "branch", "judge": "classification", "cam": "group"}
+        note = f"The file does not name its groups; in the order that was released they are {', '.join(groups)}."
+        return Imported(config, tensors, groups[0], groups[1:], (note,))
+
+    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+        """Return the one file, with the groups in the model's order, the base first."""
+        if len(model.groups) != len(GROUPS):
+            raise CheckpointError(
+                f"few_shot_face2cartoon has four groups, not {len(model.groups)} ({', '.join(model.groups)}). "
+                "Export one group as photo2cartoon: --format photo2cartoon --group NAME."
+            )
+        states: dict[str, Any] = {
+            name: _write_generator(own_generator(model.backbone.generators[direction], self.name), model.groups)
+            for name, direction in GENERATORS.items()
+        }
+        for domain in ("a", "b"):
+            states |= parted(_write_judge(model.backbone.discriminators[domain]), domain)
+        return {"fewshot_params_latest.pt": {name: states[name] for name in ORDER}}
+
+
+def _names(count: int) -> tuple[str, ...]:
+    if count < 2:
+        raise CheckpointError("genA2B has classifiers of one group. It is of another model, or cut short.")
+    return (*GROUPS[:count], *(f"group{index}" for index in range(len(GROUPS), count)))
+
+
+def _prefixed(place: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{place}.{key}": tensor for key, tensor in state.items()}
+
+
+def _read_generator(
+    state: Mapping[str, Tensor], network: HourglassGenerator, groups: Sequence[str], whose: str
+) -> dict[str, Tensor]:
+    last = max(_index(key) or 0 for key in state)
+    if last >= len(groups):
+        raise CheckpointError(f"{whose} has branches of {last + 1} groups, but classifiers of {len(groups)}.")
+    tensors: dict[str, Tensor] = {}
+    for index, group in enumerate(groups):
+        own = from_published(_of_group(state, index), network, f"{whose}, group {index} ({group})")
+        tensors |= {_branched(key, group): tensor for key, tensor in own.items()}
+    return tensors
+
+
+def _of_group(state: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
+    """Return the generator that one group has, as photo2cartoon would save it."""
+    own = {}
+    for key, tensor in state.items():
+        head, _, rest = key.partition(".")
+        if _index(key) is None:
+            row = tensor[index : index + 1] if head in HEADS else tensor
+            own[f"{head.removesuffix('_new') if head in HEADS else head}.{rest}"] = row
+        elif _index(key) == index:
+            own[f"{_unsuffixed(head)}.{rest}"] = tensor
+    return own
+
+
+def _index(key: str) -> int | None:
+    """Return the group of a branch's parameter; None for what all groups share."""
+    found = BRANCHED.fullmatch(key.partition(".")[0])
+    return int(found[2] or 0) if found else None
+
+
+def _unsuffixed(head: str) -> str:
+    return head.partition("_")[0]
+
+
+def _branched(key: str, group: str) -> str:
+    place = next((place for place in OWN if key.startswith(f"{place}.")), None)
+    return key if place is None else f"{place}.branches.{group}.{key.removeprefix(f'{place}.')}"
+
+
+def _read_judge(joined: Mapping[str, Tensor], network: Discriminator, groups: int, domain: str) -> dict[str, Tensor]:
+    """Return the state of a `GroupHead` around the discriminator of one domain."""
+    with torch.device("meta"):
+        expected = GroupHead(network, groups).state_dict()
+    heads = _head_names()
+    missing = next((theirs for theirs in heads.values() if theirs not in joined), None)
+    if missing is not None:
+        raise CheckpointError(f"dis{missing[0]}{domain} has no '{missing[2:]}'. It is cut short, or of another model.")
+    plain = {key: tensor for key, tensor in joined.items() if key not in heads.values()}
+    own = _prefixed("judge", from_published(plain, network, f"disG{domain} and disL{domain}"))
+    own |= {ours: joined[theirs] for ours, theirs in heads.items()}
+    wrong = next((key for key in heads if own[key].shape != expected[key].shape), None)
+    if wrong is not None:
+        raise CheckpointError(f"dis{heads[wrong][0]}{domain} tells {len(own[wrong])} groups apart, not {groups}.")
+    return own
+
+
+def _head_names() -> dict[str, str]:
+    """Return our keys of the group heads and theirs, behind ``G.`` or ``L.``."""
+    return {
+        f"heads.{i}.{ours}": f"{letter}.conv_cls.{theirs}"
+        for i, letter in enumerate(JUDGES)
+        for ours, theirs in SPECTRAL.items()
+    }
+
+
+def _write_generator(generator: HourglassGenerator, groups: Sequence[str]) -> dict[str, Tensor]:
+    _check_branches(generator.named_modules())
+    states = [to_published(_single(generator, group)) for group in groups]
+    written = {}
+    for key, tensor in states[0].items():
+        head, _, rest = key.partition(".")
+        if _index(key) is not None:
+            for index, state in enumerate(states):
+                written[f"{head}{f'_{index}' if index else ''}.{rest}"] = state[key]
+        elif f"{head}_new" in HEADS:
+            written[f"{head}_new.{rest}"] = torch.cat([state[key] for state in states])
+        else:
+            written[key] = tensor
+    return written
+
+
+def _check_branches(modules: Iterable[tuple[str, nn.Module]]) -> None:
+    odd = next((path for path, module in modules if isinstance(module, Branches) and path not in OWN), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"few_shot_face2cartoon shares among groups what this model has once a group, beginning with '{odd}'. "
+            "It needs the transfer 'branch' with --generator.branch_depth 2."
+        )
+
+
+def _single(generator: HourglassGenerator, group: str) -> HourglassGenerator:
+    single = copy.deepcopy(generator)
+    keep_branch(single, group)
+    return single
+
+
+def _write_judge(network: nn.Module) -> dict[str, Tensor]:
+    if not isinstance(network, GroupHead):
+        raise CheckpointError(
+            "few_shot_face2cartoon has shared discriminators with a group head. "
+            "It needs the transfer 'branch' with --transfer.judge classification."
+        )
+    heads = network.state_dict()
+    return to_published(own_judge(network.judge, "few_shot_face2cartoon")) | {
+        theirs: heads[ours].detach().cpu() for ours, theirs in _head_names().items()
+    }
