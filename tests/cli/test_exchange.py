@@ -1,0 +1,69 @@
+"""``i2i import`` and ``i2i export``, as a user meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.shared import golden
+
+
+@pytest.fixture
+def imported(i2i, out):
+    result = i2i("import", golden("ugatit_light.pt"), "--size", 128, "--out", out)
+    assert result.status == 0, result
+    assert f"ugatit-pytorch: ugatit at 128 px, 4 channels, groups all -> {out / 'base.safetensors'}" in result.out
+    return out
+
+
+def test_an_imported_model_translates_and_is_exported_again(i2i, imported, folder_root, tmp_path) -> None:
+    image = folder_root / "woman" / "testA" / "0.png"
+    assert i2i("translate", imported, image, "--out", tmp_path / "x.png").status == 0
+    assert (tmp_path / "x.png").is_file()
+    result = i2i("export", imported, "--format", "ugatit-pytorch", "--out", tmp_path / "back.pt")
+    assert (result.status, result.out.strip()) == (0, f"{imported} -> {tmp_path / 'back.pt'}")
+    keys = {name: set(state) for name, state in torch.load(tmp_path / "back.pt", weights_only=True).items()}
+    assert keys == {n: set(s) for n, s in torch.load(golden("ugatit_light.pt"), weights_only=True).items()}
+
+
+def test_the_run_can_be_carried_over_to_groups(i2i, imported, folder_root, tmp_path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "all").symlink_to(folder_root / "woman")
+    (data / "kid").symlink_to(folder_root / "kid")
+    groups = tmp_path / "groups"
+    options = ["--data", data, "--transfer-steps", 1, "--batch-size", 1, "--device", "cpu", "--out", groups]
+    result = i2i("transfer", imported, *options)
+    assert result.status == 0, result
+    result = i2i("export", groups, "--format", "ugatit-pytorch", "--group", "kid", "--out", tmp_path / "kid.pt")
+    assert result.status == 0, result
+
+
+def test_training_goes_on_from_an_imported_model(i2i, imported, folder_root, tmp_path) -> None:
+    more = tmp_path / "more"
+    options = ["--data", folder_root / "woman", "--steps", 1, "--batch-size", 1, "--device", "cpu", "--out", more]
+    result = i2i("train", imported, *options)
+    assert result.status == 0, result
+    assert (more / "base.safetensors").is_file()
+
+
+def test_networks_that_a_file_lacks_are_noted(i2i, out, tmp_path) -> None:
+    states = torch.load(golden("ugatit_light.pt"), weights_only=True)
+    torch.save({name: states[name] for name in ("genA2B", "genB2A")}, tmp_path / "x.pt")
+    result = i2i("import", tmp_path / "x.pt", "--size", 128, "--out", out)
+    assert result.status == 0, result
+    assert f"note: {tmp_path / 'x.pt'} has no discriminator of domain a: that network starts anew." in result.out
+
+
+def test_mistakes_are_told_in_one_message(refused, imported, out, tmp_path) -> None:
+    (tmp_path / "bad.pt").write_bytes(b"text")
+    assert "bad.pt is damaged" in refused("import", tmp_path / "bad.pt", "--out", tmp_path / "y")
+    assert "does not exist" in refused("import", tmp_path / "none.pt", "--out", tmp_path / "y")
+    assert "holds a run already" in refused("import", golden("ugatit_light.pt"), "--size", 128, "--out", out)
+    assert "Did you mean 'ugatit-pytorch'?" in refused("export", imported, "--format", "ugatit-torch")
+    assert "does not exist" in refused("export", tmp_path / "none", "--format", "ugatit-pytorch")
+    assert "has no group 'man'" in refused("export", imported, "--format", "ugatit-pytorch", "--group", "man")
+    assert not (tmp_path / "y").exists()
+    assert not Path("ugatit_params_latest.pt").exists()
