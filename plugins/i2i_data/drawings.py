@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import io
 import os
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from PIL import Image
 
 from i2i.errors import DataError
+from i2i.files import whole_file
 from i2i_data.people import name_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Drawings:
         """
         path = self.folder / domain / f"{name}.png"
         if not path.exists():
-            _write(rasterise(self.files[domain][name], self.side, _box(domain, name)), path)
+            with whole_file(path, "Set XDG_CACHE_HOME to a folder that can.") as temporary:
+                rasterise(self.files[domain][name], self.side, _box(domain, name)).save(temporary)
         return path
 
 
@@ -141,19 +142,6 @@ def _box(domain: Domain, name: str) -> Box:
     if domain == "a":
         return WHOLE
     return LARGE_HEAD if name.startswith(LARGE) else HEAD
-
-
-def _write(image: Image.Image, path: Path) -> None:
-    """Write under a name of its own, then rename, so that concurrent and interrupted runs leave whole files only."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
-            image.save(Path(folder) / path.name)
-            os.replace(Path(folder) / path.name, path)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}). Set XDG_CACHE_HOME to a folder that can."
-        ) from error
 
 
 def _refuse(distribution: str) -> NoReturn:
