@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from i2i.plugins import Registry, installed
 FORMAT = 1
 KEY = "i2i"
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
-_DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer")
+_TRAINED = ("preset", "batch_size", "steps", "transfer_steps", "seed", "precision")
+_DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer", *_TRAINED)
 
 
 def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Model:
@@ -38,8 +39,9 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Mode
     """
     file = model_file(Path(path))
     about = read_model_description(file)
-    tensors, _ = read(file)
-    return assemble_model(tensors, about, file, registry or installed())
+    model = Model(_choose(about, file, registry or installed()), about["base"], about["groups"])
+    load_weights(model, file)
+    return model
 
 
 def save(model: Model, path: Path) -> None:
@@ -47,8 +49,12 @@ def save(model: Model, path: Path) -> None:
     write(path, dict(model.backbone.state_dict()), describe(model))
 
 
-def model_file(path: Path) -> Path:
+def model_file(path: Path, names: Sequence[str] = (MODEL_FILE, BASE_FILE)) -> Path:
     """Return the model's file in a run folder, or the file itself.
+
+    Args:
+        path: The folder or file.
+        names: What to look for in a folder, in this order.
 
     Raises:
         CheckpointError: There is none.
@@ -57,20 +63,21 @@ def model_file(path: Path) -> Path:
         raise CheckpointError(f"{path} does not exist. Name a run folder or a .safetensors file.")
     if path.is_file():
         return path
-    for name in (MODEL_FILE, BASE_FILE):
+    for name in names:
         if (path / name).is_file():
             return path / name
     raise CheckpointError(f"{path} holds no {MODEL_FILE}. Name a run folder whose training has finished a stage.")
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """Return what a model's file says of it: components, options, groups, and who provided them.
+    """Return what a model's file says of it: components, options, how it was trained, groups, and who provided them.
 
     A base model says nothing of a transfer, and no model says anything of the losses that its transfer adds, so that
     any transfer can follow.
     """
     sections = set(_DESCRIBED) if model.new_groups else set(_DESCRIBED) - {"transfer"}
-    config = model.chosen.config.model_dump(mode="json", include=sections)
+    described = model.chosen.config.model_dump(mode="json", include=sections)
+    config = {name: value for name, value in described.items() if value is not None}
     added = model.chosen.transfer.build(model.base, model.new_groups).objective
     config["loss"] = {name: options for name, options in config["loss"].items() if name not in added}
     return {
@@ -82,18 +89,30 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def assemble_model(tensors: Mapping[str, Tensor], about: Mapping[str, Any], file: Path, registry: Registry) -> Model:
-    """Build the model that ``about`` describes and give it its weights."""
-    chosen = _choose(about, file, registry)
-    model = Model(chosen, about["base"], about["groups"])
-    try:
-        model.backbone.load_state_dict(dict(tensors))
-    except RuntimeError as error:
+def load_weights(model: Model, file: Path) -> None:
+    """Give a model the weights that a file holds.
+
+    Raises:
+        CheckpointError: The file is damaged, or holds the weights of other networks.
+    """
+    check_weights(model, file)
+    model.backbone.load_state_dict(_read_tensors(file))
+
+
+def check_weights(model: Model, file: Path) -> None:
+    """Compare names and shapes of a model's weights, which may be its `outline`'s, with those in a file.
+
+    Raises:
+        CheckpointError: They differ; the message names the first difference.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
+    found = read_shapes(file)
+    odd = next((name for name in sorted(wanted | found) if wanted.get(name) != found.get(name)), None)
+    if odd is not None:
         raise CheckpointError(
-            f"{file} does not fit its own description ({str(error).splitlines()[-1].strip()}). "
-            "It was changed, or a plugin has changed since; install the versions that wrote it."
-        ) from error
-    return model
+            f"{file} does not fit: {odd} is {found.get(odd, 'missing')}, not {wanted.get(odd, 'absent')}. Leave out "
+            "options that change the networks; without any, the file or a plugin has changed: get those that wrote it."
+        )
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -115,8 +134,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: The file is missing, damaged, cut short, or not i2i's.
     """
     about = read_description(path)
+    return _read_tensors(path), about
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the shapes of all tensors in a file, by name, and none of their values."""
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -147,6 +171,11 @@ def read_model_description(file: Path) -> dict[str, Any]:
     if not {"base", "groups", "config"} <= about.keys():
         raise CheckpointError(f"{file} holds the state of a training, no model. Name its run folder or {MODEL_FILE}.")
     return about
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _choose(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:

@@ -21,6 +21,8 @@ PRESETS: dict[str, Section] = {
     "paper": {"size": 256, "batch_size": 1, "steps": 100_000, "transfer_steps": 100_000},
 }
 
+INFORMATIVE = frozenset({"versions", "machine"})
+"""Tables of ``run.toml`` that tell how it came about; they are no options."""
 
 # What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
 _TAKEN = frozenset(
@@ -61,7 +63,7 @@ class RunConfig(Options):
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
     stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
-    base_model: str | None = Field(None, description="The base model, where the base stage is not part of the run.")
+    base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")
     backbone: Section = Field(default_factory=dict)
     generator: Section = Field(default_factory=dict)
     discriminator: Section = Field(default_factory=dict)

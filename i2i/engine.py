@@ -8,6 +8,7 @@ import platform
 import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,14 @@ class Engine:
         """Where tensors go."""
         return self._fabric.device
 
+    def describe(self) -> dict[str, str | int]:
+        """Return what the last bits of a result depend on beside the options."""
+        on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
+        system = f"{platform.system()} {platform.machine()}"
+        threads = torch.get_num_threads()
+        return {"device": str(self.device), "processor": on, "threads": threads, "torch": torch.__version__,
+                "system": system}  # fmt: skip
+
     def autocast(self) -> AbstractContextManager[None]:
         """Run forward passes inside at the chosen precision."""
         return self._fabric.autocast()
@@ -87,6 +96,16 @@ def set_random_state(state: dict[str, Tensor]) -> None:
     for index in range(torch.cuda.device_count()):
         if f"cuda.{index}" in state:
             torch.cuda.set_rng_state(state[f"cuda.{index}"].cpu(), index)
+
+
+def _processor() -> str:
+    """Return the CPU's name; only Linux keeps it where Python does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def tune_allocator() -> None:

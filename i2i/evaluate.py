@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.dataset import Dataset
+from i2i.events import blaming
 from i2i.images import Block, crop_centre, fit_short_side, read_image, to_image, to_tensor
 from i2i.metric import Score
 from i2i.model import Model
@@ -37,13 +38,17 @@ def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[
 
 
 def _scores(model: Model, group: str, pairs: Sequence[tuple[Path, Path]], registry: Registry) -> dict[str, Score]:
-    metrics = [registry.metric(name)() for name in registry.names("metric")]
+    def ask(name: str, function: Callable[..., T], **images: Tensor) -> T:
+        with blaming(registry, "metric", name):
+            return function(**images)
+
+    metrics = {name: ask(name, registry.metric(name)) for name in registry.names("metric")}
     for start in range(0, len(pairs), CHUNK):
         sources, reals = (_stack(paths, model.size) for paths in zip(*pairs[start : start + CHUNK], strict=True))
         fakes = model.translate(sources, _served(model, group))
-        for metric in metrics:
-            metric.update(real=reals, fake=fakes, source=sources)
-    return {metric.name: metric.compute() for metric in metrics}
+        for name, metric in metrics.items():
+            ask(name, metric.update, real=reals, fake=fakes, source=sources)
+    return {name: ask(name, metric.compute) for name, metric in metrics.items()}
 
 
 def _block(models: Mapping[str, Model], dataset: Dataset, group: str, count: int) -> Block:

@@ -18,6 +18,10 @@ from i2i.generator import Generator
 from i2i.images import Direction, fit_short_side, to_image, to_tensor
 from i2i.transfer import Transfer
 
+_REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
+
+_SLACK = 0.01  # what rounding and resizing may add
+
 I = TypeVar("I", Image.Image, "np.ndarray[Any, Any]", Tensor)  # noqa: E741
 
 
@@ -76,15 +80,19 @@ class Model:
             The same kind of thing, of the same height and width.
 
         Raises:
-            ConfigError: There is no such group.
-            DataError: The array or tensor has another shape.
+            ConfigError: There is no such group or direction.
+            DataError: It is no image, or an array or tensor of another shape or type.
         """
         self.check_group(group)
+        if direction not in self.backbone.generators:
+            raise ConfigError(f"There is no direction '{direction}'. Use a2b or b2a.")
         if isinstance(image, Image.Image):
             return self._translate_image(image, group, direction)
         if isinstance(image, np.ndarray):
             return np.asarray(self._translate_image(_image_of(image), group, direction))
-        return self._translate_tensor(image, group, direction)
+        if isinstance(image, Tensor):
+            return self._translate_tensor(image, group, direction)
+        raise DataError(f"A {type(image).__name__} is no image. {_REMEDY}")
 
     def check_group(self, group: str | None) -> None:
         """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
@@ -93,6 +101,8 @@ class Model:
             raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(self.groups)}.")
 
     def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
+        if 0 in image.size:
+            raise DataError(f"An image of {image.width} x {image.height} pixels holds nothing. Leave it out.")
         small = fit_short_side(image.convert("RGB"), self.size)
         result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
         return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
@@ -100,6 +110,10 @@ class Model:
     def _translate_tensor(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
         if x.ndim not in (3, 4) or x.shape[-3] != 3:
             raise DataError(f"An image tensor is (3, H, W) or (N, 3, H, W), not {tuple(x.shape)}.")
+        if not x.is_floating_point() or not x.numel():
+            raise DataError(f"A tensor {tuple(x.shape)} of {x.dtype} holds no image. {_REMEDY}")
+        if not x.abs().max() <= 1 + _SLACK:
+            raise DataError(f"An image tensor holds values in [-1, 1], not {x.min():.3g} to {x.max():.3g}. Scale it.")
         batch = x if x.ndim == 4 else x[None]
         height, width = batch.shape[-2:]
         scale = self.size / min(height, width)
@@ -127,6 +141,19 @@ class Model:
             self.backbone.train(was_training)
 
 
+def outline(chosen: Chosen, base: str, groups: Sequence[str] = ()) -> Model:
+    """Build a model without memory for its weights, to see whether its parts work together and what they are called.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    try:
+        with torch.device("meta"):
+            return Model(chosen, base, groups)
+    except RuntimeError:  # of a network that needs real weights
+        return Model(chosen, base, groups)
+
+
 def _resize(x: Tensor, size: list[int]) -> Tensor:
     if list(x.shape[-2:]) == size:
         return x
@@ -135,5 +162,5 @@ def _resize(x: Tensor, size: list[int]) -> Tensor:
 
 def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
-        raise DataError(f"An image array is (H, W, 3) of uint8, not {array.shape} of {array.dtype}.")
+        raise DataError(f"An image array is (H, W, 3) of uint8, not {array.shape} of {array.dtype}. {_REMEDY}")
     return Image.fromarray(array)

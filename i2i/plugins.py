@@ -160,6 +160,19 @@ class Registry:
         """Import all components now, so that ``plugins`` tells what each provides and which are broken."""
         self._all()
 
+    def check_hooks(self, module: object) -> None:
+        """Refuse a registered plugin or listener with a hook that i2i lacks.
+
+        Raises:
+            PluginError: The message names the hook, and the nearest.
+        """
+        try:
+            self.hooks.check_pending()
+        except pluggy.PluginValidationError as error:
+            unknown = next(caller.name for caller in self.hooks.get_hookcallers(module) or () if not caller.has_spec())
+            known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
+            raise PluginError(f"i2i has no hook '{unknown}'.{did_you_mean(unknown, known)}") from error
+
     def commands(self, app: Any) -> None:
         """Let every plugin add its commands."""
         for plugin in [p for p in self.plugins if "register_commands" in p.hooks and not p.error]:
@@ -223,16 +236,8 @@ class Registry:
             raise PluginError(f"{taken.distribution} has a plugin of that name already. Uninstall one.")
         plugin.module = module
         self.hooks.register(module, name=plugin.name)
-        self._check_hooks(module)
+        self.check_hooks(module)
         plugin.hooks = tuple(sorted(caller.name for caller in self.hooks.get_hookcallers(module) or []))
-
-    def _check_hooks(self, module: object) -> None:
-        try:
-            self.hooks.check_pending()
-        except pluggy.PluginValidationError as error:
-            unknown = next(caller.name for caller in self.hooks.get_hookcallers(module) or () if not caller.has_spec())
-            known = [name for name in vars(hookspecs) if name.startswith(("register_", "on_"))]
-            raise PluginError(f"i2i has no hook '{unknown}'.{did_you_mean(unknown, known)}") from error
 
     @contextmanager
     def _isolated(self, plugin: Plugin) -> Iterator[None]:

@@ -13,20 +13,34 @@ from typing import Any
 
 import i2i
 from i2i.assemble import Chosen, choose, choose_data
-from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, load, read, read_description, save, write
-from i2i.config import RunConfig, Section, check_group_name, read_toml, to_toml, validate
+from i2i.checkpoint import (
+    BASE_FILE,
+    MODEL_FILE,
+    STATE_FILE,
+    load,
+    load_weights,
+    read,
+    read_description,
+    read_model_description,
+    save,
+    write,
+)
+from i2i.checks import check_data, check_networks, new_groups
+from i2i.config import INFORMATIVE, RunConfig, read_toml, to_toml, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
-from i2i.errors import ConfigError, DataError
+from i2i.errors import ConfigError, DataError, TrainingError
 from i2i.evaluate import evaluate
-from i2i.files import whole_file
-from i2i.loader import Loader, broken_images
+from i2i.events import announce, listening
+from i2i.files import locked, whole_file
+from i2i.loader import Loader
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training, below
 from i2i.transfer import NoTransfer, Transfer
 
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
+LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
 _WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES)
 
@@ -54,13 +68,23 @@ class Run:
 
     def __init__(self, folder: Path, registry: Registry) -> None:
         self.folder, self.registry = folder, registry
-        self.config = validate(RunConfig, _read_config(folder), str(folder / CONFIG_FILE))
+        content = _read_config(folder)
+        options = {name: value for name, value in content.items() if name not in INFORMATIVE}
+        self.config = validate(RunConfig, options, str(folder / CONFIG_FILE))
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
         self.dataset: Dataset = choose_data({"data": self.config.data}, registry).build()
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.model: Model
         self._stop_requested = False
+        self._made_on: Mapping[str, Any] = content.get("machine", {})
+
+    @property
+    def changes(self) -> str:
+        """What differs from the machine that the run was made on, beyond which equal bytes are not promised."""
+        now = self.engine.describe()
+        changed = {name: old for name, old in self._made_on.items() if now.get(name) != old}
+        return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
 
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
         """Train every stage that is not finished, going on where the saved state is. Ctrl-C saves and stops.
@@ -71,27 +95,32 @@ class Run:
 
         Raises:
             Stopped: It stopped before the end, as asked.
+            ConfigError: Another command is at work in the folder.
+            TrainingError: A loss or a weight is no finite number; the message says where one can go on.
+            PluginError: A plugin that listens or measures raised.
         """
         self._stop_requested = False
-        with _listening(self.registry, listeners), self._interruptible():
+        with locked(self.folder / LOCK_FILE), listening(self.registry, listeners), self._interruptible():
             for stage in self.config.stages:
                 if not (self.folder / STAGE_FILES[stage]).exists():
                     self._train(stage, stop_after)
 
     def base_model(self) -> Model:
-        """Load the base model of this run."""
-        return load(self.config.base_model or self.folder / BASE_FILE, self.registry)
+        """Load the model that the transfer starts from."""
+        return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry)
 
     def _train(self, stage: str, stop_after: int | None) -> None:
         seed_everything(self.config.seed)
         self.stage = stage
-        transfer = self._new_base() if stage == "base" else self._adapted()
+        transfer = self._start_base() if stage == "base" else self._start_transfer()
         self.steps = self.config.steps_of(stage) if stage == "base" or transfer.trains else 0
         training = self._training(transfer)
         self._restore(training)
         self._announce("on_train_start")
         try:
             self._loop(training, stop_after)
+        except TrainingError as error:
+            raise TrainingError(f"{error} {self._way_on()}") from error
         finally:
             self._announce("on_train_end")
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
@@ -110,14 +139,27 @@ class Run:
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
 
-    def _new_base(self) -> Transfer:
+    def _start_base(self) -> Transfer:
         self.model = Model(self.chosen, self.dataset.base)
-        return NoTransfer(NoTransfer.Config(), self.dataset.base, ())
+        file = self._start_of("base")
+        if file is not None:
+            load_weights(self.model, file)
+        return _alone(self.model)
 
-    def _adapted(self) -> Transfer:
-        self.model = self.base_model()
-        new = [group for group in self.dataset.groups if group != self.model.base]
-        return self.model.adapt(self.chosen, new) if new else NoTransfer(NoTransfer.Config(), self.model.base, ())
+    def _start_transfer(self) -> Transfer:
+        file = self._start_of("transfer") or self.folder / BASE_FILE
+        about = read_model_description(file)
+        self.model = Model(self.chosen, about["base"], about["groups"])
+        load_weights(self.model, file)
+        new = new_groups(self.dataset, self.model.base)
+        if self.model.transfer is None and new:
+            self.model.adapt(self.chosen, new)
+        return self.model.transfer or _alone(self.model)
+
+    def _start_of(self, stage: str) -> Path | None:
+        """Return the file that the user gave to start a stage from; only the first stage of a run starts from one."""
+        given = self.config.base_model
+        return Path(given) if given is not None and stage == self.config.stages[0] else None
 
     def _training(self, transfer: Transfer) -> Training:
         training = Training(
@@ -135,8 +177,11 @@ class Run:
 
     def _save_state(self, training: Training) -> None:
         weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}
-        path = self.folder / STATE_FILE
-        write(path, weights | training.state(), {"stage": self.stage, **training.progress()})
+        path, tensors = self.folder / STATE_FILE, weights | training.state()
+        broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+        if broken is not None:
+            raise TrainingError(f"Step {training.done}: {broken} holds what is no finite number.")
+        write(path, tensors, {"stage": self.stage, **training.progress()})
         self._announce("on_checkpoint", path=path)
 
     def _restore(self, training: Training) -> None:
@@ -150,8 +195,17 @@ class Run:
             training.restore(tensors, about)
             self.step = training.done
 
+    def _way_on(self) -> str:
+        path = self.folder / STATE_FILE
+        about = read_description(path) if path.exists() else {"stage": None}
+        saved = f"step {about['done']}" if about["stage"] == self.stage else f"the start of the stage '{self.stage}'"
+        return (
+            f'To go on from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
+            f"then --resume {self.folder}."
+        )
+
     def _announce(self, event: str, **details: Any) -> None:
-        getattr(self.registry.hooks.hook, event)(run=self, **details)
+        announce(self.registry, event, run=self, **details)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -181,50 +235,30 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
     data = choose_data(given, registry)
     dataset = data.build()
-    _refuse_broken(dataset)
-    Engine(chosen.config.device, chosen.config.precision)
-    _check_groups(chosen.config, dataset)
+    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
+    check_data(chosen.config, dataset)
+    check_networks(chosen, dataset)
     config = chosen.config.model_copy(update={"data": data.section})
     claim(folder, overwrite, config.base_model)
-    write_config(folder, config, {**chosen.providers, "data": registry.provider("dataset", config.data["name"])})
+    providers = {**chosen.providers, "data": registry.provider("dataset", config.data["name"])}
+    write_config(folder, config, providers, engine.describe())
     return Run(folder, registry)
 
 
-def write_config(folder: Path, config: RunConfig, providers: Mapping[str, str]) -> None:
-    """Write ``run.toml``: the configuration, and the versions of i2i and of what provides each component."""
-    versions = {"i2i": i2i.__version__, **providers}
-    with whole_file(folder / CONFIG_FILE) as temporary:
-        text = to_toml({**config.model_dump(mode="json"), "versions": versions})
-        temporary.write_text(text, encoding="utf-8")
+def write_config(
+    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``run.toml``: the configuration, and what it was made with.
 
-
-def resume(folder: Path, registry: Registry) -> Run:
-    """Open a run folder to go on with it.
-
-    Raises:
-        ConfigError: It holds no run.
+    Args:
+        folder: The run folder.
+        config: The configuration.
+        providers: Kind of component to name and version of the distribution that provides it.
+        machine: What `Engine.describe` says of the machine that trains.
     """
-    return Run(folder, registry)
-
-
-def _check_groups(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse names that cannot be used, and data that does not go with the base model."""
-    for group in dataset.groups:
-        check_group_name(group)
-    if config.base_model is None:
-        return
-    base, found = read_description(Path(config.base_model))["base"], ", ".join(dataset.groups)
-    if base not in dataset.groups:
-        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
-    if len(dataset.groups) == 1:
-        raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
-
-
-def _refuse_broken(dataset: Dataset) -> None:
-    problems = broken_images(dataset)
-    if problems:
-        more = f"\n... and {len(problems) - 5} more; i2i data check lists all." if len(problems) > 5 else ""
-        raise DataError("\n".join(problems[:5]) + more)
+    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine or {}}
+    with whole_file(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
 
 
 def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
@@ -241,7 +275,8 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
             raise ConfigError(
                 f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite."
             )
-        _clear(folder)
+        with locked(folder / LOCK_FILE):
+            _clear(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")
     try:
@@ -256,18 +291,11 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _read_config(folder: Path) -> Section:
+def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
-    return {key: value for key, value in read_toml(folder / CONFIG_FILE).items() if key != "versions"}
+    return read_toml(folder / CONFIG_FILE)
 
 
-@contextmanager
-def _listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]:
-    try:
-        for listener in listeners:
-            registry.hooks.register(listener)
-        yield
-    finally:
-        for listener in filter(registry.hooks.is_registered, listeners):
-            registry.hooks.unregister(listener)
+def _alone(model: Model) -> Transfer:
+    return NoTransfer(NoTransfer.Config(), model.base, ())

@@ -157,10 +157,7 @@ class Training:
         values = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
         broken = [name for name, value in values.items() if not np.isfinite(value)]
         if broken:
-            raise TrainingError(
-                f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}. The last saved state is intact; "
-                "lower --backbone.lr, or use --precision 32."
-            )
+            raise TrainingError(f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}.")
         return values
 
 

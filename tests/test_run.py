@@ -13,7 +13,7 @@ from i2i import report
 from i2i.config import merge
 from i2i.hookspecs import hookimpl
 from i2i.listeners import MetricsFile, SampleGrids
-from i2i.run import Stopped, create, resume
+from i2i.run import Run, Stopped, create
 
 FILES = ("base.safetensors", "model.safetensors")
 
@@ -69,7 +69,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry,
     for stop in stops:
         with pytest.raises(Stopped):
             run.execute(listeners(), stop_after=stop)
-        run = resume(tmp_path / "parts", registry)
+        run = Run(tmp_path / "parts", registry)
     run.execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
@@ -95,7 +95,7 @@ def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry):
     with pytest.raises(Stopped):
         run.execute([Interrupter()])
     assert (run.step, signal.getsignal(signal.SIGINT)) == (3, handler)
-    resume(tmp_path / "run", registry).execute()
+    Run(tmp_path / "run", registry).execute()
     assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
 
 
@@ -109,7 +109,7 @@ def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry):
     create(tmp_path / "whole", given, registry).execute(listeners())
     with pytest.raises(RuntimeError, match="power cut"):
         create(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
-    resume(tmp_path / "run", registry).execute(listeners())
+    Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -125,7 +125,7 @@ def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, stage)
     create(tmp_path / "whole", given, registry).execute(listeners())
     with pytest.raises(RuntimeError, match="power cut"):
         create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
-    resume(tmp_path / "run", registry).execute(listeners())
+    Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

@@ -88,10 +88,10 @@ def test_learning_rates_fall_linearly_over_the_second_half(tiny, registry):
     assert [group["lr"] for o in training.optimizers.values() for group in o.param_groups] == [lr / 2] * 2
 
 
-def test_a_loss_that_is_not_finite_stops_training_with_a_remedy(training):
+def test_a_loss_that_is_not_finite_stops_training(training):
     with torch.no_grad():
         next(training.backbone.generators.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"Step 1: the loss \w+/\w+ is nan.*lower --backbone.lr"):
+    with pytest.raises(TrainingError, match=r"^Step 1: the loss \w+/\w+ is nan\.$"):
         training.step()
 
 

@@ -18,11 +18,13 @@ class Command:
         name: What the user types.
         function: Called with the command's own arguments and ``given``, the nested configuration.
         components: The components it lets the user choose and configure.
+        lacking: Options of a run that it does not take.
     """
 
     name: str
     function: Callable[..., None]
     components: tuple[str, ...] = COMPONENTS
+    lacking: tuple[str, ...] = ()
 
     @property
     def help(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
@@ -14,16 +16,17 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.config import Options, RunConfig, Section, merge, read_toml
-from i2i.errors import ConfigError, did_you_mean
+from i2i.config import INFORMATIVE, Options, RunConfig, Section, merge, read_toml
+from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.plugins import installed
 
+_PATHS = ("--out", "--resume", "--config", "--data")
 _NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model"}
 
 
 def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
     """Return every option of a command: of the run, of the choice of components, and of those that are chosen."""
-    scalars = [name for name in RunConfig.model_fields if name not in _NOT_SCALAR]
+    scalars = [name for name in RunConfig.model_fields if name not in _NOT_SCALAR | set(command.lacking)]
     return [_config_file(), *map(_scalar, scalars), *_names(command), *_component_parameters(command, arguments)]
 
 
@@ -32,9 +35,13 @@ def nested(flat: Mapping[str, Any]) -> Section:
     given = {name: value for name, value in flat.items() if value is not None}
     merged = _read_file(Path(given.pop("config"))) if "config" in given else {}
     for name, value in given.items():
-        layer = _nest(name.split("__"), value)
-        merged = merge(_without_replaced(merged, layer), layer)
+        merged = lay_over(merged, _nest(name.split("__"), value))
     return merged
+
+
+def lay_over(section: Section, layer: Section) -> Section:
+    """Lay a configuration over another; the options of components that it exchanges do not show through."""
+    return merge(_without_replaced(section, layer), layer)
 
 
 def _without_replaced(section: Section, layer: Section) -> Section:
@@ -49,7 +56,7 @@ def _without_replaced(section: Section, layer: Section) -> Section:
 
 def _read_file(path: Path) -> Section:
     """Read a configuration file, in which a component may be its name alone: ``backbone = "cyclegan"``."""
-    section = {name: value for name, value in read_toml(path).items() if name != "versions"}
+    section = {name: value for name, value in read_toml(path).items() if name not in INFORMATIVE}
     for name, value in section.items():
         if name not in RunConfig.model_fields:
             near = did_you_mean(name, RunConfig.model_fields)
@@ -112,7 +119,7 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
     from i2i.assemble import choose, find_dataset
 
     registry = installed()
-    given = _scan(arguments)
+    given = lay_over(_started_from(arguments), _scan(arguments))
     data = find_dataset(given, registry)
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
     found: list[inspect.Parameter] = []
@@ -144,6 +151,17 @@ def _scan(arguments: Sequence[str]) -> Section:
         if flag in deciding:
             found[deciding[flag]] = value if equals else following
     return nested(found)
+
+
+def _started_from(arguments: Sequence[str]) -> Section:
+    """Return the configuration of the model that a command line starts from, if it names one."""
+    from i2i.checkpoint import model_file, read_model_description
+
+    for before, token in pairwise(arguments):
+        if before not in _PATHS and not token.startswith("-") and Path(token).exists():
+            with suppress(I2IError):  # which the command will raise
+                return cast(Section, read_model_description(model_file(Path(token)))["config"])
+    return {}
 
 
 def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) -> inspect.Parameter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from i2i.run import Run
 
 OPTION = "Run"
+_PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # what a preset decides anew
+Base = Annotated[Path | None, typer.Argument(help="A run folder or .safetensors file: the model to start from.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. \\[default: runs/DATA-BACKBONE-TRANSFER]",
                                           show_default=False, rich_help_panel=OPTION)]  # fmt: skip
 Resume = Annotated[Path | None, typer.Option(help="Go on with a stopped run.", metavar="RUN",
@@ -31,6 +33,8 @@ StopAfter = Annotated[int | None, typer.Option(help="Save and stop after so many
 
 
 def run(
+    base: Base = None,
+    *,
     given: dict[str, Any],
     out: Out = None,
     resume: Resume = None,
@@ -39,24 +43,14 @@ def run(
 ) -> None:
     """Train a base model, carry it over to the further groups, evaluate it, and write a report: the main job.
 
-    Without options it trains on the embedded emoji set. See also train and transfer, the two stages apart.
+    Without options it trains on the embedded emoji set. Given a model, it starts from that model's weights and options.
+    See also train and transfer, the two stages apart.
     """
-    _execute(given, out, resume, overwrite, stop_after)
+    _execute(_open(base, given, out, resume, overwrite), resume, stop_after)
 
 
 def train(
-    given: dict[str, Any],
-    out: Out = None,
-    resume: Resume = None,
-    overwrite: Overwrite = False,
-    stop_after: StopAfter = None,
-) -> None:
-    """Train a base model on the base group alone."""
-    _execute({**given, "stages": ["base"]}, out, resume, overwrite, stop_after)
-
-
-def transfer(
-    base: Annotated[Path | None, typer.Argument(help="A run folder or .safetensors file with a base model.")] = None,
+    base: Base = None,
     *,
     given: dict[str, Any],
     out: Out = None,
@@ -64,29 +58,43 @@ def transfer(
     overwrite: Overwrite = False,
     stop_after: StopAfter = None,
 ) -> None:
-    """Carry a trained base model over to the further groups of a data set."""
-    if resume is None:
-        given = {**_on_base(base, given), "stages": ["transfer"]}
-    elif base is not None:
-        raise ConfigError(f"--resume {resume} knows its base model. Leave out {base}.")
-    _execute(given, out, resume, overwrite, stop_after)
+    """Train a base model on the base group alone.
+
+    Given a model, it starts from that model's weights and options.
+    """
+    _execute(_open(base, given, out, resume, overwrite, ("base",)), resume, stop_after)
+
+
+def transfer(
+    base: Base = None,
+    *,
+    given: dict[str, Any],
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    stop_after: StopAfter = None,
+) -> None:
+    """Carry a trained base model over to the further groups of a data set, or train a model with groups further.
+
+    Size, batch size, seed and the like are the base model's, unless given.
+    """
+    if base is None and resume is None and "base_model" not in given:
+        raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
+    _execute(_open(base, given, out, resume, overwrite, ("transfer",)), resume, stop_after)
 
 
 COMMANDS = (
     Command("run", run),
     Command("train", train, components=tuple(kind for kind in COMPONENTS if kind != "transfer")),
-    Command("transfer", transfer, components=("transfer", "data")),
+    Command("transfer", transfer, components=("transfer", "data"), lacking=("steps",)),
 )
 
 
-def _execute(
-    given: dict[str, Any], out: Path | None, resume: Path | None, overwrite: bool, stop_after: int | None
-) -> None:
-    console = Console(soft_wrap=True)
-    job = _open(given, out, resume, overwrite)
-    _introduce(job, console)
+def _execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     from i2i import run as runs
 
+    console = Console(soft_wrap=True)
+    _introduce(job, console, resume is not None)
     try:
         job.execute(_listeners(console), stop_after)
     except runs.Stopped:
@@ -98,16 +106,39 @@ def _execute(
     console.print(f"Done: {job.folder} (open {job.folder / runs.REPORT_FILE})", markup=False)
 
 
-def _open(given: dict[str, Any], out: Path | None, resume: Path | None, overwrite: bool) -> Run:
+def _open(
+    base: Path | None,
+    given: dict[str, Any],
+    out: Path | None,
+    resume: Path | None,
+    overwrite: bool,
+    stages: tuple[str, ...] = (),
+) -> Run:
+    """Make or reopen a run of some stages; no stages: of those that the configuration names."""
     from i2i import run as runs
 
-    if resume is None:
-        return runs.create(out or _default_folder(given), given, installed(), overwrite)
-    refused = [*sorted(key for key in given if key != "stages"), *["out"] * bool(out), *["overwrite"] * overwrite]
+    if resume is not None:
+        refused = [*sorted(given), *["out"] * bool(out), *["overwrite"] * overwrite]
+        return _reopen(resume, refused, base, stages)
+    if base is not None:
+        given = _on_base(base, given, stages)
+    if stages:
+        given = {**given, "stages": list(stages)}
+    return runs.create(out or _default_folder(given), given, installed(), overwrite)
+
+
+def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:
+    from i2i import run as runs
+
+    if base is not None:
+        raise ConfigError(f"--resume {resume} knows what it starts from. Leave out {base}.")
     if refused:
         file = resume / runs.CONFIG_FILE
         raise ConfigError(f"--resume goes on with the options in {file} and takes no others. Drop {_flags(refused)}.")
-    return runs.resume(resume, installed())
+    job = runs.Run(resume, installed())
+    if stages and job.config.stages != stages:
+        raise ConfigError(f"{resume} trains {' and '.join(job.config.stages)}. Go on with: {_resume_line(job)}.")
+    return job
 
 
 def _default_folder(given: dict[str, Any]) -> Path:
@@ -124,25 +155,35 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _on_base(base: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Lay what was given over what the base model says of itself."""
-    from i2i.checkpoint import model_file, read_model_description
-    from i2i.config import merge
+def _on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
+    """Lay what was given over what the model to start from says of itself and its training."""
+    from i2i.checkpoint import read_model_description
+    from i2i.cli.options import lay_over
 
-    if base is None:
-        raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
-    about = read_model_description(model_file(base))
-    if about["groups"]:
-        raise ConfigError(f"{base} serves {', '.join(about['groups'])} already. Name a base model.")
-    return merge(about["config"], given, {"base_model": str(model_file(base).resolve())})
+    file = _start_file(base, stages)
+    about = read_model_description(file)["config"]
+    if "preset" in given:
+        about = {name: value for name, value in about.items() if name not in _PACE}
+    return {**lay_over(about, given), "base_model": str(file.resolve())}
 
 
-def _introduce(job: Run, console: Console) -> None:
+def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
+    """Find the model to start from: of a run folder its base model; for a transfer the one with groups, if there."""
+    from i2i.checkpoint import BASE_FILE, MODEL_FILE, model_file
+
+    return model_file(base, (MODEL_FILE, BASE_FILE) if stages == ("transfer",) else (BASE_FILE, MODEL_FILE))
+
+
+def _introduce(job: Run, console: Console, resumed: bool) -> None:
     dataset, config = job.dataset, job.config
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {job.engine.device}, "
                   f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
     console.print(f"data '{config.data['name']}': {counts} source/target images; base group '{dataset.base}'")
+    if config.base_model is not None:
+        console.print(f"starts from {config.base_model}", highlight=False, markup=False)
+    if resumed and job.changes:
+        console.print(f"{job.changes}: bytes may differ from those of a run left alone.", highlight=False, markup=False)
 
 
 def _listeners(console: Console) -> list[object]:
@@ -153,5 +194,5 @@ def _listeners(console: Console) -> list[object]:
 
 
 def _resume_line(job: Run) -> str:
-    command = "run" if len(job.config.stages) == 2 else {"base": "train"}.get(job.stage, job.stage)
+    command = "run" if len(job.config.stages) == 2 else {"base": "train"}.get(job.config.stages[0], "transfer")
     return f"i2i {command} --resume {shlex.quote(str(job.folder))}"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from i2i.branches import branch
+from i2i.checkpoint import read, write
+from i2i.files import locked
 from tests.cli.conftest import TINY
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backbone=ugatti"], "There is no backbone 'ugatti'. Did you mean 'ugatit'? Known: cyclegan, ugatit."),
+        (["--backbone=ugatti"], "There is no backbone 'ugatti'. Did you mean 'ugatit'? Known: cyclegan, "),
         (["--generator=unett"], "There is no generator 'unett'. Did you mean 'unet'?"),
         (["--discriminator=pach"], "There is no discriminator 'pach'. Did you mean 'patch'?"),
         (["--transfer=brunch"], "There is no transfer 'brunch'. Did you mean 'branch'?"),
@@ -29,7 +34,8 @@ from tests.cli.conftest import TINY
         (["--stepps", "8"], "i2i run has no option '--stepps'. Did you mean '--steps'? See i2i run --help."),
         (["--qqqq"], "i2i run has no option '--qqqq'. See i2i run --help."),
         (["--preset=papr"], "There is no preset 'papr'. Did you mean 'paper'? Known: quick, paper."),
-        (["extra"], "Got unexpected extra argument(s) (extra). See i2i run --help."),
+        (["extra"], "extra does not exist. Name a run folder or a .safetensors file."),
+        (["x", "extra"], "Got unexpected extra argument(s) (extra). See i2i run --help."),
         (["--size"], "Option '--size' requires an argument."),
         (["--steps=many"], "the run: option 'steps' cannot be 'many': Input should be a valid integer"),
         (["--size=3"], "the run: option 'size' cannot be '3': Input should be greater than or equal to 16"),
@@ -342,8 +348,38 @@ class TestTransfer:
     def test_folder_of_images(self, transfer, folder_root) -> None:
         assert "holds no model.safetensors. Name a run folder" in transfer(folder_root)
 
-    def test_model_with_groups(self, transfer, trained) -> None:
-        assert transfer(trained) == f"{trained} serves kid, man already. Name a base model."
+    def test_steps_of_the_base_stage(self, transfer, trained) -> None:
+        message = transfer(trained / "base.safetensors", "--steps=9")
+        assert message == (
+            "i2i transfer has no option '--steps'. Did you mean '--transfer-steps'? See i2i transfer --help."
+        )
+
+    def test_model_with_groups_and_data_of_others(self, refused, trained, own_root, out) -> None:
+        shutil.copytree(own_root / "kid", own_root / "elderly")
+        message = refused("transfer", trained, "--data", own_root, "--out", out)
+        assert message == (
+            f"{trained}/model.safetensors serves kid, man, but not elderly of the data, and groups cannot be added "
+            "yet. Remove that data, or start from a base model, such as base.safetensors of its run."
+        )
+        assert not out.exists()
+
+    def test_model_with_groups_and_data_without_one(self, refused, trained, own_root, out) -> None:
+        shutil.rmtree(own_root / "kid")
+        message = refused("transfer", trained, "--data", own_root, "--out", out)
+        assert message == f"The data lacks kid, which {trained}/model.safetensors serves. Add a folder for each."
+        assert not out.exists()
+
+    def test_base_model_that_lacks_a_tensor(self, transfer, trained, tmp_path) -> None:
+        tensors, about = read(trained / "base.safetensors")
+        name = next(iter(tensors))
+        write(tmp_path / "less.safetensors", {k: v for k, v in tensors.items() if k != name}, about)
+        message = transfer(tmp_path / "less.safetensors")
+        assert message.startswith(f"{tmp_path}/less.safetensors does not fit: {name} is missing, not (")
+
+    def test_generator_that_has_no_branch_points(self, transfer, trained, monkeypatch) -> None:
+        monkeypatch.setattr("i2i_transfer.branch.branch", lambda module, _, *rest: branch(module, (), *rest))
+        message = transfer(trained / "base.safetensors")
+        assert "has no submodule that matches its branch points []" in message
 
     def test_training_state(self, transfer, trained) -> None:
         message = transfer(trained / "state.safetensors")
@@ -371,7 +407,50 @@ class TestTransfer:
 
     def test_resume_with_a_base_model(self, refused, trained) -> None:
         message = refused("transfer", trained, "--resume", trained)
-        assert message == f"--resume {trained} knows its base model. Leave out {trained}."
+        assert message == f"--resume {trained} knows what it starts from. Leave out {trained}."
+
+
+class TestStart:
+    """``i2i train BASE`` and ``i2i run BASE``."""
+
+    @pytest.fixture(params=["train", "run"])
+    def start(self, request, refused, folder_root, out):
+        def call(*arguments: object) -> str:
+            message = refused(request.param, *arguments, "--data", folder_root, "--out", out)
+            assert not out.exists()
+            return message
+
+        return call
+
+    def test_from_a_model_with_groups(self, start, trained) -> None:
+        file = trained / "model.safetensors"
+        assert start(file) == f"{file} serves kid, man already. Go on with: i2i transfer {file}."
+
+    def test_with_other_networks(self, start, trained) -> None:
+        message = start(trained / "base.safetensors", "--backbone.channels=6")
+        assert message.startswith(f"{trained}/base.safetensors does not fit: ")
+        assert "Leave out options that change the networks" in message
+
+    def test_with_another_backbone(self, start, trained) -> None:
+        assert "base.safetensors does not fit: " in start(trained, "--backbone=cyclegan", "--backbone.channels=4")
+
+
+class TestResume:
+    def test_a_whole_run_as_one_stage(self, refused, trained) -> None:
+        for command in ("train", "transfer"):
+            message = refused(command, "--resume", trained)
+            assert message == f"{trained} trains base and transfer. Go on with: i2i run --resume {trained}."
+
+    def test_a_folder_in_use(self, refused, trained, folder_root) -> None:
+        with locked(trained / "run.lock"):
+            before = contents(trained)
+            for arguments in (["--resume", trained], [*TINY, "--data", folder_root, "--out", trained, "--overwrite"]):
+                message = refused("run", *arguments)
+                assert message == (
+                    f"{trained} is in use by process {os.getpid()} on {platform.node()}. "
+                    "Wait until that ends, or stop it."
+                )
+            assert contents(trained) == before
 
 
 def contents(folder: Path) -> dict[str, bytes]:

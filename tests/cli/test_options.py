@@ -107,7 +107,14 @@ def test_train_and_transfer_are_the_stages_of_run(i2i, folder_root, trained, tmp
     assert i2i("train", *TINY, "--data", folder_root, "--out", tmp_path / "base").status == 0
     base = tomllib.loads((tmp_path / "base" / "run.toml").read_text())
     assert base["stages"] == ["base"]
-    arguments = ["--data", folder_root, "--steps=9", "--transfer.judge=classification", "--out", tmp_path / "new"]
+    arguments = [
+        "--data",
+        folder_root,
+        "--transfer-steps=9",
+        "--transfer.judge=classification",
+        "--out",
+        tmp_path / "new",
+    ]
     assert i2i("transfer", trained / "base.safetensors", *arguments).status == 0
     new = tomllib.loads((tmp_path / "new" / "run.toml").read_text())
     assert (new["stages"], new["base_model"]) == (["transfer"], str(trained / "base.safetensors"))

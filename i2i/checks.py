@@ -1,0 +1,89 @@
+"""What must fit before a run starts: the data, the model to start from, and the parts of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from i2i.assemble import Chosen
+from i2i.checkpoint import BASE_FILE, check_weights, read_model_description
+from i2i.config import RunConfig, check_group_name
+from i2i.dataset import Dataset
+from i2i.errors import ConfigError, DataError
+from i2i.loader import broken_images
+from i2i.model import outline
+
+
+def check_data(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse data that cannot be used, or does not go with the model to start from.
+
+    Raises:
+        DataError: An image is broken.
+        ConfigError: A name cannot name a group, or the model's groups are not those of the data.
+    """
+    _refuse_broken(dataset)
+    for group in dataset.groups:
+        check_group_name(group)
+    if config.base_model is not None:
+        _check_start(config.base_model, "base" in config.stages, dataset)
+
+
+def check_networks(chosen: Chosen, dataset: Dataset) -> None:
+    """Build every network without memory, so that what does not work together is refused before anything starts.
+
+    Raises:
+        ConfigError: A part cannot be transferred.
+        CheckpointError: The model to start from does not fit.
+    """
+    base, groups = dataset.base, ()
+    if chosen.config.base_model is not None:
+        file = Path(chosen.config.base_model)
+        about = read_model_description(file)
+        base, groups = about["base"], about["groups"]
+        check_weights(outline(chosen, base, groups), file)
+    if "transfer" in chosen.config.stages and not groups:
+        outline(chosen, base, new_groups(dataset, base))
+
+
+def new_groups(dataset: Dataset, base: str) -> list[str]:
+    """Return the groups of the data beside the base."""
+    return [group for group in dataset.groups if group != base]
+
+
+def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
+    about = read_model_description(Path(file))
+    if not base_stage:
+        _check_base(about["base"], dataset)
+        _check_served(file, about, dataset)
+    elif about["groups"]:
+        raise ConfigError(f"{file} serves {', '.join(about['groups'])} already. Go on with: i2i transfer {file}.")
+
+
+def _check_base(base: str, dataset: Dataset) -> None:
+    if base not in dataset.groups:
+        found = ", ".join(dataset.groups)
+        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
+    if len(dataset.groups) == 1:
+        raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
+
+
+def _check_served(file: str, about: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse data of other groups than those that a model with groups serves: it goes on with all of them."""
+    served, found = about["groups"], new_groups(dataset, about["base"])
+    other = ", ".join(group for group in found if group not in served)
+    if served and other:
+        raise ConfigError(
+            f"{file} serves {', '.join(served)}, but not {other} of the data, and groups cannot be added yet. "
+            f"Remove that data, or start from a base model, such as {BASE_FILE} of its run."
+        )
+    lacking = ", ".join(group for group in served if group not in found)
+    if lacking:
+        raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
+
+
+def _refuse_broken(dataset: Dataset) -> None:
+    problems = broken_images(dataset)
+    if problems:
+        more = f"\n... and {len(problems) - 5} more; i2i data check lists all." if len(problems) > 5 else ""
+        raise DataError("\n".join(problems[:5]) + more)
