@@ -1,0 +1,78 @@
+"""UNIT's terms within a domain and on latents (Liu et al. 2017, arXiv 1703.00848, section 3), as its release has them.
+
+The encoders' normal distributions have unit variance, so that an element's divergence from N(0, 1) is half of its
+mean's square; the release leaves that half to the weight.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from i2i.generator import Translation
+from i2i.images import DOMAINS, OTHER
+from i2i.loss import Loss, Passes
+
+
+class Divergence(Loss):
+    """Mean square of the real images' latents: twice the divergence of an element from N(0, 1) (the paper's VAE loss)."""
+
+    name = "kl"
+    needs = frozenset({"fake", "latent"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the mean square, ``(N,)``."""
+        return _mean_square(passes.fake["a"]) + _mean_square(passes.fake["b"])
+
+
+class CycleDivergence(Loss):
+    """Mean square of the latents of the fakes, encoded again on their way back (its cycle-consistency loss)."""
+
+    name = "cycle_kl"
+    needs = frozenset({"fake", "cycled", "latent"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the mean square, ``(N,)``."""
+        return _mean_square(passes.cycled["a"]) + _mean_square(passes.cycled["b"])
+
+
+class Reconstruction(Loss):
+    """Mean absolute difference of an image encoded and decoded within its domain (its VAE loss, under a Laplacian)."""
+
+    name = "reconstruction"
+    needs = frozenset({"reconstructed"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the difference, ``(N,)``."""
+        real, reconstructed = passes.batch.real, passes.reconstructed
+        return _distance(reconstructed["a"], real["a"]) + _distance(reconstructed["b"], real["b"])
+
+
+class Latent(Loss):
+    """Mean absolute change of the latent by translation: that of an image, and that of its fake encoded again.
+
+    The latent reconstruction of Huang et al. 2018 (MUNIT, arXiv 1804.04732); UNIT's release names a weight, never used.
+    """
+
+    name = "latent"
+    needs = frozenset({"fake", "cycled", "latent"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the change, ``(N,)``."""
+        # An image of a becomes a fake in b, and on its way back the cycled image in a.
+        there = {domain: _latent(passes.fake[OTHER[domain]]) for domain in DOMAINS}
+        back = {domain: _latent(passes.cycled[domain]) for domain in DOMAINS}
+        return _distance(back["a"], there["a"]) + _distance(back["b"], there["b"])
+
+
+def _mean_square(translation: Translation) -> Tensor:
+    return _latent(translation).square().flatten(1).mean(1)
+
+
+def _distance(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).abs().flatten(1).mean(1)
+
+
+def _latent(translation: Translation) -> Tensor:
+    if translation.latent is None:
+        raise TypeError("The generator gave no latent.")
+    return translation.latent

@@ -1,0 +1,72 @@
+"""UNIT as a backbone: its objective, its passes, its schedule, its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from pydantic import Field
+from torch import Tensor
+
+from i2i.backbone import Backbone
+from i2i.branches import routed
+from i2i.generator import Generator, Translation
+from i2i.images import DOMAINS, INTO, OTHER, Batch, Direction
+from i2i.loss import Passes
+from i2i_unit.networks import Sampled
+
+
+class UNIT(Backbone):
+    """UNIT (Liu et al. 2017, arXiv 1703.00848) as in its MUNIT-style release: objective, order of updates, schedule.
+
+    Two variational auto-encoders whose latents mean the same: an image is translated by the encoder of its domain and
+    the decoder of the other. Steps of 100,000 halve the learning rate.
+    """
+
+    name = "unit"
+    objective = {
+        "adversarial": {"weight": 1.0, "mode": "lsgan"},
+        "cycle": 10.0,
+        "reconstruction": 10.0,
+        "kl": 0.01,
+        "cycle_kl": 0.01,
+    }
+    first = "discriminator"
+    provides = frozenset({"reconstructed"})
+    requires = frozenset({"latent"})
+    presets = {
+        "quick": {"backbone": {"channels": 16, "lr": 5e-4}, "generator": {"blocks": 3}},
+        "paper": {},
+    }
+
+    class Config(Backbone.Config):
+        """Options of UNIT."""
+
+        generator: str = Field("unit", description="The generator, by registered name.")
+        discriminator: str = Field("multiscale", description="The discriminator, by registered name.")
+        weight_decay: float = Field(1e-4, ge=0, description="Adam's L2 penalty.")
+        halve_lr_every: int = Field(100_000, ge=1, description="Steps after which learning rates halve, repeatedly.")
+
+    config: Config
+
+    def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
+        """Run the generators once for everything that ``needs`` names.
+
+        What an encoder gives of a real image, noise included, is decoded into both domains, as in the release.
+        """
+        passes = super().passes(batch, needs, groups)
+        if "reconstructed" in needs:
+            for domain in DOMAINS:
+                fake = passes.fake[OTHER[domain]]
+                passes.reconstructed[domain] = self._decode(INTO[domain], fake, batch.groups)
+        return passes
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """Return the factor on every learning rate before 0-based ``step``, whatever the number of steps."""
+        return float(0.5 ** (step // self.config.halve_lr_every))
+
+    def _decode(self, direction: Direction, translation: Translation, groups: tuple[str, ...]) -> Tensor:
+        """Decode by one direction what the other direction has encoded."""
+        sample = translation.sample if isinstance(translation, Sampled) else translation.latent
+        with routed(groups):
+            return cast(Generator, self.generators[direction]).from_latent(cast(Tensor, sample))
