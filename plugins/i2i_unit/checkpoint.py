@@ -28,7 +28,7 @@ FILE = re.compile(r"(?P<prefix>.*?)(?P<part>gen|dis)_(?P<step>\d{8})\.pt")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
 OUT_OF = {domain: INTO[OTHER[domain]] for domain in DOMAINS}
-NO_JUDGES = "The discriminators are not among the files (dis_*.pt beside gen_*.pt), so that training would renew them."
+NO_JUDGES = "Discriminators are read from the dis_*.pt that lies beside gen_*.pt and has its number; there is none."
 
 
 class UNITRelease(CheckpointFormat):

@@ -81,6 +81,25 @@ def normed(conv: nn.Conv2d) -> nn.Sequential:
     return nn.Sequential(conv, nn.InstanceNorm2d(conv.out_channels), nn.ReLU(inplace=True))
 
 
+def initialise_kaiming(layer: nn.Module) -> None:
+    """Draw a convolution's weights from N(0, sqrt(2 / fan_in)) and zero its bias; for ``Module.apply``."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight)
+        _zero_bias(layer)
+
+
+def initialise_normal(layer: nn.Module) -> None:
+    """Draw a convolution's weights from N(0, 0.02) and zero its bias; for ``Module.apply``."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        _zero_bias(layer)
+
+
+def _zero_bias(layer: nn.Conv2d) -> None:
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def _enlarge(x: Tensor) -> Tensor:
     return F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (2, 2, 2, 2), mode="reflect")
 

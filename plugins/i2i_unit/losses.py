@@ -14,7 +14,7 @@ from i2i.loss import Loss, Passes
 
 
 class Divergence(Loss):
-    """Mean square of the real images' latents: twice the divergence of an element from N(0, 1) (the paper's VAE loss)."""
+    """Mean square of the real images' latents: twice an element's divergence from N(0, 1) (the paper's VAE loss)."""
 
     name = "kl"
     needs = frozenset({"fake", "latent"})

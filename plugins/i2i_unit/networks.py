@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,15 @@ from torch import Tensor, nn
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i_unit.layers import ResidualBlock, SampleNorm, UpsamplingConv2d, normed, padded
+from i2i_unit.layers import (
+    ResidualBlock,
+    SampleNorm,
+    UpsamplingConv2d,
+    initialise_kaiming,
+    initialise_normal,
+    normed,
+    padded,
+)
 
 PUBLISHED_LAYERS = 4
 
@@ -32,8 +41,8 @@ class Sampled(Translation):
 class VariationalGenerator(Generator):
     """The encoder of the source domain and the decoder of the target domain.
 
-    The encoder gives the mean h of a normal distribution of unit variance (section 3 of the paper), which is the latent.
-    While training, h and noise are decoded; else h itself. The release shares no layers between the directions, while
+    The encoder gives the mean h of a normal distribution of unit variance (section 3 of the paper): the latent. While
+    training, h and noise are decoded; else h itself. The release shares no layers between the directions, while
     in the paper the encoders' last and the decoders' first layers are the same: ``shared_blocks``.
 
     Raises:
@@ -66,7 +75,7 @@ class VariationalGenerator(Generator):
         self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         self.decode = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         self.up = nn.Sequential(_Doubling(4 * c), _Doubling(2 * c), nn.Sequential(padded(c, 3, 7), nn.Tanh()))
-        self.apply(_initialise_kaiming)
+        self.apply(initialise_kaiming)
 
     def forward(self, x: Tensor) -> Sampled:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
@@ -130,7 +139,7 @@ class MultiscaleDiscriminator(Discriminator):
         widths = [3, *(config.channels * 2**i for i in range(layers))]
         self.scales = nn.ModuleList(_Judge(widths) for _ in range(config.scales))
         self.feature_channels = (widths[-1],) * config.scales
-        self.apply(_initialise_normal)
+        self.apply(initialise_normal)
 
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]; logits are ``(N, 1, H/16, W/16)``, then half of that, and so on."""
@@ -176,9 +185,8 @@ class _Judge(nn.Module):
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
-        pairs = zip(widths[:-1], widths[1:], strict=True)
         self.stages = nn.Sequential(
-            *(nn.Sequential(padded(*pair, 4, 2), nn.LeakyReLU(0.2, inplace=True)) for pair in pairs)
+            *(nn.Sequential(padded(*pair, 4, 2), nn.LeakyReLU(0.2, inplace=True)) for pair in pairwise(widths))
         )
         self.head = nn.Conv2d(widths[-1], 1, 1)
 
@@ -214,25 +222,6 @@ def _too_small(config: MultiscaleDiscriminator.Config, layers: int) -> str:
         f"The discriminator 'multiscale' with {config.scales} scales of {layers} layers leaves nothing of "
         f"{config.size} px. Lower --discriminator.scales or --discriminator.layers, or use --size {needed} or more."
     )
-
-
-def _initialise_kaiming(layer: nn.Module) -> None:
-    """Draw weights from N(0, sqrt(2 / fan_in)) and zero biases, as published."""
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight)
-        _without_bias(layer)
-
-
-def _initialise_normal(layer: nn.Module) -> None:
-    """Draw weights from N(0, 0.02) and zero biases, as published."""
-    if isinstance(layer, nn.Conv2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-        _without_bias(layer)
-
-
-def _without_bias(layer: nn.Conv2d) -> None:
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
 
 
 def _generator_names(blocks: int) -> dict[str, str]:
