@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from i2i.assemble import Chosen
-from i2i.checkpoint import BASE_FILE, check_weights, read_model_description
+from i2i.checkpoint import BASE_FILE, check_weights, read, read_model_description
 from i2i.config import RunConfig, check_group_name
 from i2i.dataset import Dataset
-from i2i.errors import ConfigError, DataError
+from i2i.errors import CheckpointError, ConfigError, DataError
 from i2i.loader import broken_images
 from i2i.model import outline
 
@@ -42,6 +42,7 @@ def check_networks(chosen: Chosen, dataset: Dataset) -> None:
         about = read_model_description(file)
         base, groups = about["base"], about["groups"]
         check_weights(outline(chosen, base, groups), file)
+        _refuse_broken_weights(file)
     if "transfer" in chosen.config.stages and not groups:
         outline(chosen, base, new_groups(dataset, base))
 
@@ -80,6 +81,12 @@ def _check_served(file: str, about: Mapping[str, Any], dataset: Dataset) -> None
     lacking = ", ".join(group for group in served if group not in found)
     if lacking:
         raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
+
+
+def _refuse_broken_weights(file: Path) -> None:
+    broken = next((name for name, tensor in read(file)[0].items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{file} is damaged: {broken} holds what is no finite number. Restore it.")
 
 
 def _refuse_broken(dataset: Dataset) -> None:

@@ -256,7 +256,7 @@ def write_config(
         providers: Kind of component to name and version of the distribution that provides it.
         machine: What `Engine.describe` says of the machine that trains.
     """
-    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine or {}}
+    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,29 @@ def test_wrong_groups_and_shapes_are_named(model):
         model.translate(torch.zeros(1, 32, 32))
     with pytest.raises(DataError, match="uint8, not .* of float64"):
         model.translate(np.zeros((32, 32, 3)))
+    with pytest.raises(ConfigError, match="no direction 'a2c'. Use a2b or b2a"):
+        model.translate(torch.zeros(3, 32, 32), direction="a2c")
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (Path("face.png"), r"A PosixPath is no image\. Give i2i\.read_image\(path\), a \(H, W, 3\) array"),
+        ("face.png", r"A str is no image\."),
+        (None, r"A NoneType is no image\."),
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), r"A tensor \(3, 32, 32\) of torch\.uint8 holds no image\. Give"),
+        (torch.zeros(0, 3, 32, 32), r"A tensor \(0, 3, 32, 32\) of torch\.float32 holds no image\."),
+        (torch.zeros(3, 0, 32), r"A tensor \(3, 0, 32\) of torch\.float32 holds no image\."),
+        (torch.full((3, 32, 32), 255.0), r"An image tensor holds values in \[-1, 1\], not 255 to 255\. Scale it\."),
+        (torch.full((3, 32, 32), float("nan")), r"An image tensor holds values in \[-1, 1\], not nan to nan"),
+        (np.zeros((32, 32), np.uint8), r"An image array is \(H, W, 3\) of uint8, not \(32, 32\) of uint8\."),
+        (np.zeros((0, 32, 3), np.uint8), r"An image of 32 x 0 pixels holds nothing\. Leave it out\."),
+        (Image.new("RGB", (0, 5)), r"An image of 0 x 5 pixels holds nothing\. Leave it out\."),
+    ],
+)
+def test_what_is_no_image_is_refused(model, odd, message):
+    with pytest.raises(DataError, match=message):
+        model.translate(odd)
 
 
 def test_the_full_generator_takes_any_size_too(tiny, registry):

@@ -37,6 +37,13 @@ def test_round_trip(model, path, registry) -> None:
     assert all(torch.equal(weights[name], value) for name, value in model.backbone.state_dict().items())
 
 
+def test_says_how_it_was_trained(path, tiny) -> None:
+    config = checkpoint.read_model_description(path)["config"]
+    expected = {"preset": "quick", "seed": 0, "precision": "32", "steps": 3, "transfer_steps": 2, "batch_size": 2}
+    assert {name: config[name] for name in expected} == expected
+    assert not {"device", "threads", "data", "stages"} & config.keys()
+
+
 def test_leaves_no_temporary_file(path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
 

@@ -6,8 +6,12 @@ from PIL import Image
 
 from i2i.assemble import choose
 from i2i.branches import branch_parameters
+from i2i.errors import PluginError
 from i2i.evaluate import evaluate, show
+from i2i.hookspecs import hookimpl
+from i2i.metric import Metric
 from i2i.model import Model
+from i2i.plugins import Registry
 from i2i.testing import Noise
 
 GROUPS = ("woman", "man")
@@ -66,3 +70,27 @@ def test_groups_without_pairs_have_no_scores(model, tmp_path, registry):
 
 def _pixels(images: list[Image.Image]) -> list[bytes]:
     return [image.tobytes() for image in images]
+
+
+def test_a_metric_that_raises_is_named(model, data):
+    class Nervous(Metric):
+        name = "nervous"
+
+        def update(self, real, fake, source):
+            raise ZeroDivisionError("by zero")
+
+        def compute(self):
+            raise NotImplementedError
+
+    class Provider:
+        @hookimpl
+        def register_metrics(self):
+            return [Nervous]
+
+    registry = Registry()
+    registry.add(Provider(), "nerves")
+    with pytest.raises(PluginError) as error:
+        evaluate(model, data, registry)
+    assert str(error.value).startswith(
+        "Plugin 'nerves' (this process) failed in metric 'nervous': ZeroDivisionError: by zero. Mend or uninstall it"
+    )

@@ -7,10 +7,14 @@ import os
 import signal
 
 import pytest
+import torch
 from PIL import Image
 
-from i2i import report
-from i2i.config import merge
+import i2i
+from i2i import checkpoint, report
+from i2i.config import merge, read_toml
+from i2i.errors import CheckpointError, ConfigError, TrainingError
+from i2i.files import locked
 from i2i.hookspecs import hookimpl
 from i2i.listeners import MetricsFile, SampleGrids
 from i2i.run import Run, Stopped, create
@@ -21,6 +25,11 @@ FILES = ("base.safetensors", "model.safetensors")
 @pytest.fixture(params=["ugatit", "cyclegan"])
 def given(request, tiny):
     return merge(tiny, {"backbone": {"name": request.param}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
+
+
+@pytest.fixture
+def quick(tiny):
+    return merge(tiny, {"backbone": {"name": "cyclegan"}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
 
 
 def listeners():
@@ -150,9 +159,6 @@ def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry):
 
 
 def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, registry):
-    import torch
-
-    import i2i
 
     create(tmp_path / "run", {**tiny, "transfer": {"name": "none"}}, registry).execute()
     model = i2i.load(tmp_path / "run")
@@ -160,3 +166,138 @@ def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, re
     assert model.groups == ("woman", "kid", "man")
     assert torch.equal(model.translate(x, "kid"), model.translate(x, "woman"))
     assert i2i.load(tmp_path / "run" / "base.safetensors").groups == ("woman",)
+
+
+class TestStart:
+    """Training from an existing model."""
+
+    @pytest.fixture
+    def given(self, quick):
+        return quick
+
+    @pytest.fixture
+    def base(self, tmp_path, given, registry):
+        create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
+        return tmp_path / "base" / FILES[0]
+
+    def test_without_a_step_it_is_that_model(self, tmp_path, given, registry, base):
+        create(tmp_path / "more", {**given, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
+        old, new = (checkpoint.read(path)[0] for path in (base, tmp_path / "more" / FILES[0]))
+        assert old.keys() == new.keys()
+        assert all(torch.equal(old[name], new[name]) for name in old)
+        assert i2i.load(tmp_path / "more").groups == ("woman", "kid", "man")
+
+    @pytest.mark.parametrize("stop", [1, 5])
+    def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, given, registry, base, stop):
+        given = {**given, "base_model": str(base)}
+        create(tmp_path / "whole", given, registry).execute(listeners())
+        with pytest.raises(Stopped):
+            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
+        Run(tmp_path / "parts", registry).execute(listeners())
+        for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
+            assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert (tmp_path / "whole" / FILES[0]).read_bytes() != base.read_bytes()
+
+    def test_options_of_the_run_count(self, tmp_path, given, registry, base):
+        still = merge(given, {"base_model": str(base), "stages": ["transfer"], "backbone": {"lr": 1e-12}})
+        create(tmp_path / "still", still, registry).execute()
+        x = torch.rand(1, 3, 32, 32)
+        torch.testing.assert_close(i2i.load(tmp_path / "still").translate(x), i2i.load(base).translate(x))
+
+    @pytest.mark.parametrize("judge", ["branched", "classification"])
+    def test_a_model_with_groups_goes_on(self, tmp_path, given, registry, base, judge):
+        given = {**given, "stages": ["transfer"], "transfer": {"judge": judge}}
+        create(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()
+        start = tmp_path / "groups" / FILES[1]
+        given = {**given, "base_model": str(start)}
+        create(tmp_path / "whole", given, registry).execute(listeners())
+        with pytest.raises(Stopped):
+            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=1)
+        Run(tmp_path / "parts", registry).execute(listeners())
+        whole = (tmp_path / "whole" / FILES[1]).read_bytes()
+        assert (tmp_path / "parts" / FILES[1]).read_bytes() == whole != start.read_bytes()
+        assert i2i.load(tmp_path / "whole").groups == i2i.load(start).groups
+
+    def test_weights_that_are_not_finite_are_refused(self, tmp_path, given, registry, base):
+        tensors, about = checkpoint.read(base)
+        name = next(name for name in tensors if tensors[name].is_floating_point())
+        checkpoint.write(tmp_path / "bad.safetensors", {**tensors, name: tensors[name] * float("nan")}, about)
+        with pytest.raises(CheckpointError, match=rf"is damaged: {name} holds what is no finite number\. Restore it\."):
+            create(tmp_path / "run", {**given, "base_model": str(tmp_path / "bad.safetensors")}, registry)
+        assert not (tmp_path / "run").exists()
+
+
+class TestMachine:
+    def test_is_in_run_toml_and_no_option(self, tmp_path, tiny, registry):
+        run = create(tmp_path / "run", tiny, registry)
+        machine = read_toml(tmp_path / "run" / "run.toml")["machine"]
+        assert machine == run.engine.describe()
+        assert (machine["device"], machine["threads"], machine["torch"]) == ("cpu", 1, torch.__version__)
+        assert machine["processor"]
+        assert run.changes == ""
+
+    def test_another_one_is_told(self, tmp_path, tiny, registry):
+        create(tmp_path / "run", tiny, registry)
+        torch.set_num_threads(2)
+        try:
+            assert Run(tmp_path / "run", registry).changes == "threads is 2, was 1"
+        finally:
+            torch.set_num_threads(1)
+
+
+class Spoiler:
+    """Makes a weight infinite after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    @hookimpl
+    def on_step(self, run, step):
+        if (run.stage, step) == ("base", self.step):
+            with torch.no_grad():
+                next(run.model.backbone.generators.parameters()).view(-1)[0] = float("inf")
+
+
+class TestNumbersThatAreNotFinite:
+    @pytest.fixture
+    def given(self, quick):
+        return quick
+
+    @pytest.mark.parametrize(("spoilt", "saved"), [(1, "the start of the stage 'base'"), (4, "step 2"), (3, "step 2")])
+    def test_leave_the_last_good_state(self, tmp_path, given, registry, spoilt, saved):
+        run = create(tmp_path / "run", {**given, "steps": 6}, registry)
+        with pytest.raises(TrainingError) as error:
+            run.execute([Spoiler(spoilt)])
+        assert f"To go on from {saved}, lower lr in [backbone] of {tmp_path}/run/run.toml" in str(error.value)
+        assert str(error.value).endswith(f"then --resume {tmp_path}/run.")
+        state = tmp_path / "run" / "state.safetensors"
+        if state.exists():
+            tensors, about = checkpoint.read(state)
+            assert about["done"] == 2
+            assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+    def test_are_named_where_no_loss_shows_them(self, tmp_path, given, registry):
+        run = create(tmp_path / "run", given, registry)
+        with pytest.raises(
+            TrainingError, match=r"^Step 4: weights/\S+ holds what is no finite number\. To go on from st"
+        ):
+            run.execute([Spoiler(4)])
+        assert not (tmp_path / "run" / FILES[0]).exists()
+
+    def test_the_way_on_works(self, tmp_path, given, registry):
+        create(tmp_path / "whole", given, registry).execute()
+        with pytest.raises(TrainingError):
+            create(tmp_path / "run", given, registry).execute([Spoiler(3)])
+        Run(tmp_path / "run", registry).execute()
+        assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+
+
+def test_two_in_one_folder_are_refused(tmp_path, tiny, registry):
+    run = create(tmp_path / "run", tiny, registry)
+    with locked(tmp_path / "run" / "run.lock"):
+        with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
+            run.execute()
+        with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
+            create(tmp_path / "run", tiny, registry, overwrite=True)
+        assert (tmp_path / "run" / "run.toml").exists()
+    run.execute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -98,8 +99,8 @@ def _mistake(error: typer.TyperException) -> str:
 
 
 def _nearest(option: str, known: Sequence[str]) -> str:
-    """Name the nearest option; ``--chanels`` is near ``--backbone.channels``."""
-    full = {"--" + flag.removeprefix("--").rpartition(".")[2]: flag for flag in reversed(known)}
+    """Name the nearest option; ``--chanels`` is near ``--backbone.channels``, ``--steps`` near ``--transfer-steps``."""
+    full = {"--" + re.split("[.-]", flag)[-1]: flag for flag in reversed(known)}
     full |= {flag: flag for flag in known}
     near = difflib.get_close_matches(option, full, n=1, cutoff=0.6)
     return f" Did you mean '{full[near[0]]}'?" if near else ""

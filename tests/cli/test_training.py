@@ -1,0 +1,86 @@
+"""``i2i train`` and ``transfer`` on an existing model, and what ``--resume`` says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.cli.conftest import TINY
+
+
+@pytest.fixture
+def base(i2i, folder_root, tmp_path) -> Path:
+    """A CycleGAN whose training was told more than the defaults."""
+    told = ["--seed=5", "--batch-size=1", "--steps=7", "--stop-after=7", "--preset=paper", "--backbone=cyclegan"]
+    options = ["--size=32", "--device=cpu", "--backbone.channels=4", "--generator.blocks=1", "--sample-every=50"]
+    arguments = [*options, *told, "--precision=bf16", "--data", folder_root, "--out", tmp_path / "base"]
+    assert i2i("train", *arguments).status == 0
+    return tmp_path / "base"
+
+
+def resolved(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "run.toml").read_text())
+
+
+def test_transfer_remembers_how_the_base_was_trained(i2i, base, folder_root, out, untrained) -> None:
+    result = i2i("transfer", base, "--data", folder_root, "--out", out, "--transfer-steps=2")
+    assert (result.status, f"starts from {base}/base.safetensors" in result.out) == (0, True)
+    config = resolved(out)
+    expected = {"seed": 5, "batch_size": 1, "steps": 7, "preset": "paper", "precision": "bf16", "transfer_steps": 2}
+    assert {name: config[name] for name in expected} == expected
+    assert (config["sample_every"], config["transfer"]["branch_lr"]) == (200, 1)
+
+
+def test_the_steps_of_the_base_decide_its_third(i2i, folder_root, tmp_path, out) -> None:
+    tiny = [option for option in TINY if not option.startswith("--transfer-steps")]
+    assert i2i("train", *tiny, "--data", folder_root, "--out", tmp_path / "base").status == 0
+    arguments = ["--data", folder_root, "--out", out, "--config", tmp_path / "base" / "run.toml"]
+    assert "transfer: 1 steps of 6 images a domain" in i2i("transfer", tmp_path / "base", *arguments).out
+
+
+def test_a_preset_decides_the_pace_anew_and_the_model_stays(i2i, base, folder_root, out, untrained) -> None:
+    assert i2i("transfer", base, "--data", folder_root, "--out", out, "--preset=quick").status == 0
+    config = resolved(out)
+    assert (config["batch_size"], config["steps"], "transfer_steps" in config, config["size"]) == (4, 500, False, 32)
+    assert (config["seed"], config["transfer"]["branch_lr"]) == (5, 5)
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_training_goes_on_from_a_model(i2i, base, folder_root, out, untrained, command) -> None:
+    options = ["--backbone.pool_size=7", "--steps=9"]  # an option of CycleGAN, which only the model names
+    assert i2i(command, "--data", folder_root, *options, base, "--out", out).status == 0
+    config = resolved(out)
+    assert (config["backbone"]["name"], config["backbone"]["pool_size"], config["backbone"]["channels"]) == (
+        "cyclegan", 7, 4,
+    )  # fmt: skip
+    assert (config["steps"], config["seed"], config["base_model"]) == (9, 5, str(base / "base.safetensors"))
+    assert config["stages"] == (["base"] if command == "train" else ["base", "transfer"])
+
+
+def test_the_help_shows_the_options_of_the_model(i2i, base) -> None:
+    text = i2i("train", base, "--help").out
+    assert re.search(r"--backbone\.channels .*default: 4", text)
+    assert "--backbone.pool_size" in text
+
+
+def test_a_finished_transfer_goes_on(i2i, trained, folder_root, out) -> None:
+    result = i2i("transfer", trained, "--data", folder_root, "--out", out, "--transfer-steps=1")
+    assert (result.status, f"starts from {trained}/model.safetensors" in result.out) == (0, True)
+    assert (out / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
+
+
+def test_going_on_elsewhere_is_told(i2i, folder_root, out) -> None:
+    stopped = i2i("run", *TINY, "--data", folder_root, "--out", out, "--stop-after=2")
+    assert stopped.out.endswith(f"Go on with: i2i run --resume {out}\n")
+    assert "bytes may differ" not in i2i("run", "--resume", out, "--stop-after=2").out
+    torch.set_num_threads(2)
+    try:
+        result = i2i("run", "--resume", out, "--stop-after=2")
+    finally:
+        torch.set_num_threads(1)
+    assert "threads is 2, was 1: bytes may differ from those of a run left alone." in result.out
