@@ -75,20 +75,29 @@ def recogniser(network: Network, path: str | None = None) -> Frozen:
 
 def photo2cartoon_crop(x: Tensor, side: int) -> Tensor:
     """Cut the face out of a head, ``(N, 3, H, W)``, as photo2cartoon does: 162 px in the middle of 256."""
-    height, width = x.shape[-2:]
-    top, bottom = int(height / 2.1 * 0.47), int(height - height / 2.1 * 0.3)
-    left = (width - (bottom - top)) // 2
-    return resized(x[..., top:bottom, max(0, left) : left + bottom - top], side)
+    height = x.shape[-2]
+    return _cut(x, int(height / 2.1 * 0.47), int(height - height / 2.1 * 0.3), side)
 
 
 def dlib_crop(x: Tensor, side: int) -> Tensor:
-    """Cut the face out of a head, ``(N, 3, H, W)``, about as dlib does."""
-    return resized(x, side)
+    """Cut out of a head, ``(N, 3, H, W)``, about what dlib would: 156 px in the middle of 256.
+
+    Where dlib 20.0.1 cuts faces out (``get_face_chip``, padding 0.25), as the median over 48 portraits, each in the
+    frame that photo2cartoon's face preparation gives it; it also turns faces upright, as that preparation does.
+    """
+    height = x.shape[-2]
+    return _cut(x, round(0.276 * height), round(0.887 * height), side)
 
 
 def resized(x: Tensor, side: int) -> Tensor:
     """Scale images, ``(N, 3, H, W)``, to ``side`` squared, corner on corner."""
     return F.interpolate(x, (side, side), mode="bilinear", align_corners=True)
+
+
+def _cut(x: Tensor, top: int, bottom: int, side: int) -> Tensor:
+    """Cut out the square between two rows, in the middle of the columns, and scale it."""
+    left = (x.shape[-1] - (bottom - top)) // 2
+    return resized(x[..., top:bottom, max(0, left) : left + bottom - top], side)
 
 
 CROPS = {"dlib": dlib_crop, "mobilefacenet": photo2cartoon_crop}

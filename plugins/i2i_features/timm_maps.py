@@ -44,9 +44,8 @@ class TimmMaps(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised images, ``(N, 3, H, W)``, to maps from shallow to deep, each ``(N, C, h, w)``."""
-        maps = list(self.body(x))
-        rows_last = self.body.feature_info.info[0].get("channels_last", False) or maps[0].shape[1] != self.channels[0]
-        return [map_.movedim(-1, 1) for map_ in maps] if rows_last else maps
+        pairs = zip(self.body(x), self.channels, strict=True)
+        return [found if found.shape[1] == width else found.movedim(-1, 1) for found, width in pairs]  # some end in C
 
     def take(self, state: Mapping[str, Tensor]) -> None:
         """Take published weights, which include a classifier.

@@ -1,0 +1,117 @@
+"""The discriminator that looks through a frozen network of timm."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from i2i.branches import branch
+from i2i.errors import ConfigError, WeightsError
+from i2i_features.discriminator import TimmDiscriminator
+from tests.plugins.i2i_features.conftest import noise
+
+SMALL = "test_resnet"
+
+
+def judge(**options) -> TimmDiscriminator:
+    given = {"size": 32, "channels": 4, "network": SMALL, "weights": "random"}
+    return TimmDiscriminator(TimmDiscriminator.Config(**(given | options)))
+
+
+@pytest.mark.parametrize("side", [32, 64, 256])
+@pytest.mark.parametrize("network", [SMALL, "tf_efficientnet_lite0", "test_convnext"])
+def test_it_judges_every_scale(network, side) -> None:
+    network = judge(size=side, network=network).eval()
+    verdict = network(noise(side))
+    assert [logits.shape[:2] for logits in verdict.logits] == [(2, 1)] * 4
+    assert [logits.shape[2] for logits in verdict.logits] == [side // reduction for reduction in (4, 8, 16, 32)]
+    assert tuple(features.shape[1] for features in verdict.features) == network.feature_channels == (4,) * 4
+    assert verdict.cam_logits == []
+
+
+@pytest.mark.parametrize("mixing", [True, False])
+def test_only_heads_learn(mixing) -> None:
+    network = judge(mixing=mixing).train()
+    x = noise(32).requires_grad_()
+    sum(logits.sum() for logits in network(x).logits).backward()
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert learning == {name for name, _ in network.named_parameters() if name.startswith("heads.")}
+    assert all((p.grad is not None) == (name in learning) for name, p in network.named_parameters())
+    assert x.grad.abs().sum() > 0
+    assert not any(module.training for module in network.trunk.modules())
+
+
+def test_samples_do_not_depend_on_their_batch() -> None:
+    network, x = judge().train(), noise(32, 3)
+    network(x)
+    network.eval()
+    for many, one in zip(network(x).logits, network(x[1:2]).logits, strict=True):
+        torch.testing.assert_close(many[1:2], one, atol=1e-5, rtol=1e-5)
+
+
+def test_branch_points_are_the_heads() -> None:
+    network = judge()
+    branch(network, network.branch_points, "woman", ["man"])
+    copied = {name.split(".branches.man.")[0] for name, _ in network.named_parameters() if ".branches.man." in name}
+    assert copied == {f"heads.{number}" for number in range(4)}
+
+
+def test_equal_seeds_give_equal_random_weights_which_are_saved() -> None:
+    torch.manual_seed(1)
+    first = judge()
+    torch.manual_seed(1)
+    second = judge()
+    torch.manual_seed(2)
+    third = judge()
+    x = noise(32)
+    assert torch.equal(first.eval()(x).logits[0], second.eval()(x).logits[0])
+    assert not torch.equal(first(x).logits[0], third.eval()(x).logits[0])
+    third.load_state_dict(first.state_dict())
+    assert torch.equal(first(x).logits[0], third(x).logits[0])
+
+
+def test_images_are_normalised_as_the_network_asks() -> None:
+    assert judge(network="resnet18").trunk.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert judge(network="tf_efficientnet_lite0").trunk.std.flatten().tolist() == [0.5] * 3
+
+
+def test_auto_takes_what_is_here(needs) -> None:
+    needs("timm:tf_efficientnet_lite0")
+    first, second = (judge(network="tf_efficientnet_lite0", weights="auto") for _ in range(2))
+    assert first.note == ""
+    for key, tensor in first.trunk.state_dict().items():
+        assert torch.equal(tensor, second.trunk.state_dict()[key])
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_auto_goes_on_with_random_weights_and_says_so() -> None:
+    network = judge(weights="auto")
+    assert network.note.startswith(
+        f"The discriminator's {SMALL} keeps random weights. The weights of timm:{SMALL} are nowhere on this machine"
+    )
+
+
+def test_a_users_file(tmp_path) -> None:
+    whole = timm.create_model(SMALL)
+    torch.save(whole.state_dict(), tmp_path / "net.pth")
+    network = judge(weights=str(tmp_path / "net.pth"))
+    assert torch.equal(network.trunk.network.body.state_dict()["bn1.weight"], whole.state_dict()["bn1.weight"])
+    with pytest.raises(WeightsError, match=f"^no.pth, given as the weights of timm:{SMALL}, is no file"):
+        judge(weights="no.pth")
+
+
+def test_options_are_checked_on_the_meta_device_without_a_file() -> None:
+    with torch.device("meta"):
+        network = judge(weights="no.pth")
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+
+
+def test_wrong_options() -> None:
+    with pytest.raises(ConfigError, match=r"^timm has no network 'resnt18'\. Did you mean 'resnet18'\?"):
+        judge(network="resnt18")
+    with pytest.raises(ConfigError) as error:
+        judge(network="resnet18", scales=6)
+    assert str(error.value) == (
+        "The timm network 'resnet18' has maps of 5 scales, not 6. Lower --discriminator.scales."
+    )

@@ -1,0 +1,42 @@
+"""MobileFaceNet has the parameters of photo2cartoon's file."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from i2i.errors import WeightsError
+from i2i_features.identity import recogniser
+from i2i_features.mobilefacenet import MobileFaceNet
+from tests.plugins.i2i_features.conftest import noise
+from tests.shared import published_keys
+
+
+def test_parameters_are_the_published_ones() -> None:
+    network = MobileFaceNet()
+    own = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    assert list(own.items()) == list(published_keys("mobilefacenet512.txt").items())
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_200_512
+
+
+def test_features_have_length_1() -> None:
+    features = MobileFaceNet().eval()(noise(112))
+    assert features.shape == (2, 512)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(2))
+
+
+def test_a_users_file(tmp_path) -> None:
+    network = MobileFaceNet()
+    torch.save(network.state_dict(), tmp_path / "model_mobilefacenet.pth")
+    x = noise(112)
+    recognise = recogniser("mobilefacenet", tmp_path / "model_mobilefacenet.pth")
+    torch.testing.assert_close(recognise(x), network.eval()(x))
+
+
+def test_another_file(tmp_path) -> None:
+    state = MobileFaceNet().state_dict()
+    torch.save({key: tensor for key, tensor in state.items() if key != "linear.weight"}, tmp_path / "net.pth")
+    with pytest.raises(
+        WeightsError, match=r"^The weights of mobilefacenet do not fit: the file lacks 'linear.weight'\."
+    ):
+        recogniser("mobilefacenet", tmp_path / "net.pth")

