@@ -14,6 +14,9 @@ from i2i.errors import CheckpointError, ConfigError, DataError
 from i2i.loader import broken_images
 from i2i.model import outline
 
+ONLY_GROUP = "all"
+"""What data without groups, and a model of another project, call their one group."""
+
 
 def check_data(config: RunConfig, dataset: Dataset) -> None:
     """Refuse data that cannot be used, or does not go with the model to start from.
@@ -40,11 +43,16 @@ def check_networks(chosen: Chosen, dataset: Dataset) -> None:
     if chosen.config.base_model is not None:
         file = Path(chosen.config.base_model)
         about = read_model_description(file)
-        base, groups = about["base"], about["groups"]
+        base, groups = base_of(about, dataset), about["groups"]
         check_weights(outline(chosen, base, groups), file)
         _refuse_broken_weights(file)
     if "transfer" in chosen.config.stages and not groups:
         outline(chosen, base, new_groups(dataset, base))
+
+
+def base_of(about: Mapping[str, Any], dataset: Dataset) -> str:
+    """Return the group that a described model has as its base; one that was made without groups takes the data's."""
+    return dataset.base if about["base"] == ONLY_GROUP and not about["groups"] else str(about["base"])
 
 
 def new_groups(dataset: Dataset, base: str) -> list[str]:
@@ -55,7 +63,7 @@ def new_groups(dataset: Dataset, base: str) -> list[str]:
 def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
     about = read_model_description(Path(file))
     if not base_stage:
-        _check_base(about["base"], dataset)
+        _check_base(base_of(about, dataset), dataset)
         _check_served(file, about, dataset)
     elif about["groups"]:
         raise ConfigError(f"{file} serves {', '.join(about['groups'])} already. Go on with: i2i transfer {file}.")

@@ -25,7 +25,7 @@ from i2i.checkpoint import (
     save,
     write,
 )
-from i2i.checks import check_data, check_networks, new_groups
+from i2i.checks import base_of, check_data, check_networks, new_groups
 from i2i.config import INFORMATIVE, RunConfig, read_toml, to_toml, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
@@ -149,7 +149,7 @@ class Run:
     def _start_transfer(self) -> Transfer:
         file = self._start_of("transfer") or self.folder / BASE_FILE
         about = read_model_description(file)
-        self.model = Model(self.chosen, about["base"], about["groups"])
+        self.model = Model(self.chosen, base_of(about, self.dataset), about["groups"])
         load_weights(self.model, file)
         new = new_groups(self.dataset, self.model.base)
         if self.model.transfer is None and new:

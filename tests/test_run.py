@@ -218,6 +218,15 @@ class TestStart:
         assert (tmp_path / "parts" / FILES[1]).read_bytes() == whole != start.read_bytes()
         assert i2i.load(tmp_path / "whole").groups == i2i.load(start).groups
 
+    def test_a_model_made_without_groups_takes_the_base_of_the_data(self, tmp_path, given, registry, base):
+        tensors, about = checkpoint.read(base)
+        checkpoint.write(tmp_path / "all.safetensors", tensors, {**about, "base": "all"})
+        for name, file in {"named": base, "nameless": tmp_path / "all.safetensors"}.items():
+            apart = {**given, "stages": ["transfer"], "base_model": str(file)}
+            create(tmp_path / name, apart, registry).execute()
+        named, nameless = ((tmp_path / name / FILES[1]).read_bytes() for name in ("named", "nameless"))
+        assert named == nameless
+
     def test_weights_that_are_not_finite_are_refused(self, tmp_path, given, registry, base):
         tensors, about = checkpoint.read(base)
         name = next(name for name in tensors if tensors[name].is_floating_point())
