@@ -54,8 +54,7 @@ class UNITRelease(CheckpointFormat):
 
     def recognises(self, parts: Parts) -> bool:
         """Say whether there are the encoders of both domains, without MUNIT's of style."""
-        states = [parts.get("gen", {}).get(domain) for domain in DOMAINS]
-        return all(isinstance(state, Mapping) and "enc.model.0.conv.weight" in unwrapped(state) for state in states)
+        return all(_has_encoder(parts.get("gen", {}).get(domain)) for domain in DOMAINS)
 
     def read(self, parts: Parts, size: int | None) -> Imported:
         """Read generators, and discriminators where there are any."""
@@ -84,6 +83,11 @@ class UNITRelease(CheckpointFormat):
         gen = {domain: _half(own[OUT_OF[domain]], "enc") | _half(own[INTO[domain]], "dec") for domain in DOMAINS}
         dis = {domain: to_published(_own_judge(model, domain)) for domain in DOMAINS}
         return {"gen_00000000.pt": gen, "dis_00000000.pt": dis}
+
+
+def _has_encoder(state: Any) -> bool:
+    found = map(str, state) if isinstance(state, Mapping) else ()
+    return "enc.model.0.conv.weight" in {key.removeprefix("module.") for key in found}
 
 
 def _states(parts: Parts, part: str) -> States:

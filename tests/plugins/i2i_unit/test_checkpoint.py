@@ -179,9 +179,10 @@ def test_files_of_one_step_belong_together(tmp_path: Path, names: list[str], ask
         {"gen": {"a": {"enc.model.0.conv.weight": 0}}},
         {"gen": {"genA2B": {"DownBlock.1.weight": 0}}},
         {"gen": {"a": torch.zeros(1), "b": torch.zeros(1)}},
+        {"gen": {"a": {0: torch.zeros(1)}, "b": {0: torch.zeros(1)}}},
         {"dis": {domain: {"cnns.0.0.conv.weight": 0} for domain in "ab"}},
     ],
-    ids=["munit", "one-domain", "ugatit", "tensors", "discriminators"],
+    ids=["munit", "one-domain", "ugatit", "tensors", "numbers", "discriminators"],
 )
 def test_what_is_not_unit_is_not_recognised(parts: Any) -> None:
     assert not FORMAT.recognises(parts)
