@@ -6,7 +6,6 @@ class-activation map have a row a group, and the discriminators have a group hea
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from i2i.branches import Branches, keep_branch
+from i2i.branches import Branches
 from i2i.discriminator import Discriminator, GroupHead
 from i2i.errors import CheckpointError
 from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published
@@ -169,7 +168,10 @@ def _head_names() -> dict[str, str]:
 
 def _write_generator(generator: HourglassGenerator, groups: Sequence[str]) -> dict[str, Tensor]:
     _check_branches(generator.named_modules())
-    states = [to_published(_single(generator, group)) for group in groups]
+    with torch.device("meta"):
+        names = HourglassGenerator(generator.config).published_keys()
+    tensors = generator.state_dict()
+    states = [_published(tensors, names, group) for group in groups]
     written = {}
     for key, tensor in states[0].items():
         head, _, rest = key.partition(".")
@@ -192,10 +194,13 @@ def _check_branches(modules: Iterable[tuple[str, nn.Module]]) -> None:
         )
 
 
-def _single(generator: HourglassGenerator, group: str) -> HourglassGenerator:
-    single = copy.deepcopy(generator)
-    keep_branch(single, group)
-    return single
+def _published(state: Mapping[str, Tensor], names: Mapping[str, str], group: str) -> dict[str, Tensor]:
+    """Return the generator that one group has, as photo2cartoon would save it, from a branched one."""
+    own = {}
+    for ours, theirs in names.items():
+        branched = _branched(ours, group)
+        own[theirs] = state[branched if branched in state else ours].detach().cpu()
+    return own
 
 
 def _write_judge(network: nn.Module) -> dict[str, Tensor]:

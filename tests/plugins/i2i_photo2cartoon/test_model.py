@@ -1,0 +1,34 @@
+"""photo2cartoon as a backbone."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2i.assemble import choose
+from i2i.errors import ConfigError
+from i2i.testing import BackboneTests
+from i2i_photo2cartoon.model import Photo2Cartoon
+
+
+class TestPhoto2Cartoon(BackboneTests):
+    backbone = Photo2Cartoon
+    options = {"backbone": {"channels": 4}}
+
+
+def test_published_defaults():
+    config = Photo2Cartoon.Config()
+    assert (config.channels, config.lr, config.betas, config.weight_decay) == (32, 1e-4, (0.5, 0.999), 1e-4)
+    assert (Photo2Cartoon.first, config.light) == ("discriminator", True)
+    assert Photo2Cartoon.objective == {"adversarial": 1, "cycle": 50, "identity": 10, "cam": 1000}
+
+
+def test_generator_and_discriminator_take_width_and_kind_from_the_backbone(registry):
+    given = {"preset": "paper", "backbone": {"name": "photo2cartoon", "light": False}}
+    chosen = choose(given, registry)
+    assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (32, 32)
+    assert (chosen.generator.options.light, chosen.config.size) == (False, 256)
+
+
+def test_sizes_have_to_divide_by_16(registry):
+    with pytest.raises(ConfigError, match="'photo2cartoon' takes sizes that divide by 16, not 40. Try --size 32."):
+        choose({"backbone": {"name": "photo2cartoon"}, "size": 40}, registry)
