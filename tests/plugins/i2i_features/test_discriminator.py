@@ -6,8 +6,11 @@ import pytest
 import timm
 import torch
 
+from i2i.assemble import choose
 from i2i.branches import branch
+from i2i.checkpoint import load, save
 from i2i.errors import ConfigError, WeightsError
+from i2i.model import Model
 from i2i_features.discriminator import TimmDiscriminator
 from tests.plugins.i2i_features.conftest import noise
 
@@ -115,3 +118,19 @@ def test_wrong_options() -> None:
     assert str(error.value) == (
         "The timm network 'resnet18' has maps of 5 scales, not 6. Lower --discriminator.scales."
     )
+
+
+def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path) -> None:
+    given = {
+        "size": 32,
+        "backbone": {"name": "cyclegan", "channels": 4},
+        "generator": {"blocks": 1},
+        "discriminator": {"name": "timm", "network": SMALL, "weights": "random"},
+    }
+    model = Model(choose(given, registry), "woman")
+    save(model, tmp_path / "model.safetensors")
+    torch.manual_seed(1)
+    loaded = load(tmp_path / "model.safetensors", registry)
+    x = noise(32)
+    first, second = (one.backbone.discriminators["a"].eval()(x).logits for one in (model, loaded))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
