@@ -90,8 +90,8 @@ def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequen
     paths = list(_outermost(module, patterns))
     if not paths:
         raise ConfigError(
-            f"{type(module).__name__} has no submodule that matches its branch points {list(patterns)}, so that no group "
-            "can have its own. Choose another generator or discriminator, or --transfer none."
+            f"{type(module).__name__} has no submodule that matches its branch points {list(patterns)}, so that no "
+            "group can have its own. Choose another generator or discriminator, or --transfer none."
         )
     for path in paths:
         found = module.get_submodule(path)

@@ -9,13 +9,10 @@ from typing import Any
 from i2i.assemble import Chosen
 from i2i.checkpoint import BASE_FILE, check_weights, read, read_model_description
 from i2i.config import RunConfig, check_group_name
-from i2i.dataset import Dataset
+from i2i.dataset import ONLY_GROUP, Dataset
 from i2i.errors import CheckpointError, ConfigError, DataError
 from i2i.loader import broken_images
 from i2i.model import outline
-
-ONLY_GROUP = "all"
-"""What data without groups, and a model of another project, call their one group."""
 
 
 def check_data(config: RunConfig, dataset: Dataset) -> None:
@@ -33,12 +30,14 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
 
 
 def check_networks(chosen: Chosen, dataset: Dataset) -> None:
-    """Build every network without memory, so that what does not work together is refused before anything starts.
+    """Build losses, and networks without memory, so that what does not work is refused before anything starts.
 
     Raises:
         ConfigError: A part cannot be transferred.
+        WeightsError: A loss needs a pretrained network that is nowhere to be found.
         CheckpointError: The model to start from does not fit.
     """
+    chosen.build_losses(frozenset({"group"}))
     base, groups = dataset.base, ()
     if chosen.config.base_model is not None:
         file = Path(chosen.config.base_model)

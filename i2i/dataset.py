@@ -14,6 +14,9 @@ from i2i.config import Options
 if TYPE_CHECKING:
     from i2i.images import Domain
 
+ONLY_GROUP = "all"
+"""What data without groups, and the model of another project, call their one group."""
+
 
 class Dataset(ABC):
     """Image files by group and domain, with a held-out part.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from i2i.config import Section
+from i2i.dataset import ONLY_GROUP
 from i2i.discriminator import Discriminator
 from i2i.errors import CheckpointError
 from i2i.generator import Generator
@@ -37,7 +38,7 @@ class Imported:
 
     config: Section
     tensors: dict[str, Tensor]
-    base: str = "all"
+    base: str = ONLY_GROUP
     groups: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -100,6 +101,9 @@ def from_published(state: Mapping[str, Tensor], network: Generator | Discriminat
     state = unwrapped(state)
     keys, own = network.published_keys(), network.state_dict()
     _compare(set(keys.values()), set(state), whose)
+    odd = next((theirs for theirs in keys.values() if not isinstance(state[theirs], Tensor)), None)
+    if odd is not None:
+        raise CheckpointError(f"{whose}: '{odd}' is no tensor. The file is damaged, or of another model.")
     wrong = next((key for key, theirs in keys.items() if own[key].shape != state[theirs].shape), None)
     if wrong is not None:
         found, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], own[wrong]))
@@ -124,7 +128,7 @@ def width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
     Raises:
         CheckpointError: There is no such layer.
     """
-    if key not in state:
+    if not isinstance(state.get(key), Tensor):
         raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or of another model.")
     return state[key].shape[0]
 

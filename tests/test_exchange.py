@@ -150,6 +150,14 @@ def test_a_parameter_that_is_missing_is_named_with_file_and_format(tmp_path, reg
     assert not (tmp_path / "run").exists()
 
 
+def test_what_should_be_a_tensor_and_is_none_is_named(tmp_path, registry) -> None:
+    states = torch.load(golden("ugatit_light.pt"), weights_only=True)
+    states["genA2B"]["gamma.weight"] = 3
+    torch.save(states, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=r"genA2B: 'gamma\.weight' is no tensor"):
+        import_checkpoint(tmp_path / "x.pt", tmp_path / "run", registry, size=128)
+
+
 def test_a_run_folder_is_not_replaced_unasked(tmp_path, registry) -> None:
     path = golden("ugatit_light.pt")
     import_checkpoint(path, tmp_path / "run", registry, size=128)

@@ -94,7 +94,8 @@ def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
     assert registry.provided_by(plugin) == []
     assert not registry.hooks.has_plugin("my-plugin")
     assert registry.backbone("ugatit").name == "ugatit"
-    assert registry.names("loss") == ["adversarial", "cam", "cycle", "group", "identity"]
+    assert {"adversarial", "cam", "cycle", "group", "identity"} <= set(registry.names("loss"))
+    assert "tv" not in registry.names("loss")
 
 
 def test_asking_for_what_only_a_broken_plugin_provides_names_it(broken) -> None:
@@ -146,7 +147,8 @@ class TestConflicts:
 
     def test_all_other_names_work(self) -> None:
         registry = Registry()
-        assert registry.names("loss") == ["adversarial", "cam", "group", "identity"]
+        assert {"adversarial", "cam", "group", "identity"} <= set(registry.names("loss"))
+        assert "cycle" not in registry.names("loss")
         assert registry.loss("identity").name == "identity"
         assert not any(p.error for p in registry.plugins)
         assert {p.name: p.conflicts for p in registry.plugins if p.conflicts} == {

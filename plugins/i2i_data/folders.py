@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from pydantic import Field, field_validator
 
 from i2i.config import check_group_name
-from i2i.dataset import Dataset
+from i2i.dataset import ONLY_GROUP, Dataset
 from i2i.errors import ConfigError, DataError
 from i2i_data.groups import check_known, put_first
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 TRAIN: dict[Domain, str] = {"a": "trainA", "b": "trainB"}
 TEST: dict[Domain, str] = {"a": "testA", "b": "testB"}
 LAYOUTS = "ROOT/<group>/trainA, trainB or ROOT/trainA, trainB (testA and testB are optional)"
-ONLY_GROUP = "all"
 
 
 class Folders(Dataset):

@@ -102,6 +102,12 @@ class TestParts:
         assert "Set --loss.group 0, or choose another transfer." in message
         assert not out.exists()
 
+    def test_loss_whose_network_has_no_weights_here(self, refused, folder_root, out) -> None:
+        options = ["--loss.face_identity", 1, "--loss.face_identity.network", "mobilefacenet"]
+        message = refused("run", "--data", folder_root, "--out", out, *options)
+        assert message.startswith("The weights of mobilefacenet are nowhere on this machine")
+        assert not out.exists()
+
     def test_discriminator_too_deep_for_the_size(self, refused, folder_root, out) -> None:
         message = refused("run", *TINY, "--data", folder_root, "--out", out, "--discriminator.global_layers=7")
         assert "layers needs images of 128 px or more, not 32" in message

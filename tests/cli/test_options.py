@@ -46,7 +46,7 @@ def test_options_reach_the_resolved_file(resolved, folder_root) -> None:
 def test_weights_and_options_of_losses(resolved) -> None:
     loss = resolved("--loss.identity", 5, "--loss.adversarial.mode", "hinge", "--loss.cam=0")["loss"]
     assert (loss["identity"], loss["cam"], loss["cycle"]) == ({"weight": 5}, {"weight": 0}, {"weight": 10})
-    assert loss["adversarial"] == {"weight": 1, "mode": "hinge", "discriminator_weight": 1}
+    assert loss["adversarial"] == {"weight": 1, "mode": "hinge", "discriminator_weight": 1, "r1": 0}
 
 
 def test_switches_have_two_sides(resolved) -> None:
