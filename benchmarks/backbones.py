@@ -1,0 +1,114 @@
+"""What each installed backbone costs, side by side: parameters, operations of a step, and its time.
+
+    python benchmarks/backbones.py [--preset quick] [--size N] [--batch N] [--rounds 5] [--no-time]
+
+Parameters and operations are counted without computing anything, so that the published sizes can be asked for, too.
+Times are medians over rounds that alternate between the backbones, in one process and thread: compare them with one
+another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from i2i.assemble import Chosen, choose
+from i2i.engine import Engine, seed_everything
+from i2i.images import Batch
+from i2i.loader import Loader
+from i2i.model import Model, outline
+from i2i.plugins import installed
+from i2i.testing import Noise
+from i2i.train import Training
+from i2i.transfer import NoTransfer
+
+MILLION, GIGA = 1e6, 1e9
+
+
+def main() -> None:
+    options = _options()
+    chosen = {name: _choose(name, options) for name in installed().names("backbone")}
+    times = {} if options.no_time else _times(chosen, options.rounds)
+    print(f"{'backbone':15}{'generator':>11}{'discriminator':>15}{'branch':>9}{'GFLOP a step':>14}{'s a step':>10}")
+    for name, one in chosen.items():
+        generator, discriminator, branch = (count / MILLION for count in _parameters(one))
+        print(f"{name:15}{generator:>9.2f} M{discriminator:>13.2f} M{branch:>7.2f} M{_operations(one) / GIGA:>14.0f}"
+              f"{times.get(name, float('nan')):>10.2f}")  # fmt: skip
+
+
+def _choose(name: str, options: argparse.Namespace) -> Chosen:
+    asked = {"size": options.size, "batch_size": options.batch}
+    given = {key: value for key, value in asked.items() if value is not None}
+    return choose({"preset": options.preset, "backbone": {"name": name}, "device": "cpu", **given}, installed())
+
+
+def _parameters(chosen: Chosen) -> tuple[int, int, int]:
+    """Count those of a generator, of the discriminators of a domain, and of a group's branch of a generator."""
+    alone, branched = (outline(chosen, "a", groups).backbone for groups in ((), ("b",)))
+    generator, discriminator = (_count(part) for part in (alone.generators["a2b"], alone.discriminators["a"]))
+    return generator, discriminator, _count(branched.generators["a2b"]) - generator
+
+
+def _count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _operations(chosen: Chosen) -> int:
+    """Count the operations of the passes of one step of the base stage, forward and backward."""
+    losses = chosen.build_losses(frozenset())
+    needs = frozenset().union(*(loss.needs for loss in losses.values()))
+    count, size = chosen.config.batch_size, chosen.config.size
+    with FakeTensorMode(), FlopCounterMode(display=False) as counter:
+        model = chosen.build_backbone()
+        batch = Batch({domain: torch.empty(count, 3, size, size) for domain in ("a", "b")}, ("a",) * count)
+        passes = model.passes(batch, needs, ("a",))
+        for side in ("discriminator", "generator"):
+            model.judge(passes, side)
+            terms = [getattr(loss, side)(passes) for loss in losses.values()]
+            total = sum(term.sum() for term in terms if term is not None)
+            total.backward(inputs=list(model.networks(side).parameters()), retain_graph=True)
+    return counter.get_total_flops()
+
+
+def _times(chosen: dict[str, Chosen], rounds: int) -> dict[str, float]:
+    torch.set_num_threads(1)
+    data = Noise(Path(tempfile.mkdtemp()), side=next(iter(chosen.values())).config.size + 8)
+    trainings = {name: _training(one, data) for name, one in chosen.items()}
+    found: dict[str, list[float]] = {name: [] for name in chosen}
+    for _ in range(rounds + 1):
+        for name, training in trainings.items():
+            start = time.perf_counter()
+            training.step()
+            found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times[1:]) for name, times in found.items()}  # the first step warms up
+
+
+def _training(chosen: Chosen, data: Noise) -> Training:
+    seed_everything(0)
+    model = Model(chosen, data.base)
+    return Training(
+        model.backbone, NoTransfer(NoTransfer.Config(), data.base, ()), chosen.build_losses(frozenset()),
+        Loader(data, chosen.config.size, 0), Engine("cpu", threads=1), steps=100, batch_size=chosen.config.batch_size,
+        seed=0,
+    )  # fmt: skip
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-time", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
