@@ -6,7 +6,6 @@ Every convolution is biased, and instance normalisation has neither affine param
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
+from i2i.nn import each_stage
 
 LEAST_UNET_DEPTH = 4
 
@@ -60,8 +60,8 @@ class ResnetGenerator(Generator):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the maps after each down-sampling stage, and half-way and all the way through the blocks."""
-        down = each(self.down, x)
-        within = each(self.blocks, down[-1])
+        down = each_stage(self.down, x)
+        within = each_stage(self.blocks, down[-1])
         return [*down, within[len(within) // 2], within[-1]]
 
     def published_keys(self) -> dict[str, str]:
@@ -124,20 +124,11 @@ class UnetGenerator(Generator):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the map after each halving."""
-        return each(self.down, x)
+        return each_stage(self.down, x)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
         return parameter_keys(_unet_names(len(self.down)))
-
-
-def each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Return what comes out of every stage."""
-    maps = []
-    for stage in stages:
-        x = stage(x)
-        maps.append(x)
-    return maps
 
 
 def parameter_keys(convolutions: dict[str, str]) -> dict[str, str]:

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i.nn import CamAttention, DoublingConv2d, ImageConv2d, LayerInstanceNorm
+from i2i.nn import (
+    CamAttention,
+    ImageConv2d,
+    LayerInstanceNorm,
+    ResidualBlock,
+    doubling_stage,
+    each_stage,
+    entry_stage,
+    halving_stage,
+)
 from i2i_photo2cartoon.hourglass import Hourglass
 
 BLOCKS = 4
@@ -48,12 +57,14 @@ class HourglassGenerator(Generator):
         self.branch_points = tuple(
             f"{side}.{i if side == 'down' else 4 - i}" for side in ("down", "up") for i in range(config.branch_depth)
         )
-        self.down = nn.Sequential(_entry(c), Hourglass(c), Hourglass(c), _halve(c), _halve(2 * c))
-        self.blocks = nn.Sequential(*(_ResidualBlock(4 * c) for _ in range(BLOCKS)))
+        self.down = nn.Sequential(entry_stage(c), Hourglass(c), Hourglass(c), halving_stage(c), halving_stage(2 * c))
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(BLOCKS)))
         self.attention = CamAttention(4 * c, bias=True)
         self.style = _mlp(4 * c * (1 if config.light else (config.size // 4) ** 2), 4 * c)
         self.decode = nn.ModuleList(_SteeredBlock(4 * c) for _ in range(BLOCKS))
-        self.up = nn.Sequential(_double(4 * c), _double(2 * c), Hourglass(c), Hourglass(c, last=True), _exit())
+        self.up = nn.Sequential(
+            doubling_stage(4 * c), doubling_stage(2 * c), Hourglass(c), Hourglass(c, last=True), _exit()
+        )
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 16."""
@@ -77,8 +88,8 @@ class HourglassGenerator(Generator):
         return {key: names.get(key) or f"{names[module]}.{leaf}" for key, (module, _, leaf) in keys.items()}
 
     def _encode(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        maps = _each(self.down, x)
-        return maps, _each(self.blocks, maps[-1])
+        maps = each_stage(self.down, x)
+        return maps, each_stage(self.blocks, maps[-1])
 
     def _published_hourglasses(self) -> dict[str, str]:
         return {
@@ -119,19 +130,6 @@ class SoftNorm(nn.Module):
         self.w_beta.clamp_(0, 1)
 
 
-class _ResidualBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
-        return x + y
-
-
 class _SteeredBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -145,40 +143,12 @@ class _SteeredBlock(nn.Module):
         return x + y
 
 
-def _entry(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), nn.InstanceNorm2d(channels), nn.ReLU()
-    )
-
-
-def _halve(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
-        nn.InstanceNorm2d(2 * channels), nn.ReLU(),
-    )  # fmt: skip
-
-
-def _double(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU()
-    )
-
-
 def _exit() -> nn.Sequential:
     return nn.Sequential(ImageConv2d(3, 3), nn.Tanh())
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs))
-
-
-def _each(stages: nn.Sequential, x: Tensor) -> list[Tensor]:
-    """Return what comes out of every stage."""
-    maps = []
-    for stage in stages:
-        x = stage(x)
-        maps.append(x)
-    return maps
 
 
 def _published_names() -> dict[str, str]:

@@ -12,7 +12,18 @@ from torch import Tensor, nn
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
-from i2i.nn import CamAttention, DoublingConv2d, ImageConv2d, LayerInstanceNorm, SpectralConv2d, SpectralLinear
+from i2i.nn import (
+    CamAttention,
+    ImageConv2d,
+    LayerInstanceNorm,
+    ResidualBlock,
+    SpectralConv2d,
+    SpectralLinear,
+    doubling_stage,
+    each_stage,
+    entry_stage,
+    halving_stage,
+)
 
 
 class AttentionGenerator(Generator):
@@ -44,12 +55,12 @@ class AttentionGenerator(Generator):
         self.branch_points = tuple(
             f"{side}.{i if side == 'down' else 2 - i}" for side in ("down", "up") for i in range(config.branch_depth)
         )
-        self.down = nn.Sequential(_entry(c), _halve(c), _halve(2 * c))
-        self.blocks = nn.Sequential(*(_ResidualBlock(4 * c) for _ in range(config.blocks)))
+        self.down = nn.Sequential(entry_stage(c), halving_stage(c), halving_stage(2 * c))
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         self.attention = CamAttention(4 * c)
         self.style = _Style(4 * c, 1 if config.light else (config.size // 4) ** 2)
         self.decode = nn.ModuleList(_SteeredBlock(4 * c) for _ in range(config.blocks))
-        self.up = nn.Sequential(_double(4 * c), _double(2 * c), _exit(c))
+        self.up = nn.Sequential(doubling_stage(4 * c), doubling_stage(2 * c), _exit(c))
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
@@ -63,8 +74,8 @@ class AttentionGenerator(Generator):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the maps after each stage of the encoder, and half-way and all the way through its blocks."""
-        maps = _each(self.down, x)
-        within = _each(self.blocks, maps[-1])
+        maps = each_stage(self.down, x)
+        within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
 
     def published_keys(self) -> dict[str, str]:
@@ -123,19 +134,6 @@ class AttentionDiscriminator(Discriminator):
         return depths
 
 
-class _ResidualBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
-        return x + y
-
-
 class _Style(nn.Module):
     """Features to the gamma and beta of every steered normalisation, each ``(N, C)``."""
 
@@ -183,25 +181,6 @@ class _AttentionJudge(nn.Module):
         return self.last(features), cam_logits, features
 
 
-def _entry(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), nn.InstanceNorm2d(channels), nn.ReLU()
-    )
-
-
-def _halve(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
-        nn.InstanceNorm2d(2 * channels), nn.ReLU(),
-    )  # fmt: skip
-
-
-def _double(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU()
-    )
-
-
 def _exit(channels: int) -> nn.Sequential:
     return nn.Sequential(ImageConv2d(channels, 3), nn.Tanh())
 
@@ -213,15 +192,6 @@ def _judge_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 def _depths_that_fit(size: int) -> tuple[int, int]:
     deep = max(4, int(math.log2(size)) - 1)
     return deep, deep - 1
-
-
-def _each(stages: nn.Sequential, x: Tensor) -> list[Tensor]:
-    """Return what comes out of every stage."""
-    maps = []
-    for stage in stages:
-        x = stage(x)
-        maps.append(x)
-    return maps
 
 
 _HEADS = {

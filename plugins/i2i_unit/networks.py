@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
 from i2i.generator import Generator, Translation
+from i2i.nn import each_stage
 from i2i_unit.layers import (
     ResidualBlock,
     SampleNorm,
@@ -86,8 +86,8 @@ class VariationalGenerator(Generator):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the maps after each stage, and half-way and all the way through the blocks; the last is the latent."""
-        maps = _each(self.down, x)
-        within = _each(self.blocks, maps[-1])
+        maps = each_stage(self.down, x)
+        within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
 
     def disturb(self, latent: Tensor) -> Tensor:
@@ -197,15 +197,6 @@ class _Judge(nn.Module):
 
 def _halve(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-
-
-def _each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Return what comes out of every stage."""
-    maps = []
-    for stage in stages:
-        x = stage(x)
-        maps.append(x)
-    return maps
 
 
 def _check_shared(config: VariationalGenerator.Config) -> None:
