@@ -78,7 +78,7 @@ class FewShotFile(CheckpointFormat):
         if len(model.groups) != len(GROUPS):
             raise CheckpointError(
                 f"few_shot_face2cartoon has four groups, not {len(model.groups)} ({', '.join(model.groups)}). "
-                "Export one group as photo2cartoon: --format photo2cartoon --group NAME."
+                "Export one of them: --format photo2cartoon --group NAME."
             )
         states: dict[str, Any] = {
             name: _write_generator(own_generator(model.backbone.generators[direction], self.name), model.groups)

@@ -167,7 +167,7 @@ def test_what_the_original_has_not_cannot_be_written(registry, given, message):
 
 
 def test_another_number_of_groups_cannot_be_written(registry):
-    message = r"has four groups, not 3 \(woman, man, kid\). Export one group as photo2cartoon: --format photo2cartoon"
+    message = r"has four groups, not 3 \(woman, man, kid\). Export one of them: --format photo2cartoon --group NAME."
     with pytest.raises(CheckpointError, match=message):
         FORMAT.write(model_of(registry, groups=("man", "kid")))
 
