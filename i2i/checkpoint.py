@@ -22,7 +22,9 @@ from i2i.plugins import Registry, installed
 FORMAT = 1
 KEY = "i2i"
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
-_TRAINED = ("preset", "batch_size", "steps", "transfer_steps", "seed", "precision")
+_TRAINED = (
+    "preset", "batch_size", "steps", "transfer_steps", "seed", "precision", "flip", "crop_margin",
+)  # fmt: skip
 _DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer", *_TRAINED)
 
 

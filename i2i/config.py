@@ -24,6 +24,9 @@ PRESETS: dict[str, Section] = {
 INFORMATIVE = frozenset({"versions", "machine"})
 """Tables of ``run.toml`` that tell how it came about; they are no options."""
 
+CROP_MARGIN = 286 / 256
+"""Images are resized so much larger than they are cropped, as published for CycleGAN and U-GAT-IT."""
+
 # What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
 _TAKEN = frozenset(
     """
@@ -62,6 +65,10 @@ class RunConfig(Options):
     threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
+    flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
+    crop_margin: float = Field(
+        CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
+    )
     stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
     base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")
     backbone: Section = Field(default_factory=dict)

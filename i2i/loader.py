@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from i2i.config import CROP_MARGIN
 from i2i.dataset import Dataset
 from i2i.errors import DataError
 from i2i.images import DOMAINS, Batch, Domain, fit_short_side, from_bytes, read_image
-
-MARGIN = 286 / 256  # images are resized a little larger than they are cropped, as published for CycleGAN and U-GAT-IT
 
 
 class Loader:
@@ -30,11 +29,23 @@ class Loader:
         size: Side of the crops in pixels.
         seed: Seed of order and augmentation.
         cache_mib: Memory for decoded images; beyond it they are decoded anew each time.
+        flip: Mirror every second sample, on average; off for what must not be mirrored, such as writing.
+        margin: The shorter side that an image is resized to, in crops; at 1 square images are not cropped.
     """
 
-    def __init__(self, dataset: Dataset, size: int, seed: int, cache_mib: int = 2048) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        size: int,
+        seed: int,
+        cache_mib: int = 2048,
+        *,
+        flip: bool = True,
+        margin: float = CROP_MARGIN,
+    ) -> None:
         self.positions: dict[str, int] = {}
         self._dataset, self._size, self._seed = dataset, size, seed
+        self._flip, self._side = flip, round(size * margin)
         self._files: dict[str, list[Path]] = {}
         self._cache: dict[Path, Tensor] = {}
         self._free = cache_mib * 2**20
@@ -58,12 +69,12 @@ class Loader:
         pixels = self._pixels(path)
         top, left = (int(rng.integers(0, side - self._size + 1)) for side in pixels.shape[1:])
         crop = pixels[:, top : top + self._size, left : left + self._size]
-        return crop.flip(2) if rng.random() < 0.5 else crop
+        return crop.flip(2) if self._flip and rng.random() < 0.5 else crop
 
     def _pixels(self, path: Path) -> Tensor:
         if path in self._cache:
             return self._cache[path]
-        image = fit_short_side(read_image(path), round(self._size * MARGIN))
+        image = fit_short_side(read_image(path), self._side)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
         if pixels.numel() <= self._free:
             self._cache[path] = pixels

@@ -166,7 +166,7 @@ class Run:
             self.model.backbone,
             transfer,
             self.chosen.build_losses(transfer.provides),
-            Loader(self.dataset, self.config.size, self.config.seed),
+            self._loader(),
             self.engine,
             steps=self.steps,
             batch_size=self.config.batch_size,
@@ -174,6 +174,10 @@ class Run:
         )
         self.samples_per_step = training.samples_per_step
         return training
+
+    def _loader(self) -> Loader:
+        config = self.config
+        return Loader(self.dataset, config.size, config.seed, flip=config.flip, margin=config.crop_margin)
 
     def _save_state(self, training: Training) -> None:
         weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}

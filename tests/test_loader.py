@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from i2i.dataset import Dataset
-from i2i.images import to_tensor
+from i2i.images import fit_short_side, read_image, to_tensor
 from i2i.loader import Loader
 
 
@@ -84,6 +84,33 @@ def test_crops_are_of_the_resized_image_flipped_or_not(tmp_path):
     whole = to_tensor(gradient)
     assert crops.min() >= whole.min() - 0.01
     assert crops.max() <= whole.max() + 0.01
+
+
+@pytest.fixture
+def slopes(tmp_path):
+    data = Colours(tmp_path, 0)
+    data.paths = [tmp_path / "0.png"]
+    Image.linear_gradient("L").rotate(90).convert("RGB").save(data.paths[0])  # 256 x 256, dark to bright
+    return data
+
+
+def test_what_must_not_be_mirrored_is_not(slopes):
+    flipped, unflipped = (Loader(slopes, 32, 0, flip=flip).batch(("all",) * 16).real["a"] for flip in (True, False))
+    assert {bool(crop[0, 0, -1] > crop[0, 0, 0]) for crop in flipped} == {True, False}
+    assert all(crop[0, 0, -1] > crop[0, 0, 0] for crop in unflipped)
+    mirrored = [crop if crop[0, 0, -1] > crop[0, 0, 0] else crop.flip(2) for crop in flipped]
+    assert torch.equal(torch.stack(mirrored), unflipped)  # the same crops, whether mirrored or not
+
+
+def test_without_a_margin_a_square_image_is_not_cropped(slopes):
+    samples = Loader(slopes, 32, 0, flip=False, margin=1).batch(("all",) * 4).real["a"]
+    whole = to_tensor(fit_short_side(read_image(slopes.paths[0]), 32))
+    assert torch.equal(samples, whole.expand(4, -1, -1, -1))
+
+
+def test_a_margin_is_what_crops_are_taken_from(slopes):
+    near, wide = (Loader(slopes, 32, 0, flip=False, margin=m).batch(("all",) * 8).real["a"] for m in (1.1171875, 2))
+    assert [round((x[..., -1] - x[..., 0]).mean().item(), 1) for x in (near, wide)] == [1.7, 1.0]
 
 
 def test_a_full_cache_changes_nothing(colours):
