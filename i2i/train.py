@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from i2i.engine import Engine, random_state, set_random_state
 from i2i.errors import PluginError, TrainingError
 from i2i.loader import Loader
 from i2i.loss import Loss, Passes
-from i2i.transfer import Transfer
+from i2i.transfer import Route, Transfer
 
 SIDES: tuple[Side, Side] = ("discriminator", "generator")
 
@@ -55,6 +56,7 @@ class Training:
         self.heads = self._prepare()
         self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
+        self._gradients = Gradients()
         self._needs = frozenset().union(*(loss.needs for loss in losses.values()))
 
     def networks(self, side: Side) -> nn.Module:
@@ -129,11 +131,12 @@ class Training:
         return self.backbone.passes(batch, self._needs, (self.transfer.base, *self.transfer.groups))
 
     def _update(self, side: Side, passes: list[Passes]) -> dict[str, Tensor]:
-        """Take the gradients of all sub-batches, then one optimizer step; return the mean of each term."""
+        """Take the gradients of all sub-batches, then the optimizer's steps; return the mean of each term."""
         means = [self._backward(side, one) for one in passes]
         optimizer = self.optimizers[side]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for _ in self._gradients.updates():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return {name: torch.stack([mean[name] for mean in means]).mean() for name in means[0]}
 
     def _backward(self, side: Side, passes: Passes) -> dict[str, Tensor]:
@@ -147,11 +150,16 @@ class Training:
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
-        routes = list(self.transfer.route(self.networks(side), groups, weighted))
-        for index, (loss, parameters) in enumerate(routes, start=1):
-            learning = [parameter for parameter in parameters if parameter.requires_grad]
-            self.engine.backward(loss, learning, retain_graph=index < len(routes))
+        self._send([Route(*route) for route in self.transfer.route(self.networks(side), groups, weighted)])
         return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
+
+    def _send(self, routes: list[Route]) -> None:
+        """Send each loss into the parameters of its route; they may be none, when all of them are frozen."""
+        learning = [[parameter for parameter in route.parameters if parameter.requires_grad] for route in routes]
+        sent = [(route, own) for route, own in zip(routes, learning, strict=True) if own]
+        for index, (route, own) in enumerate(sent, start=1):
+            with self._gradients.of(route.update, own):
+                self.engine.backward(route.loss, own, retain_graph=index < len(sent))
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
         values = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
@@ -159,6 +167,41 @@ class Training:
         if broken:
             raise TrainingError(f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}.")
         return values
+
+
+class Gradients:
+    """The gradients of a side's optimizer steps, kept apart until all of them are taken.
+
+    Taking the steps between the backward passes, as the code of Zhuang & Yang (arXiv 2007.13332) does, would mix
+    updated weights with activations of the old ones. Those of update 0 stay with the parameters.
+    """
+
+    def __init__(self) -> None:
+        self._later: dict[int, dict[nn.Parameter, Tensor]] = {}
+
+    @contextmanager
+    def of(self, update: int, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+        """Add what this block adds to the gradients of ``parameters`` to those of an update."""
+        if update == 0:
+            yield
+            return
+        first = [parameter.grad for parameter in parameters]
+        own = self._later.setdefault(update, {})
+        for parameter in parameters:
+            parameter.grad = own.get(parameter)
+        yield
+        for parameter, gradient in zip(parameters, first, strict=True):
+            if parameter.grad is not None:
+                own[parameter] = parameter.grad
+            parameter.grad = gradient
+
+    def updates(self) -> Iterator[int]:
+        """Yield the number of each update, in order, once its gradients are with the parameters; forget them then."""
+        yield 0
+        for update in sorted(self._later):
+            for parameter, gradient in self._later.pop(update).items():
+                parameter.grad = gradient
+            yield update
 
 
 def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -12,7 +12,23 @@ from torch import Tensor, nn
 from i2i.backbone import Backbone
 from i2i.config import Options
 
-Routes = Iterable[tuple[Tensor, Sequence[nn.Parameter]]]
+
+class Route(NamedTuple):
+    """A loss, the parameters that it may update, and the optimizer step of its side that does so.
+
+    Attributes:
+        loss: A scalar.
+        parameters: What its gradient reaches; all others keep theirs, None or not.
+        update: The gradients of all updates are taken at the same weights; then each number is one optimizer step, in
+            order, of the parameters that some loss of that number reached.
+    """
+
+    loss: Tensor
+    parameters: Sequence[nn.Parameter]
+    update: int = 0
+
+
+Routes = Iterable[Route | tuple[Tensor, Sequence[nn.Parameter]]]
 
 
 class Transfer(ABC):
@@ -29,12 +45,14 @@ class Transfer(ABC):
     Attributes:
         name: The name in the registry.
         trains: False when the second stage takes no step at all.
+        from_scratch: True when the second stage starts from fresh weights, and so takes the steps of both stages.
         provides: What it adds to verdicts: ``"group"`` with a group head.
         presets: Preset name to options that suit it.
     """
 
     name: ClassVar[str]
     trains: ClassVar[bool] = True
+    from_scratch: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     provides: frozenset[str] = frozenset()
 
@@ -61,7 +79,7 @@ class Transfer(ABC):
 
     @abstractmethod
     def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
-        """Yield (scalar loss, parameters that it may update) for one sub-batch on one side.
+        """Yield a `Route`, or a plain (scalar loss, parameters that it may update), for one sub-batch on one side.
 
         Args:
             networks: The generators or the discriminators.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from i2i.assemble import choose, choose_data
 from i2i.config import merge
@@ -9,8 +10,8 @@ from i2i.engine import Engine, random_state, seed_everything, set_random_state
 from i2i.errors import PluginError, TrainingError
 from i2i.loader import Loader
 from i2i.model import Model
-from i2i.train import SIDES, Training
-from i2i.transfer import NoTransfer
+from i2i.train import SIDES, Gradients, Training
+from i2i.transfer import NoTransfer, Route
 
 
 @pytest.fixture(params=["ugatit", "cyclegan"])
@@ -145,3 +146,56 @@ def test_bf16_trains(tiny, registry):
     training.engine = Engine("cpu", "bf16")
     assert all(value == value for value in training.step().values())
     assert all(p.dtype == torch.float32 for p in training.backbone.state_dict().values())
+
+
+def test_gradients_of_every_update_are_taken_at_the_same_weights():
+    """d(w^2)/dw at 2 is 4; 3w and 5w add up to 8 in the second update, which the first one has not moved."""
+    weight, gradients = nn.Parameter(torch.tensor(2.0)), Gradients()
+    for update, loss in ((1, 3 * weight), (0, weight * weight), (1, 5 * weight)):
+        with gradients.of(update, [weight]):
+            loss.backward()
+    assert weight.grad.item() == 4
+    optimizer, found = torch.optim.SGD([weight], lr=0.1), []
+    for update in gradients.updates():
+        found.append((update, weight.grad.item()))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    assert found == [(0, 4.0), (1, 8.0)]
+    assert weight.item() == pytest.approx(2 - 0.4 - 0.8)
+    assert list(gradients.updates()) == [0], "gradients are used once"
+
+
+def test_parameters_that_an_update_does_not_reach_have_no_gradient_in_it():
+    first, second = (nn.Parameter(torch.tensor(1.0)) for _ in range(2))
+    gradients = Gradients()
+    with gradients.of(0, [first]):
+        (first * 2).backward()
+    with gradients.of(1, [second]):
+        (second * 3).backward()
+    found = []
+    for _ in gradients.updates():
+        found.append((first.grad, second.grad))
+        first.grad = second.grad = None
+    assert found == [(2.0, None), (None, 3.0)]
+
+
+def test_updates_are_adams_steps_in_their_order(tiny, registry):
+    """Both sides are routed twice, in the order of 2 and 1; Adam counts two steps of what both reach."""
+    training = base_training(tiny, registry)
+
+    def route(networks, groups, losses):
+        total, parameters = sum(losses.values()).mean(), list(networks.parameters())
+        return [Route(total, parameters[:1], 2), (total, parameters), Route(total, parameters[:3], 1)]
+
+    training.transfer.route = route
+    training.step()
+    for optimizer in training.optimizers.values():
+        own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        assert [int(optimizer.state[parameter]["step"]) for parameter in own[:4]] == [3, 2, 2, 1]
+
+
+def test_a_route_without_parameters_that_learn_is_passed_over(training):
+    training.transfer.route = lambda networks, groups, losses: [(sum(losses.values()).mean(), [])]
+    before = [p.clone() for p in training.backbone.parameters()]
+    training.step()
+    assert all(torch.equal(p, old) for p, old in zip(training.backbone.parameters(), before, strict=True))
