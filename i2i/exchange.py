@@ -70,7 +70,8 @@ def import_checkpoint(
     """
     name, imported = _recognise(path, registry, size)
     stage = "transfer" if imported.groups else "base"
-    chosen = choose({"transfer": {"name": "none"}, **imported.config, "stages": [stage]}, registry)
+    published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training goes on as the original's would
+    chosen = choose({**published, **imported.config, "stages": [stage]}, registry)
     seed_everything(chosen.config.seed)
     model = Model(chosen, imported.base, imported.groups)
     notes = (*imported.notes, *_load(model, imported, path))

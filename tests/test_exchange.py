@@ -91,6 +91,12 @@ def test_an_imported_run_translates_and_names_its_parts(published, tmp_path, reg
     assert image.std() > 0
 
 
+def test_training_goes_on_with_the_published_options(light) -> None:
+    config = light.chosen.config
+    assert (config.preset, config.batch_size, config.backbone["lr"]) == ("paper", 1, 1e-4)
+    assert config.loss["cam"]["weight"] == 1000
+
+
 def test_networks_that_are_missing_start_anew_and_are_named(tmp_path, registry) -> None:
     states = torch.load(golden("ugatit_light.pt"), weights_only=True)
     torch.save({"genA2B": states["genA2B"]}, tmp_path / "half.pt")
