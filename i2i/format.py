@@ -122,6 +122,20 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix("module."): tensor for key, tensor in state.items()}
 
 
+def joined(states: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Join state dicts to one, in which keys of ``states[name]`` stand behind ``prefix.``, for each pair of ``names``."""
+    return {f"{prefix}.{key}": tensor for prefix, name in names.items() for key, tensor in states[name].items()}
+
+
+def parted(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
+    """Undo `joined`."""
+    states: dict[str, dict[str, Tensor]] = {name: {} for name in names.values()}
+    for key, tensor in state.items():
+        prefix, _, rest = key.partition(".")
+        states[names[prefix]][rest] = tensor
+    return states
+
+
 def width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
     """Return the number of outputs of a layer, by the key of its weight.
 

@@ -11,7 +11,17 @@ from torch import Tensor
 
 from i2i.discriminator import Discriminator
 from i2i.errors import CheckpointError
-from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
+from i2i.format import (
+    CheckpointFormat,
+    Imported,
+    Parts,
+    from_published,
+    joined,
+    parted,
+    to_published,
+    unwrapped,
+    width,
+)
 from i2i_photo2cartoon.networks import HourglassGenerator
 
 if TYPE_CHECKING:
@@ -54,8 +64,8 @@ class Photo2CartoonFile(CheckpointFormat):
             if name in states
             for key, tensor in from_published(states[name], generator, name).items()
         }
-        for domain, joined in judges(states).items():
-            own = from_published(joined, judge, f"disG{domain.upper()} and disL{domain.upper()}")
+        for domain, state in judges(states).items():
+            own = from_published(state, judge, f"disG{domain.upper()} and disL{domain.upper()}")
             tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
         return Imported(config, tensors, notes=_age(states["genA2B"]))
 
@@ -67,7 +77,7 @@ class Photo2CartoonFile(CheckpointFormat):
         }
         for domain in ("a", "b"):
             judge = own_judge(model.backbone.discriminators[domain], "photo2cartoon")
-            states |= parted(to_published(judge), domain)
+            states |= parted(to_published(judge), judge_names(domain))
         return {"photo2cartoon_params_latest.pt": {name: states[name] for name in ORDER}}
 
 
@@ -118,21 +128,16 @@ def empty_networks(config: Mapping[str, Any]) -> tuple[HourglassGenerator, Discr
 
 def judges(states: States) -> dict[str, dict[str, Tensor]]:
     """Return the discriminators by domain, where both are there: global ones behind ``G.``, local ones ``L.``."""
-    names = {domain: {letter: f"dis{letter}{domain.upper()}" for letter in JUDGES} for domain in ("a", "b")}
     return {
-        domain: {f"{letter}.{key}": tensor for letter, name in own.items() for key, tensor in states[name].items()}
-        for domain, own in names.items()
-        if states.keys() >= set(own.values())
+        domain: joined(states, judge_names(domain))
+        for domain in ("a", "b")
+        if states.keys() >= set(judge_names(domain).values())
     }
 
 
-def parted(joined: Mapping[str, Tensor], domain: str) -> dict[str, dict[str, Tensor]]:
-    """Undo `judges` for one domain."""
-    states: dict[str, dict[str, Tensor]] = {f"dis{letter}{domain.upper()}": {} for letter in JUDGES}
-    for key, tensor in joined.items():
-        letter, _, rest = key.partition(".")
-        states[f"dis{letter}{domain.upper()}"][rest] = tensor
-    return states
+def judge_names(domain: str) -> dict[str, str]:
+    """Return the file's names of the global and the local discriminator of a domain."""
+    return {letter: f"dis{letter}{domain.upper()}" for letter in JUDGES}
 
 
 def own_generator(network: nn.Module, whose: str) -> HourglassGenerator:

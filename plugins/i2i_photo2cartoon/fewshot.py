@@ -16,7 +16,7 @@ from torch import Tensor
 from i2i.branches import Branches
 from i2i.discriminator import Discriminator, GroupHead
 from i2i.errors import CheckpointError
-from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published
+from i2i.format import CheckpointFormat, Imported, Parts, from_published, parted, to_published
 from i2i_photo2cartoon.checkpoint import (
     GENERATORS,
     JUDGES,
@@ -24,11 +24,11 @@ from i2i_photo2cartoon.checkpoint import (
     describe,
     empty_networks,
     generator_keys,
+    judge_names,
     judges,
     networks,
     own_generator,
     own_judge,
-    parted,
 )
 from i2i_photo2cartoon.networks import HourglassGenerator
 
@@ -67,8 +67,8 @@ class FewShotFile(CheckpointFormat):
         for name, direction in GENERATORS.items():
             if name in states:
                 tensors |= _prefixed(f"generators.{direction}", _read_generator(states[name], generator, groups, name))
-        for domain, joined in judges(states).items():
-            tensors |= _prefixed(f"discriminators.{domain}", _read_judge(joined, judge, len(groups), domain.upper()))
+        for domain, state in judges(states).items():
+            tensors |= _prefixed(f"discriminators.{domain}", _read_judge(state, judge, len(groups), domain.upper()))
         config["transfer"] = {"name": "branch", "judge": "classification", "cam": "group"}
         note = f"The file does not name its groups; in the order that was released they are {', '.join(groups)}."
         return Imported(config, tensors, groups[0], groups[1:], (note,))
@@ -85,7 +85,7 @@ class FewShotFile(CheckpointFormat):
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
-            states |= parted(_write_judge(model.backbone.discriminators[domain]), domain)
+            states |= parted(_write_judge(model.backbone.discriminators[domain]), judge_names(domain))
         return {"fewshot_params_latest.pt": {name: states[name] for name in ORDER}}
 
 

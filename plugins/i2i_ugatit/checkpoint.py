@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from i2i.errors import CheckpointError
-from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
+from i2i.format import (
+    CheckpointFormat,
+    Imported,
+    Parts,
+    from_published,
+    joined,
+    parted,
+    to_published,
+    unwrapped,
+    width,
+)
 from i2i.generator import Generator
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 
@@ -60,7 +70,7 @@ class UGATITPytorch(CheckpointFormat):
                 raise CheckpointError(
                     f"UGATIT-pytorch has no discriminator like {type(judge).__name__}, only 'ugatit'."
                 )
-            states |= {f"dis{p}{domain.upper()}": own for p, own in _split(to_published(judge)).items()}
+            states |= parted(to_published(judge), _judges(domain))
         order = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
         return {"ugatit_params_latest.pt": {name: states[name] for name in order}}
 
@@ -101,21 +111,15 @@ def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGe
 def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionDiscriminator) -> dict[str, Tensor]:
     found = {}
     for domain in ("a", "b"):
-        names = {letter: f"dis{letter}{domain.upper()}" for letter in PARTS}
-        if all(name in states for name in names.values()):
-            joined = {f"{p}.{key}": tensor for p, name in names.items() for key, tensor in states[name].items()}
-            own = from_published(joined, network, " and ".join(names.values()))
+        names = _judges(domain)
+        if states.keys() >= set(names.values()):
+            own = from_published(joined(states, names), network, " and ".join(names.values()))
             found |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
     return found
 
 
-def _split(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    return {
-        letter: {
-            key.removeprefix(f"{letter}."): tensor for key, tensor in state.items() if key.startswith(f"{letter}.")
-        }
-        for letter in PARTS
-    }
+def _judges(domain: str) -> dict[str, str]:
+    return {letter: f"dis{letter}{domain.upper()}" for letter in PARTS}
 
 
 def _own(generator: Any) -> Generator:
