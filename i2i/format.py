@@ -123,7 +123,7 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def joined(states: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Join state dicts to one, in which keys of ``states[name]`` stand behind ``prefix.``, for each pair of ``names``."""
+    """Join state dicts to one: for each pair of ``names``, keys of ``states[name]`` stand behind ``prefix.``."""
     return {f"{prefix}.{key}": tensor for prefix, name in names.items() for key, tensor in states[name].items()}
 
 
