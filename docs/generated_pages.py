@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
 from i2i import cli
-from i2i.plugins import KINDS, Registry
+from i2i.plugins import KINDS, Registry, summary
 
 CLI_INTRODUCTION = """# Command line
 
@@ -84,8 +84,8 @@ def _described(parameter: Any, context: Any) -> tuple[str, str]:
 
 
 def _component(kind: str, component: type[Any], provider: str) -> Iterator[str]:
-    summary = " ".join(inspect.cleandoc(component.__doc__ or "").split("\n\n")[0].splitlines())
-    yield f"### {component.name}\n\n{_prose(summary)} From {provider}: `{component.__module__}`.\n"
+    told = _prose(summary(component)).rstrip(".")
+    yield f"### {component.name}\n\n{told}. From {provider}: `{component.__module__}`.\n"
     if kind == "backbone":
         yield f"Objective: `{json.dumps(component.objective)}`.\n\nPresets: `{json.dumps(component.presets)}`.\n"
     fields: dict[str, FieldInfo] = getattr(getattr(component, "Config", None), "model_fields", {})

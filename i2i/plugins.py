@@ -262,6 +262,14 @@ def installed() -> Registry:
     return Registry(disabled=disabled, strict=bool(os.environ.get(STRICT)))
 
 
+def summary(component: Any) -> str:
+    """Return what a component is in a few words: the start of its docstring, or what an instance enables."""
+    enables = getattr(component, "enables", None)
+    if isinstance(enables, str):
+        return f"Weights of {component.network}, for {enables}"
+    return " ".join((component.__doc__ or "").partition("\n\n")[0].split())
+
+
 def _checked(kind: str, returned: Any) -> list[Any]:
     """Return what a hook returned as a list, or refuse it."""
     if not isinstance(returned, Iterable):

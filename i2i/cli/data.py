@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from i2i.errors import DataError
-from i2i.plugins import installed
+from i2i.plugins import installed, summary
 
 app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
 
@@ -20,8 +20,7 @@ def list_() -> None:
     registry = installed()
     table = Table("data set", "what it is", "from", box=None, padding=(0, 2, 0, 0))
     for name in registry.names("dataset"):
-        summary = (registry.dataset(name).__doc__ or "").splitlines()[0]
-        table.add_row(name, summary, registry.provider("dataset", name))
+        table.add_row(name, summary(registry.dataset(name)), registry.provider("dataset", name))
     Console().print(table)
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from i2i.errors import UnknownComponentError, did_you_mean
-from i2i.plugins import Plugin, Registry, installed
+from i2i.plugins import Plugin, Registry, installed, summary
 
 app = typer.Typer(help="List plugins, their hooks and components.", invoke_without_command=True, no_args_is_help=False)
 
@@ -45,8 +45,8 @@ def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
     for problem in _problems(plugin):
         _complain(problem, console)
     for kind, component in registry.provided_by(plugin):
-        summary = (component.__doc__ or "").partition("\n")[0]
-        console.print(f"\n[bold]{kind} '{escape(component.name)}'[/]: {escape(summary)}", highlight=False)
+        title = f"\n[bold]{kind} '{escape(component.name)}'[/]: {escape(summary(component))}"
+        console.print(title, highlight=False)
         console.print(_options(component))
 
 
