@@ -23,7 +23,8 @@ FORMAT = 1
 KEY = "i2i"
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
 _TRAINED = (
-    "preset", "batch_size", "steps", "transfer_steps", "seed", "precision", "flip", "crop_margin",
+    "preset", "batch_size", "steps", "transfer_steps", "seed", "precision",
+    "flip", "crop_margin", "augment", "ada_target", "ada_rise", "ema",
 )  # fmt: skip
 _DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer", *_TRAINED)
 
@@ -41,7 +42,7 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Mode
     """
     file = model_file(Path(path))
     about = read_model_description(file)
-    model = Model(_choose(about, file, registry or installed()), about["base"], about["groups"])
+    model = Model(choose_described(about, file, registry or installed()), about["base"], about["groups"])
     load_weights(model, file)
     return model
 
@@ -89,6 +90,22 @@ def describe(model: Model) -> dict[str, Any]:
         "version": i2i.__version__,
         "providers": model.chosen.providers,
     }
+
+
+def choose_described(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:
+    """Choose the components that a model's file describes.
+
+    Raises:
+        UnknownComponentError: One is not installed; the message names the distributions that the model was made with.
+        CheckpointError: An option is none of theirs any more.
+    """
+    makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
+    try:
+        return choose({"transfer": {"name": "none"}, **about["config"]}, registry)
+    except UnknownComponentError as error:
+        raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{file} does not fit what is installed: {error} It was made with {makers}.") from error
 
 
 def load_weights(model: Model, file: Path) -> None:
@@ -170,6 +187,10 @@ def read_model_description(file: Path) -> dict[str, Any]:
         CheckpointError: As `read_description`, or the file holds no model.
     """
     about = read_description(file)
+    if "group" in about:
+        raise CheckpointError(
+            f"{file} holds the group '{about['group']}' alone. Put it into a model: i2i groups attach."
+        )
     if not {"base", "groups", "config"} <= about.keys():
         raise CheckpointError(f"{file} holds the state of a training, no model. Name its run folder or {MODEL_FILE}.")
     return about
@@ -178,13 +199,3 @@ def read_model_description(file: Path) -> dict[str, Any]:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
-def _choose(about: Mapping[str, Any], file: Path, registry: Registry) -> Chosen:
-    makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
-    try:
-        return choose({"transfer": {"name": "none"}, **about["config"]}, registry)
-    except UnknownComponentError as error:
-        raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
-    except ConfigError as error:
-        raise CheckpointError(f"{file} does not fit what is installed: {error} It was made with {makers}.") from error

@@ -20,6 +20,7 @@ from i2i.checkpoint import (
     load,
     load_weights,
     read,
+    model_file,
     read_description,
     read_model_description,
     save,
@@ -34,6 +35,7 @@ from i2i.evaluate import evaluate
 from i2i.events import announce, listening
 from i2i.files import locked, whole_file
 from i2i.loader import Loader
+from i2i.groups import GROUPS, Stored, export, stored
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training, below
@@ -42,7 +44,7 @@ from i2i.transfer import NoTransfer, Transfer
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
 LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
-_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES)
+_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, GROUPS)
 
 
 class Stopped(Exception):
@@ -124,6 +126,8 @@ class Run:
         finally:
             self._announce("on_train_end")
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
+        if stage == "transfer":
+            write_groups(stored(self.model), self.folder / GROUPS)
         save(self.model, self.folder / STAGE_FILES[stage])  # last: this file says that the stage is finished
         self._announce("on_checkpoint", path=self.folder / STAGE_FILES[stage])
 
@@ -261,6 +265,40 @@ def write_config(
         machine: What `Engine.describe` says of the machine that trains.
     """
     told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
+def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
+    """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
+
+    Files of single groups that are there already stay, also that of a group that was removed, so that none is lost.
+
+    Args:
+        model: The model.
+        source: The run folder or file that it comes from.
+        out: The new folder, which also gets the run's configuration and base model; None changes ``source`` itself.
+        overwrite: Replace what ``out`` holds.
+
+    Raises:
+        ConfigError: ``out`` holds something else, or another command is at work in the folder.
+        DataError: The place cannot be written to.
+    """
+    file = model_file(source)
+    folder = file.parent if out is None else out
+    if out is not None:
+        claim(out, overwrite, str(file))
+        _copy(file.parent, out)
+    with locked(folder / LOCK_FILE):
+        if out is not None or source.is_dir():
+            write_groups(model, folder / GROUPS)
+        target = file if out is None else out / MODEL_FILE
+        write(target, model.tensors, model.about)
+    return target
+
+
+def write_groups(model: Stored, folder: Path) -> None:
+    """Write a file a group, where groups share a trunk and hence have little of their own."""
+    for group in model.groups if model.anatomy.own and model.anatomy.shared else ():
+        export(model, group, folder / f"{group}.safetensors")
+
+
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
 
@@ -303,3 +341,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _alone(model: Model) -> Transfer:
     return NoTransfer(NoTransfer.Config(), model.base, ())
+def _copy(source: Path, folder: Path) -> None:
+    """Copy what else a run needs to be opened and resumed."""
+    for name in (CONFIG_FILE, BASE_FILE):
+        if (source / name).is_file():
+            with whole_file(folder / name) as temporary:
+                shutil.copyfile(source / name, temporary)
+
+

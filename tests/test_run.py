@@ -39,7 +39,7 @@ def listeners():
 def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
     create(tmp_path / "run", tiny, registry).execute(listeners())
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {"run.toml", *FILES, "state.safetensors", "metrics.jsonl", "samples", "report.html"}
+    assert names == {"run.toml", *FILES, "state.safetensors", "metrics.jsonl", "samples", "report.html", "groups"}
     entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [(e["stage"], e["step"]) for e in entries if "losses" in e] == [
         *(("base", step) for step in (1, 2, 3)),

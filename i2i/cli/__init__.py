@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, exchange, plugins, training, translating, weights
+from i2i.cli import data, exchange, groups, plugins, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
@@ -55,6 +55,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.command("translate")(translating.translate)
     app.command("import")(exchange.import_)
     app.command("export")(exchange.export)
+    app.add_typer(groups.app, name="groups")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
     app.add_typer(weights.app, name="weights")

@@ -1,0 +1,94 @@
+"""``i2i groups``: list, export, attach and remove."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import i2i as api
+
+CHANGES = {"attach": ["groups/kid.safetensors", "--name", "baby"], "remove": ["kid"]}
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    """A run that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_list_tells_what_each_group_has_for_itself(i2i, trained) -> None:
+    result = i2i("groups", "list", trained)
+    head, *rows = [line.split() for line in result.out.splitlines()]
+    assert (result.status, head) == (0, ["group", "own", "bytes", "of", "the", "model", "to", "translate"])
+    assert [row[0] for row in rows] == ["woman", "kid", "man"]
+    assert rows[0][1] == "(base)"
+    assert rows[1][1:] == rows[2][1:]
+    assert all(row[-1].endswith("%") for row in rows)
+
+
+def test_list_of_a_base_model(i2i, trained) -> None:
+    result = i2i("groups", "list", trained / "base.safetensors")
+    assert result.out.splitlines()[1].split() == ["woman", "(base)", "0", "0.0%", "0.0%"]
+
+
+def test_export_prints_the_size(i2i, trained, tmp_path) -> None:
+    result = i2i("groups", "export", trained, "kid", "--out", tmp_path / "kid.safetensors")
+    assert result.status == 0
+    assert re.fullmatch(rf"{tmp_path}/kid.safetensors: \d+ bytes, [\d.]+% of the model\n", result.out)
+    assert (tmp_path / "kid.safetensors").read_bytes() == (trained / "groups" / "kid.safetensors").read_bytes()
+
+
+def test_export_replaces_only_when_asked(i2i, refused, run) -> None:
+    message = refused("groups", "export", run, "kid")
+    file = run / "groups" / "kid.safetensors"
+    assert message == f"{file} exists already. Choose another --out, or replace it with --overwrite."
+    assert i2i("groups", "export", run, "kid", "--overwrite").status == 0
+
+
+def test_remove_and_attach_into_new_runs_and_back_to_the_same_bytes(i2i, trained, tmp_path) -> None:
+    removed = i2i("groups", "remove", trained, "man", "--out", tmp_path / "less")
+    assert (removed.status, removed.out) == (0, f"{tmp_path}/less/model.safetensors: woman, kid\n")
+    file = trained / "groups" / "man.safetensors"
+    attached = i2i("groups", "attach", tmp_path / "less", file, "--out", tmp_path / "again")
+    assert (attached.status, attached.out) == (0, f"{tmp_path}/again/model.safetensors: woman, kid, man\n")
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert i2i("run", "--resume", tmp_path / "again").status == 0
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_in_place(i2i, run) -> None:
+    assert i2i("groups", "attach", run, run / "groups/kid.safetensors", "--name=baby", "--overwrite").status == 0
+    assert api.load(run).groups == ("woman", "kid", "man", "baby")
+    assert i2i("groups", "remove", run, "kid", "--overwrite").status == 0
+    assert api.load(run).groups == ("woman", "man", "baby")
+    assert sorted(path.stem for path in (run / "groups").iterdir()) == ["baby", "kid", "man"]  # none is lost
+
+
+def test_a_single_file_in_place(i2i, run, tmp_path) -> None:
+    (tmp_path / "alone").mkdir()
+    file = Path(shutil.copy(run / "model.safetensors", tmp_path / "alone" / "mine.safetensors"))
+    assert i2i("groups", "remove", file, "kid", "--overwrite").status == 0
+    assert api.load(file).groups == ("woman", "man")
+    assert [path.name for path in file.parent.iterdir()] == ["mine.safetensors"]
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_nothing_is_changed_unasked(refused, run, command) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+    first, *more = CHANGES[command]
+    message = refused("groups", command, run, run / first if "/" in first else first, *more)
+    assert message == f"Say where the changed model goes: --out FOLDER, or --overwrite to change {run} itself."
+    assert before == {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+
+
+def test_attach_to_another_base(refused, i2i, run, trained, folder_root, tmp_path) -> None:
+    from tests.cli.conftest import TINY
+
+    assert i2i("run", *TINY, "--seed=5", "--data", folder_root, "--out", tmp_path / "other").status == 0
+    file = tmp_path / "other" / "groups" / "kid.safetensors"
+    message = refused("groups", "attach", run, file, "--name", "baby", "--overwrite")
+    assert message.startswith(f"{file} holds 'kid' of another base: the trunks' fingerprints differ.")
+    assert (run / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
