@@ -28,6 +28,18 @@ def test_an_imported_model_translates_and_is_exported_again(i2i, imported, folde
     assert keys == {n: set(s) for n, s in torch.load(golden("ugatit_light.pt"), weights_only=True).items()}
 
 
+def test_each_group_of_an_imported_model_is_served(i2i, out, folder_root, tmp_path) -> None:
+    result = i2i("import", golden("fewshot.pt"), "--size", 128, "--out", out)
+    assert result.status == 0, result
+    assert f"groups woman, man, kid, elderly -> {out / 'model.safetensors'}" in result.out
+    image, translations = folder_root / "woman" / "testA" / "0.png", set()
+    for group in ("woman", "man", "kid", "elderly"):
+        target = tmp_path / f"{group}.png"
+        assert i2i("translate", out, image, "--group", group, "--out", target).status == 0
+        translations.add(target.read_bytes())
+    assert len(translations) == 4
+
+
 def test_the_run_can_be_carried_over_to_groups(i2i, imported, folder_root, tmp_path) -> None:
     data = tmp_path / "data"
     data.mkdir()
