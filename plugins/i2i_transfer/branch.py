@@ -10,14 +10,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.backbone import Backbone
-from i2i.branches import branch, branch_parameters, has_branches, parameters_without
-from i2i.discriminator import Discriminator, GroupHead
+from i2i.branches import branch, branch_parameters, parameters_without
+from i2i.discriminator import Discriminator
 from i2i.errors import ConfigError
 from i2i.generator import Generator
-from i2i.transfer import Routes, Transfer, group_mean
+from i2i.nn import CamHeads
+from i2i.transfer import Route, Routes, group_mean
+from i2i_transfer.fewshot import FewShot
+from i2i_transfer.judges import Judge, appoint, renewed
+
+HALF = 0.5  # of the CAM term's weight is left in the released second stage
 
 
-class Branch(Transfer):
+class Branch(FewShot):
     """Few-shot samples update their own branch; the base group goes on updating everything that is shared.
 
     Zhuang & Yang, "Few-shot Knowledge Transfer for Fine-grained Cartoon Face Generation" (arXiv 2007.13332),
@@ -26,63 +31,88 @@ class Branch(Transfer):
     """
 
     name = "branch"
-    presets = {"quick": {"branch_lr": 5.0}}  # a few hundred steps hardly move the branches at the paper's rate
+    presets = {
+        # a few hundred steps hardly move the branches at the paper's rate
+        "quick": {"branch_lr": 5.0, "cam_groups": "base"},
+        "paper": {"judge": "classification", "discriminators": "fresh", "updates": "released"},
+    }
 
-    class Config(Transfer.Config):
+    class Config(FewShot.Config):
         """Options of the branch transfer."""
 
-        judge: Literal["classification", "branched"] = Field(
+        judge: Judge = Field(
             "branched",
-            description="Who tells groups apart: a group head on shared discriminators (as released), "
-            "or a discriminator branch a group.",
+            description="Who tells groups apart: a group head on shared discriminators (as released), shared "
+            "discriminators that project on groups, a discriminator branch a group, or two of these.",
+        )
+        judge_depth: int | None = Field(
+            None, ge=1, description="Layers of the discriminators, from the last, that each group has; by default all."
+        )
+        discriminators: Literal["warm", "fresh"] = Field(
+            "warm", description="Start from the base model's discriminators, or from untrained ones (as released)."
         )
         cam: Literal["shared", "group"] = Field(
             "shared", description="One class-activation classifier for all groups, or one a group (as released)."
         )
+        cam_groups: Literal["base", "all"] = Field(
+            "all", description="Whose CAM term reaches the trunk; all: every group's, at half weight (as released)."
+        )
+        updates: Literal["merged", "released"] = Field(
+            "merged", description="One optimizer step, or the released two: what is shared and branches, then branches."
+        )
+        freeze_shared: bool = Field(False, description="Keep the generators' trunk as the base model has it.")
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
         branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
-        samples: int | None = Field(
-            None, ge=1, description="Samples of each group in a step; 2 by default, 1 (the paper's) at batch size 1."
-        )
 
     config: Config
 
     def __init__(self, config: Config, base: str, groups: Sequence[str]) -> None:
         super().__init__(config, base, groups)
-        self.provides = frozenset({"group"} if config.judge == "classification" else ())
+        self.provides = frozenset({"group"} if "classification" in config.judge else ())
+        self._judges: nn.Module | None = None
+        _check_depth(config)
 
     @property
     def objective(self) -> Mapping[str, float | dict[str, Any]]:
         """Group classification, when that judges."""
-        return {"group": self.config.group_weight} if self.config.judge == "classification" else {}
+        return {"group": self.config.group_weight} if self.provides else {}
 
     def adapt(self, model: Backbone) -> None:
         """Branch the generators' outermost layers, and let the discriminators know groups."""
         for generator in cast("Iterable[Generator]", model.generators.values()):
             branch(generator, self._points(generator), self.base, self.groups)
-        for domain, discriminator in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
-            if self.config.judge == "branched":
-                branch(discriminator, discriminator.branch_points, self.base, self.groups)
-            else:
-                model.discriminators[domain] = GroupHead(discriminator, 1 + len(self.groups))
+        self._judges = model.discriminators
+        for domain, judge in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
+            start = judge if self.config.discriminators == "warm" else renewed(judge)
+            model.discriminators[domain] = appoint(self.config.judge, start, self.base, self.groups, self._depth)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return base samples, and the samples of all new groups together."""
-        samples = self.config.samples or min(2, batch_size)
+        samples = self.samples(batch_size)
         return [(self.base,) * samples, self.groups * samples]
 
     def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
         """Send base samples into everything but the new branches, new groups into their own branches only.
 
-        Networks without branches, such as discriminators that all groups share, learn from every sample.
+        Two terms go their own way, as released: group classification teaches branches alone, those of the base too;
+        the CAM term of all groups, with ``cam_groups``, reaches the trunk. Discriminators that groups share learn
+        from every sample, and every group counts alike there.
         """
-        yield group_mean(losses, groups), self._updated_by(networks, groups)
+        if networks is self._judges:
+            yield from self._route_judges(networks, groups, losses)
+        else:
+            yield from self._route_generators(networks, groups, losses)
 
     def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
         shared, own = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
         groups = [{"params": shared, "lr": lr}, {"params": own, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]
+
+    @property
+    def _depth(self) -> int | None:
+        """Layers that each group's judge has to itself; a group head needs the features below the last one shared."""
+        return 1 if self.config.judge == "branched+classification" else self.config.judge_depth
 
     def _points(self, generator: Generator) -> tuple[str, ...]:
         if self.config.cam == "group" and not generator.cam_points:
@@ -92,7 +122,74 @@ class Branch(Transfer):
             )
         return generator.branch_points + (generator.cam_points if self.config.cam == "group" else ())
 
-    def _updated_by(self, networks: nn.Module, groups: tuple[str, ...]) -> Sequence[nn.Parameter]:
-        if set(groups) == {self.base}:
-            return parameters_without(networks, self.groups)
-        return branch_parameters(networks, groups) if has_branches(networks) else list(networks.parameters())
+    def _route_judges(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        mean = group_mean(losses, groups)
+        if self.config.judge != "branched":
+            yield Route(mean * self._share(groups), list(networks.parameters()))
+        elif self._is_base(groups):
+            yield Route(mean, parameters_without(networks, self.groups))
+        else:
+            yield Route(mean, branch_parameters(networks, groups))
+
+    def _route_generators(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        own = branch_parameters(networks, groups)
+        weighed = self._weighed(losses, groups)
+        common = {name: term for name, term in weighed.items() if self._reaches_trunk(name, groups)}
+        rest = {name: term for name, term in weighed.items() if name not in common}
+        released = self.config.updates == "released"
+        if common:
+            loss = group_mean(common, groups)
+            yield Route(loss + _nothing(own) if released else loss, [*self._shared(networks), *own])
+        if rest:
+            taught = _without_cam(networks, own) if "cam" in common else own
+            yield Route(group_mean(rest, groups), taught, update=int(released))
+
+    def _weighed(self, losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
+        """Weigh the terms that are means over all groups by the share of them that ``groups`` are."""
+        share = self._share(groups)
+        factors = {"group": share, "cam": HALF * share if self.config.cam_groups == "all" else 1.0}
+        return {name: term * factors.get(name, 1.0) for name, term in losses.items()}
+
+    def _share(self, groups: tuple[str, ...]) -> float:
+        return len(set(groups)) / (1 + len(self.groups))
+
+    def _reaches_trunk(self, term: str, groups: tuple[str, ...]) -> bool:
+        return term != "group" if self._is_base(groups) else term == "cam" and self.config.cam_groups == "all"
+
+    def _is_base(self, groups: tuple[str, ...]) -> bool:
+        return set(groups) == {self.base}
+
+    def _shared(self, networks: nn.Module) -> list[nn.Parameter]:
+        """Return the trunk's parameters that learn, and those of heads that losses bring."""
+        if not self.config.freeze_shared:
+            return parameters_without(networks, (self.base, *self.groups))
+        heads = networks["heads"] if isinstance(networks, nn.ModuleDict) and "heads" in networks else nn.Module()
+        return list(heads.parameters())
+
+
+def _check_depth(config: Branch.Config) -> None:
+    if config.judge_depth is None:
+        return
+    if "branched" not in config.judge:
+        raise ConfigError(
+            f"--transfer.judge_depth {config.judge_depth} needs discriminators with branches, and --transfer.judge "
+            f"{config.judge} has none. Set --transfer.judge branched, or leave the depth out."
+        )
+    if config.judge == "branched+classification" and config.judge_depth > 1:
+        raise ConfigError(
+            "--transfer.judge branched+classification tells groups by features that all groups share, so that only the "
+            f"last layer can be a group's own, not {config.judge_depth}. Leave out --transfer.judge_depth, or set "
+            "--transfer.judge branched."
+        )
+
+
+def _nothing(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return 0 with a gradient of zeros: as released, momentum and weight decay also move what a loss leaves alone."""
+    return cast(Tensor, sum(parameter.sum() for parameter in parameters)) * 0
+
+
+def _without_cam(networks: nn.Module, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Leave the CAM's classifiers out: a group's own ones are taught by the CAM term alone, as released."""
+    heads = (module for module in networks.modules() if isinstance(module, CamHeads))
+    excluded = {id(parameter) for head in heads for parameter in head.parameters()}
+    return [parameter for parameter in parameters if id(parameter) not in excluded]

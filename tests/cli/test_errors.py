@@ -53,7 +53,10 @@ from tests.cli.conftest import TINY
             ["--loss.adversarial.mode=hing"],
             "'mode' cannot be 'hing': Input should be 'lsgan', 'hinge' or 'nonsaturating'",
         ),
-        (["--transfer.judge=me"], "Input should be 'classification' or 'branched'"),
+        (
+            ["--transfer.judge=me"],
+            "Input should be 'classification', 'projection', 'branched', 'branched+classification'",
+        ),
         (["--stop-after=0"], "Invalid value for '--stop-after': Input should be greater than or equal to 1"),
         (["--device=tpu9"], "Device 'tpu9' cannot be used here"),
         (["--device=tpu9"], "Use --device auto or cpu."),

@@ -1,0 +1,96 @@
+"""Who tells groups apart: what becomes of the discriminators when groups are added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, cast
+
+from torch import Tensor, nn
+
+from i2i.branches import Branches, branch
+from i2i.discriminator import Discriminator, GroupHead, Verdict
+from i2i.errors import ConfigError
+from i2i_transfer.layers import layers, upper
+
+Judge = Literal["classification", "projection", "branched", "branched+classification", "projection+classification"]
+
+
+class GroupProjection(nn.Module):
+    """A discriminator whose logits depend on the group of an image, by projection.
+
+    To the logits of each part the inner product of its features' mean with a vector of the group is added (Miyato &
+    Koyama 2018, arXiv 1802.05637, eq. 3). The vectors start at zero, without the spectral normalisation of the
+    original, so that right after it is put on, a trained discriminator judges as before.
+
+    Args:
+        judge: The discriminator.
+        base: The group that serves where no group is named.
+        groups: The new groups.
+
+    Raises:
+        ConfigError: The discriminator shows no features.
+    """
+
+    def __init__(self, judge: Discriminator, base: str, groups: Sequence[str]) -> None:
+        super().__init__()
+        if not judge.feature_channels:
+            raise ConfigError(
+                f"The discriminator '{judge.name}' shows no features (feature_channels is empty) to project on groups. "
+                "Choose another --discriminator, or --transfer.judge branched."
+            )
+        self.judge = judge
+        self.name, self.feature_channels = judge.name, judge.feature_channels
+        self.vectors = nn.ModuleList(
+            Branches(base, {group: _Vector(channels) for group in (base, *groups)})
+            for channels in self.feature_channels
+        )
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)``, each sample as a member of its group."""
+        verdict = cast(Verdict, self.judge(x))
+        parts = zip(verdict.logits, verdict.features, self.vectors, strict=True)
+        logits = [logit + vector(feature.mean((2, 3)))[..., None, None] for logit, feature, vector in parts]
+        return replace(verdict, logits=logits)
+
+
+def appoint(kind: Judge, judge: Discriminator, base: str, groups: Sequence[str], depth: int | None) -> nn.Module:
+    """Return what judges the images of one domain from now on.
+
+    Args:
+        kind: Who tells groups apart.
+        judge: The discriminator of one group.
+        base: The base group.
+        groups: The new groups.
+        depth: How many layers of every part, from the last one, each group has to itself; None: all.
+
+    Raises:
+        ConfigError: The discriminator has no features to tell groups by, or fewer layers than ``depth``.
+    """
+    judged: nn.Module = judge
+    if "branched" in kind:
+        branch(judge, judge.branch_points if depth is None else _last(judge, depth), base, groups)
+    if "projection" in kind:
+        judged = GroupProjection(judge, base, groups)
+    return GroupHead(cast(Discriminator, judged), 1 + len(groups)) if "classification" in kind else judged
+
+
+def renewed(judge: Discriminator) -> Discriminator:
+    """Return a discriminator like ``judge`` that has learned nothing yet."""
+    return type(judge)(judge.config)
+
+
+def _last(judge: Discriminator, depth: int) -> tuple[str, ...]:
+    most = max(map(len, layers(judge)))
+    if depth > most:
+        raise ConfigError(
+            f"The discriminator '{judge.name}' has {most} layers, so that no group can have {depth} of its own. "
+            f"Set --transfer.judge_depth to {most} or less, or leave it out for all."
+        )
+    return upper(judge, depth)
+
+
+class _Vector(nn.Linear):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 1, bias=False)
+        nn.init.zeros_(self.weight)

@@ -1,0 +1,57 @@
+"""The layers of a discriminator, from the image on, so that a transfer can tell its lower ones from its upper ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from i2i.discriminator import Discriminator
+
+
+def layers(discriminator: Discriminator) -> list[list[str]]:
+    """Return the paths of the layers that learn, from the image on, one list a part or scale.
+
+    Modules in a ``ModuleList`` or ``ModuleDict`` are parts side by side; all others follow one another in the order in
+    which they were registered. A layer is the outermost module below a part that is no mere sequence.
+    """
+    parts = [_series(path, part) for path, part in _parts(discriminator)]
+    return [part for part in parts if part]
+
+
+def upper(discriminator: Discriminator, count: int) -> tuple[str, ...]:
+    """Return the paths of the last ``count`` layers of every part."""
+    return tuple(path for part in layers(discriminator) for path in part[-count:])
+
+
+def _parts(discriminator: Discriminator) -> Iterator[tuple[str, nn.Module]]:
+    side_by_side = [child for child in discriminator.named_children() if isinstance(child[1], _PARTS)]
+    for name, child in side_by_side:
+        yield from ((f"{name}.{own}", part) for own, part in child.named_children())
+    if not side_by_side:
+        yield "", discriminator
+
+
+def _series(path: str, part: nn.Module) -> list[str]:
+    """Return the layers of one part; a part of a single layer is that layer."""
+    found = [layer for name, child in part.named_children() for layer in _flattened(_join(path, name), child)]
+    return found or ([path] if _learns(part) else [])
+
+
+def _flattened(path: str, module: nn.Module) -> Iterator[str]:
+    if isinstance(module, nn.Sequential):
+        for name, child in module.named_children():
+            yield from _flattened(_join(path, name), child)
+    elif _learns(module):
+        yield path
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+_PARTS = (nn.ModuleList, nn.ModuleDict)

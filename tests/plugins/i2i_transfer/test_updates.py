@@ -1,0 +1,127 @@
+"""The options ``updates``, ``cam_groups`` and ``freeze_shared`` of `branch`, against the arithmetic as released."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i.assemble import choose, choose_data
+from i2i.branches import branch_parameters, parameters_without
+from i2i.config import merge
+from i2i.engine import Engine, seed_everything
+from i2i.images import Batch
+from i2i.loader import Loader
+from i2i.model import Model
+from i2i.nn import CamHeads
+from i2i.train import Training
+
+BASE, NEW = "woman", ("man", "kid")
+EVERY = (BASE, *NEW)
+
+
+def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
+    """Return the training of an adapted model whose branches differ."""
+    seed_everything(0)
+    transfer = {"name": "branch", "branch_lr": 1.0, "cam_groups": "all", **options}
+    given = merge(tiny, {"backbone": {"name": backbone, "weight_decay": 1e-2}, "transfer": transfer})
+    chosen = choose(given, registry)
+    model = Model(chosen, BASE, NEW)
+    with torch.no_grad():
+        for parameter in model.backbone.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    loader, losses = Loader(choose_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
+    return Training(
+        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0
+    )  # fmt: skip
+
+
+def batch_of(training: Training) -> Batch:
+    """Return an image of every group in double precision, the base's first."""
+    batch = training.loader.batch(EVERY)
+    return Batch({domain: x.double() for domain, x in batch.real.items()}, batch.groups)
+
+
+def update(training: Training, batch: Batch) -> None:
+    """Take the generators' part of a step on the batch, in the sub-batches that the transfer draws."""
+    passes = []
+    for groups in training._draw():
+        index = [batch.groups.index(group) for group in groups]
+        own = Batch({domain: x[index] for domain, x in batch.real.items()}, groups)
+        passes.append(training.backbone.passes(own, training._needs, EVERY))
+    training._update("generator", passes)
+
+
+class Plain:
+    """The released second stage: four losses of one batch, and two Adams, for specific and for shared parameters.
+
+    Both sets of gradients are taken at the same weights; the CAM's classifiers are shared parameters, a row a group.
+    """
+
+    def __init__(self, training: Training, released: bool) -> None:
+        self.backbone, self.losses, self.needs = copy.deepcopy(training.backbone), training.losses, training._needs
+        self.released = released
+        networks = self.backbone.generators
+        heads = {id(p) for m in networks.modules() if isinstance(m, CamHeads) for p in m.parameters()}
+        branched = branch_parameters(networks, EVERY)
+        self.specific = [p for p in branched if id(p) not in heads]
+        self.shared = [*parameters_without(networks, EVERY), *(p for p in branched if id(p) in heads)]
+        self.new = [p for p in branch_parameters(networks, NEW) if id(p) not in heads]
+        lr = training.backbone.config.lr
+        self.adams = [self.backbone.optimizer([{"params": own, "lr": lr}]) for own in (self.shared, self.specific)]
+
+    def step(self, batch: Batch) -> None:
+        base, new, cam, group = self.four(batch)
+        first = gradients(base + cam, [*self.shared, *self.specific])
+        second = gradients(new + group, self.specific)
+        if not self.released:
+            return self.update({p: total(first[p], second.get(p)) for p in first})
+        self.update(first | {p: torch.zeros_like(p) for p in self.new if first[p] is None})
+        self.update(second)
+
+    def four(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        passes = self.backbone.judge(self.backbone.passes(batch, self.needs, EVERY), "generator")
+        found = {name: loss.generator(passes) for name, loss in self.losses.items()}
+        terms = {name: self.losses[name].config.weight * term for name, term in found.items()}
+        plain = sum(term for name, term in terms.items() if name not in ("cam", "group"))
+        nothing = torch.zeros_like(plain)
+        cam, group = terms.get("cam", nothing), terms.get("group", nothing)
+        return plain[0], plain[1:].mean(), 0.5 * cam.mean(), group.mean()
+
+    def update(self, found: dict[Tensor, Tensor | None]) -> None:
+        for parameter, gradient in found.items():
+            parameter.grad = gradient
+        for adam in self.adams:
+            adam.step()
+            adam.zero_grad()
+
+
+def gradients(loss: Tensor, parameters: list[Tensor]) -> dict[Tensor, Tensor | None]:
+    """Return None where the loss does not come from the parameter's own group: one batch makes zeros of that."""
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return {p: None if g is None or not g.any() else g for p, g in zip(parameters, found, strict=True)}
+
+
+def total(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return second if first is None else first if second is None else first + second
+
+
+@pytest.mark.parametrize("backbone", ["ugatit", "cyclegan"])
+@pytest.mark.parametrize("updates", ["merged", "released"])
+@pytest.mark.parametrize("options", [{"cam": "group"}, {"judge": "branched"}, {}], ids=["cam", "branched", "shared"])
+def test_steps_are_those_of_the_released_losses(tiny, registry, backbone, updates, options):
+    if backbone == "cyclegan" and "cam" in options:
+        pytest.skip("it has no CAM")
+    training = prepared(tiny, registry, backbone, **{"judge": "classification", "updates": updates} | options)
+    training.backbone.double().eval()  # power iteration counts calls, which differ here by design
+    plain = Plain(training, updates == "released")
+    if backbone == "cyclegan":
+        plain.new = []  # no term reaches new branches in the first of the two updates, so that they rest
+    for batch in [batch_of(training) for _ in range(2)]:
+        update(training, batch)
+        plain.step(batch)
+    expected = dict(plain.backbone.generators.named_parameters())
+    for name, parameter in training.backbone.generators.named_parameters():
+        torch.testing.assert_close(parameter, expected[name], rtol=1e-9, atol=1e-12, msg=name)
