@@ -62,12 +62,20 @@ class Branches(nn.Module):
         Raises:
             ConfigError: A sample's group has no branch here.
         """
+        return self.call("__call__", *inputs)
+
+    def call(self, method: str, *inputs: Tensor) -> Any:
+        """Call a method of every sample's branch; values have the batch first, as in `forward`.
+
+        Raises:
+            ConfigError: A sample's group has no branch here.
+        """
         route = _route.get()
         if route is None:
-            return self.branches[self.base](*inputs)
+            return getattr(self.branches[self.base], method)(*inputs)
         if len(route.parts) == 1:
-            return self._branch(route.parts[0][0])(*inputs)
-        merged = join([self._branch(group)(*take(inputs, index)) for group, index in route.parts])
+            return getattr(self._branch(route.parts[0][0]), method)(*inputs)
+        merged = join([getattr(self._branch(group), method)(*take(inputs, index)) for group, index in route.parts])
         return merged if route.restore is None else take(merged, route.restore)
 
     def _branch(self, group: str) -> nn.Module:
@@ -102,10 +110,15 @@ def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequen
 
 
 def keep_branch(module: nn.Module, group: str) -> None:
-    """Put one group's branch in the place of every ``Branches`` below ``module``; the base's where it has none."""
+    """Put one group's branch in the place of every ``Branches`` below ``module``; the base's where it has none.
+
+    Modules that have a method ``folded``, such as low-rank adapters, are then replaced by what it returns.
+    """
     found = [(path, own) for path, own in module.named_modules() if isinstance(own, Branches)]
     for path, own in found:
         module.set_submodule(path, own.branches[group if group in own.branches else own.base])
+    for path, own in [(path, own) for path, own in module.named_modules() if hasattr(own, "folded")]:
+        module.set_submodule(path, own.folded())
 
 
 def has_branches(module: nn.Module) -> bool:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 @hookimpl
 def register_transfers() -> Iterable[type[Transfer]]:
     """Return the strategies."""
+    from i2i_transfer.adapter import Adapter
     from i2i_transfer.branch import Branch
+    from i2i_transfer.branch_free import BranchFree
+    from i2i_transfer.copies import Finetune, FreezeD
+    from i2i_transfer.pooled import Joint, Mixed
 
-    return [Branch]
+    return [Branch, BranchFree, Mixed, Joint, Finetune, FreezeD, Adapter]

@@ -80,7 +80,7 @@ class Branch(FewShot):
     def adapt(self, model: Backbone) -> None:
         """Branch the generators' outermost layers, and let the discriminators know groups."""
         for generator in cast("Iterable[Generator]", model.generators.values()):
-            branch(generator, self._points(generator), self.base, self.groups)
+            self._reshape(generator)
         self._judges = model.discriminators
         for domain, judge in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
             start = judge if self.config.discriminators == "warm" else renewed(judge)
@@ -113,6 +113,9 @@ class Branch(FewShot):
     def _depth(self) -> int | None:
         """Layers that each group's judge has to itself; a group head needs the features below the last one shared."""
         return 1 if self.config.judge == "branched+classification" else self.config.judge_depth
+
+    def _reshape(self, generator: Generator) -> None:
+        branch(generator, self._points(generator), self.base, self.groups)
 
     def _points(self, generator: Generator) -> tuple[str, ...]:
         if self.config.cam == "group" and not generator.cam_points:

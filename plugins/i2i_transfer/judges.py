@@ -53,6 +53,10 @@ class GroupProjection(nn.Module):
         logits = [logit + vector(feature.mean((2, 3)))[..., None, None] for logit, feature, vector in parts]
         return replace(verdict, logits=logits)
 
+    def folded(self) -> nn.Module:
+        """Return the discriminator without the groups."""
+        return self.judge
+
 
 def appoint(kind: Judge, judge: Discriminator, base: str, groups: Sequence[str], depth: int | None) -> nn.Module:
     """Return what judges the images of one domain from now on.

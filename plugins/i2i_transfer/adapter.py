@@ -1,0 +1,124 @@
+"""Low-rank adapters: each new group adds a little of its own to the trunk's convolutions.
+
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685), section 4.1, for convolutions:
+the update of a weight, seen as a matrix of outputs by inputs and taps, has a low rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.branches import Branches
+from i2i.generator import Generator
+from i2i.nn import CamAttention
+from i2i_transfer.branch import Branch
+
+
+class LowRank(nn.Module):
+    """What one group adds to a convolution: ``alpha / rank * up(down(x))``; ``up`` starts at zero.
+
+    Args:
+        conv: The convolution.
+        rank: Channels between ``down``, which has the kernel of ``conv``, and ``up``, a 1x1 convolution.
+        alpha: Factor, divided by the rank.
+    """
+
+    def __init__(self, conv: nn.Conv2d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(conv.in_channels, rank, **_geometry(conv), bias=False)
+        self.up = nn.Conv2d(rank, conv.out_channels, 1, bias=False)
+        self.scale = alpha / rank
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        """Add to ``y``, ``(N, out, h, w)``, what the group makes of ``x``, ``(N, in, H, W)``."""
+        added: Tensor = self.up(self.down(x))
+        return y + self.scale * added
+
+    def added(self) -> Tensor:
+        """Return what the group adds to the weight, ``(out, in, k, k)``."""
+        return self.scale * torch.einsum("or,rikl->oikl", self.up.weight[:, :, 0, 0], self.down.weight)
+
+
+class Unchanged(nn.Module):
+    """The base group's adapter: none."""
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        """Return ``y``."""
+        return y
+
+
+class AdaptedConv2d(nn.Conv2d):
+    """A convolution to which every group adds something of its own; its own parameters keep their names.
+
+    Args:
+        conv: The convolution, whose parameters are taken over.
+        adapters: What the groups add.
+    """
+
+    def __init__(self, conv: nn.Conv2d, adapters: Branches) -> None:
+        super().__init__(conv.in_channels, conv.out_channels, **_geometry(conv), device="meta")
+        self.weight, self.bias = conv.weight, conv.bias
+        self.adapters: nn.Module = adapters
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, ``(N, C, H, W)``, each sample with what its group adds."""
+        adapted: Tensor = self.adapters(super().forward(x), x)
+        return adapted
+
+    @torch.no_grad()
+    def folded(self) -> nn.Conv2d:
+        """Return a plain convolution; `i2i.branches.keep_branch` has left a single group's adapter."""
+        plain = nn.Conv2d(self.in_channels, self.out_channels, **_geometry(self), device="meta")
+        plain.weight, plain.bias = self.weight, self.bias
+        if isinstance(self.adapters, LowRank):
+            plain.weight = nn.Parameter(self.weight + self.adapters.added())
+        return plain
+
+
+class Adapter(Branch):
+    """As `branch`, and each new group gets low-rank adapters on the trunk's convolutions; the trunk itself is frozen.
+
+    Adapters start at zero, so that right after ``adapt`` every group is translated as the base group is. For inference
+    `i2i.branches.keep_branch` folds those of one group into plain convolutions.
+    """
+
+    name = "adapter"
+
+    class Config(Branch.Config):
+        """Options of the adapter transfer."""
+
+        rank: int = Field(4, ge=1, description="Rank of what a group adds to a convolution's weight.")
+        alpha: float = Field(4.0, gt=0, description="Factor on what a group adds, divided by the rank.")
+        branches: bool = Field(True, description="Give each group the outermost layers, too; off: adapters alone.")
+        freeze_shared: bool = Field(True, description="Keep the generators' trunk as the base model has it.")
+
+    config: Config
+
+    def _reshape(self, generator: Generator) -> None:
+        if self.config.branches:
+            super()._reshape(generator)
+        for path, conv in list(_convolutions(generator)):
+            own = {group: LowRank(conv, self.config.rank, self.config.alpha) for group in self.groups}
+            generator.set_submodule(path, AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **own})))
+
+
+def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:
+    """Yield the plain convolutions of the trunk; attention reads its own one's weight, without calling it."""
+    for name, child in module.named_children():
+        if type(child) is nn.Conv2d and child.groups == 1:
+            yield prefix + name, child
+        elif not isinstance(child, Branches | CamAttention | AdaptedConv2d):
+            yield from _convolutions(child, f"{prefix}{name}.")
+
+
+def _geometry(conv: nn.Conv2d) -> dict[str, Any]:
+    return {
+        "kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation,
+        "padding_mode": conv.padding_mode,
+    }  # fmt: skip

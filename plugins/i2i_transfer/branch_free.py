@@ -1,0 +1,20 @@
+"""The paper's ablation: branches without selective back-propagation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from i2i.transfer import Route, Routes, group_mean
+from i2i_transfer.branch import Branch
+
+
+class BranchFree(Branch):
+    """As `branch`, but every sample updates everything that it passes: the trunk learns from the new groups, too."""
+
+    name = "branch-free"
+
+    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        """Send the loss into everything; every group counts alike. ``cam_groups`` and ``updates`` do not matter."""
+        yield Route(group_mean(losses, groups) * self._share(groups), list(networks.parameters()))
