@@ -11,6 +11,8 @@ from .checkpoint import load as load
 from .config import Options as Options
 from .config import check_group_name as check_group_name
 from .dataset import Dataset as Dataset
+from .dataset import Group as Group
+from .detector import GroupDetector as GroupDetector
 from .discriminator import Discriminator as Discriminator
 from .discriminator import GroupHead as GroupHead
 from .discriminator import Verdict as Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,9 +11,9 @@ import torch
 
 from i2i.backbone import Backbone
 from i2i.config import PRESETS, RunConfig, Section, merge, validate
-from i2i.dataset import Dataset
+from i2i.dataset import Dataset, Extended
 from i2i.discriminator import Discriminator
-from i2i.errors import ConfigError, UnknownComponentError, did_you_mean
+from i2i.errors import ConfigError, DataError, UnknownComponentError, did_you_mean
 from i2i.generator import Generator
 from i2i.images import DOMAINS, Direction
 from i2i.loss import Loss
@@ -134,6 +134,25 @@ def choose_data(given: Mapping[str, Any], registry: Registry) -> Choice[Dataset]
         ConfigError: An option is unknown or wrong.
     """
     return _pick(find_dataset(given, registry), given.get("data", {}), "data")
+
+
+def build_data(data: Choice[Dataset], groups: Sequence[str], registry: Registry) -> Dataset:
+    """Construct a data set with the groups that plugins add to it.
+
+    Raises:
+        UnknownComponentError: No plugin provides a group.
+        PluginError: Two plugins do.
+        DataError: The data cannot be used, or has a group of that name.
+    """
+    dataset = data.build()
+    for name in groups:
+        if name in dataset.groups:
+            raise DataError(
+                f"The data set '{data.component.name}' ({registry.provider('dataset', data.component.name)}) has a "
+                f"group '{name}', and so has {registry.provider('group', name)}. Name the plugins' groups to use: "
+                "--extra-groups '[]'."
+            )
+    return Extended([registry.group(name) for name in groups], dataset) if groups else dataset
 
 
 def find_dataset(given: Mapping[str, Any], registry: Registry) -> type[Dataset]:

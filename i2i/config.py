@@ -69,6 +69,9 @@ class RunConfig(Options):
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )
+    extra_groups: tuple[str, ...] | None = Field(
+        None, description="Groups of plugins that join the data; by default those made for the data set."
+    )
     stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
     base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")
     backbone: Section = Field(default_factory=dict)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import typer
 
     from i2i.backbone import Backbone
-    from i2i.dataset import Dataset
+    from i2i.dataset import Dataset, Group
+    from i2i.detector import GroupDetector
     from i2i.discriminator import Discriminator
     from i2i.format import CheckpointFormat
     from i2i.generator import Generator
@@ -138,6 +139,41 @@ def register_datasets() -> Iterable[type[Dataset]]:
             from my_plugin.data import Sketches
 
             return [Sketches]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_groups() -> Iterable[Group]:
+    """Return groups with their images, as instances: they join the data set that they extend, or a model by name.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_groups():
+            from pathlib import Path
+
+            from i2i import Group
+
+            folder = Path(__file__).parent / "robots"
+            return [Group("robot", folder / "trainA", folder / "trainB", extends="emoji")]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_detectors() -> Iterable[type[GroupDetector]]:
+    """Return detectors, which tell the group of an image for ``--group auto``.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_detectors():
+            from my_plugin.detect import ByAge
+
+            return [ByAge]
         ```
     """
     raise NotImplementedError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,9 +14,13 @@ from torch import Tensor
 
 from i2i.assemble import Chosen
 from i2i.backbone import Backbone
-from i2i.errors import ConfigError, DataError, did_you_mean
+from i2i.branches import has_branches
+from i2i.detector import AUTO, GroupDetector
+from i2i.discriminator import Verdict
+from i2i.errors import ConfigError, DataError, PluginError, did_you_mean
 from i2i.generator import Generator
-from i2i.images import Direction, fit_short_side, to_image, to_tensor
+from i2i.images import Direction, Domain, fit_short_side, to_image, to_tensor
+from i2i.plugins import Registry, installed
 from i2i.transfer import Transfer
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
@@ -32,10 +37,15 @@ class Model:
         chosen: The components and their options.
         base: The data-rich group.
         groups: The new groups; empty for a base model.
+
+    Attributes:
+        detector: What tells the group of an image for ``group="auto"``; None: the discriminators' group head, else the
+            one detector that a plugin provides.
     """
 
     def __init__(self, chosen: Chosen, base: str, groups: Sequence[str] = ()) -> None:
         self.chosen = chosen
+        self.detector: GroupDetector | None = None
         self.base = base
         self.new_groups: tuple[str, ...] = ()
         self.backbone: Backbone = chosen.build_backbone()
@@ -73,14 +83,14 @@ class Model:
         Args:
             image: A PIL image; a ``(H, W, 3)`` array of 8-bit values; or a ``(3, H, W)`` or ``(N, 3, H, W)`` tensor
                 in [-1, 1].
-            group: One of ``groups``; None is the base group.
+            group: One of ``groups``; None is the base group; ``"auto"`` lets each image decide, see `detect`.
             direction: ``a2b`` or ``b2a``.
 
         Returns:
             The same kind of thing, of the same height and width.
 
         Raises:
-            ConfigError: There is no such group or direction.
+            ConfigError: There is no such group or direction, or nothing that tells groups for ``"auto"``.
             DataError: It is no image, or an array or tensor of another shape or type.
         """
         self.check_group(group)
@@ -96,9 +106,29 @@ class Model:
 
     def check_group(self, group: str | None) -> None:
         """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
-        if group is not None and group not in self.groups:
+        if group is not None and group not in (AUTO, *self.groups):
             near = did_you_mean(group, self.groups)
             raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(self.groups)}.")
+
+    def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
+        """Return the group of an image, or of each of a batch, as ``translate(image, "auto")`` chooses it.
+
+        Args:
+            image: A PIL image, or a tensor ``(3, H, W)`` or ``(N, 3, H, W)`` in [-1, 1].
+            direction: Where it would be translated to; the discriminator of its own domain judges.
+
+        Raises:
+            ConfigError: The model has no group head, and there is no detector, or more than one.
+            PluginError: A detector names a group that the model lacks.
+        """
+        x = to_tensor(fit_short_side(image, self.size)) if isinstance(image, Image.Image) else image
+        batch = x if x.ndim == 4 else x[None]
+        return self._detect(_resize(batch, self._fitted(batch)), direction)
+
+    def _fitted(self, batch: Tensor) -> list[int]:
+        """Return the height and width at which the shorter side has the training size."""
+        scale = self.size / min(batch.shape[-2:])
+        return [max(self.size, round(side * scale)) for side in batch.shape[-2:]]
 
     def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
         if 0 in image.size:
@@ -115,15 +145,16 @@ class Model:
         if not x.abs().max() <= 1 + _SLACK:
             raise DataError(f"An image tensor holds values in [-1, 1], not {x.min():.3g} to {x.max():.3g}. Scale it.")
         batch = x if x.ndim == 4 else x[None]
-        height, width = batch.shape[-2:]
-        scale = self.size / min(height, width)
-        small = [max(self.size, round(side * scale)) for side in (height, width)]
-        result = _resize(self._run(_resize(batch, small), group, direction), [height, width])
+        small = _resize(batch, self._fitted(batch))
+        result = _resize(self._run(small, group, direction), list(batch.shape[-2:]))
         return result if x.ndim == 4 else result[0]
 
     @torch.no_grad()
     def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
         """Translate ``x``, ``(N, 3, h, w)``, padded to what the generator takes."""
+        if group == AUTO:
+            groups = self._detect(x, direction)
+            return torch.cat([self._run(one[None], own, direction) for one, own in zip(x, groups, strict=True)])
         network = cast(Generator, self.backbone.generators[direction])
         height, width = x.shape[-2:]
         if network.fixed_size:
@@ -133,10 +164,39 @@ class Model:
         return self._call(padded, group, direction)[..., :height, :width]
 
     def _call(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        with self._evaluating():
+            return self.backbone.translate(x.to(self.device), direction, group).float().cpu()
+
+    @torch.no_grad()
+    def _detect(self, x: Tensor, direction: Direction) -> tuple[str, ...]:
+        """Return the group of each image of ``x``, ``(N, 3, h, w)``, by its middle square."""
+        top, left = ((side - self.size) // 2 for side in x.shape[-2:])
+        square = x[..., top : top + self.size, left : left + self.size]
+        if self.detector is None:
+            with self._evaluating():
+                scores = self._group_scores(square.to(self.device), "a" if direction == "a2b" else "b")
+            if scores is not None:
+                return tuple(self.groups[index] for index in scores.argmax(1).tolist())
+            self.detector = _only_detector(installed(), self.groups)
+        return tuple(_detected(self.detector, image, self.groups) for image in square)
+
+    def _group_scores(self, x: Tensor, domain: Domain) -> Tensor | None:
+        """Return the group head's logits, ``(N, groups)``, averaged over parts; None without a head.
+
+        Where discriminators have branches, each group's logit is what its own branch says.
+        """
+        if not has_branches(self.backbone.discriminators[domain]):
+            return _mean_logits(self.backbone.verdict(domain, x, (self.base,) * len(x)))
+        columns = [_mean_logits(self.backbone.verdict(domain, x, (group,) * len(x))) for group in self.groups]
+        found = [column[:, index] for index, column in enumerate(columns) if column is not None]
+        return torch.stack(found, 1) if found else None
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         was_training = self.backbone.training
         self.backbone.eval()
         try:
-            return self.backbone.translate(x.to(self.device), direction, group).float().cpu()
+            yield
         finally:
             self.backbone.train(was_training)
 
@@ -164,3 +224,27 @@ def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise DataError(f"An image array is (H, W, 3) of uint8, not {array.shape} of {array.dtype}. {_REMEDY}")
     return Image.fromarray(array)
+
+
+def _mean_logits(verdict: Verdict) -> Tensor | None:
+    """Return group logits, ``(N, groups)``, averaged over the parts of a discriminator."""
+    return torch.stack(verdict.group_logits).float().mean(0) if verdict.group_logits else None
+
+
+def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:
+    names = registry.names("detector")
+    if len(names) == 1:
+        return registry.detector(names[0])()
+    if names:
+        raise ConfigError(f"Several plugins tell groups: {', '.join(names)}. Choose one: --detector {names[0]}.")
+    raise ConfigError(
+        "Nothing tells the group of an image: the model has no group head (--transfer.judge classification), and no "
+        f"plugin provides a detector. Name a group: {', '.join(groups)}."
+    )
+
+
+def _detected(detector: GroupDetector, image: Tensor, groups: Sequence[str]) -> str:
+    found = detector.detect(image, groups)
+    if found not in groups:
+        raise PluginError(f"The detector '{detector.name}' found '{found}', which is none of {', '.join(groups)}.")
+    return found

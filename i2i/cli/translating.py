@@ -10,17 +10,22 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from i2i.detector import AUTO, GroupDetector
 from i2i.errors import ConfigError, DataError
+from i2i.plugins import installed
 
 
 def translate(
     model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
     images: Annotated[list[str], typer.Argument(help="Image files, folders of images, or globs.")],
-    group: Annotated[str | None, typer.Option(help="Translate as this group. \\[default: the base group]")] = None,
+    group: Annotated[str | None, typer.Option(help="Translate as this group. \\[default: the base group] With auto "
+                                              "each image decides.")] = None,
+    detector: Annotated[str | None, typer.Option(help="With --group auto: what tells groups, a plugin's detector. "
+                                                 "\\[default: the model's group head]")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the translations, or one image file.")] = Path("translated"),
     direction: Annotated[Literal["a2b", "b2a"], typer.Option(help="Which way.")] = "a2b",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """Translate images of any size; each keeps its size and its name."""
     console = Console(soft_wrap=True)
     sources = _gather(images)
@@ -30,16 +35,27 @@ def translate(
 
     translator = load(model)
     translator.check_group(group)
+    if detector is not None:
+        translator.detector = _detector(detector, group)
     failures = []
     for source, target in zip(sources, targets, strict=True):
         try:
-            write_image(translator.translate(read_image(source), group, direction), target)
+            image = read_image(source)
+            chosen = translator.detect(image, direction)[0] if group == AUTO else group
+            write_image(translator.translate(image, chosen, direction), target)
         except DataError as error:
             failures.append(str(error))
         else:
-            console.print(f"{source} -> {target}", highlight=False, markup=False)
+            found = f" ({chosen})" if group == AUTO else ""
+            console.print(f"{source} -> {target}{found}", highlight=False, markup=False)
     if failures:
         raise DataError("\n".join([*failures, f"{len(sources) - len(failures)} of {len(sources)} images translated."]))
+
+
+def _detector(name: str, group: str | None) -> GroupDetector:
+    if group != AUTO:
+        raise ConfigError(f"--detector {name} tells groups for --group {AUTO} alone. Add that, or leave it out.")
+    return installed().detector(name)()
 
 
 def _gather(patterns: Sequence[str]) -> list[Path]:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from tests.test_detector import PLUGIN
+
 
 @pytest.fixture
 def image(tmp_path) -> Path:
@@ -63,6 +65,18 @@ class TestImages:
         assert not np.array_equal(pixels["base"], pixels["kid"])
         assert not np.array_equal(pixels["base"], pixels["back"])
 
+    def test_auto_tells_the_group_that_a_detector_finds(self, i2i, trained, image, target, install) -> None:
+        install("my-light", PLUGIN.format(name="light"))
+        bright = image.parent / "bright.png"
+        Image.new("RGB", (45, 70), "white").save(bright)
+        Image.new("RGB", (45, 70), "black").save(image)
+        for more in ([], ["--detector", "light"]):
+            result = i2i("translate", trained, image, bright, "--group", "auto", *more, "--out", target, "--overwrite")
+            assert (result.status, result.out.splitlines()) == (
+                0,
+                [f"{image} -> {target}/face.png (woman)", f"{bright} -> {target}/bright.png (kid)"],
+            )
+
     def test_overwrite(self, i2i, trained, image, tmp_path) -> None:
         (tmp_path / "old.png").write_text("old")
         assert i2i("translate", trained, image, "--out", tmp_path / "old.png", "--overwrite").status == 0
@@ -83,6 +97,17 @@ class TestMistakes:
     def test_unknown_group(self, refuses, image) -> None:
         message = refuses(image, "--group", "kidd")
         assert message == "The model has no group 'kidd'. Did you mean 'kid'? It has: woman, kid, man."
+
+    def test_auto_without_anything_that_tells(self, refuses, image) -> None:
+        assert refuses(image, "--group", "auto").endswith("Name a group: woman, kid, man.")
+
+    def test_a_detector_that_is_not_asked_or_not_there(self, refuses, image) -> None:
+        assert refuses(image, "--detector", "light") == (
+            "--detector light tells groups for --group auto alone. Add that, or leave it out."
+        )
+        assert refuses(image, "--detector", "light", "--group=auto") == (
+            "There is no group detector 'light'. Known: none."
+        )
 
     def test_unknown_direction(self, refuses, image) -> None:
         assert "Invalid value for '--direction'" in refuses(image, "--direction", "a2c")

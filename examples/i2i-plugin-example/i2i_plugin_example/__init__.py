@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from i2i.backbone import Backbone
+    from i2i.dataset import Group
+    from i2i.detector import GroupDetector
     from i2i.loss import Loss
     from i2i.run import Run
 
@@ -30,6 +33,23 @@ def register_backbones() -> Iterable[type[Backbone]]:
     from i2i_plugin_example.parts import Sketch
 
     return [Sketch]
+
+
+@hookimpl
+def register_groups() -> Iterable[Group]:
+    """Return the group; the data set ``emoji`` has robots, too, where this plugin is installed."""
+    from i2i.dataset import Group
+
+    folder = Path(__file__).parent / "robots"
+    return [Group("robot", folder / "trainA", folder / "trainB", folder / "testA", extends="emoji")]
+
+
+@hookimpl
+def register_detectors() -> Iterable[type[GroupDetector]]:
+    """Return the detector; ``i2i translate --group auto`` asks it where a model has no group head."""
+    from i2i_plugin_example.parts import ByColour
+
+    return [ByColour]
 
 
 @hookimpl

@@ -1,13 +1,15 @@
-"""A loss, and a backbone that is made of registered parts."""
+"""A loss, a backbone that is made of registered parts, and a group detector."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
 from i2i.backbone import Backbone
+from i2i.detector import GroupDetector
 from i2i.loss import Loss, Passes
 
 
@@ -35,6 +37,17 @@ class Sketch(Backbone):
         generator: str = Field("resnet", description="The generator, by registered name.")
         discriminator: str = Field("patch", description="The discriminator, by registered name.")
         channels: int = Field(16, gt=0, description="Width of the first layers of generators and discriminators.")
+
+
+class ByColour(GroupDetector):
+    """Takes what is nearly without colour for a robot, and all else for the base group."""
+
+    name = "colour"
+
+    def detect(self, image: Tensor, groups: Sequence[str]) -> str:
+        """Return the group of ``image``, ``(3, H, W)``, by how far its channels lie apart."""
+        colourful = (image.amax(0) - image.amin(0)).mean() > 0.25
+        return groups[0] if colourful or "robot" not in groups else "robot"
 
 
 def _variation(x: Tensor) -> Tensor:
