@@ -19,8 +19,8 @@ from i2i.checkpoint import (
     STATE_FILE,
     load,
     load_weights,
-    read,
     model_file,
+    read,
     read_description,
     read_model_description,
     save,
@@ -34,8 +34,8 @@ from i2i.errors import ConfigError, DataError, TrainingError
 from i2i.evaluate import evaluate
 from i2i.events import announce, listening
 from i2i.files import locked, whole_file
-from i2i.loader import Loader
 from i2i.groups import GROUPS, Stored, export, stored
+from i2i.loader import Loader
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training, below
@@ -257,18 +257,6 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     return Run(folder, registry)
 
 
-def write_config(
-    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
-) -> None:
-    """Write ``run.toml``: the configuration, and what it was made with.
-
-    Args:
-        folder: The run folder.
-        config: The configuration.
-        providers: Kind of component to name and version of the distribution that provides it.
-        machine: What `Engine.describe` says of the machine that trains.
-    """
-    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
 def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
     """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
 
@@ -303,6 +291,18 @@ def write_groups(model: Stored, folder: Path) -> None:
         export(model, group, folder / f"{group}.safetensors")
 
 
+def write_config(
+    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``run.toml``: the configuration, and what it was made with.
+
+    Args:
+        folder: The run folder.
+        config: The configuration.
+        providers: Kind of component to name and version of the distribution that provides it.
+        machine: What `Engine.describe` says of the machine that trains.
+    """
+    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
     with whole_file(folder / CONFIG_FILE) as temporary:
         temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
 
@@ -337,14 +337,6 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
-    return read_toml(folder / CONFIG_FILE)
-
-
-def _alone(model: Model) -> Transfer:
-    return NoTransfer(NoTransfer.Config(), model.base, ())
 def _copy(source: Path, folder: Path) -> None:
     """Copy what else a run needs to be opened and resumed."""
     for name in (CONFIG_FILE, BASE_FILE):
@@ -353,3 +345,11 @@ def _copy(source: Path, folder: Path) -> None:
                 shutil.copyfile(source / name, temporary)
 
 
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
+    return read_toml(folder / CONFIG_FILE)
+
+
+def _alone(model: Model) -> Transfer:
+    return NoTransfer(NoTransfer.Config(), model.base, ())
