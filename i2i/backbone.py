@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from i2i.augment import Augmentation, Unaugmented
 from i2i.batched import detach, take
 from i2i.branches import routed
 from i2i.config import Options
@@ -45,6 +46,7 @@ class Backbone(nn.Module, ABC):
         presets: Preset name to a partial configuration that suits this backbone.
         generators: ``a2b`` and ``b2a``.
         discriminators: ``a`` and ``b``, named after the domain that they judge.
+        augmentation: What happens to images on their way to the discriminators; training sets it.
     """
 
     name: ClassVar[str]
@@ -74,6 +76,7 @@ class Backbone(nn.Module, ABC):
         self.config = config
         self.generators = nn.ModuleDict(cast("Mapping[str, nn.Module]", generators))
         self.discriminators = nn.ModuleDict(cast("Mapping[str, nn.Module]", discriminators))
+        self.augmentation: Augmentation = Unaugmented()
 
     def networks(self, side: Side) -> nn.ModuleDict:
         """Return the networks that a side updates."""
@@ -92,16 +95,21 @@ class Backbone(nn.Module, ABC):
         return passes
 
     def judge(self, passes: Passes, side: Side) -> Passes:
-        """Let the discriminators judge: real and remembered, detached fakes; or, for the generators, live fakes."""
+        """Let the discriminators judge: real and remembered, detached fakes; or, for the generators, live fakes.
+
+        All are augmented after that, so that the gradient at a real image is taken through the augmentation, and what
+        is remembered is the fake itself.
+        """
         groups = passes.batch.groups
         for domain in DOMAINS:
             fake = passes.fake[domain].image
             if side == "discriminator":
                 real = passes.batch.real[domain]
                 passes.judged[domain] = real.detach().requires_grad_() if "gradient" in passes.needs else real
-                passes.real_verdict[domain] = self.verdict(domain, passes.judged[domain], groups)
+                passes.real_verdict[domain] = self._augmented_verdict(domain, passes.judged[domain], groups)
+                self.augmentation.observe(domain, passes.real_verdict[domain].logits, groups)
                 fake = self.remember(domain, detach(fake), groups)
-            passes.fake_verdict[domain] = self.verdict(domain, fake, groups)
+            passes.fake_verdict[domain] = self._augmented_verdict(domain, fake, groups)
         return passes
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
@@ -146,6 +154,9 @@ class Backbone(nn.Module, ABC):
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Take back what ``training_state`` returned."""
+
+    def _augmented_verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
+        return self.verdict(domain, self.augmentation(domain, x, groups), groups)
 
     def _into(self, domain: Domain, passes: Passes, identity: bool) -> None:
         real, groups = passes.batch.real, passes.batch.groups

@@ -48,6 +48,14 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+class Added(Options):
+    """A group that a run adds to a model which has groups already."""
+
+    group: str = Field(description="What it is called.")
+    root: Path | None = Field(None, description="Folder with trainA and trainB; None: a plugin's group of that name.")
+    train_trunk: bool = Field(False, description="Go on training what all groups share.")
+
+
 class RunConfig(Options):
     """Everything that decides a run, as ``run.toml`` holds it.
 
@@ -69,11 +77,24 @@ class RunConfig(Options):
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )
+    augment: Literal["none", "diffaugment", "ada"] = Field(
+        "none", description="Change what discriminators see: never, always, or as often as overfitting asks for."
+    )
+    ada_target: float = Field(
+        0.6, gt=-1, lt=1, description="With ada: how sure discriminators may be of real images, from -1 to 1."
+    )
+    ada_rise: float = Field(
+        0.25, gt=0, description="With ada: share of a stage's steps in which the probability can rise from 0 to 1."
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the average of the generators' weights that is saved; 0 averages none."
+    )
     extra_groups: tuple[str, ...] | None = Field(
         None, description="Groups of plugins that join the data; by default those made for the data set."
     )
     stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
     base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")
+    added: Added | None = Field(None, description="The one group to add to that model.")
     backbone: Section = Field(default_factory=dict)
     generator: Section = Field(default_factory=dict)
     discriminator: Section = Field(default_factory=dict)

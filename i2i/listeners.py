@@ -102,7 +102,8 @@ class SampleGrids:
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
         """Draw a grid when it is time."""
         if step % run.config.sample_every == 0 or step == run.steps:
-            blocks = show({"translation": run.model}, run.dataset)
+            with run.averaged():
+                blocks = show({"translation": run.model}, run.dataset)
             write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}-{step:06d}.png")
 
     @hookimpl

@@ -36,7 +36,7 @@ class Passes:
         encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
         real_verdict: What the discriminators say of the real images; on the discriminator side only.
         fake_verdict: What they say of the fakes; detached from the generators on the discriminator side.
-        judged: The real images as the discriminators got them, with gradient where a term needs ``"gradient"``.
+        judged: The real images before any augmentation, with gradient where a term needs ``"gradient"``.
     """
 
     batch: Batch
@@ -70,6 +70,8 @@ class Loss(ABC):
             ``"encoded"``, ``"group"``. A pass that no term needs is never computed; ``"cam"``, ``"latent"`` and
             ``"encoded"`` must be provided by the generator, ``"reconstructed"`` by the backbone, ``"group"`` by a
             transfer that adds a group head. An instance may need more than its class, if its options say so.
+        boundary: The logit between real and fake in the game that an adversarial term plays, which adaptive
+            augmentation compares with; None for other terms.
 
     Raises:
         WeightsError: It needs a pretrained network whose weights are nowhere to be found.
@@ -77,6 +79,7 @@ class Loss(ABC):
 
     name: ClassVar[str]
     needs: frozenset[str]
+    boundary: float | None = None
 
     class Config(Options):
         """Options of every loss."""

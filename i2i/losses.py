@@ -58,6 +58,7 @@ class Adversarial(Loss):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.boundary = 0.5 if config.mode == "lsgan" else 0.0
         if config.r1:
             self.needs = self.needs | {"gradient"}
 

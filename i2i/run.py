@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import i2i
 from i2i.assemble import Chosen, build_data, choose, choose_data
+from i2i.augment import choose_augmentation
 from i2i.checkpoint import (
     BASE_FILE,
     MODEL_FILE,
@@ -66,6 +67,7 @@ class Run:
         steps: Steps of it in all.
         samples_per_step: Images of one domain that each step draws.
         model: The model at hand.
+        averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
     """
 
     def __init__(self, folder: Path, registry: Registry) -> None:
@@ -80,6 +82,7 @@ class Run:
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.model: Model
+        self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
         self._stop_requested = False
         self._made_on: Mapping[str, Any] = content.get("machine", {})
 
@@ -127,11 +130,15 @@ class Run:
             raise TrainingError(f"{error} {self._way_on()}") from error
         finally:
             self._announce("on_train_end")
+        with self.averaged():
+            self._finish()
+
+    def _finish(self) -> None:
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
-        if stage == "transfer":
+        if self.stage == "transfer":
             write_groups(stored(self.model), self.folder / GROUPS)
-        save(self.model, self.folder / STAGE_FILES[stage])  # last: this file says that the stage is finished
-        self._announce("on_checkpoint", path=self.folder / STAGE_FILES[stage])
+        save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file says that the stage is finished
+        self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
 
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
@@ -168,16 +175,21 @@ class Run:
         return Path(given) if given is not None and stage == self.config.stages[0] else None
 
     def _training(self, transfer: Transfer) -> Training:
+        losses = self.chosen.build_losses(transfer.provides)
+        boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
         training = Training(
             self.model.backbone,
             transfer,
-            self.chosen.build_losses(transfer.provides),
+            losses,
             self._loader(),
             self.engine,
             steps=self.steps,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
+            augmentation=choose_augmentation(self.config, self.steps, boundary),
+            ema=self.config.ema,
         )
+        self.averaged = training.averaged
         self.samples_per_step = training.samples_per_step
         return training
 

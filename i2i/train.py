@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from i2i.augment import Augmentation, Unaugmented
 from i2i.backbone import Backbone, Side
+from i2i.ema import Average
 from i2i.engine import Engine, random_state, set_random_state
 from i2i.errors import PluginError, TrainingError
 from i2i.loader import Loader
@@ -35,6 +37,8 @@ class Training:
         steps: Steps of the whole stage; learning rates depend on it.
         batch_size: What the strategy is asked for; the base stage draws so many samples in a step.
         seed: Seed of what the strategy draws.
+        augmentation: What happens to images on their way to the discriminators; nothing by default.
+        ema: Decay of the moving average of the generators; 0 averages none.
     """
 
     def __init__(
@@ -48,11 +52,15 @@ class Training:
         steps: int,
         batch_size: int,
         seed: int,
+        augmentation: Augmentation | None = None,
+        ema: float = 0.0,
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
         self.steps, self.batch_size, self.seed = steps, batch_size, seed
         self.done = 0
+        backbone.augmentation = augmentation or Unaugmented()
+        self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare()
         self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
@@ -82,13 +90,21 @@ class Training:
         means = [self._update(side, passes) for side in (first, *(side for side in SIDES if side != first))]
         self.backbone.after_step()
         self.done += 1
+        if self.average is not None:
+            self.average.update(self.done)
         return self._report({name: mean for side in means for name, mean in side.items()})
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the generators have their averaged weights in the block, if an average is kept."""
+        return nullcontext() if self.average is None else self.average.shown()
 
     def state(self) -> dict[str, Tensor]:
         """Return everything beside weights that the next step depends on, as tensors by name."""
         tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
         tensors |= {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
         tensors |= {f"random/{k}": v for k, v in random_state().items()}
+        tensors |= {f"augmentation/{k}": v for k, v in self.backbone.augmentation.state().items()}
+        tensors |= {f"average/{k}": v for k, v in (self.average.state() if self.average is not None else {}).items()}
         for side, optimizer in self.optimizers.items():
             for index, entries in optimizer.state_dict()["state"].items():
                 tensors |= {f"{side}/{index}/{key}": torch.as_tensor(value) for key, value in entries.items()}
@@ -106,6 +122,9 @@ class Training:
             _restore(optimizer, below(tensors, side))
         self.backbone.load_training_state(below(tensors, "backbone"))
         self.heads.load_state_dict(below(tensors, "heads"))
+        self.backbone.augmentation.load(below(tensors, "augmentation"))
+        if self.average is not None:
+            self.average.load(below(tensors, "average"))
         set_random_state(below(tensors, "random"))
 
     def _prepare(self) -> nn.ModuleDict:
