@@ -32,6 +32,7 @@ def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
     with torch.no_grad():
         for parameter in model.backbone.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
+    model.backbone.after_step()  # some have a range
     loader, losses = Loader(choose_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
     return Training(
         model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0
@@ -125,3 +126,55 @@ def test_steps_are_those_of_the_released_losses(tiny, registry, backbone, update
     expected = dict(plain.backbone.generators.named_parameters())
     for name, parameter in training.backbone.generators.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_the_cam_term_of_new_groups_reaches_the_encoder_alone(tiny, registry):
+    """As released, where the shared decoder learns from the base group alone."""
+    training = prepared(tiny, registry)
+    passes = training._generate(NEW)
+    training._backward("generator", passes)
+    networks = training.backbone.generators
+    reached = {name for name, p in networks.named_parameters() if p.grad is not None and p.grad.any()}
+    trunk = {name.partition(".")[2] for name in reached if "branches" not in name}
+    assert {name.partition(".")[0] for name in trunk} == {"blocks", "attention"}
+    assert "attention.merge.weight" not in trunk, "logits are read before features are merged"
+
+
+def test_no_cam_term_means_that_the_trunk_learns_from_the_base_alone(tiny, registry):
+    training = prepared(merge(tiny, {"loss": {"cam": 0}}), registry)
+    training._backward("generator", training._generate(NEW))
+    networks = training.backbone.generators
+    assert all(p.grad is None for p in parameters_without(networks, NEW))
+
+
+@pytest.mark.parametrize(("judge", "factors"), [("classification", (1 / 3, 2 / 3)), ("branched", (1, 1))])
+def test_on_shared_discriminators_every_group_counts_alike(tiny, registry, judge, factors):
+    training = prepared(tiny, registry, judge=judge)
+    discriminators = training.networks("discriminator")
+    for groups, factor in zip(((BASE,), NEW), factors, strict=True):
+        (route,) = training.transfer.route(discriminators, groups, {"adversarial": torch.full((len(groups),), 3.0)})
+        assert route.loss.item() == pytest.approx(3 * factor)
+
+
+@pytest.mark.parametrize("cam_groups", ["base", "all"])
+def test_a_frozen_trunk_stays_and_heads_of_losses_go_on(tiny, registry, cam_groups):
+    training = prepared(merge(tiny, {"loss": {"patch_nce": 1}}), registry, freeze_shared=True, cam_groups=cam_groups)
+    assert training.heads, "contrastive terms bring projections"
+    before = {name: p.detach().clone() for name, p in training.networks("generator").named_parameters()}
+    training.step()
+    own = training.networks("generator").named_parameters()
+    changed = {name for name, p in own if not torch.equal(p, before[name])}
+    assert all("branches" in name or name.startswith("heads") for name in changed)
+    assert any(name.startswith("heads") for name in changed)
+
+
+def test_presets(registry):
+    quick, paper = (choose({"preset": preset}, registry).transfer.options for preset in ("quick", "paper"))
+    assert (quick.judge, quick.discriminators, quick.updates, quick.cam_groups) == (
+        "branched",
+        "warm",
+        "merged",
+        "base",
+    )
+    released = ("classification", "fresh", "released", "all")
+    assert (paper.judge, paper.discriminators, paper.updates, paper.cam_groups) == released
