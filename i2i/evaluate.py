@@ -1,8 +1,9 @@
-"""Translate held-out images, score them against the true drawings, and show them."""
+"""Translate held-out images, score them against the true drawings, and show them; ask if judges learned by heart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from i2i.backbone import Backbone
 from i2i.dataset import Dataset
+from i2i.engine import random_state, set_random_state
 from i2i.events import blaming
 from i2i.images import Block, crop_centre, fit_short_side, read_image, to_image, to_tensor
 from i2i.metric import Score
@@ -19,6 +22,7 @@ from i2i.plugins import Registry
 
 T = TypeVar("T")
 CHUNK = 16  # images translated at once
+LEAST_GAP = 0.05  # between the logits of real and fake: below it no judge has learned anything, least of all by heart
 Scores = dict[str, dict[str, Score]]
 
 
@@ -35,6 +39,54 @@ def evaluate(model: Model, dataset: Dataset, registry: Registry) -> Scores:
 def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
     """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
     return [_block(models, dataset, group, count) for group in dataset.groups]
+
+
+@torch.no_grad()
+def overfitting(model: Model, dataset: Dataset, count: int = 16) -> dict[str, float]:
+    """Return how much the discriminator of domain b takes held-out drawings for fakes, by group.
+
+    (E[D(train)] - E[D(held-out)]) / (E[D(train)] - E[D(fake)]), Karras et al. 2020 (arXiv 2006.06676, eq. 1): 0 when
+    held-out drawings are judged like those that it was trained on, 1 when like fakes. Images are judged whole and
+    unaugmented. Training is left undisturbed: nothing iterates, and every random generator is put back.
+
+    Args:
+        model: The model in training.
+        dataset: Its data.
+        count: How many images of each kind are judged at most.
+
+    Returns:
+        Group to figure; groups without held-out drawings, or whose real and fake are not told apart, are left out.
+    """
+    groups = [group for group in model.groups if group in dataset.groups and dataset.test(group, "b")]
+    with _undisturbed(model.backbone):
+        found = {group: _overfitting(model, dataset, group, count) for group in groups}
+    return {group: figure for group, figure in found.items() if figure is not None}
+
+
+def _overfitting(model: Model, dataset: Dataset, group: str, count: int) -> float | None:
+    sources, train, held_out = (
+        _stack(_spread(paths, count), model.size)
+        for paths in (dataset.train(group, "a"), dataset.train(group, "b"), dataset.test(group, "b"))
+    )
+    fakes = model.translate(sources, group)
+    real, unseen, fake = (_logit(model, images, group) for images in (train, held_out, fakes))
+    return (real - unseen) / (real - fake) if real - fake > LEAST_GAP else None
+
+
+def _logit(model: Model, images: Tensor, group: str) -> float:
+    verdict = model.backbone.verdict("b", images.to(model.device), (group,) * len(images))
+    return float(torch.stack([logits.float().mean() for logits in verdict.logits]).mean())
+
+
+@contextmanager
+def _undisturbed(backbone: Backbone) -> Iterator[None]:
+    was_training, state = backbone.training, random_state()
+    backbone.eval()
+    try:
+        yield
+    finally:
+        backbone.train(was_training)
+        set_random_state(state)
 
 
 def _scores(model: Model, group: str, pairs: Sequence[tuple[Path, Path]], registry: Registry) -> dict[str, Score]:

@@ -1,4 +1,7 @@
-"""What watches a run: a progress display, the metrics file, and sample grids. Each is an object with hookimpls."""
+"""What watches a run: a progress display, the metrics file, sample grids, and the gauge of overfitting.
+
+Each is an object with hookimpls.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,55 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 
-from i2i.evaluate import Scores, show
+from i2i.evaluate import Scores, overfitting, show
 from i2i.files import whole_file
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
 from i2i.run import METRICS_FILE, SAMPLES, Run
+
+RUNAWAY = 0.5  # overfitting from which on held-out drawings are judged nearer to fakes than to training drawings
+FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning
+
+
+class OverfittingGauge:
+    """Measures every ``sample_every`` steps how far discriminators have learned drawings by heart.
+
+    The figures, and the probabilities of adaptive augmentation, go into ``metrics.jsonl``. Each group whose figure runs
+    away is warned of once a stage.
+
+    Args:
+        console: Where to warn.
+
+    Attributes:
+        figures: Group to figure, as `i2i.evaluate.overfitting` last measured it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.figures: dict[str, float] = {}
+        self._console = console
+        self._warned: set[str] = set()
+
+    @hookimpl
+    def on_train_start(self, run: Run) -> None:
+        """Forget the last stage."""
+        self.figures, self._warned = {}, set()
+
+    @hookimpl(tryfirst=True)
+    def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
+        """Measure when it is time; before the display shows the figures."""
+        if not _time_for_samples(run, step):
+            return
+        self.figures = overfitting(run.model, run.dataset)
+        measured = {"overfitting": self.figures, "augmentation": run.model.backbone.augmentation.chances}
+        if any(measured.values()):
+            _append(run, {"stage": run.stage, "step": step, **measured})
+        for group in self._running_away(run):
+            self._warned.add(group)
+            self._console.print(_warning(run, group, self.figures[group]), style="yellow", highlight=False)
+
+    def _running_away(self, run: Run) -> list[str]:
+        high = [group for group, figure in self.figures.items() if figure > RUNAWAY and group not in self._warned]
+        return [group for group in high if len(run.dataset.test(group, "b")) >= FEWEST]
 
 
 class ProgressDisplay:
@@ -24,10 +71,11 @@ class ProgressDisplay:
     Args:
         console: Where to draw.
         every: Seconds between plain lines.
+        gauge: What knows of overfitting; the group where it is worst is shown.
     """
 
-    def __init__(self, console: Console, every: float = 15.0) -> None:
-        self._console, self._every = console, every
+    def __init__(self, console: Console, every: float = 15.0, gauge: OverfittingGauge | None = None) -> None:
+        self._console, self._every, self._gauge = console, every, gauge
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._started = self._printed = 0.0
@@ -51,10 +99,10 @@ class ProgressDisplay:
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
         """Move on."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=step, speed=self._speed(run), losses=_brief(losses))
+            self._bar.update(self._task, completed=step, speed=self._speed(run), losses=self._losses(losses))
         elif time.monotonic() - self._printed >= self._every or step == run.steps:
             self._printed = time.monotonic()
-            line = f"{run.stage} {step}/{run.steps}  {self._speed(run)}  {_brief(losses)}"
+            line = f"{run.stage} {step}/{run.steps}  {self._speed(run)}  {self._losses(losses)}"
             self._console.print(line, highlight=False)
 
     @hookimpl
@@ -63,6 +111,11 @@ class ProgressDisplay:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def _losses(self, losses: Mapping[str, float]) -> str:
+        figures = self._gauge.figures if self._gauge is not None else {}
+        worst = max(figures, key=figures.__getitem__, default=None)
+        return _brief(losses) + (f"  D overfits {worst} {figures[worst]:.2f}" if worst is not None else "")
 
     def _speed(self, run: Run) -> str:
         rate = (run.step - self._first) / max(1e-9, time.monotonic() - self._started)
@@ -101,7 +154,7 @@ class SampleGrids:
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
         """Draw a grid when it is time."""
-        if step % run.config.sample_every == 0 or step == run.steps:
+        if _time_for_samples(run, step):
             with run.averaged():
                 blocks = show({"translation": run.model}, run.dataset)
             write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}-{step:06d}.png")
@@ -112,6 +165,20 @@ class SampleGrids:
         models = {"base model": run.base_model(), "translation": run.model} if run.stage == "transfer" else None
         blocks = show(models or {"translation": run.model}, run.dataset)
         write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}.png")
+
+
+def _time_for_samples(run: Run, step: int) -> bool:
+    return step % run.config.sample_every == 0 or step == run.steps
+
+
+def _warning(run: Run, group: str, figure: float) -> str:
+    steps = "--steps" if run.stage == "base" else "--transfer-steps"
+    ada = "" if run.config.augment == "ada" else "--augment ada, "
+    return (
+        f"The discriminator learns the drawings of '{group}' by heart: overfitting {figure:.2f} at step {run.step} of "
+        f"{run.stage}, where 0 is none, and 1 judges held-out drawings like fakes. Use {ada}fewer {steps}, or a "
+        "gradient penalty: --loss.adversarial.r1 1."
+    )
 
 
 def _brief(losses: Mapping[str, float]) -> str:

@@ -23,7 +23,7 @@ WIDTH, HEIGHT, POINTS = 640, 150, 160
 
 @dataclass(frozen=True)
 class Curve:
-    """One loss over the steps of a stage, averaged to at most ``POINTS`` points, as an SVG polyline."""
+    """One value over the steps of a stage, averaged to at most ``POINTS`` points, as an SVG polyline."""
 
     name: str
     points: str
@@ -51,6 +51,7 @@ def write_report(run: Run) -> Path:
         data=[_counts(run, group) for group in run.dataset.groups],
         scores=_score_rows(entries),
         stages=[(stage, _curves(entries, stage)) for stage in run.config.stages],
+        gauges=[(stage, _gauges(entries, stage)) for stage in run.config.stages],
         result=_picture(run.folder / SAMPLES / f"{run.stage}.png"),
         grids=[(path.stem, _picture(path)) for path in sorted((run.folder / SAMPLES).glob("*-*.png"))],
         size=(WIDTH, HEIGHT),
@@ -84,12 +85,26 @@ def _curves(entries: Sequence[dict[str, Any]], stage: str) -> list[Curve]:
     return [_curve(name, [one[name] for one in losses]) for name in losses[0]] if losses else []
 
 
+def _gauges(entries: Sequence[dict[str, Any]], stage: str) -> list[Curve]:
+    """Return a curve for every figure of overfitting, and for every probability of adaptive augmentation."""
+    measured = [entry for entry in entries if entry["stage"] == stage and "overfitting" in entry]
+    values: dict[str, list[float]] = {}
+    for entry in measured:
+        for label, key in (("overfitting of", "overfitting"), ("augmentation of", "augmentation")):
+            for name, value in entry[key].items():
+                values.setdefault(f"{label} {name}", []).append(value)
+    return [_curve(name, own) for name, own in sorted(values.items(), reverse=True)]
+
+
 def _curve(name: str, values: list[float]) -> Curve:
     chunk = -(-len(values) // POINTS)
     means = [sum(part) / len(part) for part in (values[i : i + chunk] for i in range(0, len(values), chunk))]
-    top = max(max(means), 1e-12)
-    across = WIDTH / max(1, len(means) - 1)
-    points = " ".join(f"{i * across:.1f},{HEIGHT * (1 - mean / top):.1f}" for i, mean in enumerate(means))
+    low = min(0.0, *means)
+    top = max(low + 1e-12, *means)
+    drawn = means if len(means) > 1 else means * 2  # a line needs two points
+    across = WIDTH / (len(drawn) - 1)
+    heights = (HEIGHT * (1 - (mean - low) / (top - low)) for mean in drawn)
+    points = " ".join(f"{i * across:.1f},{height:.1f}" for i, height in enumerate(heights))
     return Curve(name, points, means[0], means[-1], top)
 
 

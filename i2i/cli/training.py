@@ -189,8 +189,9 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
 def _listeners(console: Console) -> list[object]:
     from i2i import listeners, report
 
-    watch = [listeners.ProgressDisplay(console), listeners.MetricsFile(), listeners.SampleGrids()]
-    return [report.Reporter(), *watch]
+    gauge = listeners.OverfittingGauge(console)
+    display = listeners.ProgressDisplay(console, gauge=gauge)
+    return [report.Reporter(), display, listeners.MetricsFile(), listeners.SampleGrids(), gauge]
 
 
 def _resume_line(job: Run) -> str:
