@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from i2i.adding import added_to, check_added
 from i2i.assemble import Chosen
 from i2i.checkpoint import BASE_FILE, check_weights, read, read_model_description
 from i2i.config import RunConfig, check_group_name
 from i2i.dataset import ONLY_GROUP, Dataset
 from i2i.errors import CheckpointError, ConfigError, DataError
+from i2i.groups import dissect
 from i2i.loader import broken_images
 from i2i.model import outline
 
@@ -25,7 +27,7 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
     _refuse_broken(dataset)
     for group in dataset.groups:
         check_group_name(group)
-    if config.base_model is not None:
+    if config.base_model is not None and config.added is None:
         _check_start(config.base_model, "base" in config.stages, dataset)
 
 
@@ -43,6 +45,8 @@ def check_networks(chosen: Chosen, dataset: Dataset) -> None:
         file = Path(chosen.config.base_model)
         about = read_model_description(file)
         base, groups = base_of(about, dataset), about["groups"]
+        if chosen.config.added is not None:
+            _check_added(chosen)
         check_weights(outline(chosen, base, groups), file)
         _refuse_broken_weights(file)
     if "transfer" in chosen.config.stages and not groups:
@@ -82,12 +86,19 @@ def _check_served(file: str, about: Mapping[str, Any], dataset: Dataset) -> None
     other = ", ".join(group for group in found if group not in served)
     if served and other:
         raise ConfigError(
-            f"{file} serves {', '.join(served)}, but not {other} of the data, and groups cannot be added yet. "
-            f"Remove that data, or start from a base model, such as {BASE_FILE} of its run."
+            f"{file} serves {', '.join(served)}, but not {other} of the data, and a transfer goes on with "
+            f"those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as "
+            f"{BASE_FILE} of its run."
         )
     lacking = ", ".join(group for group in served if group not in found)
     if lacking:
         raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
+
+
+def _check_added(chosen: Chosen) -> None:
+    _, file = added_to(chosen.config)
+    tensors, about = read(file)
+    check_added(chosen, dissect(chosen, about, tensors), about)
 
 
 def _refuse_broken_weights(file: Path) -> None:

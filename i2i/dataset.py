@@ -106,6 +106,7 @@ class Extended(Dataset):
         groups: The further groups.
         dataset: What they are added to.
         kept: Which groups of the data set to keep; None: all of them.
+        base: The data-rich group; by default the data set's.
 
     Raises:
         DataError: A further group has no images, or the data set has a group of that name.
@@ -114,7 +115,11 @@ class Extended(Dataset):
     name = "extended"
 
     def __init__(
-        self, groups: Sequence[Group], dataset: Dataset | None = None, kept: Sequence[str] | None = None
+        self,
+        groups: Sequence[Group],
+        dataset: Dataset | None = None,
+        kept: Sequence[str] | None = None,
+        base: str | None = None,
     ) -> None:
         own = () if dataset is None else dataset.groups
         taken = next((group.name for group in groups if group.name in own), None)
@@ -124,7 +129,7 @@ class Extended(Dataset):
         self._added = {group.name: group for group in groups}
         self._train = {(g.name, domain): g.train(domain) for g in groups for domain in _DOMAINS}
         self.groups = (*(name for name in own if kept is None or name in kept), *self._added)
-        self.base = groups[0].name if dataset is None else dataset.base
+        self.base = base or (groups[0].name if dataset is None else dataset.base)
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the training images of an added group, or the data set's."""

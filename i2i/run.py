@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Any
 
 import i2i
-from i2i.assemble import Chosen, build_data, choose, choose_data
+from i2i.adding import Addition, data_of
+from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
 from i2i.augment import choose_augmentation
 from i2i.checkpoint import (
     BASE_FILE,
@@ -76,14 +77,13 @@ class Run:
         options = {name: value for name, value in content.items() if name not in INFORMATIVE}
         self.config = validate(RunConfig, options, str(folder / CONFIG_FILE))
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
-        self.dataset: Dataset = build_data(
-            choose_data({"data": self.config.data}, registry), self.config.extra_groups or (), registry
-        )
+        self.dataset: Dataset = _data(self.chosen, self.config, registry)
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.model: Model
+        self._addition: Addition | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._stop_requested = False
+        self._stop_requested = self._from_scratch = False
         self._made_on: Mapping[str, Any] = content.get("machine", {})
 
     @property
@@ -120,7 +120,7 @@ class Run:
         seed_everything(self.config.seed)
         self.stage = stage
         transfer = self._start_base() if stage == "base" else self._start_transfer()
-        self.steps = self.config.steps_of(stage) if stage == "base" or transfer.trains else 0
+        self.steps = self._steps_of(stage, transfer)
         training = self._training(transfer)
         self._restore(training)
         self._announce("on_train_start")
@@ -134,6 +134,8 @@ class Run:
             self._finish()
 
     def _finish(self) -> None:
+        if self._addition is not None:
+            self._addition.settle()
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
         if self.stage == "transfer":
             write_groups(stored(self.model), self.folder / GROUPS)
@@ -160,14 +162,29 @@ class Run:
         return _alone(self.model)
 
     def _start_transfer(self) -> Transfer:
+        if self.config.added is not None:
+            return self._start_addition()
         file = self._start_of("transfer") or self.folder / BASE_FILE
         about = read_model_description(file)
         self.model = Model(self.chosen, base_of(about, self.dataset), about["groups"])
-        load_weights(self.model, file)
         new = new_groups(self.dataset, self.model.base)
+        self._from_scratch = self.chosen.transfer.component.from_scratch and bool(new) and not about["groups"]
+        if not self._from_scratch:
+            load_weights(self.model, file)
         if self.model.transfer is None and new:
             self.model.adapt(self.chosen, new)
         return self.model.transfer or _alone(self.model)
+
+    def _start_addition(self) -> Transfer:
+        self._addition = Addition(self.chosen, self.dataset)
+        self.model = self._addition.model
+        return self._addition.transfer
+
+    def _steps_of(self, stage: str, transfer: Transfer) -> int:
+        """Return the steps of a stage; a transfer that starts from scratch gets those of both."""
+        if stage == "transfer" and not transfer.trains:
+            return 0
+        return self.config.steps_of(stage) + (self.config.steps if self._from_scratch else 0)
 
     def _start_of(self, stage: str) -> Path | None:
         """Return the file that the user gave to start a stage from; only the first stage of a run starts from one."""
@@ -255,17 +272,17 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
-    data = choose_data(given, registry)
-    extra = chosen.config.extra_groups
-    extra = tuple(registry.groups_of(data.component.name)) if extra is None else extra
-    dataset = build_data(data, extra, registry)
+    added = chosen.config.added is not None
+    data = None if added else choose_data(given, registry)
+    told = {"data": given.get("data", {})} if data is None else _told(data, chosen.config, registry)
+    dataset = _data(chosen, chosen.config.model_copy(update=told), registry)
     engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
     check_data(chosen.config, dataset)
     check_networks(chosen, dataset)
-    config = chosen.config.model_copy(update={"data": data.section, "extra_groups": extra or None})
+    config = chosen.config.model_copy(update=told)
     claim(folder, overwrite, config.base_model)
-    providers = {**chosen.providers, "data": registry.provider("dataset", config.data["name"])}
-    write_config(folder, config, providers, engine.describe())
+    source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
+    write_config(folder, config, {**chosen.providers, **source}, engine.describe())
     return Run(folder, registry)
 
 
@@ -347,6 +364,19 @@ def _clear(folder: Path) -> None:
     for name in _WRITTEN:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _data(chosen: Chosen, config: RunConfig, registry: Registry) -> Dataset:
+    if config.added is not None:
+        return data_of(chosen, config.data, registry)
+    return build_data(choose_data({"data": config.data}, registry), config.extra_groups or (), registry)
+
+
+def _told(data: Choice[Dataset], config: RunConfig, registry: Registry) -> dict[str, Any]:
+    """Return what ``run.toml`` shall say of the data: the set with its options, and the groups that join it."""
+    extra = config.extra_groups
+    joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
+    return {"data": data.section, "extra_groups": joining or None}
 
 
 def _copy(source: Path, folder: Path) -> None:

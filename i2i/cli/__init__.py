@@ -55,7 +55,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.command("translate")(translating.translate)
     app.command("import")(exchange.import_)
     app.command("export")(exchange.export)
-    app.add_typer(groups.app, name="groups")
+    app.add_typer(groups.application(arguments), name="groups")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
     app.add_typer(weights.app, name="weights")

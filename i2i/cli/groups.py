@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from i2i.cli import training
+from i2i.cli.command import Command, expanded
 from i2i.errors import ConfigError
 from i2i.plugins import installed
 
 if TYPE_CHECKING:
     from i2i.groups import Stored
 
-app = typer.Typer(help="List, add, export, attach and remove the groups of a model.", no_args_is_help=True)
-
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a .safetensors model.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the changed model.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Change RUN itself; with --out, replace what that holds.")]
 
 
-@app.command("list")
 def list_(run: ModelPath) -> None:
     """Show the groups of a model, and what each has for itself: bytes, and share of the model."""
     from i2i.groups import open_model, weigh
@@ -37,7 +37,6 @@ def list_(run: ModelPath) -> None:
     Console().print(table)
 
 
-@app.command()
 def export(
     run: ModelPath,
     group: Annotated[str, typer.Argument(help="The group.")],
@@ -58,7 +57,6 @@ def export(
     _say(f"{target}: {size} bytes, {size / stored.size:.1%} of the model")
 
 
-@app.command()
 def attach(
     run: ModelPath,
     file: Annotated[Path, typer.Argument(help="A file that export wrote.")],
@@ -73,7 +71,6 @@ def attach(
     _keep(put(open_model(run, installed()), file, name), run, out, overwrite)
 
 
-@app.command()
 def remove(
     run: ModelPath,
     group: Annotated[str, typer.Argument(help="The group.")],
@@ -84,6 +81,57 @@ def remove(
     from i2i.groups import open_model
 
     _keep(open_model(run, installed()).without(group), run, out, overwrite)
+
+
+def add(
+    run: ModelPath,
+    name: Annotated[str, typer.Argument(help="What the new group is called.")],
+    *,
+    given: dict[str, Any],
+    data: Annotated[Path | None, typer.Option(help="Folder with the group's trainA and trainB. \\[default: the group "
+                                              "of that name that a plugin brings]", show_default=False)] = None,
+    train_trunk: Annotated[bool, typer.Option("--train-trunk", help="Go on training what all groups share, with the "
+                                              "base group's data.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The new run folder.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
+    stop_after: training.StopAfter = None,
+) -> None:  # fmt: skip
+    """Train one more group of a model that has groups; trunk and all other groups keep every bit.
+
+    Goes on after a stop with: i2i transfer --resume OUT.
+    """
+    from i2i import run as runs
+
+    if out is None:
+        then = f"i2i groups attach {run} OUT/groups/{name}.safetensors --overwrite"
+        raise ConfigError(
+            f"Training needs a folder of its own: --out OUT. To have the group in {run} itself, then: {then}"
+        )
+    given = {**training.on_base(run, given, ("transfer",)), "stages": ["transfer"], "data": _data_of(run)}
+    added = {"group": name, "train_trunk": train_trunk, **({} if data is None else {"root": str(data.absolute())})}
+    training.execute(runs.create(out, {**given, "added": added}, installed(), overwrite), None, stop_after)
+
+
+ADD = Command("add", add, components=("transfer",), lacking=("steps", "extra_groups", "size"))
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """Return the commands; ``add`` has the options of its model's transfer when ``arguments`` call it."""
+    app = typer.Typer(help="List, add, export, attach and remove the groups of a model.", no_args_is_help=True)
+    app.command("list")(list_)
+    app.command(ADD.name, help=ADD.help)(expanded(ADD, arguments if "groups" in arguments[:2] else ()))
+    for command in (export, attach, remove):
+        app.command()(command)
+    return app
+
+
+def _data_of(run: Path) -> dict[str, Any]:
+    """Return what a run folder tells of its data; nothing for a file that is in none."""
+    from i2i.config import read_toml
+    from i2i.run import CONFIG_FILE
+
+    file = (run if run.is_dir() else run.parent) / CONFIG_FILE
+    return dict(read_toml(file).get("data", {})) if file.is_file() else {}
 
 
 def _keep(stored: Stored, run: Path, out: Path | None, overwrite: bool) -> None:

@@ -21,7 +21,7 @@ from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.plugins import installed
 
 _PATHS = ("--out", "--resume", "--config", "--data")
-_NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model"}
+_NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model", "added"}
 
 
 def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:

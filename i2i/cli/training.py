@@ -46,7 +46,7 @@ def run(
     Without options it trains on the embedded emoji set. Given a model, it starts from that model's weights and options.
     See also train and transfer, the two stages apart.
     """
-    _execute(_open(base, given, out, resume, overwrite), resume, stop_after)
+    execute(_open(base, given, out, resume, overwrite), resume, stop_after)
 
 
 def train(
@@ -62,7 +62,7 @@ def train(
 
     Given a model, it starts from that model's weights and options.
     """
-    _execute(_open(base, given, out, resume, overwrite, ("base",)), resume, stop_after)
+    execute(_open(base, given, out, resume, overwrite, ("base",)), resume, stop_after)
 
 
 def transfer(
@@ -80,7 +80,7 @@ def transfer(
     """
     if base is None and resume is None and "base_model" not in given:
         raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
-    _execute(_open(base, given, out, resume, overwrite, ("transfer",)), resume, stop_after)
+    execute(_open(base, given, out, resume, overwrite, ("transfer",)), resume, stop_after)
 
 
 COMMANDS = (
@@ -90,7 +90,8 @@ COMMANDS = (
 )
 
 
-def _execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
+def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
+    """Train what is left of a run, and say how it went."""
     from i2i import run as runs
 
     console = Console(soft_wrap=True)
@@ -121,7 +122,7 @@ def _open(
         refused = [*sorted(given), *["out"] * bool(out), *["overwrite"] * overwrite]
         return _reopen(resume, refused, base, stages)
     if base is not None:
-        given = _on_base(base, given, stages)
+        given = on_base(base, given, stages)
     if stages:
         given = {**given, "stages": list(stages)}
     return runs.create(out or _default_folder(given), given, installed(), overwrite)
@@ -155,7 +156,7 @@ def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
+def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
     """Lay what was given over what the model to start from says of itself and its training."""
     from i2i.checkpoint import read_model_description
     from i2i.cli.options import lay_over

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 import i2i as api
+from i2i.checkpoint import read
 
 CHANGES = {"attach": ["groups/kid.safetensors", "--name", "baby"], "remove": ["kid"]}
 
@@ -92,3 +94,42 @@ def test_attach_to_another_base(refused, i2i, run, trained, folder_root, tmp_pat
     message = refused("groups", "attach", run, file, "--name", "baby", "--overwrite")
     assert message.startswith(f"{file} holds 'kid' of another base: the trunks' fingerprints differ.")
     assert (run / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+class TestAdd:
+    def test_all_else_stays_and_the_copy_can_be_attached(self, i2i, run, folder_root, tmp_path) -> None:
+        more = ["--transfer-steps=2", "--transfer.branch_lr=3", "--device=cpu"]
+        result = i2i("groups", "add", run, "boy", "--data", folder_root / "man", *more, "--out", tmp_path / "out")
+        assert result.status == 0, result
+        assert "data 'folder': boy 3/2 source/target images; base group 'woman'" in result.out
+        attached = i2i("groups", "attach", run, tmp_path / "out/groups/boy.safetensors", "--overwrite")
+        assert attached.out == f"{run}/model.safetensors: woman, kid, man, boy\n"
+        one, two = (read(folder / "model.safetensors")[0] for folder in (run, tmp_path / "out"))
+        assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+        assert api.load(tmp_path / "out").chosen.transfer.options.branch_lr == 3
+
+    def test_stopped_and_resumed(self, i2i, run, folder_root, tmp_path) -> None:
+        start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--train-trunk"]
+        start += ["--transfer-steps=2", "--device=cpu"]
+        assert i2i(*start, "--out", tmp_path / "whole").status == 0
+        stopped = i2i(*start, "--out", tmp_path / "out", "--stop-after=1")
+        assert f"Go on with: i2i transfer --resume {tmp_path}/out" in stopped.out
+        assert i2i("transfer", "--resume", tmp_path / "out").status == 0
+        one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "out"))
+        assert one == two
+
+    def test_needs_a_folder_of_its_own(self, refused, run, folder_root) -> None:
+        assert refused("groups", "add", run, "boy", "--data", folder_root / "man", "--overwrite") == (
+            "Training needs a folder of its own: --out OUT. To have the group in "
+            f"{run} itself, then: i2i groups attach {run} OUT/groups/boy.safetensors --overwrite"
+        )
+
+    def test_a_folder_that_is_taken(self, refused, run, trained, folder_root) -> None:
+        message = refused("groups", "add", run, "boy", "--data", folder_root / "man", "--out", trained)
+        assert message.startswith(f"{trained} holds a run already.")
+
+    def test_help_shows_the_transfers_options(self, i2i, run) -> None:
+        text = i2i("groups", "add", run, "--help").out
+        assert "--transfer.branch_lr" in text
+        assert "--transfer-steps" in text
+        assert "│ --size" not in text
