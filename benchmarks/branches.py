@@ -1,0 +1,136 @@
+"""Measure what a few-shot step of `branch` costs over 1 to 16 groups, and draw docs/images/branches-cost.svg.
+
+    OMP_NUM_THREADS=1 python benchmarks/branches.py [--size 64] [--channels 8] [--out docs/images/branches-cost.svg]
+
+Two lines keep the number of samples and spread them over more and more groups, with a discriminator a group, and with
+shared ones; the third keeps one group and gives it more and more samples. A step is that of all new groups together,
+both sides, without the base group's samples. Seconds are the processor's, the least of two; operations are counted by
+torch's FlopCounterMode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+COUNTS = (1, 2, 4, 8, 16)
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 560, 320, 60, 60, 20, 50
+LINES = {  # colour, label, and who tells groups apart
+    "groups": ("#0b6e99", "16 samples, of 1 to 16 groups", "branched"),
+    "shared": ("#2f8f4e", "16 samples, of 1 to 16 groups, shared discriminators", "classification"),
+    "samples": ("#c2571a", "1 to 16 samples, of one group", "branched"),
+}
+
+
+def main() -> None:
+    options = _options()
+    results: dict[str, list[tuple[float, float]]] = {}
+    for line in LINES:
+        results[line] = []
+        for count in COUNTS:
+            groups, samples = (1, count) if line == "samples" else (count, COUNTS[-1] // count)
+            seconds, operations = measure(options, groups, samples, LINES[line][2])
+            results[line].append((seconds, operations))
+            spread = f"{LINES[line][2]:14} {groups:2} groups x {samples:2} samples"
+            print(f"{spread}: {seconds:.3f} s, {operations / 1e9:.2f} GFLOP")
+    Path(options.out).write_text(drawn({line: [s for s, _ in own] for line, own in results.items()}), encoding="utf-8")
+
+
+def measure(options: argparse.Namespace, groups: int, samples: int, judge: str) -> tuple[float, float]:
+    """Return the processor's seconds and the floating-point operations of one step."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training = prepared(options, tuple(f"group{number}" for number in range(groups)), samples, judge)
+    training.step()
+    times = []
+    for _ in range(2):
+        start = time.process_time()
+        training.step()
+        times.append(time.process_time() - start)
+    with FlopCounterMode(display=False) as counter:
+        training.step()
+    return min(times), float(counter.get_total_flops())
+
+
+def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
+    """Return the training of a small adapted model, whose steps draw the new groups alone."""
+    from i2i.assemble import choose
+    from i2i.engine import Engine, seed_everything
+    from i2i.loader import Loader
+    from i2i.model import Model
+    from i2i.plugins import installed
+    from i2i.testing import Noise
+    from i2i.train import Training
+
+    seed_everything(0)
+    transfer = {"name": "branch", "samples": samples, "judge": judge}
+    given = {"size": options.size, "backbone": {"channels": options.channels}, "transfer": transfer}
+    chosen = choose(given, installed())
+    model = Model(chosen, "base", groups)
+    data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), options.size + 8)
+    draw = model.transfer.draw
+    model.transfer.draw = lambda batch_size, rng: draw(batch_size, rng)[1:]
+    return Training(
+        model.backbone, model.transfer, chosen.build_losses(model.transfer.provides), Loader(data, options.size, 0),
+        Engine("cpu", threads=1), steps=100, batch_size=1, seed=0,
+    )  # fmt: skip
+
+
+def drawn(seconds: dict[str, list[float]]) -> str:
+    """Return both lines as an SVG image."""
+    top = max(value for own in seconds.values() for value in own) * 1.1
+    shapes = [_axes(top)]
+    for row, (line, own) in enumerate(seconds.items()):
+        colour, label, _ = LINES[line]
+        points = [(_x(index), _y(value, top)) for index, value in enumerate(own)]
+        shapes.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{_joined(points)}"/>')
+        shapes += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points]
+        shapes.append(f'<text x="{LEFT + 10}" y="{TOP - 24 + 16 * row}" fill="{colour}">{label}</text>')
+    body = "\n".join(shapes)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="12">\n<title>Cost of a few-shot step</title>\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
+    )
+
+
+def _axes(top: float) -> str:
+    ticks = [top * part / 4 for part in range(5)]
+    rules = [
+        f'<path d="M{LEFT} {_y(tick, top):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>'
+        f'<text x="{LEFT - 6}" y="{_y(tick, top) + 4:.1f}" text-anchor="end" fill="#444">{tick:.2f}</text>'
+        for tick in ticks
+    ]
+    marks = [
+        f'<text x="{_x(index):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="#444">{count}</text>'
+        for index, count in enumerate(COUNTS)
+    ]
+    foot = f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle" fill="#444">groups, or samples</text>'
+    side = f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle" fill="#444">s a step</text>'
+    return "\n".join([*rules, *marks, foot, side])
+
+
+def _x(index: int) -> float:
+    return LEFT + 20 + index * (WIDTH - LEFT - RIGHT - 40) / (len(COUNTS) - 1)
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP)
+
+
+def _joined(points: list[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--out", default="docs/images/branches-cost.svg")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
