@@ -48,6 +48,11 @@ class Anatomy:
     rows: tuple[str, ...]
     shared: tuple[str, ...]
 
+    @property
+    def judges(self) -> frozenset[str]:
+        """Those of ``own`` that are in the discriminators, which translating does not need."""
+        return frozenset(name for name in self.own if name.startswith("discriminators."))
+
     def names(self, group: str) -> dict[str, str]:
         """Return the template and the name of each tensor that a group has for itself."""
         return {template: template.replace(SLOT, group) for template in self.own}
@@ -173,8 +178,14 @@ def dissect(chosen: Chosen, about: Mapping[str, Any], tensors: Mapping[str, Tens
     return Anatomy(own, rows, tuple(name for name in tensors if name not in branches | set(rows)))
 
 
-def export(model: Stored, group: str, out: Path) -> int:
+def export(model: Stored, group: str, out: Path, judges: bool = True) -> int:
     """Write a group's own tensors into a file that describes itself; return their bytes.
+
+    Args:
+        model: The model.
+        group: The group.
+        out: The file.
+        judges: Whether discriminators' branches go along, which only training needs, and which are large.
 
     Raises:
         ConfigError: There is no such group, or its transfer gives groups nothing of their own.
@@ -183,6 +194,7 @@ def export(model: Stored, group: str, out: Path) -> int:
     if group == model.base or not part:
         what = "is the base group" if group == model.base else "has nothing of its own, nor has any other group"
         raise ConfigError(f"'{group}' {what}, so that no file can hold it alone. Copy the model's file.")
+    part = {name: tensor for name, tensor in part.items() if judges or name not in model.anatomy.judges}
     about = {
         "group": group,
         "base": model.base,
@@ -198,6 +210,8 @@ def export(model: Stored, group: str, out: Path) -> int:
 def attach(model: Stored, file: Path, name: str | None = None) -> Stored:
     """Return the model with the group that a file holds, under its own or another name.
 
+    A group that comes without its judges gets copies of the base's.
+
     Raises:
         CheckpointError: The file holds no group, or one of another base.
         ConfigError: The model has such a group already, or none to tell where one goes.
@@ -207,9 +221,10 @@ def attach(model: Stored, file: Path, name: str | None = None) -> Stored:
         raise CheckpointError(f"{file} holds no group. Name a file that i2i groups export wrote.")
     if not model.groups:
         raise ConfigError(f"A base model has no place for '{about['group']}'. Name a model with groups of that base.")
-    _check_base(model, about, file)
     part, _ = read(file)
-    return model.adding(name or about["group"], part)
+    judges = {name: own for name, own in model.part(model.base).items() if name in model.anatomy.judges}
+    _check_base(model, about, judges | part, file)
+    return model.adding(name or about["group"], judges | part)
 
 
 def weigh(tensors: Iterable[Tensor]) -> int:
@@ -217,7 +232,7 @@ def weigh(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _check_base(model: Stored, about: Mapping[str, Any], file: Path) -> None:
+def _check_base(model: Stored, about: Mapping[str, Any], part: Mapping[str, Tensor], file: Path) -> None:
     own = _structure(model.about)
     odd = next((key for key in own if own[key] != about["structure"].get(key)), None)
     if odd is not None:
@@ -227,7 +242,7 @@ def _check_base(model: Stored, about: Mapping[str, Any], file: Path) -> None:
         )
     fits = {name: (1, *model.tensors[name].shape[1:]) for name in model.anatomy.rows}
     fits |= {t: tuple(model.tensors[n].shape) for t, n in model.anatomy.names(model.groups[0]).items()}
-    shapes = {name: tuple(tensor.shape) for name, tensor in read(file)[0].items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in part.items()}
     if fits != shapes or model.fingerprint() != about["fingerprint"]:
         what = "its groups are made of other layers" if fits != shapes else "the trunks' fingerprints differ"
         raise CheckpointError(

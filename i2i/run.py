@@ -315,9 +315,9 @@ def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool =
 
 
 def write_groups(model: Stored, folder: Path) -> None:
-    """Write a file a group, where groups share a trunk and hence have little of their own."""
+    """Write a small file a group, without judges, where groups share a trunk and hence have little of their own."""
     for group in model.groups if model.anatomy.own and model.anatomy.shared else ():
-        export(model, group, folder / f"{group}.safetensors")
+        export(model, group, folder / f"{group}.safetensors", judges=False)
 
 
 def write_config(

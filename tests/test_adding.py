@@ -106,7 +106,7 @@ def test_heads_say_of_others_what_they_said(adder, registry) -> None:
 
 
 def test_the_file_of_an_added_group_gives_the_same_model_elsewhere(adder, registry, tmp_path) -> None:
-    before = adder.start(TRANSFERS["classification"])
+    before = adder.start(TRANSFERS["classification"])  # whose judges are rows of shared heads
     after = adder.add(before)
     again = attach(open_model(before, registry), after.parent / "groups" / "baby.safetensors")
     added, _ = checkpoint.read(after)

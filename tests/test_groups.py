@@ -86,6 +86,16 @@ class TestFiles:
             for name, was in served.items():
                 assert torch.equal(other.translate(x, name), model.translate(x, was))
 
+    def test_without_judges_it_translates_the_same_and_gets_the_bases(self, tiny, registry, tmp_path) -> None:
+        whole = stored(made(tiny, registry, transfer={"judge": "branched"}))
+        size = export(whole, "man", tmp_path / "man.safetensors", judges=False)
+        again = attach(whole, tmp_path / "man.safetensors", "boy")
+        boy, man, woman = again.part("boy"), whole.part("man"), whole.part("woman")
+        judges = [name for name in boy if name.startswith("discriminators.")]
+        assert size == weigh(tensor for name, tensor in man.items() if name not in judges)
+        assert all(torch.equal(tensor, (woman if name in judges else man)[name]) for name, tensor in boy.items())
+        assert judges
+
     def test_rows_of_heads_stay_with_their_groups(self, tiny, registry, tmp_path) -> None:
         whole = stored(made(tiny, registry, transfer={"judge": "classification"}))
         name = next(n for n in whole.anatomy.rows if n.endswith("weight"))
@@ -188,7 +198,7 @@ def trained(tmp_path_factory, folder_root, registry):
 class TestRunFolders:
     def test_a_transfer_writes_a_file_a_group(self, trained, registry, tmp_path) -> None:
         assert sorted(path.name for path in (trained / "groups").iterdir()) == ["kid.safetensors", "man.safetensors"]
-        export(open_model(trained, registry), "kid", tmp_path / "kid.safetensors")
+        export(open_model(trained, registry), "kid", tmp_path / "kid.safetensors", judges=False)
         assert (tmp_path / "kid.safetensors").read_bytes() == (trained / "groups" / "kid.safetensors").read_bytes()
 
     def test_a_changed_copy_is_a_run_that_is_done(self, trained, registry, tmp_path) -> None:

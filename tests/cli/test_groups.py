@@ -37,23 +37,28 @@ def test_list_of_a_base_model(i2i, trained) -> None:
 
 
 def test_export_prints_the_size(i2i, trained, tmp_path) -> None:
-    result = i2i("groups", "export", trained, "kid", "--out", tmp_path / "kid.safetensors")
+    file, small = tmp_path / "kid.safetensors", tmp_path / "small.safetensors"
+    result = i2i("groups", "export", trained, "kid", "--out", file)
     assert result.status == 0
-    assert re.fullmatch(rf"{tmp_path}/kid.safetensors: \d+ bytes, [\d.]+% of the model\n", result.out)
-    assert (tmp_path / "kid.safetensors").read_bytes() == (trained / "groups" / "kid.safetensors").read_bytes()
+    assert re.fullmatch(rf"{file}: \d+ bytes, [\d.]+% of the model\n", result.out)
+    assert i2i("groups", "export", trained, "kid", "--no-judges", "--out", small).status == 0
+    assert small.read_bytes() == (trained / "groups" / "kid.safetensors").read_bytes()
+    assert small.stat().st_size < file.stat().st_size / 2
 
 
-def test_export_replaces_only_when_asked(i2i, refused, run) -> None:
-    message = refused("groups", "export", run, "kid")
-    file = run / "groups" / "kid.safetensors"
-    assert message == f"{file} exists already. Choose another --out, or replace it with --overwrite."
-    assert i2i("groups", "export", run, "kid", "--overwrite").status == 0
+def test_export_replaces_only_when_asked(i2i, refused, run, monkeypatch) -> None:
+    monkeypatch.chdir(run)
+    assert i2i("groups", "export", ".", "kid").status == 0
+    message = refused("groups", "export", ".", "kid")
+    assert message == "kid.safetensors exists already. Choose another --out, or replace it with --overwrite."
+    assert i2i("groups", "export", ".", "kid", "--overwrite").status == 0
 
 
 def test_remove_and_attach_into_new_runs_and_back_to_the_same_bytes(i2i, trained, tmp_path) -> None:
     removed = i2i("groups", "remove", trained, "man", "--out", tmp_path / "less")
     assert (removed.status, removed.out) == (0, f"{tmp_path}/less/model.safetensors: woman, kid\n")
-    file = trained / "groups" / "man.safetensors"
+    file = tmp_path / "man.safetensors"
+    assert i2i("groups", "export", trained, "man", "--out", file).status == 0
     attached = i2i("groups", "attach", tmp_path / "less", file, "--out", tmp_path / "again")
     assert (attached.status, attached.out) == (0, f"{tmp_path}/again/model.safetensors: woman, kid, man\n")
     assert (tmp_path / "again/model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
@@ -102,7 +107,8 @@ class TestAdd:
         result = i2i("groups", "add", run, "boy", "--data", folder_root / "man", *more, "--out", tmp_path / "out")
         assert result.status == 0, result
         assert "data 'folder': boy 3/2 source/target images; base group 'woman'" in result.out
-        attached = i2i("groups", "attach", run, tmp_path / "out/groups/boy.safetensors", "--overwrite")
+        assert i2i("groups", "export", tmp_path / "out", "boy", "--out", tmp_path / "boy.safetensors").status == 0
+        attached = i2i("groups", "attach", run, tmp_path / "boy.safetensors", "--overwrite")
         assert attached.out == f"{run}/model.safetensors: woman, kid, man, boy\n"
         one, two = (read(folder / "model.safetensors")[0] for folder in (run, tmp_path / "out"))
         assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
