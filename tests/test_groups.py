@@ -106,6 +106,20 @@ class TestFiles:
             attach(whole, tmp_path / "man.safetensors", "boy").tensors[name], torch.stack([woman, man, kid, man])
         )
 
+    def test_heads_rank_the_others_as_before(self, tiny, registry, tmp_path) -> None:
+        model = made(tiny, registry, transfer={"judge": "classification"})
+        x = torch.rand(4, 3, 32, 32) * 2 - 1
+        model.backbone.train().discriminators["a"](x)  # spectral normalisation follows the weights while training
+        checkpoint.save(model, tmp_path / "model.safetensors")
+        less = open_model(tmp_path / "model.safetensors", registry).without("man")
+        checkpoint.write(tmp_path / "less.safetensors", less.tensors, less.about)
+        judges = (model, i2i.load(tmp_path / "less.safetensors", registry))
+        old, new = (judge.backbone.eval().discriminators["a"](x).group_logits for judge in judges)
+        for was, now in zip(old, new, strict=True):
+            factor = (now / was[:, [0, 2]]).mean()
+            assert factor > 0
+            torch.testing.assert_close(now, was[:, [0, 2]] * factor, rtol=1e-4, atol=1e-6)
+
     def test_twelve_groups(self, tiny, registry, tmp_path) -> None:
         groups = [f"g{number}" for number in range(12)]
         whole = stored(made(tiny, registry, groups, transfer={"judge": "classification"}))

@@ -180,7 +180,8 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {job.engine.device}, "
                   f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
-    console.print(f"data '{config.data['name']}': {counts} source/target images; base group '{dataset.base}'")
+    source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
+    console.print(f"{source}: {counts} source/target images; base group '{dataset.base}'")
     if config.base_model is not None:
         console.print(f"starts from {config.base_model}", highlight=False, markup=False)
     if resumed and job.changes:

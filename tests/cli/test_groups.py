@@ -106,13 +106,29 @@ class TestAdd:
         more = ["--transfer-steps=2", "--transfer.branch_lr=3", "--device=cpu"]
         result = i2i("groups", "add", run, "boy", "--data", folder_root / "man", *more, "--out", tmp_path / "out")
         assert result.status == 0, result
-        assert "data 'folder': boy 3/2 source/target images; base group 'woman'" in result.out
+        assert "adds 'boy': boy 3/2 source/target images; base group 'woman'" in result.out
         assert i2i("groups", "export", tmp_path / "out", "boy", "--out", tmp_path / "boy.safetensors").status == 0
         attached = i2i("groups", "attach", run, tmp_path / "boy.safetensors", "--overwrite")
         assert attached.out == f"{run}/model.safetensors: woman, kid, man, boy\n"
         one, two = (read(folder / "model.safetensors")[0] for folder in (run, tmp_path / "out"))
         assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
         assert api.load(tmp_path / "out").chosen.transfer.options.branch_lr == 3
+
+    def test_to_a_model_in_no_run_folder(self, i2i, refused, trained, folder_root, tmp_path) -> None:
+        file = Path(shutil.copy(trained / "model.safetensors", tmp_path / "alone.safetensors"))
+        start = ["groups", "add", file, "boy", "--data", folder_root / "man", "--transfer-steps=1", "--device=cpu"]
+        assert "the model is in no run folder that tells which" in refused(
+            *start, "--train-trunk", "--out", tmp_path / "out"
+        )
+        assert i2i(*start, "--out", tmp_path / "out").status == 0
+        assert api.load(tmp_path / "out").groups == ("woman", "kid", "man", "boy")
+
+    def test_options_that_change_the_networks(self, refused, run, folder_root, tmp_path) -> None:
+        start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--out", tmp_path / "out"]
+        message = refused(*start, "--transfer.judge", "classification")
+        assert message.startswith(f"{run}/model.safetensors does not fit: ")
+        assert "Leave out options that change the networks" in message
+        assert not (tmp_path / "out").exists()
 
     def test_stopped_and_resumed(self, i2i, run, folder_root, tmp_path) -> None:
         start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--train-trunk"]
