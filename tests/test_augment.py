@@ -287,6 +287,15 @@ def test_every_transfer_goes_with_it(cyclegan, registry, tmp_path):
         assert all(isfinite(value) for value in report.values()), transfer
 
 
+@pytest.mark.parametrize(("mode", "boundary"), [("lsgan", 0.5), ("hinge", 0.0)])
+def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monkeypatch, mode, boundary):
+    seen = []
+    monkeypatch.setattr("i2i.run.choose_augmentation", lambda config, steps, at: seen.append((steps, at)))
+    given = merge(cyclegan, {"steps": 1, "stages": ["base"], "loss": {"adversarial": {"mode": mode}}})
+    create(tmp_path / "run", given, registry).execute()
+    assert seen == [(1, boundary)]
+
+
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, cyclegan, registry):
     given = {**cyclegan, "steps": 5, "transfer_steps": 6, "augment": "ada", "ada_target": -0.9, "ema": 0.9}
     create(tmp_path / "whole", given, registry).execute()

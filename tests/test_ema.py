@@ -153,6 +153,13 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, given, registry):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_model_remembers_the_small_data_options(tmp_path, given, registry):
+    options = {"ema": 0.9, "augment": "ada", "ada_target": 0.5, "ada_rise": 0.1, "flip": False, "crop_margin": 1.25}
+    create(tmp_path / "run", {**given, **options, "steps": 1, "stages": ["base"]}, registry).execute()
+    told = checkpoint.read_model_description(tmp_path / "run" / FILES[0])["config"]
+    assert {name: told[name] for name in options} == options
+
+
 def test_grids_show_the_average(tmp_path, given, registry):
     for name, ema in (("averaged", 0.9), ("raw", 0.0)):
         create(tmp_path / name, {**given, "ema": ema, "stages": ["base"]}, registry).execute([SampleGrids()])
