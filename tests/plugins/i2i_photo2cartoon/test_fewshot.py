@@ -105,7 +105,7 @@ def test_published_names_shapes_and_counts(registry):
 
 
 def test_written_names_and_shapes_are_the_published_ones(registry):
-    file = file_of(model_of(registry, {"size": 128, "backbone": {"channels": 32}}))
+    file = file_of(model_of(registry, {"preset": "paper", "size": 128, "backbone": {"channels": 32}}))
     shapes = {name: {key: tuple(t.shape) for key, t in state.items()} for name, state in file.items()}
     for direction in ("genA2B", "genB2A"):
         assert shapes[direction] == published_keys("fewshot_G_ch32_light.txt")
