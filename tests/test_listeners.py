@@ -90,7 +90,7 @@ class TestOverfittingGauge:
 
     def test_does_not_disturb_training(self, tmp_path, given, registry, console, monkeypatch):
         monkeypatch.setattr(evaluate, "LEAST_GAP", -1e9)  # nothing is told apart so soon
-        given = merge(given, {"augment": "ada", "ada_target": -0.9, "ema": 0.9, "backbone": {"pool_size": 2}})
+        given = merge(given, {"augment": "ada", "ada_target": -0.9, "ema": 0.9, "backbone": {"name": "ugatit"}})
         create(tmp_path / "alone", given, registry).execute()
         watched = create(tmp_path / "watched", {**given, "sample_every": 1}, registry)
         watched.execute([OverfittingGauge(console), MetricsFile()])
