@@ -25,10 +25,10 @@ from i2i.discriminator import GroupHead
 from i2i.engine import seed_everything
 from i2i.errors import CheckpointError, ConfigError
 from i2i.files import whole_file
+from i2i.folder import STAGE_FILES, claim, write_config
 from i2i.format import CheckpointFormat, Imported
 from i2i.model import Model
 from i2i.plugins import Registry
-from i2i.run import STAGE_FILES, claim, write_config
 
 Contents = dict[str, Mapping[str, Any]]
 

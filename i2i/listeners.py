@@ -16,9 +16,10 @@ from rich.progress import BarColumn, Progress, TaskID
 
 from i2i.evaluate import Scores, overfitting, show
 from i2i.files import whole_file
+from i2i.folder import METRICS_FILE, SAMPLES
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
-from i2i.run import METRICS_FILE, SAMPLES, Run
+from i2i.run import Run
 
 RUNAWAY = 0.5  # overfitting from which on held-out drawings are judged nearer to fakes than to training drawings
 FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning

@@ -14,9 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from i2i.config import to_toml
 from i2i.evaluate import Scores
 from i2i.files import whole_file
+from i2i.folder import METRICS_FILE, REPORT_FILE, SAMPLES
 from i2i.hookspecs import hookimpl
 from i2i.images import DOMAINS
-from i2i.run import METRICS_FILE, REPORT_FILE, SAMPLES, Run
+from i2i.run import Run
 
 WIDTH, HEIGHT, POINTS = 640, 150, 160
 

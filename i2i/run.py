@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,17 +10,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import i2i
 from i2i.adding import Addition, data_of
 from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
 from i2i.augment import choose_augmentation
 from i2i.checkpoint import (
     BASE_FILE,
-    MODEL_FILE,
     STATE_FILE,
     load,
     load_weights,
-    model_file,
     read,
     read_description,
     read_model_description,
@@ -29,24 +25,20 @@ from i2i.checkpoint import (
     write,
 )
 from i2i.checks import base_of, check_data, check_networks, new_groups
-from i2i.config import INFORMATIVE, RunConfig, read_toml, to_toml, validate
+from i2i.config import INFORMATIVE, RunConfig, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
-from i2i.errors import ConfigError, DataError, TrainingError
+from i2i.errors import TrainingError
 from i2i.evaluate import evaluate
 from i2i.events import announce, listening
-from i2i.files import locked, whole_file
-from i2i.groups import GROUPS, Stored, export, stored
+from i2i.files import locked
+from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, claim, read_config, write_config, write_groups
+from i2i.groups import GROUPS, stored
 from i2i.loader import Loader
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training, below
 from i2i.transfer import NoTransfer, Transfer
-
-CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
-LOCK_FILE = "run.lock"
-STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
-_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, GROUPS)
 
 
 class Stopped(Exception):
@@ -73,7 +65,7 @@ class Run:
 
     def __init__(self, folder: Path, registry: Registry) -> None:
         self.folder, self.registry = folder, registry
-        content = _read_config(folder)
+        content = read_config(folder)
         options = {name: value for name, value in content.items() if name not in INFORMATIVE}
         self.config = validate(RunConfig, options, str(folder / CONFIG_FILE))
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
@@ -286,86 +278,6 @@ def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite
     return Run(folder, registry)
 
 
-def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
-    """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
-
-    Files of single groups that are there already stay, also that of a group that was removed, so that none is lost.
-
-    Args:
-        model: The model.
-        source: The run folder or file that it comes from.
-        out: The new folder, which also gets the run's configuration and base model; None changes ``source`` itself.
-        overwrite: Replace what ``out`` holds.
-
-    Raises:
-        ConfigError: ``out`` holds something else, or another command is at work in the folder.
-        DataError: The place cannot be written to.
-    """
-    file = model_file(source)
-    folder = file.parent if out is None else out
-    if out is not None:
-        claim(out, overwrite, str(file))
-        _copy(file.parent, out)
-    with locked(folder / LOCK_FILE):
-        if out is not None or source.is_dir():
-            write_groups(model, folder / GROUPS)
-        target = file if out is None else out / MODEL_FILE
-        write(target, model.tensors, model.about)
-    return target
-
-
-def write_groups(model: Stored, folder: Path) -> None:
-    """Write a small file a group, without judges, where groups share a trunk and hence have little of their own."""
-    for group in model.groups if model.anatomy.own and model.anatomy.shared else ():
-        export(model, group, folder / f"{group}.safetensors", judges=False)
-
-
-def write_config(
-    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
-) -> None:
-    """Write ``run.toml``: the configuration, and what it was made with.
-
-    Args:
-        folder: The run folder.
-        config: The configuration.
-        providers: Kind of component to name and version of the distribution that provides it.
-        machine: What `Engine.describe` says of the machine that trains.
-    """
-    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
-    with whole_file(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
-
-
-def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
-    """Make ``folder`` ready for a new run.
-
-    Raises:
-        ConfigError: It holds a run and ``overwrite`` is off, or files that are no run, or the base model itself.
-        DataError: It cannot be made.
-    """
-    if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
-        raise ConfigError(f"{folder} holds the base model itself. Choose another --out.")
-    if (folder / CONFIG_FILE).exists():
-        if not overwrite:
-            raise ConfigError(
-                f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite."
-            )
-        with locked(folder / LOCK_FILE):
-            _clear(folder)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
-
-
-def _clear(folder: Path) -> None:
-    for name in _WRITTEN:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
 def _data(chosen: Chosen, config: RunConfig, registry: Registry) -> Dataset:
     if config.added is not None:
         return data_of(chosen, config.data, registry)
@@ -377,20 +289,6 @@ def _told(data: Choice[Dataset], config: RunConfig, registry: Registry) -> dict[
     extra = config.extra_groups
     joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
     return {"data": data.section, "extra_groups": joining or None}
-
-
-def _copy(source: Path, folder: Path) -> None:
-    """Copy what else a run needs to be opened and resumed."""
-    for name in (CONFIG_FILE, BASE_FILE):
-        if (source / name).is_file():
-            with whole_file(folder / name) as temporary:
-                shutil.copyfile(source / name, temporary)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
-    return read_toml(folder / CONFIG_FILE)
 
 
 def _alone(model: Model) -> Transfer:

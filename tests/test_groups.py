@@ -11,9 +11,10 @@ from i2i.assemble import choose
 from i2i.config import merge
 from i2i.engine import seed_everything
 from i2i.errors import CheckpointError, ConfigError
+from i2i.folder import keep
 from i2i.groups import attach, export, open_model, stored, weigh
 from i2i.model import Model
-from i2i.run import Run, create, keep
+from i2i.run import Run, create
 
 JUDGES = ("branched", "classification")
 

@@ -129,7 +129,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 def _data_of(run: Path) -> dict[str, Any]:
     """Return what a run folder tells of its data; nothing for a file that is in none."""
     from i2i.config import read_toml
-    from i2i.run import CONFIG_FILE
+    from i2i.folder import CONFIG_FILE
 
     file = (run if run.is_dir() else run.parent) / CONFIG_FILE
     return dict(read_toml(file).get("data", {})) if file.is_file() else {}
@@ -137,7 +137,7 @@ def _data_of(run: Path) -> dict[str, Any]:
 
 def _keep(stored: Stored, run: Path, out: Path | None, overwrite: bool) -> None:
     """Write a changed model to a new folder, or over the old one."""
-    from i2i.run import keep
+    from i2i.folder import keep
 
     if out is None and not overwrite:
         raise ConfigError(f"Say where the changed model goes: --out FOLDER, or --overwrite to change {run} itself.")

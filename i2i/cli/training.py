@@ -93,6 +93,7 @@ COMMANDS = (
 def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     """Train what is left of a run, and say how it went."""
     from i2i import run as runs
+    from i2i.folder import REPORT_FILE
 
     console = Console(soft_wrap=True)
     _introduce(job, console, resume is not None)
@@ -104,7 +105,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
         if stop_after is None:
             sys.exit(130)
         return
-    console.print(f"Done: {job.folder} (open {job.folder / runs.REPORT_FILE})", markup=False)
+    console.print(f"Done: {job.folder} (open {job.folder / REPORT_FILE})", markup=False)
 
 
 def _open(
@@ -130,11 +131,12 @@ def _open(
 
 def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:
     from i2i import run as runs
+    from i2i.folder import CONFIG_FILE
 
     if base is not None:
         raise ConfigError(f"--resume {resume} knows what it starts from. Leave out {base}.")
     if refused:
-        file = resume / runs.CONFIG_FILE
+        file = resume / CONFIG_FILE
         raise ConfigError(f"--resume goes on with the options in {file} and takes no others. Drop {_flags(refused)}.")
     job = runs.Run(resume, installed())
     if stages and job.config.stages != stages:

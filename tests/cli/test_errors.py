@@ -367,8 +367,8 @@ class TestTransfer:
         shutil.copytree(own_root / "kid", own_root / "elderly")
         message = refused("transfer", trained, "--data", own_root, "--out", out)
         assert message == (
-            f"{trained}/model.safetensors serves kid, man, but not elderly of the data, and groups cannot be added "
-            "yet. Remove that data, or start from a base model, such as base.safetensors of its run."
+            f"{trained}/model.safetensors serves kid, man, but not elderly of the data, and a transfer goes on "
+            "with those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as base.safetensors of its run."
         )
         assert not out.exists()
 

@@ -1,0 +1,119 @@
+"""A run folder: what its files are called, how it is claimed and described, and how a changed model gets into one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import i2i
+from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, model_file, write
+from i2i.config import RunConfig, read_toml, to_toml
+from i2i.errors import ConfigError, DataError
+from i2i.files import locked, whole_file
+from i2i.groups import GROUPS, Stored, export
+
+CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
+LOCK_FILE = "run.lock"
+STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
+_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, GROUPS)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``run.toml``.
+
+    Raises:
+        ConfigError: The folder is no run folder, or the file is no TOML.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
+    return read_toml(folder / CONFIG_FILE)
+
+
+def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
+    """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
+
+    Files of single groups that are there already stay, also that of a group that was removed, so that none is lost.
+
+    Args:
+        model: The model.
+        source: The run folder or file that it comes from.
+        out: The new folder, which also gets the run's configuration and base model; None changes ``source`` itself.
+        overwrite: Replace what ``out`` holds.
+
+    Raises:
+        ConfigError: ``out`` holds something else, or another command is at work in the folder.
+        DataError: The place cannot be written to.
+    """
+    file = model_file(source)
+    folder = file.parent if out is None else out
+    if out is not None:
+        claim(out, overwrite, str(file))
+        _copy(file.parent, out)
+    with locked(folder / LOCK_FILE):
+        if out is not None or source.is_dir():
+            write_groups(model, folder / GROUPS)
+        target = file if out is None else out / MODEL_FILE
+        write(target, model.tensors, model.about)
+    return target
+
+
+def write_groups(model: Stored, folder: Path) -> None:
+    """Write a small file a group, without judges, where groups share a trunk and hence have little of their own."""
+    for group in model.groups if model.anatomy.own and model.anatomy.shared else ():
+        export(model, group, folder / f"{group}.safetensors", judges=False)
+
+
+def write_config(
+    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``run.toml``: the configuration, and what it was made with.
+
+    Args:
+        folder: The run folder.
+        config: The configuration.
+        providers: Kind of component to name and version of the distribution that provides it.
+        machine: What `Engine.describe` says of the machine that trains.
+    """
+    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
+    with whole_file(folder / CONFIG_FILE) as temporary:
+        temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
+
+
+def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
+    """Make ``folder`` ready for a new run.
+
+    Raises:
+        ConfigError: It holds a run and ``overwrite`` is off, or files that are no run, or the base model itself.
+        DataError: It cannot be made.
+    """
+    if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
+        raise ConfigError(f"{folder} holds the base model itself. Choose another --out.")
+    if (folder / CONFIG_FILE).exists():
+        if not overwrite:
+            raise ConfigError(
+                f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite."
+            )
+        with locked(folder / LOCK_FILE):
+            _clear(folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
+
+
+def _clear(folder: Path) -> None:
+    for name in _WRITTEN:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copy what else a run needs to be opened and resumed."""
+    for name in (CONFIG_FILE, BASE_FILE):
+        if (source / name).is_file():
+            with whole_file(folder / name) as temporary:
+                shutil.copyfile(source / name, temporary)
