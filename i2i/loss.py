@@ -31,7 +31,6 @@ class Passes:
         fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
         identity: ``identity["b"]`` is what the generator into ``b`` makes of ``batch.real["b"]``.
         cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
-        real_verdict: What the discriminators say of the real images; on the discriminator side only.
         reconstructed: ``reconstructed["a"]`` is ``batch.real["a"]`` encoded and decoded again within its domain.
         encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
         real_verdict: What the discriminators say of the real images; on the discriminator side only.
