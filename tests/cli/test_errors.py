@@ -368,7 +368,8 @@ class TestTransfer:
         message = refused("transfer", trained, "--data", own_root, "--out", out)
         assert message == (
             f"{trained}/model.safetensors serves kid, man, but not elderly of the data, and a transfer goes on "
-            "with those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as base.safetensors of its run."
+            "with those it serves. Add a group with i2i groups add, remove that data, "
+            "or start from a base model, such as base.safetensors of its run."
         )
         assert not out.exists()
 
