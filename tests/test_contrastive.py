@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from i2i.config import merge
-from i2i.contrastive import PatchNCE, Projection, contrast
+from i2i.contrastive import Projection, contrast
 from i2i.errors import ConfigError
 from tests.test_train import base_training
 

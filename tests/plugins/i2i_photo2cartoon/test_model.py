@@ -6,13 +6,7 @@ import pytest
 
 from i2i.assemble import choose
 from i2i.errors import ConfigError
-from i2i.testing import BackboneTests
 from i2i_photo2cartoon.model import Photo2Cartoon
-
-
-class TestPhoto2Cartoon(BackboneTests):
-    backbone = Photo2Cartoon
-    options = {"backbone": {"channels": 4}}
 
 
 def test_published_defaults():

@@ -21,11 +21,6 @@ SMALL = {"size": 32, "backbone": {"name": "unit", "channels": 4}, "generator": {
 NEEDS = frozenset({"fake", "cycled", "latent", "reconstructed"})
 
 
-class TestUNIT(BackboneTests):
-    backbone = UNIT
-    options = {"backbone": {"channels": 4}, "generator": {"blocks": 1}}
-
-
 class TestUNITWithSharedBlocks(BackboneTests):
     backbone = UNIT
     options = {"backbone": {"channels": 4}, "generator": {"blocks": 2, "shared_blocks": 1}}
