@@ -13,6 +13,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 import i2i
+from i2i import weights
 from i2i.assemble import Chosen, choose
 from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
 from i2i.files import whole_file
@@ -42,7 +43,9 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Mode
     """
     file = model_file(Path(path))
     about = read_model_description(file)
-    model = Model(choose_described(about, file, registry or installed()), about["base"], about["groups"])
+    chosen = choose_described(about, file, registry or installed())
+    with weights.brought():
+        model = Model(chosen, about["base"], about["groups"])
     load_weights(model, file)
     return model
 

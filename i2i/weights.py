@@ -6,7 +6,9 @@ Nothing is downloaded unless `download` is called, which only ``i2i weights down
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +66,24 @@ class Found:
 
     path: Path
     source: WeightsSource | None
+
+
+_brought: ContextVar[bool] = ContextVar("i2i_weights_brought", default=False)
+
+
+@contextmanager
+def brought() -> Iterator[None]:
+    """Let networks that are built in this block look for no weights: those of a saved model follow."""
+    token = _brought.set(True)
+    try:
+        yield
+    finally:
+        _brought.reset(token)
+
+
+def are_brought() -> bool:
+    """Say whether weights follow, so that none need be looked for."""
+    return _brought.get()
 
 
 def sources(network: str | None = None) -> list[WeightsSource]:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from i2i import weights
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError, WeightsError
 from i2i.nn import SpectralConv2d
@@ -57,8 +58,8 @@ class TimmDiscriminator(Discriminator):
         return Verdict(list(logits), features=list(features))
 
     def _take_weights(self, maps: timm_maps.TimmMaps) -> None:
-        """Fill ``maps``; on the meta device, where only options are checked, no file is looked for."""
-        if self.config.weights == RANDOM or next(maps.parameters()).is_meta:
+        """Fill ``maps``; no file is looked for on the meta device, or where a saved model's weights follow."""
+        if self.config.weights == RANDOM or next(maps.parameters()).is_meta or weights.are_brought():
             return
         path = None if self.config.weights == AUTO else self.config.weights
         try:

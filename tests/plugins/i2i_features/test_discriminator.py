@@ -120,15 +120,19 @@ def test_wrong_options() -> None:
     )
 
 
-def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path) -> None:
+@pytest.mark.parametrize("weights", ["random", "net.pth"])
+def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path, monkeypatch, weights) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(timm.create_model(SMALL).state_dict(), "net.pth")
     given = {
         "size": 32,
         "backbone": {"name": "cyclegan", "channels": 4},
         "generator": {"blocks": 1},
-        "discriminator": {"name": "timm", "network": SMALL, "weights": "random"},
+        "discriminator": {"name": "timm", "network": SMALL, "weights": weights},
     }
     model = Model(choose(given, registry), "woman")
     save(model, tmp_path / "model.safetensors")
+    (tmp_path / "net.pth").unlink()
     torch.manual_seed(1)
     loaded = load(tmp_path / "model.safetensors", registry)
     x = noise(32)
