@@ -172,6 +172,8 @@ def read_description(path: Path) -> dict[str, Any]:
         CheckpointError: The file is missing, damaged, cut short, or not i2i's.
     """
     try:
+        if not path.exists():
+            raise CheckpointError(f"{path} does not exist. Check the name.")
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(KEY, "null"))
     except (SafetensorError, OSError, ValueError) as error:

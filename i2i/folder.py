@@ -89,7 +89,7 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
         DataError: It cannot be made.
     """
     if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
-        raise ConfigError(f"{folder} holds the base model itself. Choose another --out.")
+        raise ConfigError(f"{folder} holds the model to start from. Choose another --out.")
     if (folder / CONFIG_FILE).exists():
         if not overwrite:
             raise ConfigError(

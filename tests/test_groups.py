@@ -231,5 +231,5 @@ class TestRunFolders:
         (tmp_path / "two" / "precious").write_text("x")
         with pytest.raises(ConfigError, match="holds files that are no run"):
             keep(open_model(trained, registry).without("man"), trained, tmp_path / "two")
-        with pytest.raises(ConfigError, match="holds the base model itself"):
+        with pytest.raises(ConfigError, match="holds the model to start from"):
             keep(open_model(trained, registry).without("man"), trained, trained, overwrite=True)

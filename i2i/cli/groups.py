@@ -104,11 +104,11 @@ def add(
     from i2i import run as runs
 
     if out is None:
-        then = f"i2i groups attach {run} OUT/groups/{name}.safetensors --overwrite"
+        then = f"i2i groups export OUT {name}, and i2i groups attach {run} {name}.safetensors --overwrite"
         raise ConfigError(
             f"Training needs a folder of its own: --out OUT. To have the group in {run} itself, then: {then}"
         )
-    given = {**training.on_base(run, given, ("transfer",)), "stages": ["transfer"], "data": _data_of(run)}
+    given = {**training.on_base(run, given, ("transfer",)), "stages": ["transfer"], "data": training.data_of(run)}
     added = {"group": name, "train_trunk": train_trunk, **({} if data is None else {"root": str(data.absolute())})}
     training.execute(runs.create(out, {**given, "added": added}, installed(), overwrite), None, stop_after)
 
@@ -124,15 +124,6 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     for command in (export, attach, remove):
         app.command()(command)
     return app
-
-
-def _data_of(run: Path) -> dict[str, Any]:
-    """Return what a run folder tells of its data; nothing for a file that is in none."""
-    from i2i.config import read_toml
-    from i2i.folder import CONFIG_FILE
-
-    file = (run if run.is_dir() else run.parent) / CONFIG_FILE
-    return dict(read_toml(file).get("data", {})) if file.is_file() else {}
 
 
 def _keep(stored: Stored, run: Path, out: Path | None, overwrite: bool) -> None:

@@ -159,7 +159,7 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
-    """Lay what was given over what the model to start from says of itself and its training."""
+    """Lay what was given over what the model to start from says of itself and its training, and its run of the data."""
     from i2i.checkpoint import read_model_description
     from i2i.cli.options import lay_over
 
@@ -167,7 +167,17 @@ def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[
     about = read_model_description(file)["config"]
     if "preset" in given:
         about = {name: value for name, value in about.items() if name not in _PACE}
-    return {**lay_over(about, given), "base_model": str(file.resolve())}
+    data = {} if "data" in given else {"data": data_of(base)}
+    return {**lay_over(about, given), **data, "base_model": str(file.resolve())}
+
+
+def data_of(run: Path) -> dict[str, Any]:
+    """Return what a run folder tells of its data; nothing for a file that is in none."""
+    from i2i.config import read_toml
+    from i2i.folder import CONFIG_FILE
+
+    file = (run if run.is_dir() else run.parent) / CONFIG_FILE
+    return dict(read_toml(file).get("data", {})) if file.is_file() else {}
 
 
 def _start_file(base: Path, stages: tuple[str, ...]) -> Path:

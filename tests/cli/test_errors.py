@@ -412,7 +412,7 @@ class TestTransfer:
         before = contents(trained)
         base = trained / "base.safetensors"
         message = refused("transfer", base, "--data", folder_root, "--out", trained, "--overwrite")
-        assert message == f"{trained} holds the base model itself. Choose another --out."
+        assert message == f"{trained} holds the model to start from. Choose another --out."
         assert contents(trained) == before
 
     def test_resume_with_a_base_model(self, refused, trained) -> None:

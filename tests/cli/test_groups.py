@@ -143,7 +143,7 @@ class TestAdd:
     def test_needs_a_folder_of_its_own(self, refused, run, folder_root) -> None:
         assert refused("groups", "add", run, "boy", "--data", folder_root / "man", "--overwrite") == (
             "Training needs a folder of its own: --out OUT. To have the group in "
-            f"{run} itself, then: i2i groups attach {run} OUT/groups/boy.safetensors --overwrite"
+            f"{run} itself, then: i2i groups export OUT boy, and i2i groups attach {run} boy.safetensors --overwrite"
         )
 
     def test_a_folder_that_is_taken(self, refused, run, trained, folder_root) -> None:

@@ -36,6 +36,12 @@ def test_transfer_remembers_how_the_base_was_trained(i2i, base, folder_root, out
     assert (config["sample_every"], config["transfer"]["branch_lr"]) == (200, 1)
 
 
+@pytest.mark.parametrize("command", ["run", "train", "transfer"])
+def test_the_data_is_that_of_the_base_unless_named(i2i, base, folder_root, out, untrained, command) -> None:
+    assert i2i(command, base, "--out", out).status == 0
+    assert resolved(out)["data"] == {"name": "folder", "root": str(folder_root)}
+
+
 def test_the_steps_of_the_base_decide_its_third(i2i, folder_root, tmp_path, out) -> None:
     tiny = [option for option in TINY if not option.startswith("--transfer-steps")]
     assert i2i("train", *tiny, "--data", folder_root, "--out", tmp_path / "base").status == 0
