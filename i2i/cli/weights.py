@@ -48,6 +48,8 @@ def download_(name: Annotated[str, typer.Argument(help="A source or a network th
 
 def _table(own: list[WeightsSource]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
+    for _ in range(3):
+        table.add_column(overflow="fold")  # a path that is cut short cannot be used
     for source in own:
         path = source.locate()
         state = _state(source, path)
