@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from i2i.dataset import Dataset
 from i2i.engine import random_state, set_random_state
 from i2i.events import blaming
 from i2i.images import Block, crop_centre, fit_short_side, read_image, to_image, to_tensor
-from i2i.metric import Score
+from i2i.metric import Case, Images, Metric, Score
 from i2i.model import Model
 from i2i.plugins import Registry
 
@@ -27,13 +27,14 @@ Scores = dict[str, dict[str, Score]]
 
 
 def evaluate(model: Model, dataset: Dataset, registry: Registry) -> Scores:
-    """Score the translation of every group's held-out pairs; groups that the model lacks go through its base.
+    """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
 
     Returns:
-        Group to metric to score; groups without pairs are left out.
+        Group to metric to score; groups without held-out sources are left out.
     """
-    pairs = {group: dataset.pairs(group) for group in dataset.groups}
-    return {group: _scores(model, group, found, registry) for group, found in pairs.items() if found}
+    judged = [group for group in dataset.groups if dataset.pairs(group) or dataset.test(group, "a")]
+    found = {group: _scores(model, _case(model, dataset, group), registry) for group in judged}
+    return {group: scores for group, scores in found.items() if scores}
 
 
 def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
@@ -89,18 +90,41 @@ def _undisturbed(backbone: Backbone) -> Iterator[None]:
         set_random_state(state)
 
 
-def _scores(model: Model, group: str, pairs: Sequence[tuple[Path, Path]], registry: Registry) -> dict[str, Score]:
-    def ask(name: str, function: Callable[..., T], **images: Tensor) -> T:
+def _scores(model: Model, case: Case, registry: Registry) -> dict[str, Score]:
+    found: dict[str, Score] = {}
+    for name in registry.names("metric"):
         with blaming(registry, "metric", name):
-            return function(**images)
+            metric = registry.metric(name)
+            if _fits(metric, case):
+                found[name] = metric(metric.Config(), model.device).score(case)
+    return found
 
-    metrics = {name: ask(name, registry.metric(name)) for name in registry.names("metric")}
-    for start in range(0, len(pairs), CHUNK):
-        sources, reals = (_stack(paths, model.size) for paths in zip(*pairs[start : start + CHUNK], strict=True))
-        fakes = model.translate(sources, _served(model, group))
-        for name, metric in metrics.items():
-            ask(name, metric.update, real=reals, fake=fakes, source=sources)
-    return {name: ask(name, metric.compute) for name, metric in metrics.items()}
+
+def _fits(metric: type[Metric], case: Case) -> bool:
+    enough = len(case.fake) >= metric.fewest and len(case.real) >= metric.fewest_real
+    return enough and (case.truth is not None or not metric.paired)
+
+
+def _case(model: Model, dataset: Dataset, group: str) -> Case:
+    """Gather what a group is judged by: its held-out pairs, or where there are none its held-out sources."""
+    pairs = dataset.pairs(group) or ()
+    sources = _images([source for source, _ in pairs] or dataset.test(group, "a"), model.size)
+    fakes = [model.translate(chunk, _served(model, group)) for chunk in sources]
+    return Case(
+        group,
+        Images(lambda: iter(fakes), sources.names),
+        sources,
+        _images(dataset.test(group, "b"), model.size),
+        _images([truth for _, truth in pairs], model.size) if pairs else None,
+        {name: _images(dataset.train(name, "b"), model.size) for name in dataset.groups},
+    )
+
+
+def _images(paths: Sequence[Path], size: int) -> Images:
+    def chunks() -> Iterator[Tensor]:
+        return (_stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
+
+    return Images(chunks, [path.stem for path in paths])
 
 
 def _block(models: Mapping[str, Model], dataset: Dataset, group: str, count: int) -> Block:

