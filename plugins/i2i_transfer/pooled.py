@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.backbone import Backbone
-from i2i.transfer import Route, Routes, group_mean
+from i2i.transfer import Route, Routes
 from i2i_transfer.fewshot import FewShot
 
 
@@ -19,19 +20,36 @@ class Pooled(FewShot):
         """Leave the model as it is."""
 
     def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
-        """Send the loss into everything; every group counts alike."""
-        yield Route(group_mean(losses, groups), list(networks.parameters()))
+        """Send the loss into everything; every sample counts alike."""
+        yield Route(sum(losses.values(), start=_zero(losses)).mean(), list(networks.parameters()))
 
 
 class Mixed(Pooled):
-    """Train one model on all groups from scratch; the base model is not used (baseline 1 of arXiv 2007.13332)."""
+    """Train one model on all groups from scratch; the base model is not used (baseline 1 of arXiv 2007.13332).
+
+    Groups are drawn at random, as often as two stages draw them, the second of which sees the new groups: so that
+    whatever it is compared with has seen as many samples of each group.
+    """
 
     name = "mixed"
     from_scratch = True
 
+    class Config(Pooled.Config):
+        """Options of mixed training."""
+
+        second_stage: float = Field(
+            0.25, gt=0, le=1, description="Share of all steps that what it is compared with takes to learn new groups."
+        )
+
+    config: Config
+
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Return samples of all groups together."""
-        return [(self.base, *self.groups) * self.samples(batch_size)]
+        """Return samples of all groups together; those of the base group are by far the most."""
+        later = self.config.second_stage
+        new = later * self.samples(batch_size)
+        expected = np.array([(1 - later) * batch_size + new, *[new] * len(self.groups)])
+        drawn = rng.choice([self.base, *self.groups], max(1, round(expected.sum())), p=expected / expected.sum())
+        return [tuple(map(str, drawn))]
 
 
 class Joint(Pooled):
@@ -42,3 +60,7 @@ class Joint(Pooled):
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return samples of the new groups together."""
         return [self.groups * self.samples(batch_size)]
+
+
+def _zero(losses: Mapping[str, Tensor]) -> Tensor:
+    return next(iter(losses.values())).new_zeros(())
