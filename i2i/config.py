@@ -72,6 +72,7 @@ class RunConfig(Options):
     precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
     threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
+    keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
     flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
     crop_margin: float = Field(

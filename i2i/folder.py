@@ -15,9 +15,10 @@ from i2i.files import locked, whole_file
 from i2i.groups import GROUPS, Stored, export
 
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
+STEPS = "steps"
 LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
-_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, GROUPS)
+_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, STEPS, GROUPS)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class ProgressDisplay:
 
 
 class MetricsFile:
-    """``metrics.jsonl``: a line a step with its losses, and a line an evaluation with its scores."""
+    """``metrics.jsonl``: a line a step with its losses and the images seen, and a line an evaluation with its scores."""
 
     @hookimpl
     def on_train_start(self, run: Run) -> None:
@@ -140,7 +140,7 @@ class MetricsFile:
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
         """Add a line of losses."""
-        _append(run, {"stage": run.stage, "step": step, "losses": dict(losses)})
+        _append(run, {"stage": run.stage, "step": step, "seen": dict(run.seen), "losses": dict(losses)})
 
     @hookimpl
     def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:

@@ -32,7 +32,7 @@ from i2i.errors import TrainingError
 from i2i.evaluate import evaluate
 from i2i.events import announce, listening
 from i2i.files import locked
-from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, claim, read_config, write_config, write_groups
+from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, STEPS, claim, read_config, write_config, write_groups
 from i2i.groups import GROUPS, stored
 from i2i.loader import Loader
 from i2i.model import Model
@@ -59,6 +59,7 @@ class Run:
         step: Steps of it that are done.
         steps: Steps of it in all.
         samples_per_step: Images of one domain that each step draws.
+        seen: Group to images of domain b that this stage has drawn of it so far.
         model: The model at hand.
         averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
     """
@@ -72,6 +73,7 @@ class Run:
         self.dataset: Dataset = _data(self.chosen, self.config, registry)
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
+        self.seen: Mapping[str, int] = {}
         self.model: Model
         self._addition: Addition | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -141,10 +143,19 @@ class Run:
                 self._save_state(training)
                 raise Stopped
             losses = training.step()
-            self.step = training.done
+            self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
+            if self.config.keep_every and self.step % self.config.keep_every == 0:
+                self._keep()
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
+
+    def _keep(self) -> None:
+        path = self.folder / STEPS / f"{self.stage}-{self.step:06d}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        with self.averaged():
+            save(self.model, path)
+        self._announce("on_checkpoint", path=path)
 
     def _start_base(self) -> Transfer:
         self.model = Model(self.chosen, self.dataset.base)
@@ -217,14 +228,14 @@ class Run:
 
     def _restore(self, training: Training) -> None:
         path = self.folder / STATE_FILE
-        self.step = 0
+        self.step, self.seen = 0, {}
         if not path.exists():
             return
         tensors, about = read(path)
         if about["stage"] == self.stage:
             self.model.backbone.load_state_dict(below(tensors, "weights"))
             training.restore(tensors, about)
-            self.step = training.done
+            self.step, self.seen = training.done, training.seen
 
     def _way_on(self) -> str:
         path = self.folder / STATE_FILE

@@ -77,6 +77,11 @@ class Training:
         """Images of one domain that a step draws."""
         return sum(len(groups) for groups in self._draw())
 
+    @property
+    def seen(self) -> dict[str, int]:
+        """Group to images of domain b that have been drawn of it."""
+        return {stream.removesuffix("/b"): n for stream, n in self.loader.positions.items() if stream.endswith("/b")}
+
     def step(self) -> dict[str, float]:
         """Take one step; return the mean unweighted losses by ``side/term``.
 

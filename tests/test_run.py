@@ -62,6 +62,28 @@ def test_the_report_is_one_offline_page(tmp_path, tiny, registry):
         assert outside not in page
 
 
+def test_models_are_kept_on_the_way(tmp_path, quick, registry):
+    given = merge(quick, {"keep_every": 2, "ema": 0.5})
+    run = create(tmp_path / "kept", given, registry)
+    run.execute([MetricsFile()])
+    kept = {path.name: path for path in (tmp_path / "kept" / "steps").iterdir()}
+    assert kept.keys() == {"base-000002.safetensors", "base-000004.safetensors", "transfer-000002.safetensors"}
+    assert kept["base-000004.safetensors"].read_bytes() == (tmp_path / "kept" / "base.safetensors").read_bytes()
+    assert checkpoint.load(kept["transfer-000002.safetensors"], registry).groups == ("woman", "man", "kid")
+    create(tmp_path / "plain", merge(quick, {"ema": 0.5}), registry).execute()
+    assert all((tmp_path / "plain" / f).read_bytes() == (tmp_path / "kept" / f).read_bytes() for f in FILES)
+
+
+def test_the_metrics_file_counts_the_images_that_each_group_has_given(tmp_path, quick, registry):
+    run = create(tmp_path / "run", quick, registry)
+    run.execute([MetricsFile()])
+    entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    seen = {(e["stage"], e["step"]): e["seen"] for e in entries if "seen" in e}
+    assert seen["base", 4] == {"woman": 8}
+    assert seen["transfer", 1] == {"woman": 2, "man": 2, "kid": 2}
+    assert seen["transfer", 3] == run.seen == {"woman": 6, "man": 6, "kid": 6}
+
+
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, registry):
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
         create(tmp_path / name, {**given, "seed": seed}, registry).execute()
