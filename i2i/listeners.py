@@ -125,7 +125,7 @@ class ProgressDisplay:
 
 
 class MetricsFile:
-    """``metrics.jsonl``: a line a step with its losses and the images seen, and a line an evaluation with its scores."""
+    """``metrics.jsonl``: a line a step with its losses and the images seen, and a line an evaluation with scores."""
 
     @hookimpl
     def on_train_start(self, run: Run) -> None:
