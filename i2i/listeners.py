@@ -125,11 +125,15 @@ class ProgressDisplay:
 
 
 class MetricsFile:
-    """``metrics.jsonl``: a line a step with its losses and the images seen, and a line an evaluation with scores."""
+    """``metrics.jsonl``: a line a step with losses, images seen and seconds; and a line an evaluation with scores."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
 
     @hookimpl
     def on_train_start(self, run: Run) -> None:
         """Drop what a stopped run wrote after its last saved state."""
+        self._before = time.monotonic()
         path = run.folder / METRICS_FILE
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill can cut the last one
@@ -139,8 +143,11 @@ class MetricsFile:
 
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:
-        """Add a line of losses."""
-        _append(run, {"stage": run.stage, "step": step, "seen": dict(run.seen), "losses": dict(losses)})
+        """Add a line of losses; its seconds are those since the last line, whatever was done in them."""
+        now = time.monotonic()
+        seconds, self._before = round(now - self._before, 4), now
+        counted = {"seen": dict(run.seen), "seconds": seconds}
+        _append(run, {"stage": run.stage, "step": step, **counted, "losses": dict(losses)})
 
     @hookimpl
     def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:

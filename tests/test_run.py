@@ -74,11 +74,12 @@ def test_models_are_kept_on_the_way(tmp_path, quick, registry):
     assert all((tmp_path / "plain" / f).read_bytes() == (tmp_path / "kept" / f).read_bytes() for f in FILES)
 
 
-def test_the_metrics_file_counts_the_images_that_each_group_has_given(tmp_path, quick, registry):
+def test_the_metrics_file_counts_images_of_each_group_and_seconds(tmp_path, quick, registry):
     run = create(tmp_path / "run", quick, registry)
     run.execute([MetricsFile()])
     entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     seen = {(e["stage"], e["step"]): e["seen"] for e in entries if "seen" in e}
+    assert all(0 < entry["seconds"] < 60 for entry in entries if "seen" in entry)
     assert seen["base", 4] == {"woman": 8}
     assert seen["transfer", 1] == {"woman": 2, "man": 2, "kid": 2}
     assert seen["transfer", 3] == run.seen == {"woman": 6, "man": 6, "kid": 6}
