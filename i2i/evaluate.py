@@ -1,40 +1,181 @@
-"""Translate held-out images, score them against the true drawings, and show them; ask if judges learned by heart."""
+"""Translate held-out images, score them beside a floor and a ceiling, and show them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
-from PIL import Image
-from torch import Tensor
 
-from i2i.backbone import Backbone
+from i2i.config import validate
 from i2i.dataset import Dataset
-from i2i.engine import random_state, set_random_state
+from i2i.errors import WeightsError
 from i2i.events import blaming
-from i2i.images import Block, crop_centre, fit_short_side, read_image, to_image, to_tensor
+from i2i.heldout import files, spread, square, stack, undisturbed
+from i2i.images import Block, to_image
 from i2i.metric import Case, Images, Metric, Score
 from i2i.model import Model
 from i2i.plugins import Registry
-
-T = TypeVar("T")
-CHUNK = 16  # images translated at once
-LEAST_GAP = 0.05  # between the logits of real and fake: below it no judge has learned anything, least of all by heart
-Scores = dict[str, dict[str, Score]]
+from i2i.scores import Judgement
+from i2i.scores import Scores as Scores
+from i2i.scores import plain as plain
 
 
-def evaluate(model: Model, dataset: Dataset, registry: Registry) -> Scores:
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    registry: Registry,
+    metrics: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Scores:
     """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
 
+    To score several models on the same data, make one `Evaluation`.
+
+    Args:
+        model: The model; its mode and every random generator are as before afterwards.
+        dataset: The data.
+        registry: Where metrics come from.
+        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
+        options: Options of metrics by their names.
+
     Returns:
-        Group to metric to score; groups without held-out sources are left out.
+        Group to metric to judgement; groups without held-out sources are left out.
+
+    Raises:
+        UnknownComponentError: There is no such metric.
+        ConfigError: An option is unknown or wrong.
+        WeightsError: The weights of a metric that ``metrics`` names are nowhere to be found.
+        PluginError: A metric raised; the message names its plugin.
     """
-    judged = [group for group in dataset.groups if dataset.pairs(group) or dataset.test(group, "a")]
-    found = {group: _scores(model, _case(model, dataset, group), registry) for group in judged}
-    return {group: scores for group, scores in found.items() if scores}
+    return Evaluation(dataset, registry, metrics, options).scores(model)
+
+
+class Evaluation:
+    """Scores models by the held-out images of a data set.
+
+    What does not depend on the model, floor and ceiling above all, is computed once for each size of images.
+
+    Args:
+        dataset: The data.
+        registry: Where metrics come from.
+        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
+        options: Options of metrics by their names.
+
+    Attributes:
+        metrics: The names of the metrics.
+
+    Raises:
+        UnknownComponentError: There is no such metric.
+        ConfigError: An option is unknown or wrong.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        registry: Registry,
+        metrics: Sequence[str] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.metrics = tuple(registry.names("metric") if metrics is None else metrics)
+        self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
+        self._options = {
+            name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
+            for name, metric in self._classes.items()
+        }
+        self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
+
+    def scores(self, model: Model) -> Scores:
+        """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+
+        Raises:
+            WeightsError: The weights of a metric that was named are nowhere to be found.
+            PluginError: A metric raised; the message names its plugin.
+        """
+        with undisturbed(model.backbone):
+            return {group: self._judge(model, group) for group in self._dataset.groups if self._sources(group)}
+
+    def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
+        """Say why a metric cannot score a group's images of a size; empty where it can.
+
+        Raises:
+            WeightsError: The weights of a metric that was named are nowhere to be found.
+        """
+        lacking = _lacking(self._classes[name], self._untranslated(group, size))
+        if not lacking:
+            try:
+                self._metric(name, device)
+            except WeightsError as error:
+                if self._named:
+                    raise
+                return str(error)
+        return lacking
+
+    def _judge(self, model: Model, group: str) -> dict[str, Judgement]:
+        notes = {name: self.obstacle(name, group, model.size, model.device) for name in self.metrics}
+        case = self._untranslated(group, model.size)
+        if not all(notes.values()):
+            fakes = [model.translate(chunk, served(model, group)) for chunk in case.source]
+            case = replace(case, fake=Images(lambda: iter(fakes), case.source.names))
+        return {n: Judgement(note=note) if note else self._judgement(n, case, model) for n, note in notes.items()}
+
+    def _judgement(self, name: str, case: Case, model: Model) -> Judgement:
+        metric = self._metric(name, model.device)
+        score = self._score(metric, case)
+        floor, ceiling = self._bounds(name, case.group, model.size, model.device)
+        about = metric.network, metric.resize, _split(metric), metric.higher_is_better, floor, ceiling
+        if score is None:
+            return Judgement(None, None, None, len(case.fake), *about, f"{name} is no finite number here")
+        return Judgement(score.value, score.low, score.high, score.n, *about)
+
+    def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
+        """Return floor and ceiling."""
+        metric, untranslated = self._metric(name, device), self._untranslated(group, size)
+        real = self._real(metric, untranslated, size)
+        enough = real is not None and not _lacking(metric, real)
+        return self._score(metric, real) if real is not None and enough else None, self._score(metric, untranslated)
+
+    def _real(self, metric: Metric, case: Case, size: int) -> Case | None:
+        """Put real drawings in place of the translations, as many where there are as many."""
+        if metric.paired or metric.to_source:
+            return None if case.truth is None else replace(case, fake=case.truth)
+        drawings = files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
+        return replace(case, fake=drawings, source=drawings)
+
+    def _score(self, metric: Metric, case: Case) -> Score | None:
+        with blaming(self._registry, "metric", metric.name):
+            score = metric.score(case)
+        return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
+
+    def _build(self, name: str, device: torch.device) -> Metric:
+        with blaming(self._registry, "metric", name):
+            return self._classes[name](self._options[name], device)
+
+    def _gather(self, group: str, size: int) -> Case:
+        """Gather what a group is judged by, its sources in place of translations."""
+        pairs, sources = self._dataset.pairs(group) or (), files(self._sources(group), size)
+        return Case(
+            group,
+            sources,
+            sources,
+            files(self._dataset.test(group, "b"), size),
+            files([truth for _, truth in pairs], size) if pairs else None,
+            {name: files(self._dataset.train(name, "b"), size) for name in self._dataset.groups},
+        )
+
+    def _sources(self, group: str) -> Sequence[Path]:
+        """Return the sources of a group's held-out pairs, or where there are none its held-out sources."""
+        return [source for source, _ in self._dataset.pairs(group) or ()] or self._dataset.test(group, "a")
+
+
+def served(model: Model, group: str) -> str | None:
+    """Return the group of a model that serves a group of the data: the same, or else the base (None)."""
+    return group if group in model.groups else None
 
 
 def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
@@ -42,121 +183,35 @@ def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[
     return [_block(models, dataset, group, count) for group in dataset.groups]
 
 
-@torch.no_grad()
-def overfitting(model: Model, dataset: Dataset, count: int = 16) -> dict[str, float]:
-    """Return how much the discriminator of domain b takes held-out drawings for fakes, by group.
-
-    (E[D(train)] - E[D(held-out)]) / (E[D(train)] - E[D(fake)]), Karras et al. 2020 (arXiv 2006.06676, eq. 1): 0 when
-    held-out drawings are judged like those that it was trained on, 1 when like fakes. Images are judged whole and
-    unaugmented. Training is left undisturbed: nothing iterates, and every random generator is put back.
-
-    Args:
-        model: The model in training.
-        dataset: Its data.
-        count: How many images of each kind are judged at most.
-
-    Returns:
-        Group to figure; groups without held-out drawings, or whose real and fake are not told apart, are left out.
-    """
-    groups = [group for group in model.groups if group in dataset.groups and dataset.test(group, "b")]
-    with _undisturbed(model.backbone):
-        found = {group: _overfitting(model, dataset, group, count) for group in groups}
-    return {group: figure for group, figure in found.items() if figure is not None}
+def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
+    if metric.paired and case.truth is None:
+        return f"{metric.name} needs true translations, and the data knows none"
+    if len(case.fake) < metric.fewest:
+        return f"n too small for {metric.name}: {len(case.fake)} of {metric.fewest}"
+    if len(case.real) < metric.fewest_real:
+        return f"too few held-out drawings for {metric.name}: {len(case.real)} of {metric.fewest_real}"
+    return ""
 
 
-def _overfitting(model: Model, dataset: Dataset, group: str, count: int) -> float | None:
-    sources, train, held_out = (
-        _stack(_spread(paths, count), model.size)
-        for paths in (dataset.train(group, "a"), dataset.train(group, "b"), dataset.test(group, "b"))
-    )
-    fakes = model.translate(sources, group)
-    real, unseen, fake = (_logit(model, images, group) for images in (train, held_out, fakes))
-    return (real - unseen) / (real - fake) if real - fake > LEAST_GAP else None
-
-
-def _logit(model: Model, images: Tensor, group: str) -> float:
-    verdict = model.backbone.verdict("b", images.to(model.device), (group,) * len(images))
-    return float(torch.stack([logits.float().mean() for logits in verdict.logits]).mean())
-
-
-@contextmanager
-def _undisturbed(backbone: Backbone) -> Iterator[None]:
-    was_training, state = backbone.training, random_state()
-    backbone.eval()
-    try:
-        yield
-    finally:
-        backbone.train(was_training)
-        set_random_state(state)
-
-
-def _scores(model: Model, case: Case, registry: Registry) -> dict[str, Score]:
-    found: dict[str, Score] = {}
-    for name in registry.names("metric"):
-        with blaming(registry, "metric", name):
-            metric = registry.metric(name)
-            if _fits(metric, case):
-                found[name] = metric(metric.Config(), model.device).score(case)
-    return found
-
-
-def _fits(metric: type[Metric], case: Case) -> bool:
-    enough = len(case.fake) >= metric.fewest and len(case.real) >= metric.fewest_real
-    return enough and (case.truth is not None or not metric.paired)
-
-
-def _case(model: Model, dataset: Dataset, group: str) -> Case:
-    """Gather what a group is judged by: its held-out pairs, or where there are none its held-out sources."""
-    pairs = dataset.pairs(group) or ()
-    sources = _images([source for source, _ in pairs] or dataset.test(group, "a"), model.size)
-    fakes = [model.translate(chunk, _served(model, group)) for chunk in sources]
-    return Case(
-        group,
-        Images(lambda: iter(fakes), sources.names),
-        sources,
-        _images(dataset.test(group, "b"), model.size),
-        _images([truth for _, truth in pairs], model.size) if pairs else None,
-        {name: _images(dataset.train(name, "b"), model.size) for name in dataset.groups},
-    )
-
-
-def _images(paths: Sequence[Path], size: int) -> Images:
-    def chunks() -> Iterator[Tensor]:
-        return (_stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
-
-    return Images(chunks, [path.stem for path in paths])
+def _split(metric: Metric) -> str:
+    if metric.paired:
+        return "held-out pairs"
+    return "held-out sources" + (" against held-out drawings" if metric.fewest_real else "")
 
 
 def _block(models: Mapping[str, Model], dataset: Dataset, group: str, count: int) -> Block:
     sources, truths = _examples(dataset, group, count)
-    rows = [("source", [_square(path, 256) for path in sources])]
+    rows = [("source", [square(path, 256) for path in sources])]
     for label, model in models.items():
-        images = model.translate(_stack(sources, model.size), _served(model, group))
+        images = model.translate(stack(sources, model.size), served(model, group))
         rows.append((label, [to_image(image) for image in images]))
     if truths:
-        rows.append(("true drawing", [_square(path, 256) for path in truths]))
+        rows.append(("true drawing", [square(path, 256) for path in truths]))
     return Block(group, rows)
 
 
-def _served(model: Model, group: str) -> str | None:
-    return group if group in model.groups else None
-
-
 def _examples(dataset: Dataset, group: str, count: int) -> tuple[list[Path], list[Path]]:
-    pairs = _spread(dataset.pairs(group) or (), count)
+    pairs = spread(dataset.pairs(group) or (), count)
     if pairs:
         return [source for source, _ in pairs], [truth for _, truth in pairs]
-    return _spread(dataset.test(group, "a") or dataset.train(group, "a"), count), []
-
-
-def _spread(items: Sequence[T], count: int) -> list[T]:
-    step = max(1, len(items) / count)
-    return [items[int(i * step)] for i in range(min(count, len(items)))]
-
-
-def _square(path: Path, size: int) -> Image.Image:
-    return crop_centre(fit_short_side(read_image(path), size), size)
-
-
-def _stack(paths: Sequence[Path], size: int) -> Tensor:
-    return torch.stack([to_tensor(_square(path, size)) for path in paths])
+    return spread(dataset.test(group, "a") or dataset.train(group, "a"), count), []

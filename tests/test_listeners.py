@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from i2i import evaluate, listeners
+from i2i import listeners, overfitting
 from i2i.config import merge
 from i2i.listeners import MetricsFile, OverfittingGauge, ProgressDisplay
 from i2i.run import Run, Stopped, create
@@ -89,7 +89,7 @@ class TestOverfittingGauge:
         assert console.file.getvalue() == ""
 
     def test_does_not_disturb_training(self, tmp_path, given, registry, console, monkeypatch):
-        monkeypatch.setattr(evaluate, "LEAST_GAP", -1e9)  # nothing is told apart so soon
+        monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)  # nothing is told apart so soon
         given = merge(given, {"augment": "ada", "ada_target": -0.9, "ema": 0.9, "backbone": {"name": "ugatit"}})
         create(tmp_path / "alone", given, registry).execute()
         watched = create(tmp_path / "watched", {**given, "sample_every": 1}, registry)
@@ -102,14 +102,13 @@ class TestOverfittingGauge:
         ]
 
     def test_a_resumed_run_measures_the_same(self, tmp_path, given, registry, console, monkeypatch):
-        monkeypatch.setattr(evaluate, "LEAST_GAP", -1e9)
+        monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)
         watch = [OverfittingGauge(console), MetricsFile()]
         create(tmp_path / "whole", given, registry).execute(watch)
         with pytest.raises(Stopped):
             create(tmp_path / "parts", given, registry).execute(watch, stop_after=3)
         Run(tmp_path / "parts", registry).execute(watch)
-        whole, parts = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "parts"))
-        assert whole == parts
+        assert entries(tmp_path / "whole") == entries(tmp_path / "parts") != []
 
 
 class TestProgressDisplay:

@@ -1,0 +1,65 @@
+"""Held-out images as a model sees them, and looking at them unnoticed by training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i.caches import digest
+from i2i.engine import random_state, set_random_state
+from i2i.images import crop_centre, fit_short_side, read_image, to_tensor
+from i2i.metric import Images
+
+T = TypeVar("T")
+CHUNK = 16  # images read or translated at once
+CROP = "shorter side resized bicubic, middle square"
+
+
+def square(path: Path, size: int) -> Image.Image:
+    """Read the middle square of an image, ``size`` x ``size`` pixels."""
+    return crop_centre(fit_short_side(read_image(path), size), size)
+
+
+def stack(paths: Sequence[Path], size: int) -> Tensor:
+    """Read the middle squares of images as one ``(N, 3, size, size)`` in [-1, 1]."""
+    return torch.stack([to_tensor(square(path, size)) for path in paths])
+
+
+def files(paths: Sequence[Path], size: int) -> Images:
+    """Return the middle squares of image files; their key is made of what the files hold, in their order."""
+
+    def chunks() -> Iterator[Tensor]:
+        return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
+
+    return Images(chunks, [path.stem for path in paths], _key(paths, size))
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Return at most ``count`` items, evenly from the first one on."""
+    step = max(1, len(items) / count) if count else 1
+    return [items[int(i * step)] for i in range(min(count, len(items)))]
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
+    was_training, state = network.training, random_state()
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+        set_random_state(state)
+
+
+def _key(paths: Sequence[Path], size: int) -> str:
+    told = [f"{size} px, {CROP}", *(digest(path) for path in paths)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest() if paths else ""
