@@ -5,6 +5,7 @@ Everywhere in i2i an image tensor is ``(N, 3, H, W)`` float in [-1, 1]; on disk 
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from i2i.errors import DataError
@@ -25,6 +27,7 @@ INTO: dict[Domain, Direction] = {"a": "b2a", "b": "a2b"}
 OTHER: dict[Domain, Domain] = {"a": "b", "b": "a"}
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_LAYOUT = "i2i-layout"  # where a grid tells what it consists of
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def write_image(image: Image.Image, path: Path) -> None:
     """
     with whole_file(path) as temporary:
         try:
-            image.save(temporary)
+            image.save(temporary, pnginfo=_told(image))
         except (ValueError, KeyError) as error:
             raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
@@ -119,21 +122,51 @@ class Block:
 
 
 def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
-    """Draw blocks below one another, each with its title and labelled rows of ``cell`` x ``cell`` images."""
+    """Draw blocks below one another, each with its title and labelled rows of ``cell`` x ``cell`` images.
+
+    A grid that is written as PNG tells what it consists of, so that `cut` can take it apart.
+    """
     gap, label, title = 4, 130, 30
     columns = max(len(images) for block in blocks for _, images in block.rows)
     heights = [title + len(block.rows) * (cell + gap) for block in blocks]
     sheet = Image.new("RGB", (label + columns * (cell + gap), sum(heights) + gap), "white")
-    draw, top = ImageDraw.Draw(sheet), 0
+    draw, top, layout = ImageDraw.Draw(sheet), 0, []
     for block, height in zip(blocks, heights, strict=True):
         draw.text((gap, top + title / 2), block.title, "black", ImageFont.load_default(17), anchor="lm")
+        places: list[tuple[str, list[tuple[int, int, int]]]] = []
         for row, (text, images) in enumerate(block.rows):
             y = top + title + row * (cell + gap)
             draw.text((gap, y + cell / 2), text, "dimgray", ImageFont.load_default(14), anchor="lm")
             for column, image in enumerate(images):
                 sheet.paste(image.resize((cell, cell), Image.Resampling.BICUBIC), (label + column * (cell + gap), y))
+            places.append((text, [(label + column * (cell + gap), y, cell) for column in range(len(images))]))
+        layout.append((block.title, places))
         top += height
+    sheet.info[_LAYOUT] = json.dumps(layout)
     return sheet
+
+
+def cut(sheet: Image.Image) -> list[Block]:
+    """Take a grid apart that was written as PNG: its blocks, with images as small as they were drawn.
+
+    Returns:
+        The blocks; none for an image that does not tell what it consists of.
+    """
+    return [
+        Block(title, [(label, [_square_of(sheet, *at) for at in places]) for label, places in rows])
+        for title, rows in json.loads(sheet.info.get(_LAYOUT, "[]"))
+    ]
+
+
+def _square_of(sheet: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    return sheet.crop((left, top, left + side, top + side))
+
+
+def _told(image: Image.Image) -> PngInfo:
+    told = PngInfo()
+    if _LAYOUT in image.info:
+        told.add_text(_LAYOUT, image.info[_LAYOUT])
+    return told
 
 
 def _check_file(path: Path) -> None:

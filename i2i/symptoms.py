@@ -81,7 +81,8 @@ def checkerboard(look: Look) -> float | None:
 
     The power of the luma's spectrum around the finest frequency, across, down, and both, over that of its
     surroundings and of a pattern that is too faint to be seen; the strongest of the three, and the median over
-    translations. About 0.2 when no frequency stands out. Transposed convolutions leave such patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
+    translations. About 0.2 when no frequency stands out. Transposed convolutions leave such patterns (Odena et al.
+    2016, "Deconvolution and Checkerboard Artifacts").
     """
     luma = _luma(look.fake)
     height, width = luma.shape[1:]

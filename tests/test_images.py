@@ -185,3 +185,26 @@ def test_list_images_errors(tmp_path: Path) -> None:
         images.list_images(tmp_path / "file")
     with pytest.raises(DataError, match="gone does not exist"):
         images.list_images(tmp_path / "gone")
+
+
+def test_cut_takes_a_written_grid_apart(path: Path) -> None:
+    shades = [Image.new("RGB", (8, 8), (shade, shade, shade)) for shade in (0, 80, 160)]
+    blocks = [
+        images.Block("woman", [("source", shades), ("translation", shades[::-1])]),
+        images.Block("kid", [("source", shades[:1])]),
+    ]
+    images.write_image(images.grid(blocks, cell=8), path)
+
+    with Image.open(path) as sheet:
+        found = images.cut(sheet)
+
+    def bare(blocks: list[images.Block]) -> list[object]:
+        return [(b.title, [(label, [i.tobytes() for i in row]) for label, row in b.rows]) for b in blocks]
+
+    assert bare(found) == bare(blocks)
+
+
+def test_cut_finds_nothing_in_an_image_that_is_no_grid(path: Path) -> None:
+    images.write_image(Image.new("RGB", (8, 8)), path)
+    with Image.open(path) as image:
+        assert images.cut(image) == []
