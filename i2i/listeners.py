@@ -57,7 +57,7 @@ class OverfittingGauge:
         self.figures = overfitting(run.model, run.dataset)
         measured = {"overfitting": self.figures, "augmentation": run.model.backbone.augmentation.chances}
         if any(measured.values()):
-            _append(run, {"stage": run.stage, "step": step, **measured})
+            write_line(run, {"stage": run.stage, "step": step, **measured})
         for group in self._running_away(run):
             self._warned.add(group)
             self._console.print(_warning(run, group, self.figures[group]), style="yellow", highlight=False)
@@ -148,13 +148,13 @@ class MetricsFile:
         now = time.monotonic()
         seconds, self._before = round(now - self._before, 4), now
         counted = {"seen": dict(run.seen), "seconds": seconds}
-        _append(run, {"stage": run.stage, "step": step, **counted, "losses": dict(losses)})
+        write_line(run, {"stage": run.stage, "step": step, **counted, "losses": dict(losses)})
 
     @hookimpl
     def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:
         """Add a line of scores."""
         mean = {"overall": overall(scores, run.model.groups)}
-        _append(run, {"stage": run.stage, "step": step, "scores": plain(scores), **plain(mean)})
+        write_line(run, {"stage": run.stage, "step": step, "scores": plain(scores), **plain(mean)})
 
 
 class SampleGrids:
@@ -199,6 +199,7 @@ def _after(entry: Mapping[str, Any], run: Run) -> bool:
     return entry["stage"] == run.stage and ("scores" in entry or entry["step"] > run.step)
 
 
-def _append(run: Run, entry: Mapping[str, Any]) -> None:
+def write_line(run: Run, entry: Mapping[str, Any]) -> None:
+    """Add a line to ``metrics.jsonl``."""
     with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -168,6 +168,12 @@ def figures(look: Look) -> dict[str, float]:
     """Return every symptom's figure by its name; without those that cannot be told here."""
     found = {symptom.name: symptom.figure(look) for symptom in SYMPTOMS}
     return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def afflicted(found: Mapping[str, Mapping[str, float]], symptom: Symptom) -> dict[str, float]:
+    """Return the groups that have a symptom, worst first, with their figures."""
+    have = {group: own[symptom.name] for group, own in found.items() if own.get(symptom.name, -2.0) >= symptom.limit}
+    return dict(sorted(have.items(), key=lambda item: -item[1]))
 
 
 def _luma(x: Tensor) -> Tensor:
