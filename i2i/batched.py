@@ -1,4 +1,4 @@
-"""Values whose tensors all have the batch first: tensors, and lists, tuples and dataclasses of them."""
+"""Values whose tensors all have the batch first: tensors, and lists, tuples, dictionaries and dataclasses of them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def _rebuild(values: Sequence[Any], operation: Any) -> Any:
         return operation(list(values))
     if isinstance(first, list | tuple):
         return type(first)(_rebuild(items, operation) for items in zip(*values, strict=True))
+    if isinstance(first, dict):
+        return {key: _rebuild([value[key] for value in values], operation) for key in first}
     if is_dataclass(first) and not isinstance(first, type):
         names = [field.name for field in fields(first)]
         return replace(first, **{n: _rebuild([getattr(v, n) for v in values], operation) for n in names})

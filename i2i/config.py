@@ -64,7 +64,8 @@ class RunConfig(Options):
 
     preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
     size: int = Field(64, ge=16, description="Side of the training images in pixels.")
-    batch_size: int = Field(4, ge=1, description="Samples in a step of the base stage.")
+    batch_size: int = Field(4, ge=1, description="Samples in a step of the base stage, or in each of its sub-steps.")
+    accumulate: int = Field(1, ge=1, description="Sub-steps whose gradients are averaged before each optimizer step.")
     steps: int = Field(500, ge=0, description="Steps of the base stage.")
     transfer_steps: int | None = Field(None, ge=0, description="Steps of the transfer; a third of --steps by default.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, sampling and augmentation.")

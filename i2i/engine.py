@@ -1,24 +1,29 @@
-"""The one module that knows lightning-fabric: devices, precision, random states, and the allocator."""
+"""The one module that knows lightning-fabric: devices, precision, joining other processes, random states, allocator."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from i2i.errors import ConfigError
+from i2i.processes import Processes, several
 
+PATIENCE = timedelta(days=1)  # that processes wait for the first one, which evaluates alone
 KEEP_ALLOCATOR = "I2I_KEEP_ALLOCATOR"
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -26,10 +31,16 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 class Engine:
     """Where and how exactly to compute.
 
+    Started by torchrun, every process has an engine of its own, on the GPU of its local rank, or on the CPU; they talk
+    by NCCL or gloo.
+
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``32``, or ``bf16`` for bfloat16 autocast.
         threads: CPU threads; 0 leaves the choice to torch.
+
+    Attributes:
+        processes: All that share the training.
 
     Raises:
         ConfigError: The device is unknown or not there.
@@ -40,9 +51,12 @@ class Engine:
         if threads:
             torch.set_num_threads(threads)
         try:
-            self._fabric = Fabric(accelerator=device, devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
+            with _quiet():
+                self._fabric = Fabric(accelerator=device, precision=PRECISIONS[precision], **_spread())  # type: ignore[arg-type]
+                self._fabric.launch()
         except (MisconfigurationException, RuntimeError, ValueError) as error:
-            raise ConfigError(f"Device '{device}' cannot be used here ({error}). Use --device auto or cpu.") from error
+            raise ConfigError(f"Device '{device}' cannot be used here ({error}). {_remedy()}") from error
+        self.processes = Processes(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -54,8 +68,8 @@ class Engine:
         on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
         system = f"{platform.system()} {platform.machine()}"
         threads = torch.get_num_threads()
-        return {"device": str(self.device), "processor": on, "threads": threads, "torch": torch.__version__,
-                "system": system}  # fmt: skip
+        return {"device": str(self.device), "processor": on, "processes": self.processes.count, "threads": threads,
+                "torch": torch.__version__, "system": system}  # fmt: skip
 
     def autocast(self) -> AbstractContextManager[None]:
         """Run forward passes inside at the chosen precision."""
@@ -73,8 +87,13 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_process(seed: int, index: int) -> None:
+    """Start the random generators of a process other than the first: each augments and samples in its own way."""
+    seed_everything(int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) % 2**63)
+
+
 def random_state() -> dict[str, Tensor]:
-    """Return the state of every random generator of the process, as tensors."""
+    """Return the state of every random generator of the process, as tensors; of accelerators only its own one's."""
     twister: dict[str, Any] = np.random.get_state(legacy=False)["state"]
     version, internal, _ = random.getstate()
     state = {
@@ -82,8 +101,9 @@ def random_state() -> dict[str, Tensor]:
         "numpy": torch.tensor([*twister["key"].tolist(), int(twister["pos"])]),
         "python": torch.tensor([version, *internal]),
     }
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return state | {f"cuda.{index}": own for index, own in enumerate(cuda)}
+    if torch.cuda.is_available():
+        state[f"cuda.{torch.cuda.current_device()}"] = torch.cuda.get_rng_state()
+    return state
 
 
 def set_random_state(state: dict[str, Tensor]) -> None:
@@ -93,9 +113,35 @@ def set_random_state(state: dict[str, Tensor]) -> None:
     np.random.set_state(("MT19937", np.array(words, dtype=np.uint32), position, 0, 0.0))
     version, *internal = state["python"].tolist()
     random.setstate((version, tuple(internal), None))
-    for index in range(torch.cuda.device_count()):
-        if f"cuda.{index}" in state:
-            torch.cuda.set_rng_state(state[f"cuda.{index}"].cpu(), index)
+    own = f"cuda.{torch.cuda.current_device()}" if torch.cuda.is_available() else ""
+    if own in state:
+        torch.cuda.set_rng_state(state[own].cpu())
+
+
+def _spread() -> dict[str, Any]:
+    """Return what Fabric has to know of this process and those beside it."""
+    if not several():
+        return {"devices": 1}
+    here, hosts = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
+    return {"devices": here, "num_nodes": hosts, "strategy": DDPStrategy(timeout=PATIENCE)}
+
+
+def _remedy() -> str:
+    """Say what else to do where a device cannot be used."""
+    each = ", or start one process for each GPU" if several() else ""
+    return f"Use --device auto or cpu{each}."
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Fabric from telling of every process and precision."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _processor() -> str:

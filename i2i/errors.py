@@ -38,6 +38,19 @@ class TrainingError(I2IError):
     """Training cannot go on."""
 
 
+class ProcessError(I2IError):
+    """Another process of the same training has failed or ended.
+
+    Args:
+        message: What is known of it.
+        told: Whether that process tells of it itself.
+    """
+
+    def __init__(self, message: str, told: bool = False) -> None:
+        super().__init__(message)
+        self.told = told
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
 

@@ -55,12 +55,23 @@ class Loader:
         real = {domain: torch.stack([self._draw(group, domain) for group in groups]) for domain in DOMAINS}
         return Batch({domain: from_bytes(pixels.to(device)) for domain, pixels in real.items()}, groups)
 
+    def skip(self, groups: tuple[str, ...]) -> None:
+        """Pass over the samples that `batch` would draw, since another process draws them."""
+        for group in groups:
+            for domain in DOMAINS:
+                self._advance(f"{group}/{domain}")
+
+    def _advance(self, stream: str) -> int:
+        """Move a stream on by one sample; return the position of that sample."""
+        position = self.positions.get(stream, 0)
+        self.positions[stream] = position + 1
+        return position
+
     def _draw(self, group: str, domain: Domain) -> Tensor:
         stream = f"{group}/{domain}"
         if stream not in self._files:
             self._files[stream] = list(self._dataset.train(group, domain))
-        position = self.positions.get(stream, 0)
-        self.positions[stream] = position + 1
+        position = self._advance(stream)
         round_, index = divmod(position, len(self._files[stream]))
         order = _order(self._seed, stream, round_, len(self._files[stream]))
         return self._augmented(self._files[stream][order[index]], _rng(self._seed, stream, 1, position))

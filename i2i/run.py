@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from torch import Tensor
 
 from i2i.adding import Addition, data_of
 from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
@@ -28,7 +31,7 @@ from i2i.checks import base_of, check_data, check_networks, new_groups
 from i2i.config import INFORMATIVE, RunConfig, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
-from i2i.errors import TrainingError
+from i2i.errors import ConfigError, TrainingError
 from i2i.evaluate import evaluate
 from i2i.events import announce, listening
 from i2i.files import locked
@@ -72,6 +75,7 @@ class Run:
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
         self.dataset: Dataset = _data(self.chosen, self.config, registry)
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
+        self._processes = self.engine.processes
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.seen: Mapping[str, int] = {}
         self.model: Model
@@ -90,6 +94,8 @@ class Run:
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
         """Train every stage that is not finished, going on where the saved state is. Ctrl-C saves and stops.
 
+        Every process of a training has to call it; the first one alone writes, evaluates, and has listeners.
+
         Args:
             listeners: Objects with hookimpls that hear the events of this run.
             stop_after: Save and stop after this many steps of all stages together, earlier sittings included.
@@ -99,16 +105,23 @@ class Run:
             ConfigError: Another command is at work in the folder.
             TrainingError: A loss or a weight is no finite number; the message says where one can go on.
             PluginError: A plugin that listens or measures raised.
+            ProcessError: Another process failed.
         """
         self._stop_requested = False
-        with locked(self.folder / LOCK_FILE), listening(self.registry, listeners), self._interruptible():
+        with ExitStack() as held:
+            self._processes.once(lambda: held.enter_context(locked(self.folder / LOCK_FILE)))
+            held.enter_context(listening(self.registry, listeners if self._processes.first else ()))
+            held.enter_context(self._interruptible())
             for stage in self.config.stages:
-                if not (self.folder / STAGE_FILES[stage]).exists():
+                if not self._is_finished(stage):
                     self._train(stage, stop_after)
 
     def base_model(self) -> Model:
         """Load the model that the transfer starts from."""
         return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry)
+
+    def _is_finished(self, stage: str) -> bool:
+        return self._processes.any(self._processes.first and (self.folder / STAGE_FILES[stage]).exists())
 
     def _train(self, stage: str, stop_after: int | None) -> None:
         seed_everything(self.config.seed)
@@ -125,11 +138,11 @@ class Run:
         finally:
             self._announce("on_train_end")
         with self.averaged():
-            self._finish()
+            if self._addition is not None:
+                self._addition.settle()
+            self._processes.once(self._finish)
 
     def _finish(self) -> None:
-        if self._addition is not None:
-            self._addition.settle()
         self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
         if self.stage == "transfer":
             write_groups(stored(self.model), self.folder / GROUPS)
@@ -139,14 +152,15 @@ class Run:
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
         while training.done < training.steps:
-            if self._stop_requested or (stop_after is not None and before + training.done >= stop_after):
+            stop = self._processes.any(self._stop_requested)
+            if stop or (stop_after is not None and before + training.done >= stop_after):
                 self._save_state(training)
                 raise Stopped
             losses = training.step()
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
             if self.config.keep_every and self.step % self.config.keep_every == 0:
-                self._keep()
+                self._processes.once(self._keep)
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
 
@@ -208,6 +222,7 @@ class Run:
             seed=self.config.seed,
             augmentation=choose_augmentation(self.config, self.steps, boundary),
             ema=self.config.ema,
+            accumulate=self.config.accumulate,
         )
         self.averaged = training.averaged
         self.samples_per_step = training.samples_per_step
@@ -219,7 +234,11 @@ class Run:
 
     def _save_state(self, training: Training) -> None:
         weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}
-        path, tensors = self.folder / STATE_FILE, weights | training.state()
+        tensors = weights | training.state()
+        self._processes.once(lambda: self._write_state(training, tensors))
+
+    def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:
+        path = self.folder / STATE_FILE
         broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
         if broken is not None:
             raise TrainingError(f"Step {training.done}: {broken} holds what is no finite number.")
@@ -247,18 +266,23 @@ class Run:
         )
 
     def _announce(self, event: str, **details: Any) -> None:
-        announce(self.registry, event, run=self, **details)
+        if self._processes.first:
+            announce(self.registry, event, run=self, **details)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let the first Ctrl-C ask for a stop after the step at hand; the second one interrupts at once."""
+        """Let the first Ctrl-C ask for a stop after the step at hand; the second one interrupts at once.
+
+        Several processes only ever ask: torchrun passes on a Ctrl-C that the terminal has sent to all of them already.
+        """
         if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
             yield
             return
 
         def ask(signum: int, frame: FrameType | None) -> None:
             self._stop_requested = True
-            signal.signal(signal.SIGINT, previous)
+            if self._processes.count == 1:
+                signal.signal(signal.SIGINT, previous)
 
         previous = signal.signal(signal.SIGINT, ask)
         try:
@@ -270,23 +294,32 @@ class Run:
 def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> Run:
     """Make a run folder with a complete ``run.toml``; nothing is written when anything given is wrong.
 
+    Of several processes the first one does, and all of them have to call.
+
     Raises:
         ConfigError: The configuration is wrong, or the folder holds a run and ``overwrite`` is off.
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
-    added = chosen.config.added is not None
-    data = None if added else choose_data(given, registry)
+    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
+    engine.processes.once(lambda: _make(folder, chosen, given, engine, registry, overwrite))
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{platform.node()} does not see {folder}. Choose an --out that all hosts share.")
+    return Run(folder, registry)
+
+
+def _make(
+    folder: Path, chosen: Chosen, given: Mapping[str, Any], engine: Engine, registry: Registry, overwrite: bool
+) -> None:
+    data = None if chosen.config.added is not None else choose_data(given, registry)
     told = {"data": given.get("data", {})} if data is None else _told(data, chosen.config, registry)
     dataset = _data(chosen, chosen.config.model_copy(update=told), registry)
-    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
     check_data(chosen.config, dataset)
     check_networks(chosen, dataset)
     config = chosen.config.model_copy(update=told)
     claim(folder, overwrite, config.base_model)
     source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
     write_config(folder, config, {**chosen.providers, **source}, engine.describe())
-    return Run(folder, registry)
 
 
 def _data(chosen: Chosen, config: RunConfig, registry: Registry) -> Dataset:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from torch import Tensor, nn
 from i2i.augment import Augmentation, Unaugmented
 from i2i.backbone import Backbone, Side
 from i2i.ema import Average
-from i2i.engine import Engine, random_state, set_random_state
+from i2i.engine import Engine, random_state, seed_process, set_random_state
 from i2i.errors import PluginError, TrainingError
+from i2i.gradients import Gradients
+from i2i.images import Batch
 from i2i.loader import Loader
 from i2i.loss import Loss, Passes
+from i2i.substeps import Hearing, InTurn, Turn, at_once, needs
 from i2i.transfer import Route, Transfer
 
 SIDES: tuple[Side, Side] = ("discriminator", "generator")
@@ -26,7 +30,9 @@ class Training:
     """One stage of training: a model, a strategy, its losses, two optimizers, and the step.
 
     Translations are computed once a step. The discriminators judge them detached, the generators' losses use the same
-    graph; both sides' gradients reach only the parameters that the strategy routes them to.
+    graph; both sides' gradients reach only the parameters that the strategy routes them to. A step may consist of
+    sub-steps, here and in other processes, whose gradients are averaged; several here take turns, see
+    `i2i.substeps.InTurn`. Their samples are those that a single process would draw, sub-step by sub-step.
 
     Args:
         backbone: The model, adapted already.
@@ -35,10 +41,11 @@ class Training:
         loader: Where batches come from.
         engine: Where and how exactly to compute.
         steps: Steps of the whole stage; learning rates depend on it.
-        batch_size: What the strategy is asked for; the base stage draws so many samples in a step.
+        batch_size: What the strategy is asked for; the base stage draws so many samples in a sub-step.
         seed: Seed of what the strategy draws.
         augmentation: What happens to images on their way to the discriminators; nothing by default.
         ema: Decay of the moving average of the generators; 0 averages none.
+        accumulate: Sub-steps of a step in each process.
     """
 
     def __init__(
@@ -54,18 +61,21 @@ class Training:
         seed: int,
         augmentation: Augmentation | None = None,
         ema: float = 0.0,
+        accumulate: int = 1,
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
-        self.steps, self.batch_size, self.seed = steps, batch_size, seed
+        self.steps, self.batch_size, self.seed, self.accumulate = steps, batch_size, seed, accumulate
         self.done = 0
-        backbone.augmentation = augmentation or Unaugmented()
+        self._hearing = Hearing(augmentation or Unaugmented(), self._groups, engine.processes)
+        backbone.augmentation = self._hearing
         self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare()
+        self._start_alike()
         self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
         self._gradients = Gradients()
-        self._needs = frozenset().union(*(loss.needs for loss in losses.values()))
+        self._needs = needs(losses.values())
 
     def networks(self, side: Side) -> nn.Module:
         """Return what a side updates: the generators, with the heads that losses bring; or the discriminators."""
@@ -74,8 +84,8 @@ class Training:
 
     @property
     def samples_per_step(self) -> int:
-        """Images of one domain that a step draws."""
-        return sum(len(groups) for groups in self._draw())
+        """Images of one domain that a step draws, in all processes together."""
+        return sum(len(groups) for sub_step in self._sub_steps() for groups in sub_step)
 
     @property
     def seen(self) -> dict[str, int]:
@@ -89,10 +99,9 @@ class Training:
             TrainingError: A loss is not a finite number.
         """
         self._set_learning_rates()
-        with self.engine.autocast():
-            passes = [self._generate(groups) for groups in self._draw()]
-        first = self.backbone.first
-        means = [self._update(side, passes) for side in (first, *(side for side in SIDES if side != first))]
+        passes, first = self._passes(), self.backbone.first
+        means = [self._update(side, passes(side)) for side in (first, *(side for side in SIDES if side != first))]
+        self._hearing.settle()
         self.backbone.after_step()
         self.done += 1
         if self.average is not None:
@@ -104,38 +113,65 @@ class Training:
         return nullcontext() if self.average is None else self.average.shown()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything beside weights that the next step depends on, as tensors by name."""
-        tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
-        tensors |= {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
-        tensors |= {f"random/{k}": v for k, v in random_state().items()}
+        """Return everything beside weights that the next step depends on, as tensors by name.
+
+        All processes have to call; the first one gets what is each other one's own, too: image pools, random states.
+        """
+        tensors = {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
         tensors |= {f"augmentation/{k}": v for k, v in self.backbone.augmentation.state().items()}
         tensors |= {f"average/{k}": v for k, v in (self.average.state() if self.average is not None else {}).items()}
         for side, optimizer in self.optimizers.items():
             for index, entries in optimizer.state_dict()["state"].items():
                 tensors |= {f"{side}/{index}/{key}": torch.as_tensor(value) for key, value in entries.items()}
+        for index, own in enumerate(self.engine.processes.gather(self._own_state())):
+            tensors |= {_place(index) + name: tensor for name, tensor in own.items()}
         return tensors
+
+    def _own_state(self) -> dict[str, Tensor]:
+        tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
+        return tensors | {f"random/{k}": v for k, v in random_state().items()}
 
     def progress(self) -> dict[str, Any]:
         """Return the numbers of the state that are no tensors; JSON can hold them."""
         return {"done": self.done, "positions": dict(self.loader.positions)}
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
-        """Go on exactly where `state` and `progress` were taken."""
+        """Go on exactly where `state` and `progress` were taken, with as many processes."""
         self.done = progress["done"]
         self.loader.positions = dict(progress["positions"])
         for side, optimizer in self.optimizers.items():
             _restore(optimizer, below(tensors, side))
-        self.backbone.load_training_state(below(tensors, "backbone"))
         self.heads.load_state_dict(below(tensors, "heads"))
         self.backbone.augmentation.load(below(tensors, "augmentation"))
         if self.average is not None:
             self.average.load(below(tensors, "average"))
-        set_random_state(below(tensors, "random"))
+        own = (
+            below(tensors, _place(self.engine.processes.index).rstrip("/")) if self.engine.processes.index else tensors
+        )
+        self.backbone.load_training_state(below(own, "backbone"))
+        if "random/torch" in own:
+            set_random_state(below(own, "random"))
+
+    def _restore_own(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what is this process's own; one that was not there has no pool yet, and its own random numbers."""
+        place = _place(self.engine.processes.index)
+        self.backbone.load_training_state(below(tensors, f"{place}backbone"))
+        random = below(tensors, f"{place}random")
+        if random:
+            set_random_state(random)
 
     def _prepare(self) -> nn.ModuleDict:
         """Let losses load their networks, and gather the heads that some bring."""
         found = {name: loss.prepare(self.backbone, self.engine.device) for name, loss in self.losses.items()}
         return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
+
+    def _start_alike(self) -> None:
+        """Give every process the weights of the first one, and random numbers of its own."""
+        processes = self.engine.processes
+        for module in (self.backbone, self.heads):
+            processes.share(module)
+        if not processes.first:
+            seed_process(self.seed, processes.index)
 
     def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
         groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
@@ -147,18 +183,53 @@ class Training:
             for group, rate in zip(optimizer.param_groups, self._rates[side], strict=True):
                 group["lr"] = rate * factor
 
+    @property
+    def _groups(self) -> tuple[str, ...]:
+        return (self.transfer.base, *self.transfer.groups)
+
+    def _sub_steps(self) -> list[list[tuple[str, ...]]]:
+        """Return the sub-batches of every sub-step, of all processes."""
+        rng = np.random.default_rng([self.seed, self.done])
+        count = self.accumulate * self.engine.processes.count
+        return [self.transfer.draw(self.batch_size, rng) for _ in range(count)]
+
+    def _is_own(self, sub_step: int) -> bool:
+        return sub_step % self.engine.processes.count == self.engine.processes.index
+
     def _draw(self) -> list[tuple[str, ...]]:
-        return self.transfer.draw(self.batch_size, np.random.default_rng([self.seed, self.done]))
+        """Return the sub-batches of this process."""
+        return [groups for n, sub_step in enumerate(self._sub_steps()) if self._is_own(n) for groups in sub_step]
+
+    def _batches(self) -> list[Batch]:
+        """Load this process's sub-batches, and pass over those of the others."""
+        found = []
+        for number, sub_step in enumerate(self._sub_steps()):
+            for groups in sub_step:
+                if self._is_own(number):
+                    found.append(self.loader.batch(groups, self.engine.device))
+                else:
+                    self.loader.skip(groups)
+        return found
+
+    def _passes(self) -> Turn:
+        if self.accumulate == 1:
+            return at_once(self._batches(), self._run, self._needs)
+        return InTurn(self._batches(), self._run, self.losses.values(), self.backbone.first)
+
+    def _run(self, batch: Batch, wanted: frozenset[str]) -> Passes:
+        with self.engine.autocast():
+            return self.backbone.passes(batch, wanted, self._groups)
 
     def _generate(self, groups: tuple[str, ...]) -> Passes:
-        batch = self.loader.batch(groups, self.engine.device)
-        return self.backbone.passes(batch, self._needs, (self.transfer.base, *self.transfer.groups))
+        return self._run(self.loader.batch(groups, self.engine.device), self._needs)
 
-    def _update(self, side: Side, passes: list[Passes]) -> dict[str, Tensor]:
+    def _update(self, side: Side, passes: Iterable[Passes]) -> dict[str, Tensor]:
         """Take the gradients of all sub-batches, then the optimizer's steps; return the mean of each term."""
-        means = [self._backward(side, one) for one in passes]
-        optimizer = self.optimizers[side]
-        for _ in self._gradients.updates():
+        means = list(map(partial(self._backward, side), passes))  # which holds no passes while it runs the next ones
+        optimizer, processes = self.optimizers[side], self.engine.processes
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for _ in self._gradients.updates(processes.largest):
+            processes.average_gradients(parameters)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return {name: torch.stack([mean[name] for mean in means]).mean() for name in means[0]}
@@ -183,49 +254,14 @@ class Training:
         sent = [(route, own) for route, own in zip(routes, learning, strict=True) if own]
         for index, (route, own) in enumerate(sent, start=1):
             with self._gradients.of(route.update, own):
-                self.engine.backward(route.loss, own, retain_graph=index < len(sent))
+                self.engine.backward(route.loss / self.accumulate, own, retain_graph=index < len(sent))
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
-        values = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        values = dict(zip(means, self.engine.processes.mean(torch.stack(list(means.values()))).tolist(), strict=True))
         broken = [name for name, value in values.items() if not np.isfinite(value)]
         if broken:
             raise TrainingError(f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}.")
         return values
-
-
-class Gradients:
-    """The gradients of a side's optimizer steps, kept apart until all of them are taken.
-
-    Taking the steps between the backward passes, as the code of Zhuang & Yang (arXiv 2007.13332) does, would mix
-    updated weights with activations of the old ones. Those of update 0 stay with the parameters.
-    """
-
-    def __init__(self) -> None:
-        self._later: dict[int, dict[nn.Parameter, Tensor]] = {}
-
-    @contextmanager
-    def of(self, update: int, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-        """Add what this block adds to the gradients of ``parameters`` to those of an update."""
-        if update == 0:
-            yield
-            return
-        first = [parameter.grad for parameter in parameters]
-        own = self._later.setdefault(update, {})
-        for parameter in parameters:
-            parameter.grad = own.get(parameter)
-        yield
-        for parameter, gradient in zip(parameters, first, strict=True):
-            if parameter.grad is not None:
-                own[parameter] = parameter.grad
-            parameter.grad = gradient
-
-    def updates(self) -> Iterator[int]:
-        """Yield the number of each update, in order, once its gradients are with the parameters; forget them then."""
-        yield 0
-        for update in sorted(self._later):
-            for parameter, gradient in self._later.pop(update).items():
-                parameter.grad = gradient
-            yield update
 
 
 def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
@@ -240,6 +276,11 @@ def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names start with ``prefix/``, by the rest of their names."""
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _place(process: int) -> str:
+    """Return what the names of a process's own tensors start with."""
+    return f"process/{process}/" if process else ""
 
 
 def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -8,9 +8,10 @@ from i2i.assemble import choose, choose_data
 from i2i.config import merge
 from i2i.engine import Engine, random_state, seed_everything, set_random_state
 from i2i.errors import PluginError, TrainingError
+from i2i.gradients import Gradients
 from i2i.loader import Loader
 from i2i.model import Model
-from i2i.train import SIDES, Gradients, Training
+from i2i.train import SIDES, Training
 from i2i.transfer import NoTransfer, Route
 
 

@@ -108,7 +108,16 @@ def _nearest(option: str, known: Sequence[str]) -> str:
 
 
 def _complain(what: object, debug: bool) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ and not _tells(what):
+        return
     console = Console(stderr=True, soft_wrap=True)
     if debug:
         console.print_exception()
     console.print(f"[bold red]error:[/] {escape(str(what))}", highlight=False)
+
+
+def _tells(what: object) -> bool:
+    """Say whether this is the process, of several, that shows an error."""
+    from i2i.processes import tells
+
+    return tells(what if isinstance(what, Exception) else None)

@@ -95,7 +95,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     from i2i import run as runs
     from i2i.folder import REPORT_FILE
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, quiet=not job.engine.processes.first)
     _introduce(job, console, resume is not None)
     try:
         job.execute(_listeners(console), stop_after)
@@ -190,7 +190,7 @@ def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
 def _introduce(job: Run, console: Console, resumed: bool) -> None:
     dataset, config = job.dataset, job.config
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
-    console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {job.engine.device}, "
+    console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {_place(job)}, "
                   f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
     source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
     console.print(f"{source}: {counts} source/target images; base group '{dataset.base}'")
@@ -198,6 +198,11 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
         console.print(f"starts from {config.base_model}", highlight=False, markup=False)
     if resumed and job.changes:
         console.print(f"{job.changes}: bytes may differ from those of a run left alone.", highlight=False, markup=False)
+
+
+def _place(job: Run) -> str:
+    count = job.engine.processes.count
+    return f"{job.engine.device} in {count} processes" if count > 1 else str(job.engine.device)
 
 
 def _listeners(console: Console) -> list[object]:

@@ -1,0 +1,201 @@
+"""The processes that share a training: what they tell one another, and what only the first of them does.
+
+Nothing is wrapped: each process holds plain modules, and gradients are averaged before each optimizer step. Every
+method of `Processes` is a meeting: all processes have to call it, in the same order. With a single process, which needs
+no process group, each returns at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from i2i.errors import I2IError, ProcessError
+
+BUCKET = 2**25  # gradients averaged in one message; more save no time, and take memory twice
+
+
+class Processes:
+    """All processes of a training, seen from one of them; a single one where there is no process group.
+
+    Args:
+        device: Where this process computes.
+
+    Attributes:
+        device: Where this process computes.
+        count: How many there are.
+        index: Which one this is, from 0.
+
+    Raises:
+        ProcessError: In a meeting, another process has ended.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        several = dist.is_available() and dist.is_initialized()
+        self.count, self.index = (dist.get_world_size(), dist.get_rank()) if several else (1, 0)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files, shows progress, and evaluates."""
+        return self.index == 0
+
+    def largest(self, number: int) -> int:
+        """Return the largest of all processes' numbers."""
+        return int(self._reduced(torch.tensor(number, device=self.device), dist.ReduceOp.MAX))
+
+    def any(self, flag: bool) -> bool:
+        """Say whether the flag is set in any process."""
+        return bool(self.largest(int(flag)))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean over all processes, element by element."""
+        return self._reduced(values.clone(), dist.ReduceOp.SUM) / self.count
+
+    def join(self, values: Tensor) -> Tensor:
+        """Concatenate ``(N, ...)`` of all processes along the batch, in their order; each may have its own N."""
+        if self.count == 1:
+            return values
+        most = self.largest(len(values))
+        padded = torch.cat([values, values.new_zeros(most - len(values), *values.shape[1:])])
+        parts, counts = self._gathered(padded), self._gathered(torch.tensor([len(values)], device=self.device))
+        return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
+
+    def gather(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Return the tensors by name of each process, in their order; all but the first one get only their own."""
+        if self.count == 1:
+            return [dict(tensors)]
+        packed = _bytes(save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}), self.device)
+        sizes = self.join(torch.tensor([len(packed)], device=self.device)).tolist()
+        if not self.first:
+            with _meeting():
+                dist.send(packed, 0)
+            return [dict(tensors)]
+        received = (self._received(index, size) for index, size in enumerate(sizes) if index)
+        return [dict(tensors), *map(load, received)]
+
+    def share(self, module: nn.Module) -> None:
+        """Give all processes the weights and buffers that the first one has."""
+        for tensor in module.state_dict().values() if self.count > 1 else ():
+            sent = tensor.contiguous()
+            with _meeting():
+                dist.broadcast(sent, 0)
+            tensor.copy_(sent)
+
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Average gradients over processes; what has none in any process keeps None, so that optimizers leave it alone.
+
+        A process without a gradient for what another one has a gradient of counts as zeros.
+        """
+        if self.count == 1:
+            return
+        has = torch.tensor([parameter.grad is not None for parameter in parameters], device=self.device).int()
+        reached = self._reduced(has, dist.ReduceOp.MAX).tolist()
+        for bucket in _buckets([p for p, anywhere in zip(parameters, reached, strict=True) if anywhere]):
+            flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in bucket])
+            mean = self._reduced(flat, dist.ReduceOp.SUM) / self.count
+            for parameter, part in zip(bucket, torch.split(mean, [p.numel() for p in bucket]), strict=True):
+                parameter.grad = part.view_as(parameter)
+
+    def once(self, action: Callable[[], object]) -> None:
+        """Let the first process do something, while the others wait.
+
+        Raises:
+            ProcessError: In the others, with the message, when it raised in the first one.
+        """
+        if self.count == 1:
+            action()
+            return
+        failure = _failure(action) if self.first else None
+        told = self.join(_bytes(_message(failure).encode(), self.device))
+        if len(told):
+            raise failure or ProcessError(bytes(told.tolist()).decode(), told=True)
+
+    def _reduced(self, values: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
+        if self.count > 1:
+            with _meeting():
+                dist.all_reduce(values, how)
+        return values
+
+    def _received(self, index: int, size: int) -> bytes:
+        packed = torch.empty(size, dtype=torch.uint8, device=self.device)
+        with _meeting():
+            dist.recv(packed, index)
+        return packed.cpu().numpy().tobytes()
+
+    def _gathered(self, values: Tensor) -> list[Tensor]:
+        parts = [torch.empty_like(values) for _ in range(self.count)]
+        with _meeting():
+            dist.all_gather(parts, values.contiguous())
+        return parts
+
+
+def several() -> bool:
+    """Say whether torchrun has started this process beside others."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def tells(error: BaseException | None) -> bool:
+    """Say whether it is for this process to show an error: one message tells why all of them end.
+
+    That is the first process to fail, unless another one has told it of a failure of its own.
+    """
+    if not several():
+        return True
+    if isinstance(error, ProcessError) and error.told:
+        return False
+    try:
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=10))  # type: ignore[attr-defined]
+        return store.add(f"i2i/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
+    except (RuntimeError, KeyError):  # nobody keeps count, or whoever did is gone
+        return os.environ.get("RANK") == "0"
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Cut into lists of one type and of at most ``BUCKET`` elements; a larger parameter is alone."""
+    bucket: list[nn.Parameter] = []
+    size = 0
+    for parameter in parameters:
+        if bucket and (size + parameter.numel() > BUCKET or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(parameter)
+        size += parameter.numel()
+    if bucket:
+        yield bucket
+
+
+def _failure(action: Callable[[], object]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None
+
+
+def _message(failure: Exception | None) -> str:
+    if failure is None:
+        return ""
+    return str(failure) if isinstance(failure, I2IError) else f"{type(failure).__name__}: {failure}"
+
+
+def _bytes(content: bytes, device: torch.device) -> Tensor:
+    return torch.tensor(list(content), dtype=torch.uint8, device=device)
+
+
+@contextmanager
+def _meeting() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessError(
+            "Another process of this run ended without a word, perhaps for lack of memory. Go on with --resume."
+        ) from error
