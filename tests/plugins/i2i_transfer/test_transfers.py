@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -13,62 +11,52 @@ from i2i.config import merge
 from i2i.engine import Engine, seed_everything
 from i2i.loader import Loader
 from i2i.model import Model
-from i2i.train import SIDES, Training
+from i2i.train import Training
+from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
 
 TRANSFERS = ["branch", "branch-free", "mixed", "joint", "finetune", "freeze-d", "adapter"]
-BASE, NEW = "woman", ("man", "kid")
-# Who changes, in generators and discriminators: the trunk, or a group's own, on a base sample and on one of "man".
-CASES = {
-    "branch": ({"cam_groups": "base"}, ["trunk woman", "woman"], ["man", "man"]),
-    "branch, cam of all": ({"cam_groups": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
-    "branch, cam a group": ({"cam": "group", "cam_groups": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
-    "branch, frozen": ({"freeze_shared": True, "cam_groups": "all"}, ["woman", "woman"], ["man", "man"]),
-    "branch, released": ({"updates": "released", "cam_groups": "base"}, ["trunk woman", "woman"], ["man", "man"]),
-    "branch, one layer": ({"judge_depth": 1, "cam_groups": "base"}, ["trunk woman", "trunk woman"], ["man", "man"]),
-    "branch, head": ({"judge": "classification", "cam_groups": "base"}, ["trunk woman", "trunk"], ["man", "trunk"]),
-    "branch, projection": (
-        {"judge": "projection", "cam_groups": "base"}, ["trunk woman", "trunk woman"], ["man", "trunk man"]
-    ),
-    "branch, both": (
-        {"judge": "branched+classification", "cam_groups": "base"},
-        ["trunk woman", "trunk woman"], ["man", "trunk man"],
-    ),
-    "branch-free": ({}, ["trunk woman", "woman"], ["trunk man", "man"]),
-    "mixed": ({}, ["trunk", "trunk"], ["trunk", "trunk"]),
-    "joint": ({}, ["trunk", "trunk"], ["trunk", "trunk"]),
-    "finetune": ({}, ["woman", "woman"], ["man", "man"]),
-    "freeze-d": ({}, ["woman", "woman"], ["man", "man"]),
-    "adapter": ({}, ["woman", "woman"], ["man", "man"]),
-    "adapter, no branches": ({"branches": False}, ["", "woman"], ["man", "man"]),
-    "adapter, trunk": ({"freeze_shared": False}, ["trunk woman", "woman"], ["man", "man"]),
-}  # fmt: skip
-
-
-def owner(name: str) -> str:
-    found = re.search(r"branches\.(\w+)\.", name)
-    return found[1] if found else "trunk"
-
-
-def owners(names) -> set[str]:
-    return {owner(name) for name in names}
 
 
 @pytest.mark.parametrize("group", ["woman", "man"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_sample_changes_what_it_may_and_nothing_else_by_a_bit(prepare, case, group):
-    options, *expected = CASES[case]
-    training: Training = prepare(case.partition(",")[0], **options)
+    training: Training = prepare(case.partition(",")[0], **CASES[case][0])
     training.transfer.draw = lambda batch_size, rng: [(group,)]
-    expected = dict(zip(("generator", "discriminator"), expected[group == "man"], strict=True))
-    before = {name: p.detach().clone() for name, p in training.backbone.named_parameters()}
+    before = snapshot(training)
     training.step()
-    for side in SIDES:
+    check(training, before, expected(case, group))
+
+
+@pytest.mark.parametrize("how", [{"accumulate": 2}, {"precision": "bf16"}], ids=str)
+@pytest.mark.parametrize("name", [name for name in CASES if "," not in name])
+def test_so_it_does_in_sub_steps_and_in_bf16_and_the_average_follows(prepare, name, how):
+    training: Training = prepare(name, ema=0.9, **CASES[name][0], **how)
+    start = snapshot(training)
+    for group in ("woman", "man"):
+        training.transfer.draw = lambda batch_size, rng, group=group: [(group,)]
+        before = snapshot(training)
+        training.optimizers = {side: training._optimizer(training.networks(side)) for side in training.optimizers}
+        training.step()
+        check(training, before, expected(name, group))
+    changed = changes(training, start)
+    learned = {name.removeprefix("generators.") for name in changed if name.startswith("generators.")}
+    assert {name.removeprefix("average.") for name in changed if name.startswith("average.")} == learned
+
+
+def check(training, before, expected):
+    """Compare whose weights have changed since a snapshot, and what Adam keeps a state for, with whose should."""
+    changed = changes(training, before)
+    for side, whose in expected.items():
         own = dict(training.networks(side).named_parameters())
-        changed = {name for name, p in own.items() if not torch.equal(p, before[f"{side}s.{name}"])}
-        assert owners(changed) == set(expected[side].split()), side
+        found = [name for name in own if f"{side}s.{name}" in changed]
+        assert owners(found) == whose, side
         moved = [name for name, p in own.items() if p in training.optimizers[side].state]
-        assert owners(moved) == set(expected[side].split()), "Adam keeps a state only for what it updated"
-        assert len(changed) >= sum(owner(name) in expected[side].split() for name in own) / 2
+        assert owners(moved) == whose, "Adam keeps a state only for what it updated"
+        assert len(found) >= sum(owner(name) in whose for name in own) / 2
+
+
+def test_without_a_transfer_only_the_base_is_drawn(prepare):
+    assert set().union(*prepare("none")._draw()) == {BASE}
 
 
 @pytest.mark.parametrize("backbone", ["ugatit", "unit"])
@@ -90,7 +78,10 @@ def test_right_after_adapt_every_group_is_translated_as_the_base_bit_for_bit(reg
 def test_any_number_of_groups(prepare, transfer, count):
     training = prepare(transfer, tuple(f"group{number}" for number in range(1, count)))
     assert np.isfinite(list(training.step().values())).all()
-    assert set().union(*training._draw()) >= set(training.transfer.groups)
+    drawn = set()
+    for training.done in range(99 if transfer == "mixed" else 1):  # mixed draws groups at random
+        drawn |= set().union(*training._draw())
+    assert drawn >= set(training.transfer.groups)
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)
@@ -132,5 +123,7 @@ def test_a_group_with_one_image(tiny, registry, transfer):
     training = Training(
         model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=2, batch_size=2, seed=0
     )  # fmt: skip
+    if transfer == "mixed":  # whose draws are random
+        training.transfer.draw = lambda batch_size, rng: [(BASE, "kid", "kid")]
     assert np.isfinite(list(training.step().values())).all()
     assert loader.positions["kid/b"] == 2
