@@ -119,7 +119,7 @@ def choose(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -
     sections = {kind: choice.section for kind, choice in parts.items()}
     tables = {name: choice.options.model_dump(mode="json") for name, choice in losses.items()}
     providers = {kind: registry.provider(kind, choice.component.name) for kind, choice in parts.items()}
-    config = run.model_copy(update={**sections, "loss": tables})
+    config = run.model_copy(update={**sections, "loss": tables, "metric": _metrics(run, registry)})
     chosen = Chosen(config, losses=losses, providers=providers, **parts)
     if fitting:
         _check_fit(chosen, transfer.build("base", ()).provides)
@@ -205,6 +205,14 @@ def _losses(
     added = transfer.build("base", ()).objective
     terms = merge(_tables(backbone.objective), _tables(added), given)
     return {name: _pick(registry.loss(name), section, "loss") for name, section in terms.items()}
+
+
+def _metrics(run: RunConfig, registry: Registry) -> dict[str, Section]:
+    """Complete the options of metrics that are given some; refuse names of metrics that there are not."""
+    for name in (*(run.evaluate.metrics or ()), *filter(None, [run.evaluate.best])):
+        registry.metric(name)
+    picked = {name: _pick(registry.metric(name), section, "metric") for name, section in run.metric.items()}
+    return {name: choice.options.model_dump(mode="json") for name, choice in picked.items()}
 
 
 def _tables(losses: Mapping[str, Any]) -> Section:

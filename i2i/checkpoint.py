@@ -23,6 +23,7 @@ from i2i.plugins import Registry, installed
 FORMAT = 1
 KEY = "i2i"
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
+BEST_FILE = "best.safetensors"
 _TRAINED = (
     "preset", "batch_size", "steps", "transfer_steps", "seed", "precision",
     "flip", "crop_margin", "augment", "ada_target", "ada_rise", "ema",

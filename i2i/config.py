@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from i2i.errors import ConfigError, did_you_mean
 
@@ -56,10 +56,36 @@ class Added(Options):
     train_trunk: bool = Field(False, description="Go on training what all groups share.")
 
 
+class Evaluating(Options):
+    """When and by what a run is evaluated."""
+
+    every: int = Field(
+        default=0,
+        ge=0,
+        description="Steps between evaluations, whose best model is kept; 0: only at the end of a stage.",
+    )
+    best: str | None = Field(
+        default=None,
+        description="The metric whose mean over groups decides which model is the best; by default the first of lpips, "
+        "kernel and l1 that the weights and the data allow.",
+    )
+    metrics: tuple[str, ...] | None = Field(
+        default=None,
+        description="Metrics by name, with commas between them; by default all that weights and data allow.",
+    )
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Read names with commas between them."""
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
 class RunConfig(Options):
     """Everything that decides a run, as ``run.toml`` holds it.
 
-    The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term.
+    The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term, and
+    ``metric`` one a metric whose options differ from its defaults.
     """
 
     preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
@@ -101,6 +127,8 @@ class RunConfig(Options):
     generator: Section = Field(default_factory=dict)
     discriminator: Section = Field(default_factory=dict)
     loss: dict[str, Section] = Field(default_factory=dict)
+    evaluate: Evaluating = Evaluating()
+    metric: dict[str, Section] = Field(default_factory=dict)
     transfer: Section = Field(default_factory=dict)
     data: Section = Field(default_factory=dict)
 
@@ -173,6 +201,8 @@ def check_group_name(name: str) -> str:
 
 def _explain(error: Any, options: type[Options], where: str) -> str:
     field = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden" and error["loc"][0] == "evaluate":
+        return _explain({**error, "loc": error["loc"][1:]}, Evaluating, "[evaluate]")
     if error["type"] == "extra_forbidden":
         known = list(options.model_fields)
         return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."

@@ -68,6 +68,7 @@ class Evaluation:
 
     Attributes:
         metrics: The names of the metrics.
+        groups: The groups with held-out sources.
 
     Raises:
         UnknownComponentError: There is no such metric.
@@ -83,6 +84,7 @@ class Evaluation:
     ) -> None:
         self.metrics = tuple(registry.names("metric") if metrics is None else metrics)
         self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self.groups = tuple(group for group in dataset.groups if self._sources(group))
         self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
         self._options = {
             name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
@@ -98,7 +100,16 @@ class Evaluation:
             PluginError: A metric raised; the message names its plugin.
         """
         with undisturbed(model.backbone):
-            return {group: self._judge(model, group) for group in self._dataset.groups if self._sources(group)}
+            return {group: self._judge(model, group) for group in self.groups}
+
+    def load(self, device: torch.device) -> None:
+        """Construct the metrics that were named.
+
+        Raises:
+            WeightsError: The weights of one are nowhere to be found.
+        """
+        for name in self.metrics if self._named else ():
+            self._metric(name, device)
 
     def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
         """Say why a metric cannot score a group's images of a size; empty where it can.
@@ -106,6 +117,8 @@ class Evaluation:
         Raises:
             WeightsError: The weights of a metric that was named are nowhere to be found.
         """
+        if group not in self.groups:
+            return f"'{group}' has no held-out images"
         lacking = _lacking(self._classes[name], self._untranslated(group, size))
         if not lacking:
             try:

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import i2i
-from i2i.checkpoint import BASE_FILE, MODEL_FILE, STATE_FILE, model_file, write
+from i2i.checkpoint import BASE_FILE, BEST_FILE, MODEL_FILE, STATE_FILE, model_file, write
 from i2i.config import RunConfig, read_toml, to_toml
 from i2i.errors import ConfigError, DataError
 from i2i.files import locked, whole_file
 from i2i.groups import GROUPS, Stored, export
 
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
-STEPS = "steps"
+STEPS, SCORES_FILE = "steps", "scores.json"
+LOSSES_TABLE, SCORES_TABLE, LOGS = "losses.csv", "scores.csv", "logs"
 LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
-_WRITTEN = (CONFIG_FILE, BASE_FILE, MODEL_FILE, STATE_FILE, METRICS_FILE, REPORT_FILE, SAMPLES, STEPS, GROUPS)
+_WRITTEN = (
+    CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
+    GROUPS,
+)  # fmt: skip
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for name in _WRITTEN:
+    for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

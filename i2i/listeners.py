@@ -107,6 +107,14 @@ class ProgressDisplay:
             line = f"{run.stage} {step}/{run.steps}  {self._speed(run)}  {self._losses(losses)}"
             self._console.print(line, highlight=False)
 
+    @hookimpl(tryfirst=True)
+    def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:
+        """Print the mean of each metric over the model's groups."""
+        means = overall(scores, run.model.groups)
+        if means:
+            told = "  ".join(f"{name} {mean.value:.3f} {mean.arrow}" for name, mean in means.items())
+            self._console.print(f"{run.stage} {step}/{run.steps}  scores: {told}", highlight=False)
+
     @hookimpl
     def on_train_end(self, run: Run) -> None:
         """Put the bar away."""
@@ -171,6 +179,8 @@ class SampleGrids:
     @hookimpl
     def on_evaluate(self, run: Run, step: int, scores: Scores) -> None:
         """Draw the final grid."""
+        if step < run.steps:
+            return
         models = {"base model": run.base_model(), "translation": run.model} if run.stage == "transfer" else None
         blocks = show(models or {"translation": run.model}, run.dataset)
         write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}.png")
@@ -196,7 +206,10 @@ def _brief(losses: Mapping[str, float]) -> str:
 
 
 def _after(entry: Mapping[str, Any], run: Run) -> bool:
-    return entry["stage"] == run.stage and ("scores" in entry or entry["step"] > run.step)
+    """Say whether a line is later than the state: of the evaluation at the end of a stage every line is."""
+    step = entry["step"]
+    of_an_evaluation = {"scores", "symptoms"} & entry.keys()
+    return entry["stage"] == run.stage and (step > run.step or (bool(of_an_evaluation) and step == run.steps))
 
 
 def write_line(run: Run, entry: Mapping[str, Any]) -> None:

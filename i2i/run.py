@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,8 +17,10 @@ from torch import Tensor
 from i2i.adding import Addition, data_of
 from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
 from i2i.augment import choose_augmentation
+from i2i.best import Best, check_evaluation, decider
 from i2i.checkpoint import (
     BASE_FILE,
+    BEST_FILE,
     STATE_FILE,
     load,
     load_weights,
@@ -32,7 +35,7 @@ from i2i.config import INFORMATIVE, RunConfig, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
 from i2i.errors import ConfigError, TrainingError
-from i2i.evaluate import evaluate
+from i2i.evaluate import Evaluation
 from i2i.events import announce, listening
 from i2i.files import locked
 from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, STEPS, claim, read_config, write_config, write_groups
@@ -80,16 +83,22 @@ class Run:
         self.seen: Mapping[str, int] = {}
         self.model: Model
         self._addition: Addition | None = None
+        self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
         self._stop_requested = self._from_scratch = False
-        self._made_on: Mapping[str, Any] = content.get("machine", {})
+        self.made_on: Mapping[str, Any] = content.get("machine", {})
 
     @property
     def changes(self) -> str:
         """What differs from the machine that the run was made on, beyond which equal bytes are not promised."""
         now = self.engine.describe()
-        changed = {name: old for name, old in self._made_on.items() if now.get(name) != old}
+        changed = {name: old for name, old in self.made_on.items() if now.get(name) != old}
         return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What scores the models of both stages, whose floors and ceilings are computed once."""
+        return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
 
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
         """Train every stage that is not finished, going on where the saved state is. Ctrl-C saves and stops.
@@ -130,6 +139,7 @@ class Run:
         self.steps = self._steps_of(stage, transfer)
         training = self._training(transfer)
         self._restore(training)
+        self._processes.once(self._prepare_evaluation)
         self._announce("on_train_start")
         try:
             self._loop(training, stop_after)
@@ -143,11 +153,28 @@ class Run:
             self._processes.once(self._finish)
 
     def _finish(self) -> None:
-        self._announce("on_evaluate", step=self.step, scores=evaluate(self.model, self.dataset, self.registry))
+        self._evaluate()
         if self.stage == "transfer":
             write_groups(stored(self.model), self.folder / GROUPS)
         save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file says that the stage is finished
         self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
+
+    def _prepare_evaluation(self) -> None:
+        """Choose what decides which model of the stage is the best."""
+        self.evaluation.load(self.model.device)
+        if self.config.evaluate.every:
+            groups = [group for group in self.dataset.groups if group in self.model.groups]
+            size, device, named = self.model.size, self.model.device, self.config.evaluate.best
+            self._best = Best(
+                self.folder / BEST_FILE, self.stage, *decider(self.evaluation, groups, size, device, named)
+            )
+
+    def _evaluate(self) -> None:
+        """Score the model at hand, and keep it if it is the best so far."""
+        scores = self.evaluation.scores(self.model)
+        self._announce("on_evaluate", step=self.step, scores=scores)
+        if self._best is not None and self._best.offer(self.model, self.step, scores):
+            self._announce("on_checkpoint", path=self._best.path)
 
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
@@ -159,10 +186,18 @@ class Run:
             losses = training.step()
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
+            if self._time_to_evaluate():
+                with self.averaged():
+                    self._processes.once(self._evaluate)
             if self.config.keep_every and self.step % self.config.keep_every == 0:
                 self._processes.once(self._keep)
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
+
+    def _time_to_evaluate(self) -> bool:
+        """Say whether to look; the end of a stage is looked at when it is finished."""
+        every = self.config.evaluate.every
+        return bool(every) and self.step % every == 0 and self.step < self.steps
 
     def _keep(self) -> None:
         path = self.folder / STEPS / f"{self.stage}-{self.step:06d}.safetensors"
@@ -316,6 +351,7 @@ def _make(
     dataset = _data(chosen, chosen.config.model_copy(update=told), registry)
     check_data(chosen.config, dataset)
     check_networks(chosen, dataset)
+    check_evaluation(chosen.config, dataset, registry, engine.device)
     config = chosen.config.model_copy(update=told)
     claim(folder, overwrite, config.base_model)
     source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}

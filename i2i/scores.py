@@ -47,6 +47,11 @@ class Judgement:
             return None
         return Score(self.value, self.low, self.high, self.n)
 
+    @property
+    def arrow(self) -> str:
+        """Which way is up."""
+        return "↑" if self.higher_is_better else "↓"
+
     def beats(self, value: float | None) -> bool:
         """Say whether it is better than another value of the same metric; any value is better than none."""
         if self.value is None or value is None:

@@ -53,6 +53,7 @@ def tiny(folder_root: Path) -> dict[str, Any]:
         "device": "cpu",
         "backbone": {"channels": 4},
         "generator": {"blocks": 1},
+        "evaluate": {"metrics": ["l1"]},
         "data": {"name": "folder", "root": str(folder_root)},
     }
 

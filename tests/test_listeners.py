@@ -11,6 +11,7 @@ from i2i import listeners, overfitting
 from i2i.config import merge
 from i2i.listeners import MetricsFile, OverfittingGauge, ProgressDisplay
 from i2i.run import Run, Stopped, create
+from i2i.scores import Judgement
 
 
 @pytest.fixture
@@ -112,6 +113,18 @@ class TestOverfittingGauge:
 
 
 class TestProgressDisplay:
+    def test_shows_the_mean_over_the_model_s_groups(self, run, console):
+        at = run(200)
+        at.model.groups = ("woman", "kid")
+        scores = {
+            group: {"l1": Judgement(value, value, value, 3), "ssim": Judgement(0.5, 0.5, 0.5, 3, higher_is_better=True)}
+            for group, value in (("woman", 0.25), ("kid", 0.5), ("man", 1.0))
+        }
+        display = ProgressDisplay(console)
+        display.on_evaluate(at, 200, scores)
+        display.on_evaluate(at, 200, {"woman": {"l1": Judgement(note="n too small")}})
+        assert console.file.getvalue() == "transfer 200/1000  scores: l1 0.375 ↓  ssim 0.500 ↑\n"
+
     def test_shows_the_group_that_overfits_most(self, run, console, measured):
         gauge = OverfittingGauge(Console(file=io.StringIO()))
         display = ProgressDisplay(console, every=0, gauge=gauge)

@@ -36,10 +36,19 @@ def listeners():
     return [report.Reporter(), MetricsFile(), SampleGrids()]
 
 
+def written(folder, name):
+    """Return what a file of a run holds; of the metrics without seconds, which are never the same twice."""
+    if name != "metrics.jsonl":
+        return (folder / name).read_bytes()
+    entries = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries]
+
+
 def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
     create(tmp_path / "run", tiny, registry).execute(listeners())
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {"run.toml", *FILES, "state.safetensors", "metrics.jsonl", "samples", "report.html", "groups"}
+    folders, tables = {"samples", "groups"}, {"metrics.jsonl", "losses.csv", "scores.csv"}
+    assert names == {"run.toml", *FILES, "state.safetensors", "report.html", *folders, *tables}
     entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [(e["stage"], e["step"]) for e in entries if "losses" in e] == [
         *(("base", step) for step in (1, 2, 3)),
@@ -49,17 +58,6 @@ def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
     assert grids == {"base-000003.png", "base.png", "transfer-000002.png", "transfer.png"}
     with Image.open(tmp_path / "run" / "samples" / "transfer.png") as grid:
         assert grid.size == (130 + 2 * 100, 3 * (30 + 3 * 100) + 4)  # two held-out images; three groups of three rows
-
-
-def test_the_report_is_one_offline_page(tmp_path, tiny, registry):
-    create(tmp_path / "run", tiny, registry).execute(listeners())
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert page.count("<img") == 3
-    assert page.count("<polyline") >= 10
-    for group in ("woman", "man", "kid"):
-        assert f"<td>{group}</td>" in page
-    for outside in ("http:", "https:", 'src="/', "<script", "<link"):
-        assert outside not in page
 
 
 def test_models_are_kept_on_the_way(tmp_path, quick, registry):
@@ -104,7 +102,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry,
         run = Run(tmp_path / "parts", registry)
     run.execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
 
 
 def test_watching_does_not_disturb_training(tmp_path, given, registry):
@@ -143,7 +141,7 @@ def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry):
         create(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert written(tmp_path / "run", name) == written(tmp_path / "whole", name)
 
 
 @pytest.mark.parametrize("stage", ["base", "transfer"])
@@ -159,7 +157,7 @@ def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, stage)
         create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
-        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert written(tmp_path / "run", name) == written(tmp_path / "whole", name)
 
 
 def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
@@ -218,7 +216,7 @@ class TestStart:
             create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
         Run(tmp_path / "parts", registry).execute(listeners())
         for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
-            assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+            assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
         assert (tmp_path / "whole" / FILES[0]).read_bytes() != base.read_bytes()
 
     def test_options_of_the_run_count(self, tmp_path, given, registry, base):

@@ -16,12 +16,12 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.config import INFORMATIVE, Options, RunConfig, Section, merge, read_toml
+from i2i.config import INFORMATIVE, Evaluating, Options, RunConfig, Section, merge, read_toml
 from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.plugins import installed
 
 _PATHS = ("--out", "--resume", "--config", "--data")
-_NOT_SCALAR = {*COMPONENTS, "loss", "stages", "base_model", "added"}
+_NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model", "added"}
 
 
 def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
@@ -63,7 +63,7 @@ def _read_file(path: Path) -> Section:
             raise ConfigError(f"{path} sets '{name}', which is no option.{near or ' Remove it.'}")
         if name in COMPONENTS and isinstance(value, str):
             section[name] = _component(name, value)
-        elif name in (*COMPONENTS, "loss") and not isinstance(value, dict):
+        elif name in (*COMPONENTS, "loss", "evaluate", "metric") and not isinstance(value, dict):
             raise ConfigError(f"{path} sets '{name}' to {value!r}. Write a table: [{name}].")
     return section
 
@@ -131,7 +131,18 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
         options = registry.loss(name).Config
         values = chosen.losses[name].options.model_dump() if name in chosen.losses else {"weight": 0.0}
         found += _section(f"loss.{name}", options, values, "Losses")
-    return found
+    found += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
+    return found + _metric_parameters(chosen.config)
+
+
+def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
+    registry = installed()
+    classes = {name: registry.metric(name) for name in registry.names("metric")}
+    return [
+        parameter
+        for name, metric in classes.items()
+        for parameter in _section(f"metric.{name}", metric.Config, config.metric.get(name, {}), "Metrics")
+    ]
 
 
 def _section(prefix: str, options: type[Options], values: Mapping[str, Any], panel: str) -> list[inspect.Parameter]:
