@@ -42,6 +42,11 @@ def in_hugging_face_cache(repository: str, names: Iterable[str]) -> Path | None:
     return next((snapshot / name for name in names if (snapshot / name).is_file()), None)
 
 
+def cache_folder() -> Path:
+    """Return i2i's own folder in ``$XDG_CACHE_HOME``, by default ``~/.cache``; it may be emptied at any time."""
+    return _cache() / "i2i"
+
+
 def torch_cache() -> Path:
     """Return the folder that torch downloads weights to: ``TORCH_HOME`` moves it."""
     return Path(os.environ.get("TORCH_HOME") or _cache() / "torch").expanduser() / "hub" / "checkpoints"

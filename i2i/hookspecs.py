@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from i2i.detector import GroupDetector
     from i2i.discriminator import Discriminator
     from i2i.format import CheckpointFormat
+    from i2i.feature import FeatureNetwork
     from i2i.generator import Generator
     from i2i.loss import Loss
     from i2i.metric import Metric
@@ -124,6 +125,22 @@ def register_metrics() -> Iterable[type[Metric]]:
             from my_plugin.metrics import Sharpness
 
             return [Sharpness]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_features() -> Iterable[type[FeatureNetwork]]:
+    """Return the feature networks that the plugin adds, for metrics that compare features.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_features():
+            from my_plugin.features import Dino
+
+            return [Dino]
         ```
     """
     raise NotImplementedError

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from i2i.detector import GroupDetector
     from i2i.discriminator import Discriminator
     from i2i.format import CheckpointFormat
+    from i2i.feature import FeatureNetwork
     from i2i.generator import Generator
     from i2i.loss import Loss
     from i2i.metric import Metric
@@ -36,6 +37,7 @@ KINDS = {
     "loss": "register_losses",
     "transfer": "register_transfers",
     "metric": "register_metrics",
+    "feature": "register_features",
     "dataset": "register_datasets",
     "group": "register_groups",
     "detector": "register_detectors",
@@ -48,13 +50,19 @@ STRICT = "I2I_STRICT_PLUGINS"
 
 
 _TITLES = {
+    "feature": "feature network",
     "dataset": "data set",
     "group": "plugin's group",
     "detector": "group detector",
     "format": "checkpoint format",
     "weights": "source of weights",
 }
-_CONTRACTS = {"format": "CheckpointFormat", "weights": "WeightsSource", "detector": "GroupDetector"}
+_CONTRACTS = {
+    "feature": "FeatureNetwork",
+    "format": "CheckpointFormat",
+    "weights": "WeightsSource",
+    "detector": "GroupDetector",
+}
 _MODULES = {"group": "dataset"}
 _INSTANCES = frozenset({"group", "weights"})
 _Components = dict[str, dict[str, list[tuple[type[Any], "Plugin"]]]]
@@ -139,6 +147,10 @@ class Registry:
     def metric(self, name: str) -> type[Metric]:
         """Return the metric class of that name."""
         return self._find("metric", name)
+
+    def feature(self, name: str) -> type[FeatureNetwork]:
+        """Return the feature network class of that name, without what follows a colon."""
+        return self._find("feature", name)
 
     def dataset(self, name: str) -> type[Dataset]:
         """Return the data set class of that name."""

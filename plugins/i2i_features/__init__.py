@@ -9,6 +9,7 @@ from i2i.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from i2i.discriminator import Discriminator
+    from i2i.feature import FeatureNetwork
     from i2i.loss import Loss
     from i2i.weights import WeightsSource
 
@@ -20,6 +21,14 @@ def register_losses() -> Iterable[type[Loss]]:
     from i2i_features.perceptual import Perceptual
 
     return [Perceptual, FaceIdentity]
+
+
+@hookimpl
+def register_features() -> Iterable[type[FeatureNetwork]]:
+    """Return the networks that metrics see with."""
+    from i2i_features.seeing import VGG16, AlexNet
+
+    return [AlexNet, VGG16]
 
 
 @hookimpl
