@@ -207,10 +207,12 @@ def _place(job: Run) -> str:
 
 def _listeners(console: Console) -> list[object]:
     from i2i import listeners, report
+    from i2i.diagnosis import Diagnosis
 
     gauge = listeners.OverfittingGauge(console)
     display = listeners.ProgressDisplay(console, gauge=gauge)
-    return [report.Reporter(), display, listeners.MetricsFile(), listeners.SampleGrids(), gauge]
+    watching = [display, listeners.MetricsFile(), listeners.SampleGrids(), gauge, Diagnosis(console)]
+    return [report.Reporter(), *watching]
 
 
 def _resume_line(job: Run) -> str:

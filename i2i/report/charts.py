@@ -1,0 +1,125 @@
+"""Curves as a page draws them: SVG that needs no script, with the values beside it for one that reads them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from i2i.report.record import Record
+
+POINTS = 160  # of a curve at most: more than that nobody sees, and the page shall stay small
+SIDE = 1000  # of the square that a curve is drawn in, and the page stretches
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve of a chart: values at rising places."""
+
+    name: str
+    at: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over a common axis.
+
+    Attributes:
+        title: What is drawn.
+        series: The curves; one value at least.
+        axis: What runs along the bottom.
+        note: What a reader should know.
+        zero: Whether the chart reaches down to 0 in any case.
+    """
+
+    title: str
+    series: Sequence[Series]
+    axis: str = "step"
+    note: str = ""
+    zero: bool = True
+
+    @property
+    def low(self) -> float:
+        """The value at the bottom."""
+        return min([0.0] * self.zero + [value for one in self.series for value in one.values])
+
+    @property
+    def high(self) -> float:
+        """The value at the top, above the lowest in any case."""
+        return max(self.low + 1e-9, *(value for one in self.series for value in one.values))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The places at the left and at the right."""
+        places = [place for one in self.series for place in one.at]
+        return min(places), max(places)
+
+    def points(self, series: Series) -> str:
+        """Return a curve as the points of an SVG polyline in a square of ``SIDE``; a single value is a flat line."""
+        left, right = self.ends
+        heights = [SIDE * (self.high - value) / (self.high - self.low) for value in series.values]
+        if len(heights) == 1:
+            return f"0,{heights[0]:.0f} {SIDE},{heights[0]:.0f}"
+        across = [SIDE * (place - left) / max(1e-9, right - left) for place in series.at]
+        return " ".join(f"{x:.0f},{y:.0f}" for x, y in zip(across, heights, strict=True))
+
+    def told(self) -> dict[str, object]:
+        """Return what the page's script reads out, as JSON can hold it."""
+        series = [
+            {"name": one.name, "at": list(one.at), "values": [float(f"{value:.4g}") for value in one.values]}
+            for one in self.series
+        ]
+        return {"axis": self.axis, "low": self.low, "high": self.high, "ends": self.ends, "series": series}
+
+
+def loss_charts(record: Record, stage: str) -> list[Chart]:
+    """Return a chart a loss of a stage; a loss with two sides, generator and discriminator, has two curves."""
+    curves = _curves([(line["step"], line["losses"]) for line in record.of(stage, "losses")])
+    terms: dict[str, list[Series]] = {}
+    for name, series in curves.items():
+        side, _, term = name.rpartition("/")
+        terms.setdefault(term, []).append(Series(side or term, series.at, series.values))
+    return [Chart(term, series) for term, series in terms.items()]
+
+
+def gauge_charts(record: Record, stage: str) -> list[Chart]:
+    """Return charts of how far discriminators overfit, and of how often images are augmented, a curve a group."""
+    titles = {"overfitting": "overfitting of discriminators", "augmentation": "probability of augmentation"}
+    found = {
+        title: _curves([(line["step"], line[key]) for line in record.of(stage, key)]) for key, title in titles.items()
+    }
+    return [Chart(title, list(curves.values())) for title, curves in found.items() if curves]
+
+
+def score_charts(record: Record, stage: str) -> list[Chart]:
+    """Return a chart a metric of a stage that was evaluated more than once, a curve a group."""
+    lines = record.of(stage, "scores")
+    if len(lines) < 2:
+        return []
+    metrics = dict.fromkeys(name for line in lines for own in line["scores"].values() for name in own)
+    found = {metric: _curves([(line["step"], _values(line["scores"], metric)) for line in lines]) for metric in metrics}
+    return [Chart(metric, list(curves.values()), zero=False) for metric, curves in found.items() if curves]
+
+
+def thinned(series: Series, count: int = POINTS) -> Series:
+    """Return a curve of at most ``count`` points, each the mean of the values since the last one."""
+    chunk = -(-len(series.values) // count)
+    starts = range(0, len(series.values), chunk)
+    means = [fmean(series.values[start : start + chunk]) for start in starts]
+    return Series(series.name, [series.at[start : start + chunk][-1] for start in starts], means)
+
+
+def _curves(points: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Series]:
+    """Turn steps with named values into a curve a name."""
+    names = dict.fromkeys(name for _, values in points for name in values)
+    curves = {}
+    for name in names:
+        own = [(step, values[name]) for step, values in points if name in values]
+        curves[name] = thinned(Series(name, [step for step, _ in own], [value for _, value in own]))
+    return curves
+
+
+def _values(scores: Mapping[str, Mapping[str, Mapping[str, float]]], metric: str) -> dict[str, float]:
+    found = {group: own.get(metric, {}).get("value") for group, own in scores.items()}
+    return {group: value for group, value in found.items() if value is not None}

@@ -1,0 +1,93 @@
+"""What was run, in a few lines: the parts, the length, the machine, and the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from i2i.report.record import Record
+
+
+def title(record: Record) -> str:
+    """Return what a run is called: its backbone, and its transfer unless only the base was trained."""
+    config = record.config
+    carried = f", transfer {config.transfer['name']}" if "transfer" in config.stages else ", base model"
+    return f"{config.backbone['name']}{carried}"
+
+
+def status(record: Record) -> str:
+    """Say whether a run is finished, and if not how far it has come."""
+    if record.finished:
+        return "finished"
+    for stage in record.config.stages:
+        done, steps = record.step(stage), record.config.steps_of(stage)
+        if done < steps:
+            return f"not finished: {stage}, step {done} of {steps}"
+    return "not finished"
+
+
+def facts(record: Record) -> dict[str, str]:
+    """Return what a run was, by name; without what is not known."""
+    config, machine, versions = record.config, record.told.get("machine", {}), record.told.get("versions", {})
+    found = {
+        "Folder": str(record.folder),
+        "Backbone": _named(config.backbone, "generator", "discriminator", "channels", "lr"),
+        "Transfer": _named(config.transfer, "judge") if "transfer" in config.stages else "none",
+        "Starts from": config.base_model or "",
+        "Data": _named(config.data, "root"),
+        "Images": f"{config.size} px, {config.batch_size} in a step",
+        "Steps": ", ".join(f"{stage} {record.step(stage)}" for stage in record.stages),
+        "Time": _time(record),
+        "Options": _options(record),
+        "Machine": ", ".join(str(machine[key]) for key in ("processor", "system") if key in machine),
+        "Computed": _computed(record, machine),
+        "Versions": ", ".join(f"{name} {version}" for name, version in _software(machine, versions).items()),
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def image_counts(record: Record) -> Mapping[str, Mapping[str, int]]:
+    """Return how many images each group has, as the last diagnosis counted them."""
+    line = record.last("images")
+    return line["images"] if line else {}
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took.
+
+    Examples:
+        >>> duration(3725)
+        '1 h 2 min'
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _named(section: Mapping[str, Any], *details: str) -> str:
+    told = ", ".join(f"{key} {section[key]}" for key in details if section.get(key) is not None)
+    return f"{section['name']} ({told})" if told else str(section["name"])
+
+
+def _time(record: Record) -> str:
+    by_stage = {stage: sum(line.get("seconds", 0.0) for line in record.of(stage, "losses")) for stage in record.stages}
+    return ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in by_stage.items() if seconds)
+
+
+def _options(record: Record) -> str:
+    config = record.config
+    ema = [f"moving average {config.ema:g}"] if config.ema else []
+    augment = [f"augmentation {config.augment}"] if config.augment != "none" else []
+    return ", ".join([f"seed {config.seed}", *ema, *augment])
+
+
+def _computed(record: Record, machine: Mapping[str, Any]) -> str:
+    device = machine.get("device", record.config.device)
+    threads = machine.get("threads", record.config.threads)
+    precision = {"32": "full precision", "bf16": "bfloat16"}[record.config.precision]
+    return ", ".join([f"on {device}", precision] + ([f"{threads} thread{'s' * (threads > 1)}"] if threads else []))
+
+
+def _software(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: found[key] for key, found in (("i2i", versions), ("torch", machine)) if key in found}

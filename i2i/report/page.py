@@ -1,0 +1,61 @@
+"""Pages that are one file and need no network: a frame with style and script, and parts that pages share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+import i2i
+from i2i.files import whole_file
+
+_FLAG = re.compile(r"--[a-z][a-z0-9_.-]*[a-z0-9]")
+
+
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Fill in a template and write the page, whole or not at all; return its path.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    page = _environment().get_template(template).render(version=i2i.__version__, **content)
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def figure(value: float | None) -> str:
+    """Write a number as short as it can be read.
+
+    Examples:
+        >>> figure(0.58498), figure(1234.5), figure(0.00042), figure(0.0), figure(None)
+        ('0.585', '1234', '0.00042', '0', '')
+    """
+    if value is None:
+        return ""
+    if value == 0:
+        return "0"
+    if abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def flags(text: str) -> Markup:
+    """Mark the options of the command line in a text.
+
+    Examples:
+        >>> flags("Raise --loss.cycle, or <more>.")
+        Markup('Raise <code>--loss.cycle</code>, or &lt;more&gt;.')
+    """
+    return Markup(_FLAG.sub(r"<code>\g<0></code>", str(escape(text))))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("i2i"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"figure": figure, "flags": flags}
+    return environment

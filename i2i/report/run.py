@@ -1,0 +1,82 @@
+"""The report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from i2i.config import to_toml
+from i2i.folder import REPORT_FILE, SAMPLES
+from i2i.hookspecs import hookimpl
+from i2i.report.charts import gauge_charts, loss_charts, score_charts
+from i2i.report.facts import facts, image_counts, status, title
+from i2i.report.findings import findings, looked_for
+from i2i.report.page import write_page
+from i2i.report.pictures import film, galleries, whole
+from i2i.report.record import Record, read_record
+from i2i.report.scoreboard import boards
+from i2i.report.tables import write_tables
+
+if TYPE_CHECKING:
+    from i2i.run import Run
+
+
+class Reporter:
+    """Writes the report whenever scores are there, and when training stops."""
+
+    @hookimpl(trylast=True)
+    def on_evaluate(self, run: Run, step: int, scores: Mapping[str, Any]) -> None:
+        """Write the page; runs after the listeners that write what it shows."""
+        write_report(run.folder)
+
+    @hookimpl(trylast=True)
+    def on_train_end(self, run: Run) -> None:
+        """Write the page of a run that was stopped; one that goes on is evaluated next."""
+        if run.step < run.steps:
+            write_report(run.folder)
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` and the tables of losses and scores from what a run folder holds.
+
+    Args:
+        folder: The run folder, also of a run that was stopped or goes on.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError: It is no run folder.
+        DataError: What it holds is damaged, or the page cannot be written.
+    """
+    record = read_record(folder)
+    write_tables(record)
+    return write_page(folder / REPORT_FILE, "run.html.j2", **_content(record))
+
+
+def _content(record: Record) -> dict[str, Any]:
+    stages = record.stages
+    result = next((path for path in _results(record) if path.is_file()), Path())
+    shown = galleries(result)
+    return {
+        "title": title(record),
+        "status": status(record),
+        "findings": findings(record),
+        "looked_for": looked_for(record),
+        "galleries": shown,
+        "result": "" if shown else whole(result),
+        "boards": boards(record),
+        "score_charts": [(stage, score_charts(record, stage)) for stage in stages],
+        "film": film(record.folder, record.config.stages),
+        "loss_charts": [(stage, loss_charts(record, stage)) for stage in stages],
+        "gauge_charts": [(stage, gauge_charts(record, stage)) for stage in stages],
+        "facts": facts(record),
+        "images": image_counts(record),
+        "config": to_toml({**record.config.model_dump(mode="json"), **record.told}),
+    }
+
+
+def _results(record: Record) -> list[Path]:
+    """Return where the grid of the finished model may lie, the last stage's first."""
+    return [record.folder / SAMPLES / f"{stage}.png" for stage in reversed(record.config.stages)]

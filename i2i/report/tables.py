@@ -1,0 +1,49 @@
+"""Losses and scores as comma-separated values, for a spreadsheet or a data frame."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from i2i.files import whole_file
+from i2i.folder import LOSSES_TABLE, SCORES_TABLE
+from i2i.report.record import Record
+from i2i.report.scoreboard import score_rows
+
+
+def write_tables(record: Record) -> None:
+    """Write ``losses.csv``, a row a step, and ``scores.csv``, a row a score, with what ``metrics.jsonl`` holds.
+
+    Raises:
+        DataError: They cannot be written.
+    """
+    _write(record.folder / LOSSES_TABLE, loss_rows(record))
+    _write(record.folder / SCORES_TABLE, score_rows(record))
+
+
+def loss_rows(record: Record) -> list[dict[str, Any]]:
+    """Return a flat row a step: stage, step, seconds, the images of each group seen so far, and the losses."""
+    return [
+        {
+            "stage": line["stage"],
+            "step": line["step"],
+            "seconds": line.get("seconds"),
+            **{f"seen/{group}": number for group, number in line.get("seen", {}).items()},
+            **line["losses"],
+        }
+        for line in record.lines
+        if "losses" in line
+    ]
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with every column that any of them has; nothing where there are none."""
+    if not rows:
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

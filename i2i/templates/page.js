@@ -1,0 +1,61 @@
+"use strict";
+
+// Reads a chart out: the values at the step under the pointer, the finger, or the arrow keys.
+function readOut(figure) {
+  const told = JSON.parse(figure.dataset.chart);
+  const plot = figure.querySelector(".plot"), cursor = plot.querySelector(".cursor"), tip = plot.querySelector(".tip");
+  const places = [...new Set(told.series.flatMap((series) => series.at))].sort((a, b) => a - b);
+  const [left, right] = told.ends;
+  let shown = places.length - 1;
+
+  const nearest = (values, place) =>
+    values.reduce((best, value, i) => (Math.abs(value - place) < Math.abs(values[best] - place) ? i : best), 0);
+
+  function show(index) {
+    shown = Math.max(0, Math.min(places.length - 1, index));
+    const place = places[shown], share = right > left ? (place - left) / (right - left) : 0.5;
+    const values = told.series.map((series) => `${series.name} ${series.values[nearest(series.at, place)]}`);
+    tip.textContent = [`${told.axis} ${Math.round(place)}`, ...values].join("\n");
+    cursor.hidden = tip.hidden = false;
+    cursor.style.left = `${100 * share}%`;
+    const room = plot.clientWidth - tip.offsetWidth;
+    tip.style.left = `${Math.max(0, Math.min(room, share * plot.clientWidth - tip.offsetWidth / 2))}px`;
+  }
+
+  function follow(event) {
+    const box = plot.getBoundingClientRect();
+    show(nearest(places, left + ((event.clientX - box.left) / box.width) * (right - left)));
+  }
+
+  const hide = () => { cursor.hidden = tip.hidden = true; };
+  plot.addEventListener("pointerdown", follow);
+  plot.addEventListener("pointermove", follow);
+  plot.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); });
+  plot.addEventListener("focus", () => show(shown));
+  plot.addEventListener("blur", hide);
+  plot.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10 }[event.key];
+    if (move) { show(shown + move); event.preventDefault(); }
+  });
+}
+
+// Shows the translations of the step that the slider stands at.
+function project(film) {
+  const slider = film.querySelector("input"), name = film.querySelector("output");
+  const frames = JSON.parse(document.getElementById("frames").textContent);
+
+  function show() {
+    const [title, strips] = frames[slider.value];
+    name.textContent = title;
+    for (const gallery of film.querySelectorAll(".gallery")) {
+      const strip = strips[gallery.dataset.group];
+      gallery.style.setProperty("--frame", strip ? `url(${strip})` : "none");
+    }
+  }
+
+  slider.addEventListener("input", show);
+  show();
+}
+
+document.querySelectorAll("figure.chart").forEach(readOut);
+document.querySelectorAll("#film").forEach(project);

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of a run that a test may damage."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_writes_the_page_of_a_run_anew(i2i, run):
+    (run / "report.html").unlink()
+    (run / "model.safetensors").unlink()
+    result = i2i("report", run)
+    assert (result.status, result.out) == (0, f"{run / 'report.html'}\n")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "not finished" in page
+    assert 'id="losses"' in page
+    assert (run / "losses.csv").is_file()
+
+
+def test_a_run_looks_for_symptoms_and_leaves_tables(trained):
+    assert '"symptoms": {' in (trained / "metrics.jsonl").read_text(encoding="utf-8")
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert ("Looked for" in page) != ("What helps:" in page)
+    assert {"losses.csv", "scores.csv"} <= {path.name for path in trained.iterdir()}
+
+
+def test_a_folder_that_is_no_run(refused, tmp_path):
+    assert refused("report", tmp_path) == (
+        f"{tmp_path} is no run folder: it has no run.toml. Name a folder that i2i run made."
+    )
+
+
+def test_a_damaged_metrics_file(refused, run):
+    path = run / "metrics.jsonl"
+    path.write_text("oops\n" + path.read_text())
+    assert refused("report", run).startswith(f"{path}, line 1 is no JSON (")

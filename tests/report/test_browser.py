@@ -1,0 +1,179 @@
+"""The page in a real browser: it loads without errors or network, is read out, and fits a phone.
+
+Debian's Chromium will do (``apt install chromium``). Where CI is set it has to be there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from i2i.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here; on Debian: apt install chromium"
+)
+
+
+@dataclass
+class Watched:
+    """A page, and what it complained of or asked for."""
+
+    page: object
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "CI has to install Chromium; .ci/run does"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, finished):
+    """Open the report of a finished run in a window of some size, or with a finger."""
+    path = write_report(finished)
+
+    def call(viewport=DESKTOP, **options) -> Watched:
+        page = browser.new_page(viewport=viewport, **options)
+        watched = Watched(page)
+        page.on("console", lambda message: watched.complaints.append(message.text))
+        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+        page.on("request", lambda request: watched.requests.append(request.url))
+        page.goto(path.as_uri())
+        return watched
+
+    return call
+
+
+def test_it_loads_without_errors_or_network(visit, finished):
+    watched = visit()
+    outside = [url for url in watched.requests if not url.startswith("data:")]
+    assert outside == [(finished / "report.html").as_uri()]
+    assert watched.complaints == []
+    assert watched.page.title() == "i2i: ugatit, transfer branch"
+
+
+def test_the_slider_swaps_the_translations_and_nothing_else(visit):
+    page = visit().page
+    cell = "#film [data-group=kid] .cell[aria-label='kid, {} 1']"
+    moving, still = (page.locator(cell.format(row)) for row in ("translation", "source"))
+    shown = page.locator("#film output")
+    assert shown.inner_text() == "transfer, step 20"
+    last, source = picture(moving), picture(still)
+    page.locator("#film input").focus()
+    for step in ("transfer, step 10", "base, step 40", "base, step 20"):
+        page.keyboard.press("ArrowLeft")
+        assert shown.inner_text() == step
+        assert picture(moving) != last
+        assert picture(still) == source
+        last = picture(moving)
+    page.keyboard.press("End")
+    assert shown.inner_text() == "transfer, step 20"
+
+
+def picture(cell) -> str:
+    found = cell.evaluate("cell => getComputedStyle(cell).backgroundImage")
+    assert found.startswith('url("data:image/webp;base64,')
+    return found
+
+
+def test_pictures_are_drawn(visit):
+    """The shade of a cell on the screen is that of the image in the grid."""
+    page = visit().page
+    cell = page.locator("#result [data-group=kid] .cell[aria-label='kid, true drawing 2']")
+    cell.scroll_into_view_if_needed()
+    assert shade(cell.screenshot()) == pytest.approx((240, 1, 0), abs=12)
+
+
+def shade(png: bytes) -> tuple[int, ...]:
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    return image.getpixel((image.width // 2, image.height // 2))
+
+
+def test_hovering_shows_the_value_at_the_pointer(visit):
+    page = visit().page
+    plot = page.locator("#losses .plot").first
+    plot.scroll_into_view_if_needed()
+    tip = plot.locator(".tip")
+    assert not tip.is_visible()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 20)
+    assert tip.inner_text() == "step 1\ngenerator 2\ndiscriminator 1"
+    page.mouse.move(box["x"] + box["width"] * 3 / 39, box["y"] + 20)
+    assert tip.inner_text() == "step 4\ngenerator 0.5\ndiscriminator 0.25"
+    page.mouse.move(2, 2)
+    assert not tip.is_visible()
+
+
+def test_arrow_keys_read_a_chart_out(visit):
+    page = visit().page
+    plot = page.locator("#losses .plot").first
+    plot.focus()
+    assert plot.locator(".tip").inner_text().startswith("step 40\n")
+    page.keyboard.press("ArrowLeft")
+    assert plot.locator(".tip").inner_text().startswith("step 39\n")
+
+
+def test_a_finger_reads_a_chart_out(visit):
+    page = visit(PHONE, has_touch=True, is_mobile=True).page
+    plot = page.locator("#losses .plot").first
+    plot.scroll_into_view_if_needed()
+    plot.tap(position={"x": 2, "y": 30})
+    assert plot.locator(".tip").inner_text() == "step 1\ngenerator 2\ndiscriminator 1"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_sideways_on_a_phone(visit, scheme):
+    page = visit(PHONE, color_scheme=scheme).page
+    for details in page.locator("details").all():
+        details.evaluate("details => { details.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    over = page.evaluate(
+        """() => [...document.querySelectorAll("main *, header *, footer")]
+        .filter((one) => !one.closest(".scroll, pre, nav, svg, [hidden]"))
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((one) => one.outerHTML.slice(0, 80))"""
+    )
+    assert over == []
+
+
+def test_marks_lie_on_their_line(visit):
+    page = visit().page
+    line = page.locator("#scores .line").first
+    box = line.bounding_box()
+    centres = {}
+    for name in ("floor", "dot", "before", "ceiling"):
+        mark = line.locator(f".{name}").bounding_box()
+        centres[name] = (mark["x"] + mark["width"] / 2 - box["x"]) / box["width"]
+    assert list(sorted(centres, key=centres.__getitem__)) == ["floor", "dot", "before", "ceiling"]
+    assert 0 < centres["floor"] < centres["ceiling"] < 1
+
+
+def test_a_page_of_a_run_that_has_only_begun_loads(browser, folder):
+    path: Path = write_report(folder)
+    page = browser.new_page(viewport=PHONE)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

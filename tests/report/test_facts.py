@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from i2i.report.facts import duration, facts, image_counts, status, title
+from i2i.report.record import read_record
+from tests.report.conftest import write_lines
+
+
+def test_a_finished_run(finished):
+    record = read_record(finished)
+    assert title(record) == "ugatit, transfer branch"
+    assert status(record) == "finished"
+    assert facts(record) == {
+        "Folder": str(finished),
+        "Backbone": "ugatit (channels 16)",
+        "Transfer": "branch",
+        "Data": "emoji",
+        "Images": "64 px, 4 in a step",
+        "Steps": "base 40, transfer 20",
+        "Time": "base 1 min, transfer 30 s",
+        "Options": "seed 0",
+        "Machine": "Abacus, Linux",
+        "Computed": "on cpu, full precision, 1 thread",
+        "Versions": "i2i 0.1.0, torch 2.14.1",
+    }
+    assert image_counts(record)["kid"] == {"train a": 9, "train b": 5, "test a": 2, "test b": 2, "pairs": 2}
+
+
+def test_a_run_that_was_stopped(folder):
+    assert status(read_record(folder)) == "not finished: base, step 0 of 40"
+    write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 3, "losses": {}})
+    assert status(read_record(folder)) == "not finished: transfer, step 3 of 20"
+    write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 20, "losses": {}})
+    assert status(read_record(folder)) == "not finished"
+    assert image_counts(read_record(folder)) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (3599, "1 h 0 min"), (7320, "2 h 2 min")]
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from i2i.errors import ConfigError, DataError
+from i2i.report.record import read_lines, read_record
+from tests.report.conftest import write_lines
+
+
+def test_a_finished_run(finished):
+    record = read_record(finished)
+    assert record.config.backbone["name"] == "ugatit"
+    assert record.told["machine"]["processor"] == "Abacus"
+    assert record.stages == ("base", "transfer")
+    assert record.finished
+    assert (record.step("base"), record.step("transfer")) == (40, 20)
+    assert [line["step"] for line in record.of("base", "scores")] == [10, 20, 30, 40]
+    assert (record.last("scores")["stage"], record.last("scores")["step"]) == ("transfer", 20)
+
+
+def test_a_run_that_has_only_begun(folder):
+    record = read_record(folder)
+    assert record.lines == record.stages == ()
+    assert not record.finished
+    assert record.step("base") == 0
+    assert record.last("scores") is None
+
+
+def test_a_last_line_that_was_cut_short_is_left_out(folder):
+    path = folder / "metrics.jsonl"
+    write_lines(folder, {"stage": "base", "step": 1, "losses": {}})
+    path.write_text(path.read_text() + '{"stage": "base", "st')
+    assert [line["step"] for line in read_lines(path)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}\n", "line 1 names no stage and step. Remove that line."),
+        ("[1]\n", "line 1 names no stage and step. Remove that line."),
+        (
+            '{"stage": "base", "step": 1}\nnonsense\n',
+            "line 2 is no JSON (Expecting value: line 1 column 1 (char 0)). Remove that line.",
+        ),
+    ],
+)
+def test_a_damaged_line_is_named(folder, text, message):
+    path = folder / "metrics.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        read_record(folder)
+    assert str(error.value) == f"{path}, {message}"
+
+
+def test_a_folder_that_holds_no_run(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        read_record(tmp_path)
+    assert str(error.value) == f"{tmp_path} is no run folder: it has no run.toml. Name a folder that i2i run made."

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from i2i.report import Reporter, write_report
+from tests.report.conftest import write_lines
+
+
+@pytest.fixture
+def page(finished):
+    return write_report(finished).read_text(encoding="utf-8")
+
+
+def test_the_page_lies_in_the_run_folder_beside_the_tables(finished):
+    assert write_report(finished) == finished / "report.html"
+    assert {"losses.csv", "scores.csv"} <= {path.name for path in finished.iterdir()}
+
+
+def test_the_page_needs_nothing_from_outside(page):
+    for outside in ("http:", "https:", 'src="', "url(/", "<link", "@import", "<iframe", "fetch("):
+        assert outside not in page
+    assert "default-src 'none'" in page  # so that the browser holds it to that
+
+
+def test_the_page_shows_every_part(page):
+    for part in ("result", "scores", "film", "losses", "run"):
+        assert f'id="{part}"' in page
+        assert f'href="#{part}"' in page
+    assert "Checkerboard: woman 0.90" in page
+    assert "<code>--generator</code> ugatit" in page
+    assert "kid: n too small for l1: 1 of 2" in page
+    assert page.count("<polyline") == 2 * (2 + 1) + 2 * 2 + 2 * (2 + 1)  # losses, overfitting, scores of two stages
+    assert "<td>kid</td>" in page
+    assert "processor = &#34;Abacus&#34;" in page
+
+
+def test_a_run_that_has_only_begun_has_a_page_too(folder):
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "not finished: base, step 0 of 40" in page
+    for part in ("result", "scores", "film", "losses"):
+        assert f'id="{part}"' not in page
+    assert "Looked for" not in page
+
+
+def test_names_cannot_break_the_page(folder):
+    write_lines(folder, {"stage": "base", "step": 1, "losses": {"<b>'\"&": 1.0}})
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "<b>'" not in page
+    assert "\\u003cb\\u003e\\u0027" in page
+    assert "&lt;b&gt;&#39;&#34;&amp;" in page
+
+
+def test_a_clean_bill_of_health_says_what_was_looked_for(folder):
+    write_lines(folder, {"stage": "base", "step": 40, "symptoms": {"woman": {"blobs": 0.0}}})
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "Nothing to warn of. Looked for: blobs, inverted colours, checkerboard, identical outputs, " in page
+
+
+def test_the_page_is_written_at_every_evaluation_and_when_training_stops(finished):
+    path = finished / "report.html"
+    Reporter().on_evaluate(SimpleNamespace(folder=finished), 5, {})
+    assert path.is_file()
+    path.unlink()
+    Reporter().on_train_end(SimpleNamespace(folder=finished, step=20, steps=20))
+    assert not path.exists()  # the evaluation that comes next will write it
+    Reporter().on_train_end(SimpleNamespace(folder=finished, step=19, steps=20))
+    assert path.is_file()
