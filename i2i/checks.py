@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def check_networks(chosen: Chosen, dataset: Dataset) -> None:
         _refuse_broken_weights(file)
     if "transfer" in chosen.config.stages and not groups:
         outline(chosen, base, new_groups(dataset, base))
+
+
+def check_logging(log: str) -> None:
+    """Refuse a way of logging that is not installed.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if log == "tensorboard" and find_spec("tensorboard") is None:
+        raise ConfigError("--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'.")
 
 
 def base_of(about: Mapping[str, Any], dataset: Dataset) -> str:

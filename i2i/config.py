@@ -101,6 +101,9 @@ class RunConfig(Options):
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
+    log: Literal["none", "tensorboard"] = Field(
+        "none", description="Where losses, scores and grids go beside the files of the run."
+    )
     flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."

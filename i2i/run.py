@@ -30,7 +30,7 @@ from i2i.checkpoint import (
     save,
     write,
 )
-from i2i.checks import base_of, check_data, check_networks, new_groups
+from i2i.checks import base_of, check_data, check_logging, check_networks, new_groups
 from i2i.config import INFORMATIVE, RunConfig, validate
 from i2i.dataset import Dataset
 from i2i.engine import Engine, seed_everything
@@ -351,6 +351,7 @@ def _make(
     dataset = _data(chosen, chosen.config.model_copy(update=told), registry)
     check_data(chosen.config, dataset)
     check_networks(chosen, dataset)
+    check_logging(chosen.config.log)
     check_evaluation(chosen.config, dataset, registry, engine.device)
     config = chosen.config.model_copy(update=told)
     claim(folder, overwrite, config.base_model)

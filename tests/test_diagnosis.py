@@ -25,6 +25,7 @@ def given(folder_root):
         "steps": 1,
         "transfer_steps": 1,
         "device": "cpu",
+        "evaluate": {"metrics": ["l1"]},
         "backbone": {"name": "cyclegan", "channels": 4},
         "generator": {"blocks": 1},
         "data": {"name": "folder", "root": str(folder_root)},

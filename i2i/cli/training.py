@@ -98,7 +98,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     console = Console(soft_wrap=True, quiet=not job.engine.processes.first)
     _introduce(job, console, resume is not None)
     try:
-        job.execute(_listeners(console), stop_after)
+        job.execute(_listeners(job, console), stop_after)
     except runs.Stopped:
         stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
         console.print(f"{stopped} Go on with: {_resume_line(job)}", markup=False)
@@ -205,14 +205,16 @@ def _place(job: Run) -> str:
     return f"{job.engine.device} in {count} processes" if count > 1 else str(job.engine.device)
 
 
-def _listeners(console: Console) -> list[object]:
+def _listeners(job: Run, console: Console) -> list[object]:
     from i2i import listeners, report
     from i2i.diagnosis import Diagnosis
+    from i2i.tensorboard import TensorBoard
 
     gauge = listeners.OverfittingGauge(console)
     display = listeners.ProgressDisplay(console, gauge=gauge)
     watching = [display, listeners.MetricsFile(), listeners.SampleGrids(), gauge, Diagnosis(console)]
-    return [report.Reporter(), *watching]
+    logging = [TensorBoard()] if job.config.log == "tensorboard" else []
+    return [report.Reporter(), *watching, *logging]
 
 
 def _resume_line(job: Run) -> str:
