@@ -117,3 +117,12 @@ def test_a_full_cache_changes_nothing(colours):
     cached, uncached = Loader(colours, 32, 0), Loader(colours, 32, 0, cache_mib=0)
     for _ in range(2):
         assert torch.equal(cached.batch(("all",) * 3).real["a"], uncached.batch(("all",) * 3).real["a"])
+
+
+def test_what_is_skipped_is_what_would_have_been_drawn(colours):
+    whole, part = Loader(colours, 32, 0), Loader(colours, 32, 0)
+    drawn = whole.batch(("all",) * 5)
+    part.skip(("all",) * 3)
+    rest = part.batch(("all",) * 2)
+    assert part.positions == whole.positions == {"all/a": 5, "all/b": 5}
+    assert all(torch.equal(rest.real[domain], drawn.real[domain][3:]) for domain in "ab")

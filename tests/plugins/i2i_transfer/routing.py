@@ -12,6 +12,7 @@ from torch import Tensor
 
 from i2i.assemble import choose
 from i2i.config import merge
+from i2i.ema import Average
 from i2i.engine import Engine, seed_everything
 from i2i.images import Batch
 from i2i.loader import Loader
@@ -96,8 +97,16 @@ def training_of(
 
 
 def precise(training: Training) -> Training:
-    """Let a training compute in double precision, and without power iteration, which counts calls by design."""
+    """Let a training compute in double precision, so that two ways of summing the same gradients can be compared.
+
+    Power iteration, which counts calls by design, is left out; and Adam's eps is large, since the usual one makes much
+    of what rounding leaves of gradients that are zero, such as those of biases before a normalisation.
+    """
     training.backbone.double().eval()
+    if training.average is not None:
+        training.average = Average(training.backbone.generators, training.average.decay)
+    for group in [group for adam in training.optimizers.values() for group in adam.param_groups]:
+        group["eps"] = 1.0
     draw = training.loader.batch
     training.loader.batch = lambda groups, device=None: _double(draw(groups, device))
     return training
