@@ -68,6 +68,7 @@ class Evaluation:
 
     Attributes:
         metrics: The names of the metrics.
+        options: The options of each.
         groups: The groups with held-out sources.
 
     Raises:
@@ -86,7 +87,7 @@ class Evaluation:
         self._dataset, self._registry, self._named = dataset, registry, metrics is not None
         self.groups = tuple(group for group in dataset.groups if self._sources(group))
         self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
-        self._options = {
+        self.options = {
             name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
             for name, metric in self._classes.items()
         }
@@ -110,6 +111,10 @@ class Evaluation:
         """
         for name in self.metrics if self._named else ():
             self._metric(name, device)
+
+    def case(self, group: str, size: int) -> Case:
+        """Return what a group is judged by, its sources in place of translations."""
+        return self._untranslated(group, size)
 
     def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
         """Say why a metric cannot score a group's images of a size; empty where it can.
@@ -167,7 +172,7 @@ class Evaluation:
 
     def _build(self, name: str, device: torch.device) -> Metric:
         with blaming(self._registry, "metric", name):
-            return self._classes[name](self._options[name], device)
+            return self._classes[name](self.options[name], device)
 
     def _gather(self, group: str, size: int) -> Case:
         """Gather what a group is judged by, its sources in place of translations."""

@@ -110,9 +110,15 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
         raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
 
 
+def scores_file(model: str = "") -> Path:
+    """Return the name of the file for the scores of the run's model, or of another one, named without its suffix."""
+    own = Path(SCORES_FILE)
+    return own.with_stem(f"{own.stem}-{model}") if model else own
+
+
 def _clear(folder: Path) -> None:
-    for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS):
-        path = folder / name
+    others = folder.glob(scores_file("*").name)
+    for path in (*(folder / name for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS)), *others):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 

@@ -60,6 +60,7 @@ class Run:
 
     Attributes:
         config: The complete configuration.
+        made_on: What is known of the machine that it was made on.
         dataset: The data.
         stage: The stage at hand, ``base`` or ``transfer``.
         step: Steps of it that are done.
@@ -72,9 +73,7 @@ class Run:
 
     def __init__(self, folder: Path, registry: Registry) -> None:
         self.folder, self.registry = folder, registry
-        content = read_config(folder)
-        options = {name: value for name, value in content.items() if name not in INFORMATIVE}
-        self.config = validate(RunConfig, options, str(folder / CONFIG_FILE))
+        self.config, self.made_on = _opened(folder)
         self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
         self.dataset: Dataset = _data(self.chosen, self.config, registry)
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
@@ -86,7 +85,6 @@ class Run:
         self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
         self._stop_requested = self._from_scratch = False
-        self.made_on: Mapping[str, Any] = content.get("machine", {})
 
     @property
     def changes(self) -> str:
@@ -357,6 +355,24 @@ def _make(
     claim(folder, overwrite, config.base_model)
     source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
     write_config(folder, config, {**chosen.providers, **source}, engine.describe())
+
+
+def dataset_of(folder: Path, registry: Registry) -> Dataset:
+    """Return the data of a run folder.
+
+    Raises:
+        ConfigError: The folder is no run folder, or what its ``run.toml`` says is wrong.
+        DataError: The data cannot be used.
+    """
+    config, _ = _opened(folder)
+    return _data(choose(config.model_dump(mode="json", exclude={"data"}), registry), config, registry)
+
+
+def _opened(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
+    """Read the configuration of a run, and what is known of the machine that it was made on."""
+    content = read_config(folder)
+    options = {name: value for name, value in content.items() if name not in INFORMATIVE}
+    return validate(RunConfig, options, str(folder / CONFIG_FILE)), content.get("machine", {})
 
 
 def _data(chosen: Chosen, config: RunConfig, registry: Registry) -> Dataset:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, exchange, groups, plugins, report, training, translating, weights
+from i2i.cli import data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
@@ -53,6 +53,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     for command in training.COMMANDS:
         app.command(command.name, help=command.help)(expanded(command, arguments))
     app.command("translate")(translating.translate)
+    app.command(evaluate.COMMAND.name, help=evaluate.COMMAND.help)(expanded(evaluate.COMMAND, arguments))
     app.command("report")(report.report)
     app.command("import")(exchange.import_)
     app.command("export")(exchange.export)

@@ -19,12 +19,14 @@ class Command:
         function: Called with the command's own arguments and ``given``, the nested configuration.
         components: The components it lets the user choose and configure.
         lacking: Options of a run that it does not take.
+        only: The options of a run that it takes, where it takes none but these; then it trains nothing either.
     """
 
     name: str
     function: Callable[..., None]
     components: tuple[str, ...] = COMPONENTS
     lacking: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     @property
     def help(self) -> str:

@@ -26,7 +26,7 @@ _NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model"
 
 def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
     """Return every option of a command: of the run, of the choice of components, and of those that are chosen."""
-    scalars = [name for name in RunConfig.model_fields if name not in _NOT_SCALAR | set(command.lacking)]
+    scalars = command.only or [name for name in RunConfig.model_fields if name not in _NOT_SCALAR | {*command.lacking}]
     return [_config_file(), *map(_scalar, scalars), *_names(command), *_component_parameters(command, arguments)]
 
 
@@ -110,7 +110,8 @@ def _names(command: Command) -> list[inspect.Parameter]:
         "generator": "Generator, if not the backbone's own.",
         "discriminator": "Discriminator, if not the backbone's own.",
         "transfer": "How the model is carried over to further groups [default: branch].",
-        "data": "A data set by name, or a folder of images [default: emoji].",
+        "data": "A data set by name, or a folder of images "
+        + ("[default: that of the model's run]." if command.only else "[default: emoji]."),
     }
     return [_parameter(kind, f"--{kind}", helps[kind], "NAME", "Components") for kind in command.components]
 
@@ -127,11 +128,12 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
         choice = None if kind == "data" else getattr(chosen, kind)
         component, values = (choice.component, choice.options.model_dump()) if choice else (data, {})
         found += _section(kind, component.Config, values, f"{kind.capitalize()} '{component.name}'")
-    for name in registry.names("loss"):
+    for name in () if command.only else registry.names("loss"):
         options = registry.loss(name).Config
         values = chosen.losses[name].options.model_dump() if name in chosen.losses else {"weight": 0.0}
         found += _section(f"loss.{name}", options, values, "Losses")
-    found += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
+    if not command.only:
+        found += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
     return found + _metric_parameters(chosen.config)
 
 

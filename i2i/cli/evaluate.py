@@ -1,0 +1,202 @@
+"""``i2i evaluate``: score a model by held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from i2i.cli.command import Command
+from i2i.errors import ConfigError, DataError
+from i2i.plugins import installed
+
+if TYPE_CHECKING:
+    from i2i.config import RunConfig
+    from i2i.dataset import Dataset
+    from i2i.evaluate import Evaluation
+    from i2i.metric import Score
+    from i2i.model import Model
+    from i2i.scores import Judgement, Scores
+
+LEGEND = (
+    "↓ lower is better, ↑ higher is better; intervals are of 95 %. floor: real drawings in place of the translations; "
+    "ceiling: the sources, untranslated."
+)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a .safetensors model.")],
+    *,
+    given: dict[str, Any],
+    metrics: Annotated[str | None, typer.Option(help="Metrics by name, with commas between them. \\[default: all that "
+                                                "weights and data allow]", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the scores. \\[default: scores.json in the run folder]",
+                                             show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that --out names.")] = False,
+) -> None:  # fmt: skip
+    """Score the translations of held-out images by group, beside a floor and a ceiling.
+
+    The data is that of the model's run, unless --data names another. In a run folder the scores are written, too: to
+    scores.json, those of best.safetensors to scores-best.json, and so on.
+    """
+    from i2i.checkpoint import load, model_file
+    from i2i.config import merge
+    from i2i.engine import Engine
+    from i2i.evaluate import Evaluation
+    from i2i.scorecard import scorecard, write_scorecard
+
+    file, folder, registry = model_file(model), _run_folder(model), installed()
+    target = _target(file, folder, model.is_dir(), out, overwrite)
+    told, settings = _told(folder), _settings(given, metrics)
+    dataset, section = _dataset(model, folder, told, given, settings)
+    evaluation = Evaluation(
+        dataset, registry, settings.evaluate.metrics, merge(told.get("metric", {}), settings.metric)
+    )
+    engine, translator = Engine(settings.device, threads=settings.threads), load(file, registry)
+    translator.backbone.to(engine.device)
+    evaluation.load(engine.device)
+    _check_meeting(file, translator, dataset, evaluation)
+    scores, console = evaluation.scores(translator), Console(soft_wrap=True)
+    _show(console, scores, translator)
+    if target is not None:
+        write_scorecard(scorecard(file, translator, section, evaluation, scores, registry, engine), target)
+        console.print(str(target), highlight=False, markup=False)
+
+
+COMMAND = Command("evaluate", evaluate, components=("data",), only=("device", "threads", "extra_groups"))
+
+
+def _run_folder(model: Path) -> Path | None:
+    """Return the run folder that a model lies in; models on the way lie in a folder of it."""
+    from i2i.folder import CONFIG_FILE
+
+    places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
+    return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
+
+
+def _told(folder: Path | None) -> dict[str, Any]:
+    from i2i.folder import read_config
+
+    return {} if folder is None else read_config(folder)
+
+
+def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, overwrite: bool) -> Path | None:
+    """Return where the scores go; None where there is no run folder and no place is named."""
+    from i2i.folder import scores_file
+
+    if out is not None:
+        if out.exists() and not overwrite:
+            raise ConfigError(f"{out} exists already. Choose another --out, or replace it with --overwrite.")
+        return out
+    return None if folder is None else folder / scores_file("" if is_folder else file.stem)
+
+
+def _settings(given: Mapping[str, Any], metrics: str | None) -> RunConfig:
+    """Read what was given, a configuration file included."""
+    from i2i.config import RunConfig, merge, validate
+
+    named = {} if metrics is None else {"evaluate": {"metrics": metrics}}
+    taken = {name: given[name] for name in (*COMMAND.only, "evaluate", "metric") if name in given}
+    return validate(RunConfig, merge(taken, named), "the evaluation")
+
+
+def _dataset(
+    model: Path, folder: Path | None, told: Mapping[str, Any], given: Mapping[str, Any], settings: RunConfig
+) -> tuple[Dataset, dict[str, Any]]:
+    """Return the data that was named, or else that of the run; with its options."""
+    from i2i.assemble import build_data, choose_data
+    from i2i.cli.options import lay_over
+    from i2i.run import dataset_of
+
+    registry = installed()
+    if folder is not None and not {"data", "extra_groups"} & given.keys() and (told.get("data") or told.get("added")):
+        return dataset_of(folder, registry), dict(told.get("data", {}))
+    section = lay_over({"data": told.get("data", {})}, {"data": given.get("data", {})})
+    if not section["data"]:
+        raise ConfigError(f"{model} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+    choice = choose_data(section, registry)
+    extra = settings.extra_groups
+    groups = registry.groups_of(choice.component.name) if extra is None else extra
+    return build_data(choice, groups, registry), choice.section
+
+
+def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:
+    """Refuse data without held-out images, and data of none of the model's groups; a group of no name meets all."""
+    from i2i.dataset import ONLY_GROUP
+
+    if not evaluation.groups:
+        raise DataError(
+            f"The data has no held-out images in {', '.join(dataset.groups)}. Put some into testA (and drawings into "
+            "testB) beside trainA, or name other data with --data."
+        )
+    if {*evaluation.groups} & {*model.groups} or ONLY_GROUP in (*model.groups, *dataset.groups):
+        return
+    raise ConfigError(
+        f"{file} serves {', '.join(model.groups)}, and the data has held-out images of {', '.join(evaluation.groups)}: "
+        "no group is in both. Name other data with --data."
+    )
+
+
+def _show(console: Console, scores: Scores, model: Model) -> None:
+    from i2i.scorecard import counted
+    from i2i.scores import overall
+
+    absent = dict(_absent(scores))
+    table = Table(
+        *("group", "metric", "score", "interval", "n", "floor", "ceiling", "note"), box=None, padding=(0, 2, 0, 0)
+    )
+    groups = {group: {name: one for name, one in own.items() if name not in absent} for group, own in scores.items()}
+    for group, own in groups.items():
+        title = group if group in model.groups else f"{group} (as {model.base})"
+        _add(table, title, own)
+    if len(scores) > 1:
+        taken = counted(model, list(scores))
+        _add(table, "mean" if len(taken) == len(scores) else f"mean of {', '.join(taken)}", overall(scores, taken))
+    console.print(table)
+    for line in (LEGEND, *_measured(groups), *absent.values()):
+        console.print(line, style="dim", highlight=False, markup=False)
+
+
+def _add(table: Table, title: str, own: Mapping[str, Judgement]) -> None:
+    for name, one in own.items():
+        interval = f"{_figure(one.low)} to {_figure(one.high)}" if one.n > 1 and one.value is not None else ""
+        figures = (_figure(one.value), interval, str(one.n or ""), _marked(one.floor), _marked(one.ceiling))
+        arrow = "" if one.value is None else f" {one.arrow}"
+        table.add_row(escape(title), escape(name + arrow), *figures, escape(one.note))
+        title = ""
+    table.add_row()
+
+
+def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
+    """Yield the metrics that score no group, for one reason, with that reason."""
+    names = dict.fromkeys(name for own in scores.values() for name in own)
+    for name in names:
+        judged = [own[name] for own in scores.values() if name in own]
+        notes = {one.note for one in judged}
+        if len(notes) == 1 and all(one.value is None for one in judged):
+            yield name, f"{name}: {notes.pop()}"
+
+
+def _measured(scores: Scores) -> Iterator[str]:
+    """Yield a line for each metric: what saw the images, at which size, and which images these are."""
+    found: dict[str, Judgement] = {}
+    for own in scores.values():
+        found |= {name: one for name, one in own.items() if one.value is not None and name not in found}
+    for name, one in found.items():
+        yield f"{name}: " + "; ".join(filter(None, (one.network, one.resize, one.split)))
+
+
+def _marked(score: Score | None) -> str:
+    return "" if score is None else _figure(score.value)
+
+
+def _figure(value: float | None) -> str:
+    """Write a figure with three significant digits or more."""
+    if value is None:
+        return "-"
+    return f"{value:.{4 if abs(value) < 0.1 else 3 if abs(value) < 10 else 1}f}"
