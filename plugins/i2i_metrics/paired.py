@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from i2i.metric import Case, Metric, Score
 from i2i_metrics.bootstrap import bootstrap
@@ -50,5 +49,7 @@ def to_truth(case: Case, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
 
 
 def _similarity(fake: Tensor, truth: Tensor) -> Tensor:
+    from torchmetrics.functional.image import structural_similarity_index_measure  # seconds, which no --help shall wait
+
     values = structural_similarity_index_measure(fake, truth, data_range=2.0, reduction="none")
     return torch.as_tensor(values).reshape(-1)
