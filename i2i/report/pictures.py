@@ -72,12 +72,16 @@ def whole(path: Path, width: int = 900) -> str:
 
 
 def film(folder: Path, stages: Sequence[str]) -> Film | None:
-    """Return the grids that were drawn on the way as a film; None where there are none."""
-    paths = [path for stage in stages for path in sorted((folder / SAMPLES).glob(f"{stage}-*.png")) if _blocks(path)]
-    if not paths:
+    """Return the grids that were drawn on the way as a film; None where there are none.
+
+    Only what is shown is opened: a long run has thousands of them.
+    """
+    paths = [path for stage in stages for path in sorted((folder / SAMPLES).glob(f"{stage}-*.png"))]
+    last = galleries(paths[-1], SMALL) if paths else []
+    if not last:
         return None
-    shown = _spread(paths, max(4, min(FRAMES, STRIPS // len(_blocks(paths[-1])))))
-    return Film(galleries(paths[-1], SMALL), [_frame(path) for path in shown], len(paths) - len(shown))
+    shown = _spread(paths, max(4, min(FRAMES, STRIPS // len(last))))
+    return Film(last, [_frame(path) for path in shown], len(paths) - len(shown))
 
 
 def strip(images: Sequence[Image.Image], side: int) -> str:
@@ -114,5 +118,5 @@ def _spread(paths: Sequence[Path], count: int) -> list[Path]:
 
 def _encoded(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=QUALITY, method=4)
+    image.save(buffer, "WEBP", quality=QUALITY, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
