@@ -1,10 +1,12 @@
-"""The sub-steps of an optimizer step: the passes of each, and what augmentation hears of all of them at once."""
+"""The sub-steps of an optimizer step: who draws which, the passes of each, and what augmentation hears of all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,10 @@ from i2i.batched import detach, join
 from i2i.images import Batch
 from i2i.loss import Loss, Passes
 from i2i.processes import Processes
+from i2i.transfer import Transfer
+
+if TYPE_CHECKING:
+    from i2i.loader import Loader
 
 Generate = Callable[[Batch, frozenset[str]], Passes]
 Turn = Callable[[Side], Iterable[Passes]]
@@ -35,6 +41,53 @@ def at_once(batches: Sequence[Batch], generate: Generate, wanted: frozenset[str]
     """Run the generators now; both sides then read the same passes and, if they want, the same graph."""
     passes = [generate(batch, wanted) for batch in batches]
     return lambda side: passes
+
+
+class Share:
+    """The sub-steps that fall to one process; all together are those that a single one with as many would take.
+
+    Args:
+        transfer: Which groups make up a sub-step.
+        loader: Where batches come from; its positions are those of all processes.
+        processes: All that share the training.
+        batch_size: What the strategy is asked for.
+        accumulate: Sub-steps of a step in each process.
+        seed: Seed of what the strategy draws.
+    """
+
+    def __init__(
+        self, transfer: Transfer, loader: Loader, processes: Processes, batch_size: int, accumulate: int, seed: int
+    ) -> None:
+        self._transfer, self._loader, self._processes = transfer, loader, processes
+        self._batch_size, self._accumulate, self._seed = batch_size, accumulate, seed
+
+    def samples(self, step: int) -> int:
+        """Return how many images of one domain all sub-steps of 0-based ``step`` have."""
+        return sum(len(groups) for sub_step in self._sub_steps(step) for groups in sub_step)
+
+    def draw(self, step: int) -> list[tuple[str, ...]]:
+        """Return the groups of each sub-batch of this process in a step."""
+        return [groups for n, sub_step in enumerate(self._sub_steps(step)) if self._is_own(n) for groups in sub_step]
+
+    def load(self, step: int, device: torch.device) -> list[Batch]:
+        """Load this process's sub-batches, and pass over those of the others."""
+        found = []
+        for number, sub_step in enumerate(self._sub_steps(step)):
+            for groups in sub_step:
+                if self._is_own(number):
+                    found.append(self._loader.batch(groups, device))
+                else:
+                    self._loader.skip(groups)
+        return found
+
+    def _sub_steps(self, step: int) -> list[list[tuple[str, ...]]]:
+        """Return the sub-batches of every sub-step, of all processes."""
+        rng = np.random.default_rng([self._seed, step])
+        count = self._accumulate * self._processes.count
+        return [self._transfer.draw(self._batch_size, rng) for _ in range(count)]
+
+    def _is_own(self, sub_step: int) -> bool:
+        return sub_step % self._processes.count == self._processes.index
 
 
 class InTurn:

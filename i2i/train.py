@@ -20,7 +20,7 @@ from i2i.gradients import Gradients
 from i2i.images import Batch
 from i2i.loader import Loader
 from i2i.loss import Loss, Passes
-from i2i.substeps import Hearing, InTurn, Turn, at_once, needs
+from i2i.substeps import Hearing, InTurn, Share, Turn, at_once, needs
 from i2i.transfer import Route, Transfer
 
 SIDES: tuple[Side, Side] = ("discriminator", "generator")
@@ -65,13 +65,13 @@ class Training:
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
-        self.steps, self.batch_size, self.seed, self.accumulate = steps, batch_size, seed, accumulate
-        self.done = 0
+        self.steps, self.batch_size, self.accumulate, self.done = steps, batch_size, accumulate, 0
+        self._share = Share(transfer, loader, engine.processes, batch_size, accumulate, seed)
         self._hearing = Hearing(augmentation or Unaugmented(), self._groups, engine.processes)
         backbone.augmentation = self._hearing
         self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare()
-        self._start_alike()
+        self._start_alike(seed)
         self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
         self._gradients = Gradients()
@@ -85,7 +85,7 @@ class Training:
     @property
     def samples_per_step(self) -> int:
         """Images of one domain that a step draws, in all processes together."""
-        return sum(len(groups) for sub_step in self._sub_steps() for groups in sub_step)
+        return self._share.samples(self.done)
 
     @property
     def seen(self) -> dict[str, int]:
@@ -145,15 +145,10 @@ class Training:
         self.backbone.augmentation.load(below(tensors, "augmentation"))
         if self.average is not None:
             self.average.load(below(tensors, "average"))
-        own = (
-            below(tensors, _place(self.engine.processes.index).rstrip("/")) if self.engine.processes.index else tensors
-        )
-        self.backbone.load_training_state(below(own, "backbone"))
-        if "random/torch" in own:
-            set_random_state(below(own, "random"))
+        self._restore_own(tensors)
 
     def _restore_own(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what is this process's own; one that was not there has no pool yet, and its own random numbers."""
+        """Take back what is this process's own; one that was not there starts as at the start of the stage."""
         place = _place(self.engine.processes.index)
         self.backbone.load_training_state(below(tensors, f"{place}backbone"))
         random = below(tensors, f"{place}random")
@@ -165,13 +160,13 @@ class Training:
         found = {name: loss.prepare(self.backbone, self.engine.device) for name, loss in self.losses.items()}
         return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
 
-    def _start_alike(self) -> None:
+    def _start_alike(self, seed: int) -> None:
         """Give every process the weights of the first one, and random numbers of its own."""
         processes = self.engine.processes
         for module in (self.backbone, self.heads):
             processes.share(module)
         if not processes.first:
-            seed_process(self.seed, processes.index)
+            seed_process(seed, processes.index)
 
     def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
         groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
@@ -187,34 +182,14 @@ class Training:
     def _groups(self) -> tuple[str, ...]:
         return (self.transfer.base, *self.transfer.groups)
 
-    def _sub_steps(self) -> list[list[tuple[str, ...]]]:
-        """Return the sub-batches of every sub-step, of all processes."""
-        rng = np.random.default_rng([self.seed, self.done])
-        count = self.accumulate * self.engine.processes.count
-        return [self.transfer.draw(self.batch_size, rng) for _ in range(count)]
-
-    def _is_own(self, sub_step: int) -> bool:
-        return sub_step % self.engine.processes.count == self.engine.processes.index
-
     def _draw(self) -> list[tuple[str, ...]]:
-        """Return the sub-batches of this process."""
-        return [groups for n, sub_step in enumerate(self._sub_steps()) if self._is_own(n) for groups in sub_step]
-
-    def _batches(self) -> list[Batch]:
-        """Load this process's sub-batches, and pass over those of the others."""
-        found = []
-        for number, sub_step in enumerate(self._sub_steps()):
-            for groups in sub_step:
-                if self._is_own(number):
-                    found.append(self.loader.batch(groups, self.engine.device))
-                else:
-                    self.loader.skip(groups)
-        return found
+        return self._share.draw(self.done)
 
     def _passes(self) -> Turn:
+        batches = self._share.load(self.done, self.engine.device)
         if self.accumulate == 1:
-            return at_once(self._batches(), self._run, self._needs)
-        return InTurn(self._batches(), self._run, self.losses.values(), self.backbone.first)
+            return at_once(batches, self._run, self._needs)
+        return InTurn(batches, self._run, self.losses.values(), self.backbone.first)
 
     def _run(self, batch: Batch, wanted: frozenset[str]) -> Passes:
         with self.engine.autocast():
