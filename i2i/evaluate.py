@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -93,15 +93,19 @@ class Evaluation:
         }
         self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
 
-    def scores(self, model: Model) -> Scores:
+    def scores(self, model: Model, groups: Collection[str] | None = None) -> Scores:
         """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+
+        Args:
+            model: The model; its mode and every random generator are as before afterwards.
+            groups: Which groups alone to score.
 
         Raises:
             WeightsError: The weights of a metric that was named are nowhere to be found.
             PluginError: A metric raised; the message names its plugin.
         """
         with undisturbed(model.backbone):
-            return {group: self._judge(model, group) for group in self.groups}
+            return {group: self._judge(model, group) for group in self.groups if groups is None or group in groups}
 
     def load(self, device: torch.device) -> None:
         """Construct the metrics that were named.

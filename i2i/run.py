@@ -168,8 +168,8 @@ class Run:
             )
 
     def _evaluate(self) -> None:
-        """Score the model at hand, and keep it if it is the best so far."""
-        scores = self.evaluation.scores(self.model)
+        """Score the model at hand, and keep it if it is the best so far; on the way only the groups that it serves."""
+        scores = self.evaluation.scores(self.model, None if self.step == self.steps else self.model.groups)
         self._announce("on_evaluate", step=self.step, scores=scores)
         if self._best is not None and self._best.offer(self.model, self.step, scores):
             self._announce("on_checkpoint", path=self._best.path)
