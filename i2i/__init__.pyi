@@ -24,6 +24,7 @@ from .errors import PluginError as PluginError
 from .errors import TrainingError as TrainingError
 from .errors import UnknownComponentError as UnknownComponentError
 from .errors import WeightsError as WeightsError
+from .evaluate import Evaluation as Evaluation
 from .format import CheckpointFormat as CheckpointFormat
 from .format import Imported as Imported
 from .generator import Generator as Generator
@@ -40,6 +41,7 @@ from .metric import Metric as Metric
 from .metric import Score as Score
 from .model import Model as Model
 from .plugins import Registry as Registry
+from .scores import Judgement as Judgement
 from .transfer import NoTransfer as NoTransfer
 from .transfer import Transfer as Transfer
 from .transfer import group_mean as group_mean
