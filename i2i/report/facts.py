@@ -46,10 +46,14 @@ def facts(record: Record) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def image_counts(record: Record) -> Mapping[str, Mapping[str, int]]:
-    """Return how many images each group has, as the last diagnosis counted them."""
+def image_rows(record: Record) -> list[list[str]]:
+    """Return a row a group with how many images it has, as the last diagnosis counted them; what is counted first."""
     line = record.last("images")
-    return line["images"] if line else {}
+    if not line:
+        return []
+    counts: Mapping[str, Mapping[str, int]] = line["images"]
+    heads = ["images of", *next(iter(counts.values()), ())]
+    return [heads, *([group, *map(str, own.values())] for group, own in counts.items())]
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from i2i.config import to_toml
 from i2i.folder import REPORT_FILE, SAMPLES
 from i2i.hookspecs import hookimpl
 from i2i.report.charts import gauge_charts, loss_charts, score_charts
-from i2i.report.facts import facts, image_counts, status, title
+from i2i.report.facts import facts, image_rows, status, title
 from i2i.report.findings import findings, looked_for
 from i2i.report.page import write_page
 from i2i.report.pictures import film, galleries, whole
@@ -72,7 +72,7 @@ def _content(record: Record) -> dict[str, Any]:
         "loss_charts": [(stage, loss_charts(record, stage)) for stage in stages],
         "gauge_charts": [(stage, gauge_charts(record, stage)) for stage in stages],
         "facts": facts(record),
-        "images": image_counts(record),
+        "images": image_rows(record),
         "config": to_toml({**record.config.model_dump(mode="json"), **record.told}),
     }
 

@@ -14,20 +14,21 @@ MARGIN = 0.04  # of the width, beside the outermost mark
 
 @dataclass(frozen=True)
 class Mark:
-    """One group's score on a line: a dot, its interval, and what it may be held against.
+    """One score on a line: a dot, its interval, and what it may be held against.
 
     Attributes:
-        group: The group.
+        name: Whose score it is, such as a group's.
         value: The score.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        n: How many images it is of.
+        n: How many images, or seeds, it is of.
         floor: What real drawings score, if known.
         ceiling: What untranslated sources score, if known.
         before: What the base model scores, if there is one.
+        each: Single scores of which this is the mean.
     """
 
-    group: str
+    name: str
     value: float
     low: float
     high: float
@@ -35,11 +36,12 @@ class Mark:
     floor: float | None = None
     ceiling: float | None = None
     before: float | None = None
+    each: tuple[float, ...] = ()
 
     @property
     def places(self) -> list[float]:
         """Every value that is marked."""
-        marks = (self.value, self.low, self.high, self.floor, self.ceiling, self.before)
+        marks = (self.value, self.low, self.high, self.floor, self.ceiling, self.before, *self.each)
         return [mark for mark in marks if mark is not None]
 
 
@@ -96,7 +98,7 @@ def _board(metric: str, scores: Mapping[str, Any], before: Mapping[str, Any]) ->
     notes = {group: score["note"] for group, score in scores.items() if score.get("note")}
     marks = [_mark(group, score, before.get(group, {})) for group, score in scores.items() if score in measured]
     told = [about[key] for key in ("network", "resize", "split") if about.get(key)]
-    return Board(metric, _way(about.get("higher_is_better")), marks, "; ".join(told), notes)
+    return Board(metric, way(about.get("higher_is_better")), marks, "; ".join(told), notes)
 
 
 def _mark(group: str, score: Mapping[str, Any], before: Mapping[str, Any]) -> Mark:
@@ -105,7 +107,8 @@ def _mark(group: str, score: Mapping[str, Any], before: Mapping[str, Any]) -> Ma
     return Mark(group, value, low, high, score["n"], floor, ceiling, before.get("value"))
 
 
-def _way(higher_is_better: bool | None) -> str:
+def way(higher_is_better: bool | None) -> str:
+    """Say which way is up; nothing where it is not known."""
     return {None: "", True: "higher is better", False: "lower is better"}[higher_is_better]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from i2i.report.facts import duration, facts, image_counts, status, title
+from i2i.report.facts import duration, facts, image_rows, status, title
 from i2i.report.record import read_record
 from tests.report.conftest import write_lines
 
@@ -24,7 +24,11 @@ def test_a_finished_run(finished):
         "Computed": "on cpu, full precision, 1 thread",
         "Versions": "i2i 0.1.0, torch 2.14.1",
     }
-    assert image_counts(record)["kid"] == {"train a": 9, "train b": 5, "test a": 2, "test b": 2, "pairs": 2}
+    assert image_rows(record) == [
+        ["images of", "train a", "train b", "test a", "test b", "pairs"],
+        ["woman", "9", "5", "6", "6", "6"],
+        ["kid", "9", "5", "2", "2", "2"],
+    ]
 
 
 def test_a_run_that_was_stopped(folder):
@@ -33,7 +37,7 @@ def test_a_run_that_was_stopped(folder):
     assert status(read_record(folder)) == "not finished: transfer, step 3 of 20"
     write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 20, "losses": {}})
     assert status(read_record(folder)) == "not finished"
-    assert image_counts(read_record(folder)) == {}
+    assert image_rows(read_record(folder)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ def test_the_last_evaluation_beside_the_base_model_s(finished):
     lpips, l1 = boards(read_record(finished))
     assert (lpips.metric, lpips.way, lpips.measured) == ("lpips", "lower is better", "AlexNet; held-out pairs")
     woman, kid, everyone = lpips.marks
-    assert (woman.group, kid.group, everyone.group) == ("woman", "kid", "all groups")
+    assert (woman.name, kid.name, everyone.name) == ("woman", "kid", "all groups")
     assert (woman.value, woman.low, woman.high, woman.n) == pytest.approx((0.38, 0.28, 0.48, 6))
     assert (woman.floor, woman.ceiling, woman.before) == pytest.approx((0.05, 0.9, 0.56))
     assert (everyone.floor, everyone.ceiling) == (None, None)
-    assert [mark.group for mark in l1.marks] == ["woman"]
+    assert [mark.name for mark in l1.marks] == ["woman"]
     assert (l1.way, l1.measured) == ("", "")
     assert l1.notes == {"kid": "n too small for l1: 1 of 2"}
 
