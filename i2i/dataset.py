@@ -46,6 +46,13 @@ class Dataset(ABC):
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the held-out images of a group in a domain, sorted; may be empty."""
 
+    def design(self, path: Path) -> str:
+        """Return what an image shows, whatever its colours: images of one design are variants of one another.
+
+        By default every file has a design of its own.
+        """
+        return str(path)
+
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
         """Return held-out (source, true target) pairs for evaluation only, or None where there are none."""
         return None
@@ -138,6 +145,10 @@ class Extended(Dataset):
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the held-out images of an added group, or the data set's."""
         return self._added[group].test(domain) if group in self._added else self._inner.test(group, domain)
+
+    def design(self, path: Path) -> str:
+        """Return the design that the data set tells."""
+        return super().design(path) if self._dataset is None else self._dataset.design(path)
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
         """Return the data set's pairs; added groups have none."""

@@ -83,7 +83,7 @@ class Evaluation:
         metrics: Sequence[str] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.metrics = tuple(registry.names("metric") if metrics is None else metrics)
+        self.metrics = tuple(_by_default(registry) if metrics is None else metrics)
         self._dataset, self._registry, self._named = dataset, registry, metrics is not None
         self.groups = tuple(group for group in dataset.groups if self._sources(group))
         self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
@@ -128,15 +128,13 @@ class Evaluation:
         """
         if group not in self.groups:
             return f"'{group}' has no held-out images"
-        lacking = _lacking(self._classes[name], self._untranslated(group, size))
-        if not lacking:
-            try:
-                self._metric(name, device)
-            except WeightsError as error:
-                if self._named:
-                    raise
-                return str(error)
-        return lacking
+        case = self._untranslated(group, size)
+        try:
+            return _lacking(self._classes[name], case) or self._metric(name, device).obstacle(case)
+        except WeightsError as error:
+            if self._named:
+                raise
+            return str(error)
 
     def _judge(self, model: Model, group: str) -> dict[str, Judgement]:
         notes = {name: self.obstacle(name, group, model.size, model.device) for name in self.metrics}
@@ -166,7 +164,7 @@ class Evaluation:
         """Put real drawings in place of the translations, as many where there are as many."""
         if metric.paired or metric.to_source:
             return None if case.truth is None else replace(case, fake=case.truth)
-        drawings = files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
+        drawings = self._files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
         return replace(case, fake=drawings, source=drawings)
 
     def _score(self, metric: Metric, case: Case) -> Score | None:
@@ -180,15 +178,19 @@ class Evaluation:
 
     def _gather(self, group: str, size: int) -> Case:
         """Gather what a group is judged by, its sources in place of translations."""
-        pairs, sources = self._dataset.pairs(group) or (), files(self._sources(group), size)
+        data, pairs = self._dataset, self._dataset.pairs(group) or ()
+        sources = self._files(self._sources(group), size)
         return Case(
             group,
             sources,
             sources,
-            files(self._dataset.test(group, "b"), size),
-            files([truth for _, truth in pairs], size) if pairs else None,
-            {name: files(self._dataset.train(name, "b"), size) for name in self._dataset.groups},
+            self._files(data.test(group, "b"), size),
+            self._files([truth for _, truth in pairs], size) if pairs else None,
+            {name: self._files([*data.train(name, "b"), *data.test(name, "b")], size) for name in data.groups},
         )
+
+    def _files(self, paths: Sequence[Path], size: int) -> Images:
+        return files(paths, size, self._dataset.design)
 
     def _sources(self, group: str) -> Sequence[Path]:
         """Return the sources of a group's held-out pairs, or where there are none its held-out sources."""
@@ -203,6 +205,10 @@ def served(model: Model, group: str) -> str | None:
 def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
     """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
     return [_block(models, dataset, group, count) for group in dataset.groups]
+
+
+def _by_default(registry: Registry) -> list[str]:
+    return [name for name in registry.names("metric") if registry.metric(name).by_default]
 
 
 def _lacking(metric: type[Metric] | Metric, case: Case) -> str:

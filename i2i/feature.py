@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from i2i.metric import Images
 from i2i.plugins import installed
 
 KEY = "features"
+CPU = torch.device("cpu")
 
 
 class FeatureNetwork(nn.Module, ABC):
@@ -53,20 +55,22 @@ class FeatureNetwork(nn.Module, ABC):
         return self.maps(x).mean((2, 3))
 
 
-def network(name: str, weights: str | None = None) -> FeatureNetwork:
-    """Return the feature network of a name, such as ``alexnet`` or ``timm:resnet50``.
+@cache
+def network(name: str, weights: str | None = None, device: torch.device = CPU) -> FeatureNetwork:
+    """Return the feature network of a name, such as ``alexnet`` or ``timm:resnet50``; it is built once a process.
 
     Raises:
         UnknownComponentError: No plugin provides it.
         WeightsError: Its weights are not on this machine.
     """
     kind, _, variant = name.partition(":")
-    built: FeatureNetwork = installed().feature(kind)(variant, weights)
-    return built.eval().requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):  # networks start from random weights, which nobody will see
+        built: FeatureNetwork = installed().feature(kind)(variant, weights)
+    return built.eval().requires_grad_(False).to(device)
 
 
 @torch.no_grad()
-def extract(seen_by: FeatureNetwork, images: Images, device: torch.device) -> Tensor:
+def extract(seen_by: FeatureNetwork, images: Images, device: torch.device = CPU) -> Tensor:
     """Return the features, ``(N, C)`` on the CPU, that a network has of images; those of known content are kept.
 
     They are kept in i2i's cache folder, in ``features/``, which may be emptied at any time.

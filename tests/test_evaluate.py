@@ -131,7 +131,10 @@ def test_groups_without_held_out_sources_have_no_scores(model, tmp_path, registr
 
 
 def test_without_names_every_metric_judges(model, data, registry):
-    assert evaluate(model, data, registry)["woman"].keys() == set(registry.names("metric"))
+    wanted = {name for name in registry.names("metric") if registry.metric(name).by_default}
+    assert evaluate(model, data, registry)["woman"].keys() == wanted
+    assert "frechet" not in wanted
+    assert set(evaluate(model, data, registry, ["frechet"])["woman"]) == {"frechet"}
 
 
 class TestFloorAndCeiling:
@@ -152,11 +155,11 @@ class TestFloorAndCeiling:
         data.test = lambda group, domain: data.unseen[:1] if domain == "a" else data.unseen[1:]
         found = evaluate(model, data, providing(own), ["brightness"])["man"]["brightness"]
         fake, real, source = own.asked[-3:]
-        assert real.fake.names == real.source.names == ["man-b-0"]
+        assert real.fake.names == real.source.names == [str(data.train("man", "b")[0])]
         assert found.floor.value == pytest.approx(_read(data.train("man", "b")[0]).mean().item(), abs=1e-6)
         assert source.fake is source.source
         assert found.ceiling.value == pytest.approx(_read(data.unseen[0]).mean().item(), abs=1e-6)
-        assert fake.real.names == real.real.names == source.real.names == [path.stem for path in data.unseen[1:]]
+        assert fake.real.names == real.real.names == source.real.names == [str(path) for path in data.unseen[1:]]
         assert found.split == "held-out sources against held-out drawings"
 
     def test_of_a_metric_that_looks_at_sources_keep_the_truth_beside_its_source(self, model, data):
@@ -196,7 +199,7 @@ def test_a_case_holds_what_metrics_ask_for(model, held_out):
     assert case.fake.key == ""
     assert all(len(images.key) == 64 for images in (case.source, case.real, *case.drawings.values()))
     assert list(case.drawings) == list(GROUPS)
-    assert case.fake.names == case.source.names == [path.stem for path in held_out.unseen[:3]]
+    assert case.fake.names == case.source.names == [str(path) for path in held_out.unseen[:3]]
     assert torch.equal(case.fake.whole(), model.translate(case.source.whole(), "man"))
 
 

@@ -72,6 +72,10 @@ class Emoji(Dataset):
         """Return the drawings of the held-out designs, sorted; the same designs in both domains."""
         return self._draw(domain, self._names(group, held_out=True))
 
+    def design(self, path: Path) -> str:
+        """Return the emoji without its skin tone: all tones, by either artist, are one design."""
+        return design_of(path.stem)
+
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]]:
         """Return each held-out drawing of domain a with the other artist's drawing of the same person."""
         return list(zip(self.test(group, "a"), self.test(group, "b"), strict=True))

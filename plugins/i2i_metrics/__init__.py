@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 @hookimpl
 def register_metrics() -> Iterable[type[Metric]]:
     """Return the metrics."""
+    from i2i_metrics.accuracy import GroupAccuracy
+    from i2i_metrics.distances import Frechet, Kernel
+    from i2i_metrics.identity import Identity
     from i2i_metrics.paired import L1, SSIM
+    from i2i_metrics.perceptual import LPIPS, Diversity
+    from i2i_metrics.structure import Structure
 
-    return [L1, SSIM]
+    return [L1, SSIM, LPIPS, Kernel, Frechet, GroupAccuracy, Diversity, Structure, Identity]

@@ -1,0 +1,84 @@
+"""Does a translation look like a drawing of its own group? A small classifier of real drawings answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from i2i import feature
+from i2i.metric import Case, Images, Metric, Score
+from i2i_metrics.bootstrap import proportion
+
+EPS = 1e-6
+
+
+class GroupAccuracy(Metric):
+    """Share of translations that are taken for drawings of their own group: 1 is the best, chance is 1 / groups.
+
+    A translation belongs to the group whose real drawings' centre is nearest, by the cosine of standardised features;
+    every group's centre counts alike, however many drawings it has. Drawings of the translation's own design, in
+    whatever colour, are left out: else a man would be known by a hat that only a man was drawn with. The floor tells
+    how well real drawings are told apart that way; where it is low, the figure means little.
+    """
+
+    name = "group_accuracy"
+    higher_is_better = True
+
+    class Config(Metric.Config):
+        """Options of group accuracy."""
+
+        network: str = Field("alexnet:relu3", description="What sees the images: alexnet, vgg16, timm:NAME, …")
+        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+
+    config: Config
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.sees = feature.network(config.network, config.weights, device)
+        self.network, self.resize = self.sees.title, self.sees.resize
+
+    def obstacle(self, case: Case) -> str:
+        """Say that there is nothing to tell apart."""
+        return "" if len(_known(case)) > 1 else "there are no two groups with drawings to tell apart"
+
+    def score(self, case: Case) -> Score:
+        """Return the share of fakes that are taken for drawings of ``case.group``, with Wilson's interval."""
+        drawings = _known(case)
+        features = {group: feature.extract(self.sees, own, self.device) for group, own in drawings.items()}
+        fakes = feature.extract(self.sees, case.fake, self.device)
+        hits = torch.zeros(len(fakes))
+        for design in dict.fromkeys(case.fake.names):
+            rows = [row for row, name in enumerate(case.fake.names) if name == design]
+            others = {group: own[_without(drawings[group], design)] for group, own in features.items()}
+            hits[rows] = _nearest(fakes[rows], others, case.group)
+        return proportion(hits)
+
+
+def _known(case: Case) -> Mapping[str, Images]:
+    return {group: images for group, images in case.drawings.items() if len(images)}
+
+
+def _without(images: Images, design: str) -> list[int]:
+    """Return which images are of another design; all, where there is no other."""
+    return [row for row, name in enumerate(images.names) if name != design] or list(range(len(images)))
+
+
+def _nearest(fakes: Tensor, drawings: Mapping[str, Tensor], group: str) -> Tensor:
+    """Return 1 for every fake, ``(N, D)``, that is nearest to the centre of ``group``, and else 0."""
+    everything = torch.cat(list(drawings.values()))
+    mean, spread = everything.mean(0), everything.std(0, correction=0) + EPS
+    centres = _directions([_unit((own - mean) / spread).mean(0) for own in drawings.values()])
+    found = (_unit((fakes - mean) / spread) @ centres.T).argmax(1)
+    return (found == list(drawings).index(group)).float()
+
+
+def _directions(centres: Sequence[Tensor]) -> Tensor:
+    return _unit(torch.stack(list(centres)))
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.normalize(x, dim=-1)

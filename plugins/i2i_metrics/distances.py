@@ -1,0 +1,155 @@
+"""Distances between the features of translations and those of held-out drawings, as sets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from i2i import feature
+from i2i.metric import Case, Metric, Score
+from i2i_metrics.bootstrap import around, resamples
+
+MOST = 1000
+"""Images in a subset of the kernel distance."""
+SUBSETS = 10
+FRECHET_RESAMPLES = 100
+
+
+class FeatureDistance(Metric):
+    """A distance between two sets of features (abstract)."""
+
+    fewest = 2
+    fewest_real = 2
+
+    class Config(Metric.Config):
+        """Options of distances between sets of features."""
+
+        network: str = Field("alexnet", description="What sees the images: alexnet, vgg16, timm:NAME, inception, …")
+        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+
+    config: Config
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.sees = feature.network(config.network, config.weights, device)
+        self.network, self.resize = self.sees.title, self.sees.resize
+
+    def score(self, case: Case) -> Score:
+        """Return the distance of the fakes to the held-out drawings; n counts the fakes."""
+        real, fake = (feature.extract(self.sees, images, self.device).double() for images in (case.real, case.fake))
+        return around(self._distance(real, fake), self._resampled(real, fake), len(fake))
+
+    @abstractmethod
+    def _distance(self, real: Tensor, fake: Tensor) -> float:
+        """Return the distance of ``(M, D)`` and ``(N, D)``."""
+
+    @abstractmethod
+    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the distances of resampled sets."""
+
+
+class Kernel(FeatureDistance):
+    """Kernel distance: how far translations are from held-out drawings; 0 where they are alike.
+
+    The estimator of KID (Binkowski et al. 2018, "Demystifying MMD GANs", arXiv 1801.01401): the unbiased squared
+    maximum mean discrepancy with the kernel (x . y / D + 1)^3, which may be negative; of more than 1000 images the
+    mean over subsets of 1000. It is KID itself only with the network ``inception``. Unlike a Frechet distance it does
+    not grow when there are few images; the interval tells what they leave open.
+    """
+
+    name = "kernel"
+
+    def _distance(self, real: Tensor, fake: Tensor) -> float:
+        return kernel_distance(real, fake)
+
+    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
+        weights = (_counts(len(own[:MOST]), seed) for seed, own in enumerate((real, fake)))
+        return _weighted(_kernels(real[:MOST], fake[:MOST]), *weights)
+
+
+class Frechet(FeatureDistance):
+    """Frechet distance between Gaussians fitted to the features; 0 where mean and covariance are equal.
+
+    Heusel et al. 2017 (arXiv 1706.08500), eq. 6, but for the network: only with FID's own is it FID. With fewer images
+    than features it mostly measures how many there are: compare it between equal numbers of images alone.
+    """
+
+    name = "frechet"
+    by_default = False
+
+    def _distance(self, real: Tensor, fake: Tensor) -> float:
+        return frechet_distance(real, fake)
+
+    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
+        drawn = (resamples(len(own), FRECHET_RESAMPLES, seed) for seed, own in enumerate((real, fake)))
+        return torch.tensor([frechet_distance(real[i], fake[j]) for i, j in zip(*drawn, strict=True)])
+
+
+def kernel_distance(real: Tensor, fake: Tensor) -> float:
+    """Return the unbiased squared maximum mean discrepancy of two sets of features, ``(M, D)`` and ``(N, D)``.
+
+    Of more than 1000 images a side it is the mean over ten seeded subsets of 1000.
+    """
+    generator = torch.Generator().manual_seed(0)
+    count = 1 if max(len(real), len(fake)) <= MOST else SUBSETS
+    found = [_once(_subset(real, generator), _subset(fake, generator)) for _ in range(count)]
+    return sum(found) / count
+
+
+def frechet_distance(real: Tensor, fake: Tensor) -> float:
+    """Return the squared Frechet distance of Gaussians fitted to features, ``(M, D)`` and ``(N, D)``, in float64.
+
+    The trace of the root of the covariances' product is the sum of the singular values of the cross-Gram matrix, or,
+    where there are more images than features, of the product of Cholesky-like factors.
+    """
+    (mean_a, a), (mean_b, b) = (_centred(own.double()) for own in (real, fake))
+    trace = torch.linalg.svdvals(a @ b.T).sum()
+    distance = (mean_a - mean_b).square().sum() + a.square().sum() + b.square().sum() - 2 * trace
+    return max(0.0, distance.item())
+
+
+def _centred(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean, and a matrix, at most ``(D, D)``, whose product with itself transposed is the covariance."""
+    mean = features.mean(0)
+    factor = (features - mean) / (len(features) - 1) ** 0.5
+    return mean, torch.linalg.qr(factor, mode="r").R if len(factor) > factor.shape[1] else factor
+
+
+def _subset(features: Tensor, generator: torch.Generator) -> Tensor:
+    if len(features) <= MOST:
+        return features
+    return features[torch.randperm(len(features), generator=generator)[:MOST]]
+
+
+def _once(real: Tensor, fake: Tensor) -> float:
+    ones = (torch.ones(1, len(own), dtype=real.dtype) for own in (real, fake))
+    return _weighted(_kernels(real, fake), *ones).item()
+
+
+def _kernels(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the kernel within both sets, without that of an image with itself, and between them."""
+    within = [_kernel(own, own).fill_diagonal_(0) for own in (real, fake)]
+    return within[0], within[1], _kernel(real, fake)
+
+
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def _weighted(kernels: tuple[Tensor, Tensor, Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """Return discrepancies, ``(B,)``, by how often each image counts, ``(B, M)`` and ``(B, N)``; none meets itself."""
+    within = [
+        ((own @ kernel) * own).sum(1) / (own.sum(1) ** 2 - own.square().sum(1))
+        for own, kernel in zip((real, fake), kernels[:2], strict=True)
+    ]
+    between = ((real @ kernels[2]) * fake).sum(1) / (real.sum(1) * fake.sum(1))
+    return within[0] + within[1] - 2 * between
+
+
+def _counts(n: int, seed: int) -> Tensor:
+    """Return how often each of ``n`` images is in every resample, ``(B, n)``."""
+    return F.one_hot(resamples(n, seed=seed), n).sum(1).double()

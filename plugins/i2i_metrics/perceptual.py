@@ -1,0 +1,110 @@
+"""LPIPS: how different two images look, to the true translation and among translations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.metric import Case, Metric, Score
+from i2i.weights import find, load
+from i2i_metrics.bootstrap import bootstrap
+from i2i_metrics.paired import to_truth
+
+SMALLEST = 64
+"""Side in pixels below which images are enlarged: AlexNet's strides leave nothing of smaller ones."""
+PARTNERS = 5
+"""How many others each translation is compared with."""
+NETWORKS = {"alex": "alexnet", "vgg": "vgg16"}
+
+
+class Perceptual(Metric):
+    """A figure from LPIPS (abstract)."""
+
+    resize = f"none from {SMALLEST} px on, else to {SMALLEST} px, bicubic"
+
+    class Config(Metric.Config):
+        """Options of LPIPS."""
+
+        network: Literal["alex", "vgg"] = Field("alex", description="Which of the published networks.")
+
+    config: Config
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        found = find(NETWORKS[config.network])
+        self.network = f"LPIPS 0.1, {config.network} ({found.source.name if found.source else found.path})"
+        self.distance = published(config.network, device)
+
+    def compare(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the LPIPS of images, each ``(N, 3, H, W)`` in [-1, 1], pair by pair: ``(N,)`` on the CPU."""
+        with torch.no_grad():
+            found = self.distance(_enlarged(x.to(self.device)), _enlarged(y.to(self.device)))
+        return cast(Tensor, found.flatten().float().cpu())
+
+
+class LPIPS(Perceptual):
+    """LPIPS to the true image (Zhang et al. 2018, arXiv 1801.03924, version 0.1): 0 is equal, and about 1 the most."""
+
+    name = "lpips"
+    paired = True
+
+    def score(self, case: Case) -> Score:
+        """Return the mean over images."""
+        return bootstrap(to_truth(case, self.compare))
+
+
+class Diversity(Perceptual):
+    """LPIPS between translations of different sources; near 0 where every source becomes the same drawing.
+
+    Each translation is compared with up to five others. More is not better without end: the floor tells how much real
+    drawings differ.
+    """
+
+    name = "diversity"
+    higher_is_better = True
+    fewest = 2
+
+    def score(self, case: Case) -> Score:
+        """Return the mean over images."""
+        fakes = case.fake.whole()
+        shifts = range(1, min(PARTNERS, len(fakes) - 1) + 1)
+        found = [self.compare(fakes, fakes.roll(shift, 0)) for shift in shifts]
+        return bootstrap(torch.stack(found).mean(0))
+
+
+@cache
+def published(network: Literal["alex", "vgg"], device: torch.device) -> nn.Module:
+    """Return the module of the package ``lpips`` with the weights that `i2i.weights` finds; it is built once a process.
+
+    Raises:
+        WeightsError: They are not on this machine.
+    """
+    backbone, heads = load(NETWORKS[network]), load(f"lpips-{NETWORKS[network]}")
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # it starts from random weights
+        warnings.simplefilter("ignore")  # it asks torchvision for the network in a deprecated way
+        import lpips
+
+        module: nn.Module = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
+    module.load_state_dict(_named_as(module.state_dict(), backbone) | heads, strict=False)
+    return module.eval().requires_grad_(False).to(device)
+
+
+def _named_as(own: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Name ``features.3.weight`` as the package does, which cuts the stack into slices: ``net.slice2.3.weight``."""
+    ends = {key.partition(".")[2]: tensor for key, tensor in features.items()}
+    places = {key: ".".join(key.split(".")[2:]) for key in own if key.startswith("net.slice")}
+    return {key: ends[end] for key, end in places.items()}
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    if min(x.shape[-2:]) >= SMALLEST:
+        return x
+    scale = SMALLEST / min(x.shape[-2:])
+    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False).clamp(-1, 1)

@@ -1,0 +1,54 @@
+"""Is the layout of the source kept? How parts of an image resemble one another tells, whatever they look like."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from i2i import feature
+from i2i.metric import Case, Metric, Score
+from i2i_metrics.bootstrap import bootstrap
+
+
+class Structure(Metric):
+    """Self-similarity distance to the source: 0 where all parts resemble one another as in the source; at most 2.
+
+    The root mean square difference of the cosines between all places of a feature map, after Kolkin et al. 2019 (arXiv
+    1904.12785, eq. 4) and Tumanyan et al. 2022 (arXiv 2201.00424, eq. 3). The floor, the true drawing's distance, tells
+    how much of the structure an artist changes; less than that is not better drawing.
+    """
+
+    name = "structure"
+    to_source = True
+
+    class Config(Metric.Config):
+        """Options of the structure distance."""
+
+        network: str = Field("alexnet:relu3", description="What sees the images: alexnet, vgg16, timm:NAME, …")
+        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+
+    config: Config
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        self.sees = feature.network(config.network, config.weights, device)
+        self.network, self.resize = self.sees.title, self.sees.resize
+
+    def score(self, case: Case) -> Score:
+        """Return the mean over images."""
+        pairs = zip(case.fake, case.source, strict=True)
+        return bootstrap(torch.cat([self._distance(fake, source) for fake, source in pairs]))
+
+    def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
+        """Compare ``(n, 3, H, W)`` with ``(n, 3, H, W)``: ``(n,)``."""
+        with torch.no_grad():
+            own, other = (_self_similarity(self.sees.maps(x.to(self.device))) for x in (fake, source))
+        return (own - other).square().flatten(1).mean(1).sqrt().float().cpu()
+
+
+def _self_similarity(maps: Tensor) -> Tensor:
+    """Return the cosines between all places of ``(n, C, h, w)``: ``(n, h w, h w)``."""
+    places = F.normalize(maps.flatten(2), dim=1)
+    return places.transpose(1, 2) @ places
