@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from i2i.cli import data, evaluate, exchange, groups, plugins, report, training, translating, weights
+from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
 from i2i.plugins import STRICT, Registry, installed
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or bool(os.environ.get(DEBUG))
     try:
-        status = _invoke(given)
+        status = invoke(given)
     except I2IError as error:
         _complain(error, debug)
         sys.exit(2)
@@ -54,6 +54,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
         app.command(command.name, help=command.help)(expanded(command, arguments))
     app.command("translate")(translating.translate)
     app.command(evaluate.COMMAND.name, help=evaluate.COMMAND.help)(expanded(evaluate.COMMAND, arguments))
+    app.command("bench")(bench.bench)
     app.command("report")(report.report)
     app.command("import")(exchange.import_)
     app.command("export")(exchange.export)
@@ -65,7 +66,8 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
-def _invoke(arguments: Sequence[str]) -> int:
+def invoke(arguments: Sequence[str]) -> int:
+    """Execute one command in this process and return its status; what it raises is passed on."""
     app = application(arguments)
     rest = [argument for argument in arguments if argument not in ANYWHERE]
     status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0

@@ -1,0 +1,119 @@
+"""``i2i bench``: compare transfers, from one base model and several seeds."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from i2i.errors import ConfigError, did_you_mean
+from i2i.plugins import installed
+
+if TYPE_CHECKING:
+    from i2i.bench import Plan
+
+QUICK = {"seeds": 2, "base": ("--steps", "120"), "points": 3}
+"""Six transfers in less than 15 minutes on two cores."""
+
+
+def bench(
+    options: Annotated[list[str] | None, typer.Argument(help="After --, options of i2i train for the base models, "
+                                                        "which the transfers inherit.", show_default=False)] = None,
+    backbones: Annotated[str, typer.Option(help="Backbones, by comma.")] = "ugatit",
+    transfers: Annotated[str | None, typer.Option(help="Transfers, by comma. \\[default: the paper's comparison]",
+                                                  show_default=False)] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="A further contender: a label, =, and options of i2i "
+                                                      "transfer. May be given several times.",
+                                                      metavar="LABEL=OPTIONS", show_default=False)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of each contender. \\[default: 3]", min=1,
+                                              show_default=False)] = None,
+    reference: Annotated[str | None, typer.Option(help="The contender that the others are tested against. "
+                                                  "\\[default: branch, or the last]", show_default=False)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="120 steps and 2 seeds: a rehearsal.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    out: Annotated[Path, typer.Option(help="The bench's folder: its cells and its plan.")] = Path("runs/bench"),
+    results: Annotated[Path | None, typer.Option(help="Folder for tables and figures. \\[default: OUT/results]",
+                                                 show_default=False)] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with a bench by its own plan.", metavar="BENCH",
+                                                show_default=False)] = None,
+) -> None:  # fmt: skip
+    """Compare transfers on a data set: each from the same base model, from several seeds, with equal budgets.
+
+    Ctrl-C stops; the same command goes on. Every cell is a run folder, and bench.md tells the command that repeats it.
+    """
+    from i2i import figures
+    from i2i.bench import Bench
+
+    figures.check_available()
+    plan = None if resume else _plan(options or (), backbones, transfers, variant or (), seeds, quick, threads, device)
+    job = Bench(resume or out, plan, installed())
+    against = _reference(reference, job.plan)
+    job.claim()
+    _execute(job, against, results or job.folder / "results")
+
+
+def _execute(job: Any, reference: str, folder: Path) -> None:
+    """Train and score every cell; the results are written anew whenever the contenders of a seed are complete."""
+    from i2i.cli import invoke
+    from i2i.results import TEXT, write_results
+
+    console, found = Console(soft_wrap=True), {}
+    for cell in job.train(invoke):
+        found[cell] = job.score(cell)
+        console.print(f"scored {cell.backbone} {cell.contender} seed {cell.seed}", highlight=False, markup=False)
+        if len(found) % len(job.plan.contenders) == 0:
+            write_results(job, found, reference, folder)
+    console.print(f"Done: {folder / TEXT}", highlight=False, markup=False)
+
+
+def _plan(
+    options: Sequence[str],
+    backbones: str,
+    transfers: str | None,
+    variants: Sequence[str],
+    seeds: int | None,
+    quick: bool,
+    threads: int,
+    device: str,
+) -> Plan:
+    from i2i.bench import TRANSFERS, Plan
+    from i2i.config import validate
+
+    registry, names = installed(), _listed(transfers) if transfers is not None else TRANSFERS
+    for name in names:
+        registry.transfer(name)
+    given: dict[str, Any] = {**(QUICK if quick else {}), "backbones": _listed(backbones)}
+    given["base"] = (*given.get("base", ()), *options)
+    given["contenders"] = {name: ("--transfer", name) for name in names} | dict(_variant(text) for text in variants)
+    given["everywhere"] = ("--threads", str(threads), "--device", device)
+    return validate(Plan, given if seeds is None else {**given, "seeds": seeds}, "the bench")
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def _variant(text: str) -> tuple[str, tuple[str, ...]]:
+    label, equals, options = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ConfigError(f"--variant '{text}' has no '='. Write --variant 'average=--transfer branch --ema 0.99'.")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
+        raise ConfigError(f"'{label}' cannot name a contender. Use letters, digits, '.', '_' and '-'.")
+    return label, tuple(shlex.split(options))
+
+
+def _reference(given: str | None, plan: Plan) -> str:
+    names = list(plan.contenders)
+    if given is None:
+        return "branch" if "branch" in names else names[-1]
+    if given not in names:
+        raise ConfigError(
+            f"No contender is called '{given}'.{did_you_mean(given, names)} There are: {', '.join(names)}."
+        )
+    return given

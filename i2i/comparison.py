@@ -1,0 +1,279 @@
+"""What a bench found: means over seeds, paired tests between contenders, and the tables that show them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any
+
+OVERALL = "overall"
+"""The mean over groups, each of which counts alike."""
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scored model of one cell.
+
+    Attributes:
+        backbone: The backbone.
+        contender: What carried the base model over.
+        seed: The seed of that.
+        step: Steps of the transfer that it has taken.
+        final: True for the finished model.
+        seen: Group to training drawings that it has seen in all, the base stage's among them.
+        scores: Group to metric to score, in the plain form of ``scores.json``.
+    """
+
+    backbone: str
+    contender: str
+    seed: int
+    step: int
+    final: bool
+    seen: Mapping[str, int]
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(repr=False)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that was scored."""
+        return tuple(self.scores)
+
+    def value(self, group: str, metric: str) -> float | None:
+        """Return a group's score, or the mean over groups for `OVERALL`; None where a group has none."""
+        if group == OVERALL:
+            own = [self.value(name, metric) for name in self.groups]
+            known = [value for value in own if value is not None]
+            return fmean(known) if known and len(known) == len(own) else None
+        found = self.scores.get(group, {}).get(metric, {}).get("value")
+        return None if found is None else float(found)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A contender's mean score over seeds, with Student's 95 % interval; of one seed there is none."""
+
+    value: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None or self.high == self.low:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ± {(self.high - self.low) / 2:.3f}"
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A paired t-test of two contenders over seeds.
+
+    Attributes:
+        metric: The metric.
+        group: The group, or `OVERALL`.
+        reference: The contender that all others are compared with.
+        other: One of them.
+        difference: The mean of reference minus other, with its 95 % interval.
+        p: The chance of so great a difference if there were none; None where all seeds agree to the bit.
+        adjusted: The same by Holm (1979), for all tests of the metric together.
+        better: Which of the two is ahead.
+    """
+
+    metric: str
+    group: str
+    reference: str
+    other: str
+    difference: Mean
+    p: float | None
+    adjusted: float | None
+    better: str
+
+
+def metrics(results: Iterable[Result]) -> dict[str, Mapping[str, Any]]:
+    """Return every metric that scored anything, with what its first score tells of it."""
+    scores = (own for result in results for group in result.scores.values() for own in group.items())
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, score in scores:
+        if score.get("value") is not None:
+            found.setdefault(name, score)
+    return found
+
+
+def groups(results: Iterable[Result]) -> list[str]:
+    """Return every group that was scored, in order, and `OVERALL`."""
+    return [*dict.fromkeys(group for result in results for group in result.groups), OVERALL]
+
+
+def contenders(results: Iterable[Result]) -> list[str]:
+    """Return every contender, in order."""
+    return list(dict.fromkeys(result.contender for result in results))
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Return the mean of one value a seed, with Student's interval."""
+    centre, n = fmean(values), len(values)
+    if n < 2:
+        return Mean(centre, None, None, n)
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * stdev(values) / math.sqrt(n)
+    return Mean(centre, centre - half, centre + half, n)
+
+
+def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]:
+    """Return the mean over seeds of every contender that has a score."""
+    found = {name: list(_by_seed(results, name, group, metric).values()) for name in contenders(results)}
+    return {name: mean(values) for name, values in found.items() if values}
+
+
+def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
+    """Compare a contender with every other, in every metric and group, over the seeds that both have."""
+    others = [name for name in contenders(results) if name != reference]
+    found = []
+    for metric, about in metrics(results).items():
+        up = bool(about.get("higher_is_better"))
+        one = [_test(results, metric, group, reference, other, up) for group in groups(results) for other in others]
+        found += _adjusted([test for test in one if test is not None])
+    return found
+
+
+def markdown(results: Sequence[Result], reference: str) -> str:
+    """Return the tables as Markdown: one a metric, with floor and ceiling; what each has seen; and the tests."""
+    parts = [_scores_table(results, metric, about) for metric, about in metrics(results).items()]
+    return "\n\n".join([*parts, _seen_table(results), _tests_table(tests(results, reference))]) + "\n"
+
+
+def comma_separated(results: Iterable[Result]) -> str:
+    """Return one line a score of every model: the table for other programs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*_KEYS, *_SCORE, "floor", "ceiling"], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        writer.writerows(_lines(result))
+    return text.getvalue()
+
+
+_KEYS = ("backbone", "contender", "seed", "step", "final", "group", "seen", "metric")
+_SCORE = ("value", "low", "high", "n", "network", "resize", "split", "note")
+
+
+def _lines(result: Result) -> Iterator[dict[str, Any]]:
+    own = {name: getattr(result, name) for name in ("backbone", "contender", "seed", "step", "final")}
+    for group, scores in result.scores.items():
+        for metric, score in scores.items():
+            marks = {mark: (score.get(mark) or {}).get("value") for mark in ("floor", "ceiling")}
+            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **score, **marks}
+
+
+def _by_seed(results: Iterable[Result], contender: str, group: str, metric: str) -> dict[int, float]:
+    own = ((r.seed, r.value(group, metric)) for r in results if r.contender == contender and r.final)
+    return {seed: value for seed, value in own if value is not None}
+
+
+def _test(
+    results: Sequence[Result], metric: str, group: str, reference: str, other: str, higher: bool
+) -> PairedTest | None:
+    ours, theirs = (_by_seed(results, name, group, metric) for name in (reference, other))
+    gaps = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+    if len(gaps) < 2:
+        return None
+    difference = mean(gaps)
+    ahead = reference if (difference.value > 0) == higher else other
+    p = _chance(gaps)
+    return PairedTest(metric, group, reference, other, difference, p, p, ahead if difference.value else "neither")
+
+
+def _chance(gaps: Sequence[float]) -> float | None:
+    """Return the two-sided p of a one-sample t-test against 0."""
+    spread = stdev(gaps)
+    if spread == 0:
+        return None
+    from scipy.stats import t
+
+    return float(2 * t.sf(abs(fmean(gaps)) / (spread / math.sqrt(len(gaps))), len(gaps) - 1))
+
+
+def _adjusted(found: Sequence[PairedTest]) -> list[PairedTest]:
+    """Adjust p by Holm: the smallest counts for all tests, the next for one fewer, and none falls below an earlier."""
+    order = sorted((test.p, index) for index, test in enumerate(found) if test.p is not None)
+    adjusted, floor = dict[int, float](), 0.0
+    for rank, (p, index) in enumerate(order):
+        floor = adjusted[index] = max(floor, min(1.0, p * (len(order) - rank)))
+    fields = ("metric", "group", "reference", "other", "difference", "p")
+    return [
+        PairedTest(**{name: getattr(test, name) for name in fields}, adjusted=adjusted.get(index), better=test.better)
+        for index, test in enumerate(found)
+    ]
+
+
+def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> str:
+    columns = groups(results)
+    cells = {group: means(results, group, metric) for group in columns}
+    best = {group: _best(own, bool(about.get("higher_is_better"))) for group, own in cells.items()}
+    rows = [
+        [name, *(_shown(cells[group].get(name), name in best[group]) for group in columns)]
+        for name in contenders(results)
+    ]
+    marks = [
+        [f"*{mark}*", *(_mark(results, group, metric, mark) for group in columns)] for mark in ("floor", "ceiling")
+    ]
+    return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks])
+
+
+def _about(about: Mapping[str, Any]) -> str:
+    way = "Higher is better" if about.get("higher_is_better") else "Lower is better"
+    told = (str(about[name]) for name in ("network", "resize", "split") if about.get(name))
+    return "; ".join([way, *told]) + f"; n = {about['n']} in the first group."
+
+
+def _best(own: Mapping[str, Mean], higher: bool) -> set[str]:
+    """Return who shows the best figure; several where rounding makes them equal."""
+    if not own:
+        return set()
+    figures = {name: f"{score.value:.3f}" for name, score in own.items()}
+    top = (max if higher else min)(own, key=lambda name: own[name].value)
+    return {name for name, figure in figures.items() if figure == figures[top]}
+
+
+def _shown(score: Mean | None, best: bool) -> str:
+    if score is None:
+        return "-"
+    return f"**{score}**" if best else str(score)
+
+
+def _mark(results: Iterable[Result], group: str, metric: str, mark: str) -> str:
+    result = next(iter(results))
+    names = result.groups if group == OVERALL else (group,)
+    marks = [result.scores.get(name, {}).get(metric, {}).get(mark) for name in names]
+    values = [float(found["value"]) for found in marks if found]
+    return f"{fmean(values):.3f}" if values and len(values) == len(marks) else "-"
+
+
+def _seen_table(results: Sequence[Result]) -> str:
+    columns = groups(results)[:-1]
+    final = {result.contender: result for result in results if result.final}
+    rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
+    return "### Drawings seen\n\n" + _table(["", "steps", *columns], rows)
+
+
+def _tests_table(found: Sequence[PairedTest]) -> str:
+    heading = "### Paired tests over seeds\n\n"
+    if not found:
+        return heading + "Two seeds at least are needed.\n"
+    rows = [
+        [t.metric, t.group, f"{t.reference} - {t.other}", str(t.difference), _p(t.p), _p(t.adjusted), t.better]
+        for t in found
+    ]
+    return heading + _table(["metric", "group", "", "difference", "p", "p (Holm)", "ahead"], rows)
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

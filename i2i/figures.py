@@ -1,0 +1,138 @@
+"""Figures of a bench: pictures side by side, scores with their spread, and scores against the drawings seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from i2i import comparison
+from i2i.comparison import OVERALL, Result
+from i2i.errors import ConfigError
+from i2i.files import whole_file
+from i2i.images import Block
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D00", "#444444")
+"""Okabe and Ito's, told apart by the colour-blind too."""
+
+
+def check_available() -> None:
+    """Raise `ConfigError` where the packages that a bench needs are missing."""
+    try:
+        import matplotlib
+        import scipy  # noqa: F401
+
+        matplotlib.use("agg")
+    except ImportError as error:
+        raise ConfigError(f"i2i bench needs {error.name}. Install it: pip install 'i2i[bench]'.") from error
+
+
+def pictures(blocks: Sequence[Block], cell: int = 72) -> Image.Image:
+    """Draw each image's row: what it is translated to, one column a contender.
+
+    Args:
+        blocks: A group each; its rows are labelled by contender and hold the same images in the same order.
+        cell: Side of one picture in pixels.
+    """
+    names = [label for label, _ in blocks[0].rows]
+    rows = [(block.title, images) for block in blocks for images in zip(*(own for _, own in block.rows), strict=True)]
+    gap, left, top = 4, 80, 26
+    sheet = Image.new("RGB", (left + len(names) * (cell + gap), top + len(rows) * (cell + gap)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, name in enumerate(names):
+        draw.text((left + column * (cell + gap) + cell / 2, top / 2), name, "black", font, anchor="mm")
+    for row, (title, images) in enumerate(rows):
+        y = top + row * (cell + gap)
+        if row == 0 or rows[row - 1][0] != title:
+            draw.text((gap, y + cell / 2), title, "black", font, anchor="lm")
+        for column, image in enumerate(images):
+            sheet.paste(image.resize((cell, cell), Image.Resampling.BICUBIC), (left + column * (cell + gap), y))
+    return sheet
+
+
+def dots(results: Sequence[Result], metric: str, path: Path) -> None:
+    """Draw every contender's final score: a dot a seed, their mean, and lines for floor and ceiling."""
+    names, columns = comparison.contenders(results), comparison.groups(results)
+    figure, axes = _panels(columns, results, metric, height=0.9 + 0.28 * len(names))
+    for group, panel in zip(columns, axes, strict=True):
+        for row, name in enumerate(names):
+            own = [r.value(group, metric) for r in results if r.contender == name and r.final]
+            values = [value for value in own if value is not None]
+            panel.plot(values, [row] * len(values), "o", color=COLOURS[row % len(COLOURS)], markersize=4, alpha=0.6)
+            if values:
+                panel.plot([sum(values) / len(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.2)
+        panel.set_yticks(range(len(names)), names, fontsize=8)
+        panel.set_ylim(len(names) - 0.5, -0.5)
+        _mark(panel.axvline, results, group, metric)
+    _finish(figure, results, metric, path)
+
+
+def curves(results: Sequence[Result], metric: str, path: Path) -> None:
+    """Draw scores against the drawings seen of each group: the mean over seeds, and their range."""
+    names, columns = comparison.contenders(results), comparison.groups(results)[:-1]
+    figure, axes = _panels(columns, results, metric, height=2.6)
+    for group, panel in zip(columns, axes, strict=True):
+        for row, name in enumerate(names):
+            _curve(panel, [r for r in results if r.contender == name], group, metric, COLOURS[row % len(COLOURS)])
+        panel.set_xlabel(f"drawings of '{group}' seen", fontsize=8)
+        _mark(panel.axhline, results, group, metric)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8, frameon=False)
+    _finish(figure, results, metric, path, below=0.09)
+
+
+def _curve(panel: Axes, own: Sequence[Result], group: str, metric: str, colour: str) -> None:
+    by_step: dict[int, list[Result]] = {}
+    for result in own:
+        by_step.setdefault(result.step, []).append(result)
+    points = [(_mean(r.seen.get(group, 0) for r in some), [r.value(group, metric) for r in some])
+              for some in by_step.values()]  # fmt: skip
+    known = sorted((x, [v for v in values if v is not None]) for x, values in points if None not in values)
+    if not known:
+        return
+    xs, ys = [x for x, _ in known], [_mean(values) for _, values in known]
+    if len(known) == 1:  # nothing was trained
+        panel.axhline(ys[0], color=colour, linewidth=1.4, label=own[0].contender)
+        return
+    panel.plot(xs, ys, "-o", color=colour, markersize=3, linewidth=1.4, label=own[0].contender)
+    panel.fill_between(xs, [min(v) for _, v in known], [max(v) for _, v in known], color=colour, alpha=0.15)
+
+
+def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, height: float) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.6 * len(columns) + 0.8, height + 0.5), layout="constrained")
+    axes = [figure.add_subplot(1, len(columns), index + 1) for index in range(len(columns))]
+    for group, panel in zip(columns, axes, strict=True):
+        panel.set_title(group, fontsize=9)
+        panel.tick_params(labelsize=7)
+        panel.grid(alpha=0.25)
+    return figure, axes
+
+
+def _mark(line: Any, results: Sequence[Result], group: str, metric: str) -> None:
+    """Draw floor and ceiling as dashed lines; the mean over groups has none of its own."""
+    scores: Mapping[str, Any] = results[0].scores.get(group, {}).get(metric, {})
+    for mark, style in (("floor", ":"), ("ceiling", "--")):
+        if group != OVERALL and scores.get(mark):
+            line(scores[mark]["value"], color="gray", linestyle=style, linewidth=1)
+
+
+def _finish(figure: Figure, results: Sequence[Result], metric: str, path: Path, below: float = 0.0) -> None:
+    about = comparison.metrics(results)[metric]
+    way = "higher is better" if about.get("higher_is_better") else "lower is better"
+    figure.suptitle(f"{metric} ({way}; dotted: real drawings, dashed: untranslated sources)", fontsize=9)
+    figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))  # type: ignore[union-attr,call-arg]
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _mean(values: Iterable[float]) -> float:
+    own = list(values)
+    return sum(own) / len(own)

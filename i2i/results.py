@@ -1,0 +1,109 @@
+"""The files that a bench leaves: one table in three forms, figures, and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import i2i
+from i2i import comparison, figures
+from i2i.bench import Bench, Cell
+from i2i.checkpoint import MODEL_FILE, load
+from i2i.comparison import Result
+from i2i.evaluate import show
+from i2i.files import whole_file
+from i2i.images import Block, write_image
+from i2i.run import Run
+
+TABLE, TEXT, LINES = "bench.json", "bench.md", "bench.csv"
+SHOWN = 2
+"""Images of each group in the pictures."""
+Found = Mapping[Cell, Sequence[Result]]
+
+
+def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> None:
+    """Write ``bench.json``, ``bench.md``, ``bench.csv`` and ``*.png`` for the cells that are scored so far.
+
+    Args:
+        bench: The bench.
+        found: Every scored cell with the results of its models.
+        reference: The contender that all others are tested against.
+        folder: Where to write; files of that name are replaced.
+
+    Raises:
+        DataError: The folder cannot be written to.
+    """
+    _write(folder / TABLE, json.dumps(_told(bench, found, reference), indent=1))
+    _write(folder / LINES, comparison.comma_separated(result for own in found.values() for result in own))
+    _write(folder / TEXT, _text(bench, found, reference))
+    for backbone, cells in _by_backbone(found).items():
+        results = [result for cell in cells for result in found[cell]]
+        for metric in comparison.metrics(results):
+            figures.dots(results, metric, folder / f"{backbone}-{metric}.png")
+            figures.curves(results, metric, folder / f"{backbone}-{metric}-seen.png")
+        write_image(figures.pictures(_blocks(bench, cells)), folder / f"{backbone}.png")
+
+
+def _told(bench: Bench, found: Found, reference: str) -> dict[str, Any]:
+    return {
+        "plan": bench.plan.model_dump(mode="json"),
+        "version": i2i.__version__,
+        "machine": _machine(bench),
+        "reference": reference,
+        "cells": [_cell(bench, cell, own) for cell, own in found.items()],
+        "tests": {
+            backbone: [asdict(test) for test in comparison.tests([r for c in cells for r in found[c]], reference)]
+            for backbone, cells in _by_backbone(found).items()
+        },
+    }
+
+
+def _cell(bench: Bench, cell: Cell, own: Sequence[Result]) -> dict[str, Any]:
+    models = [{name: getattr(r, name) for name in ("step", "final", "seen", "scores")} for r in own]
+    about = {"backbone": cell.backbone, "contender": cell.contender, "seed": cell.seed}
+    return {**about, "command": cell.command, "seconds": round(bench.cost(cell), 1), "models": models}
+
+
+def _text(bench: Bench, found: Found, reference: str) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in _machine(bench).items())
+    parts = [f"# Bench\n\ni2i {i2i.__version__} on {told}."]
+    for backbone, cells in _by_backbone(found).items():
+        results = [result for cell in cells for result in found[cell]]
+        tables = comparison.markdown(results, reference)
+        parts.append(f"## {backbone}\n\n![{backbone}]({backbone}.png)\n\n{tables}\n{_costs(bench, cells)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
+    lines = [f"| {c.contender} | {c.seed} | {bench.cost(c):.0f} | `{c.command}` |" for c in cells]
+    return "\n".join(["### Cells\n", "| | seed | seconds | command |", "| --- | --- | --- | --- |", *lines])
+
+
+def _machine(bench: Bench) -> dict[str, Any]:
+    """Return where the base models were trained, as their runs tell, and how many cores there are."""
+    run = Run(bench.base(bench.plan.backbones[0]), bench.registry)
+    return {**run.made_on, "cores": os.cpu_count()}
+
+
+def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
+    """Return the pictures of the first seed's models."""
+    first = [cell for cell in cells if cell.seed == cells[0].seed]
+    models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
+    return show(models, Run(first[0].folder, bench.registry).dataset, SHOWN)
+
+
+def _by_backbone(found: Found) -> dict[str, list[Cell]]:
+    cells = defaultdict(list)
+    for cell in found:
+        cells[cell.backbone].append(cell)
+    return dict(cells)
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from i2i.checkpoint import load
+from i2i.config import read_toml
+
+from .conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bench") / "bench"
+
+
+@pytest.fixture
+def compare(i2i, folder, folder_root):
+    """Compare two transfers; what an earlier test has trained is there already."""
+
+    def call(*options, out=folder):
+        chosen = ("--transfers", "none,branch", "--seeds", 2, "--device", "cpu", "--out", out, *options)
+        return i2i("bench", *chosen, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+
+    return call
+
+
+def test_every_cell_is_trained_scored_and_told(compare, folder):
+    result = compare()
+    assert result.status == 0, result.err
+    names = {"base", "none-0", "none-1", "branch-0", "branch-1"}
+    assert {path.name for path in (folder / "cells" / "ugatit").iterdir()} == names
+    told = json.loads((folder / "results" / "bench.json").read_text())
+    assert [(cell["contender"], cell["seed"]) for cell in told["cells"]] == [
+        ("none", 0), ("branch", 0), ("none", 1), ("branch", 1)
+    ]  # fmt: skip
+    assert told["machine"]["device"] == "cpu"
+    none, branch = told["cells"][:2]
+    assert [(model["step"], model["final"]) for model in branch["models"]] == [(1, False), (2, True)]
+    assert branch["models"][0]["seen"] == {"woman": 3 * 2 + 2, "man": 2, "kid": 2}
+    assert none["models"][0]["seen"] == {"woman": 6, "man": 0, "kid": 0}
+    assert 0 < branch["seconds"] < 60
+    assert set(branch["models"][1]["scores"]) == {"woman", "man", "kid"}
+
+
+def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
+    compare()
+    told = json.loads((folder / "results" / "bench.json").read_text())
+    _, *command, _ = told["cells"][3]["command"].split()
+    assert i2i(*command, tmp_path / "again").status == 0
+    made, again = (
+        path / "model.safetensors" for path in (folder / "cells" / "ugatit" / "branch-1", tmp_path / "again")
+    )
+    assert made.read_bytes() == again.read_bytes()
+    assert read_toml(made.with_name("run.toml"))["seed"] == 1
+
+
+def test_the_tables_and_figures_are_complete(compare, folder):
+    compare()
+    results = folder / "results"
+    lines = list(csv.DictReader((results / "bench.csv").read_text().splitlines()))
+    assert {line["contender"] for line in lines} == {"none", "branch"}
+    text = (results / "bench.md").read_text()
+    metrics = {line["metric"] for line in lines if line["value"]}
+    assert all(f"### {metric}\n" in text for metric in metrics)
+    assert metrics
+    for name in ("ugatit", *(f"ugatit-{metric}{end}" for metric in metrics for end in ("", "-seen"))):
+        with Image.open(results / f"{name}.png") as image:
+            assert image.convert("L").getextrema()[0] < image.convert("L").getextrema()[1]
+
+
+def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, tmp_path):
+    compare()
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    cut, kept = (copy / "cells" / "ugatit" / name for name in ("branch-1", "branch-0"))
+    expected = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").unlink()
+    before = (kept / "model.safetensors").stat().st_mtime_ns
+    assert i2i("bench", "--resume", copy).status == 0
+    assert (cut / "model.safetensors").read_bytes() == expected
+    assert (kept / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_variant_has_a_label_and_options_of_its_own(compare, tmp_path):
+    result = compare("--transfers", "branch", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5",
+                     "--seeds", 1, "--reference", "gentle", out=tmp_path / "bench")  # fmt: skip
+    assert result.status == 0, result.err
+    model = load(tmp_path / "bench" / "cells" / "ugatit" / "gentle-0")
+    assert model.chosen.config.transfer["branch_lr"] == 0.5
+    assert "| gentle | 0 |" in (tmp_path / "bench" / "results" / "bench.md").read_text()
+
+
+def test_another_plan_does_not_get_into_a_bench(compare, refused, folder, tmp_path):
+    compare()
+    assert refused("bench", "--transfers", "joint", "--out", folder).startswith(
+        f"{folder / 'bench.toml'} compares something else. Go on with that by --resume {folder}, or"
+    )
+    (tmp_path / "notes.txt").touch()
+    assert "holds files that are no bench" in refused("bench", "--out", tmp_path)
+    assert f"{tmp_path} is no bench: it has no bench.toml." in refused("bench", "--resume", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--transfers", "none,brunch"], "Did you mean 'branch'?"),
+        (["--backbones", "ugatti"], "Did you mean 'ugatit'?"),
+        (["--reference", "brench"], "No contender is called 'brench'. Did you mean 'branch'?"),
+        (["--variant", "average"], "--variant 'average' has no '='."),
+        (
+            ["--variant", "average=--ema 0.9"],
+            "A contender needs a transfer, not '--ema 0.9'. Begin with --transfer NAME.",
+        ),
+        (["--variant", "a/b=--transfer branch"], "'a/b' cannot name a contender."),
+    ],
+)
+def test_what_cannot_be_compared_is_told_before_anything_is_trained(refused, tmp_path, options, message):
+    assert message in refused("bench", "--out", tmp_path / "bench", *options)
+    assert not (tmp_path / "bench").exists()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from i2i import comparison
+from i2i.comparison import OVERALL, Result, markdown, mean, means
+
+WOMAN, MAN = "woman", "man"
+
+
+def score(value, **more):
+    return {"value": value, "low": value, "high": value, "n": 4, "higher_is_better": False, **more}
+
+
+def result(contender, seed, woman, man, final=True, **more):
+    scores = {WOMAN: {"l1": score(woman, **more)}, MAN: {"l1": score(man, **more)}}
+    return Result("ugatit", contender, seed, 10, final, {WOMAN: 30, MAN: 6}, scores)
+
+
+@pytest.fixture
+def results():
+    ours = [(0.40, 0.30), (0.42, 0.28), (0.41, 0.31)]
+    theirs = [(0.40, 0.50), (0.41, 0.55), (0.43, 0.52)]
+    return [
+        *(result("branch", seed, *own) for seed, own in enumerate(ours)),
+        *(result("joint", seed, *own) for seed, own in enumerate(theirs)),
+    ]
+
+
+def test_the_mean_has_students_interval():
+    actual = mean([1.0, 2.0, 4.0])
+    low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem([1.0, 2.0, 4.0]))
+    assert (actual.value, actual.low, actual.high, actual.seeds) == (
+        pytest.approx(7 / 3),
+        *map(pytest.approx, (low, high)),
+        3,
+    )
+    assert str(mean([0.5, 0.5])) == "0.500"
+
+
+def test_one_seed_has_no_interval():
+    assert (mean([1.0]).low, mean([1.0]).high, str(mean([1.0]))) == (None, None, "1.000")
+
+
+def test_overall_is_the_mean_over_groups_and_lacks_nothing(results):
+    assert results[0].value(OVERALL, "l1") == pytest.approx(0.35)
+    lacking = Result(
+        "ugatit", "branch", 0, 10, True, {}, {WOMAN: {"l1": score(0.4)}, MAN: {"l1": {"note": "n too small"}}}
+    )
+    assert lacking.value(OVERALL, "l1") is None
+    assert means([lacking], MAN, "l1") == {}
+
+
+def test_only_finished_models_count(results):
+    unfinished = result("branch", 3, 9.0, 9.0, final=False)
+    assert means([*results, unfinished], MAN, "l1") == means(results, MAN, "l1")
+
+
+def test_paired_tests_are_those_of_scipy(results):
+    found = {test.group: test for test in comparison.tests(results, "branch")}
+    expected = stats.ttest_rel([0.30, 0.28, 0.31], [0.50, 0.55, 0.52])
+    interval = expected.confidence_interval(0.95)
+    assert found[MAN].p == pytest.approx(expected.pvalue)
+    assert (found[MAN].difference.low, found[MAN].difference.high) == pytest.approx(tuple(interval))
+    assert (found[MAN].better, found[WOMAN].better) == ("branch", "branch")
+    assert comparison.tests(results, "joint")[1].better == "branch"
+
+
+def test_p_is_adjusted_by_holm(results):
+    found = comparison.tests(results, "branch")
+    first, second, third = sorted(found, key=lambda test: test.p)
+    assert first.adjusted == pytest.approx(3 * first.p)
+    assert second.adjusted == pytest.approx(max(3 * first.p, 2 * second.p))
+    assert third.adjusted == pytest.approx(max(2 * second.p, third.p, 3 * first.p))
+
+
+def test_where_all_seeds_agree_to_the_bit_there_is_no_p():
+    same = [result(name, seed, 0.5, 0.5) for name in ("branch", "none") for seed in (0, 1)]
+    test = comparison.tests(same, "branch")[0]
+    assert (test.p, test.adjusted, test.better, test.difference.value) == (None, None, "neither", 0)
+
+
+def test_one_seed_cannot_be_tested(results):
+    assert comparison.tests([results[0], results[3]], "branch") == []
+    assert "Two seeds at least are needed." in markdown([results[0], results[3]], "branch")
+
+
+def test_the_table_marks_the_best_of_each_column_and_shows_floor_and_ceiling():
+    marks = {"floor": {"value": 0.0}, "ceiling": {"value": 0.9}}
+    own = [result("none", 0, 0.2, 0.8, **marks), result("branch", 0, 0.4, 0.6, **marks)]
+    lines = markdown(own, "branch").splitlines()
+    assert "| none | **0.200** | 0.800 | **0.500** |" in lines
+    assert "| branch | 0.400 | **0.600** | **0.500** |" in lines
+    assert "| *ceiling* | 0.900 | 0.900 | 0.900 |" in lines
+    assert "| branch | 10 | 30 | 6 |" in lines
+
+
+def test_the_best_of_a_metric_that_rises_is_the_highest():
+    own = [result(name, 0, value, value, higher_is_better=True) for name, value in (("none", 0.1), ("branch", 0.9))]
+    assert "| branch | **0.900** | **0.900** | **0.900** |" in markdown(own, "branch")
+
+
+def test_every_score_is_a_line_for_other_programs(results):
+    lines = comparison.comma_separated(results[:1]).splitlines()
+    assert lines[0].startswith("backbone,contender,seed,step,final,group,seen,metric,value,low,high,n")
+    assert lines[2].startswith("ugatit,branch,0,10,True,man,6,l1,0.3,0.3,0.3,4")
+    assert len(lines) == 3
