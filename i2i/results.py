@@ -18,6 +18,7 @@ from i2i.comparison import Result
 from i2i.evaluate import show
 from i2i.files import whole_file
 from i2i.images import Block, write_image
+from i2i.report import write_bench_report
 from i2i.run import Run
 
 TABLE, TEXT, LINES = "bench.json", "bench.md", "bench.csv"
@@ -27,7 +28,7 @@ Found = Mapping[Cell, Sequence[Result]]
 
 
 def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> None:
-    """Write ``bench.json``, ``bench.md``, ``bench.csv`` and ``*.png`` for the cells that are scored so far.
+    """Write ``bench.json``, ``.md`` and ``.csv``, ``*.png`` and ``report.html`` for the cells that are scored so far.
 
     Args:
         bench: The bench.
@@ -47,6 +48,7 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
             figures.dots(results, metric, folder / f"{backbone}-{metric}.png")
             figures.curves(results, metric, folder / f"{backbone}-{metric}-seen.png")
         write_image(figures.pictures(_blocks(bench, cells)), folder / f"{backbone}.png")
+    write_bench_report(folder)
 
 
 def _told(bench: Bench, found: Found, reference: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``i2i report``: write the page of a run anew."""
+"""``i2i report``: write the page of a run or a bench anew."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from rich.console import Console
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, also of a run that was stopped.")],
-) -> None:
-    """Write report.html of a run anew, and losses.csv and scores.csv, from the files in its folder."""
-    from i2i.report import write_report
+    folder: Annotated[Path, typer.Argument(metavar="RUN|BENCH", help="A run folder, or the folder of a bench or its "
+                                                                     "results.")],
+) -> None:  # fmt: skip
+    """Write report.html of a run or a bench anew, from the files in its folder; it may have been stopped, or go on.
 
-    Console(soft_wrap=True).print(write_report(run), highlight=False, markup=False)
+    A run also gets losses.csv and scores.csv.
+    """
+    from i2i.report import results_of, write_bench_report, write_report
+
+    results = results_of(folder)
+    path = write_report(folder) if results is None else write_bench_report(results)
+    Console(soft_wrap=True).print(path, highlight=False, markup=False)

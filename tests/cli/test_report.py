@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -40,3 +41,14 @@ def test_a_damaged_metrics_file(refused, run):
     path = run / "metrics.jsonl"
     path.write_text("oops\n" + path.read_text())
     assert refused("report", run).startswith(f"{path}, line 1 is no JSON (")
+
+
+def test_writes_the_page_of_a_bench(i2i, tmp_path):
+    results = tmp_path / "bench" / "results"
+    results.mkdir(parents=True)
+    plan = {"backbones": ["unit"], "contenders": {"none": []}, "seeds": 1}
+    (results / "bench.json").write_text(json.dumps({"plan": plan, "machine": {}, "cells": [], "tests": {}}))
+    for folder in (results, results.parent):
+        result = i2i("report", folder)
+        assert (result.status, result.out) == (0, f"{results / 'report.html'}\n")
+    assert "0 of 1 trainings" in (results / "report.html").read_text(encoding="utf-8")
