@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,26 @@ class Addition:
         self._freeze()
         self.transfer = Adding(self._strategy(), dataset.groups)
 
-    @torch.no_grad()
     def settle(self) -> None:
         """Give everything that is not the new group's its old bits again; with the trunk trained, other branches."""
+        self._give_back()
+        for parameter in self.model.backbone.parameters():
+            parameter.requires_grad_(True)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Show the model as `settle` would leave it; training goes on after the block as if nothing had been."""
+        learning = {name: tensor.clone() for name, tensor in self.model.backbone.state_dict().items()}
+        self._give_back()
+        try:
+            yield
+        finally:
+            self.model.backbone.load_state_dict(learning)
+
+    def _give_back(self) -> None:
         others = [name for group in self.model.groups[1:-1] for name in self._anatomy.names(group).values()]
         names = others if self._train_trunk else list(self._before)
         self._copy({name: self._before[name] for name in names})
-        for parameter in self.model.backbone.parameters():
-            parameter.requires_grad_(True)
 
     def _strategy(self) -> Transfer:
         if self.model.transfer is None:

@@ -185,12 +185,18 @@ class Run:
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
             if self._time_to_evaluate():
-                with self.averaged():
+                with self._as_saved():
                     self._processes.once(self._evaluate)
             if self.config.keep_every and self.step % self.config.keep_every == 0:
                 self._processes.once(self._keep)
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
+
+    @contextmanager
+    def _as_saved(self) -> Iterator[None]:
+        """Show the model in the midst of training as it would be saved at the end of the stage."""
+        with self.averaged(), self._addition.settled() if self._addition is not None else nullcontext():
+            yield
 
     def _time_to_evaluate(self) -> bool:
         """Say whether to look; the end of a stage is looked at when it is finished."""
@@ -200,7 +206,7 @@ class Run:
     def _keep(self) -> None:
         path = self.folder / STEPS / f"{self.stage}-{self.step:06d}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        with self.averaged():
+        with self._as_saved():
             save(self.model, path)
         self._announce("on_checkpoint", path=path)
 

@@ -16,6 +16,7 @@ from i2i.groups import attach, open_model
 from i2i.plugins import Registry, installed
 from i2i.run import Run, Stopped, create
 from tests.conftest import write_noise
+from tests.test_best import Provider
 from tests.test_dataset import PLUGIN
 from tests.test_groups import made
 
@@ -140,6 +141,24 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(adder, registry, transfer)
         run.execute(stop_after=1)
     Run(adder.folder / "parts", registry).execute()
     assert (adder.folder / "parts" / "model.safetensors").read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("transfer", ["branched", "classification"])
+def test_models_on_the_way_keep_every_bit_too_and_training_goes_on(adder, root, transfer) -> None:
+    for part in ("testA", "testB"):
+        write_noise(root / part, 1)
+    file, registry = adder.start(TRANSFERS[transfer]), Registry()
+    registry.add(Provider(), "provider")
+    more = {"transfer_steps": 3, "ema": 0.5, "registry": registry}
+    alone = adder.add(file, **more, evaluate={"metrics": ["l1"]})
+    watch = {"every": 1, "metrics": ["brightness"]}
+    watched = adder.add(file, out="watched", keep_every=1, **more, evaluate=watch)
+    assert alone.read_bytes() == watched.read_bytes()
+    on_the_way = sorted((watched.parent / "steps").iterdir())
+    assert len(on_the_way) == 3
+    assert on_the_way[-1].read_bytes() == alone.read_bytes()
+    for kept in (*on_the_way, watched.parent / "best.safetensors"):
+        assert changed(file, kept) == set()
 
 
 def test_with_averaged_weights_all_else_keeps_every_bit(adder) -> None:

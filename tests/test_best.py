@@ -56,13 +56,14 @@ class Weightless(Metric):
         raise NotImplementedError
 
 
+class Provider:
+    @hookimpl
+    def register_metrics(self):
+        return [Brightness, Scripted, Weightless]
+
+
 @pytest.fixture(scope="module")
 def registry():
-    class Provider:
-        @hookimpl
-        def register_metrics(self):
-            return [Brightness, Scripted, Weightless]
-
     registry = Registry()
     registry.add(Provider(), "provider")
     return registry
