@@ -93,13 +93,17 @@ def gauge_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def score_charts(record: Record, stage: str) -> list[Chart]:
-    """Return a chart a metric of a stage that was evaluated more than once, a curve a group."""
+    """Return a chart a metric of a stage that was evaluated more than once, a curve a group.
+
+    Groups that were scored only once, such as those that a base model does not serve on the way, are left out.
+    """
     lines = record.of(stage, "scores")
     if len(lines) < 2:
         return []
     metrics = dict.fromkeys(name for line in lines for own in line["scores"].values() for name in own)
     found = {metric: _curves([(line["step"], _values(line["scores"], metric)) for line in lines]) for metric in metrics}
-    return [Chart(metric, list(curves.values()), zero=False) for metric, curves in found.items() if curves]
+    several = {metric: [one for one in curves.values() if len(one.at) > 1] for metric, curves in found.items()}
+    return [Chart(metric, curves, zero=False) for metric, curves in several.items() if curves]
 
 
 def thinned(series: Series, count: int = POINTS) -> Series:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from i2i.report.record import Line, Record
 
-ALL = "all groups"
+OVERALL = "overall"
 MARGIN = 0.04  # of the width, beside the outermost mark
 
 
@@ -76,9 +77,8 @@ def boards(record: Record) -> list[Board]:
     if line is None:
         return []
     before = record.of("base", "scores")[-1:] if line["stage"] == "transfer" else []
-    scores, old = _with_mean(line), _with_mean(before[0]) if before else {}
-    metrics = dict.fromkeys(name for own in scores.values() for name in own)
-    return [_board(name, _of(scores, name), _of(old, name)) for name in metrics]
+    metrics = dict.fromkeys(name for own in line["scores"].values() for name in own)
+    return [_board(name, _all_of(line, name), _before(before[0], line, name) if before else {}) for name in metrics]
 
 
 def score_rows(record: Record) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ def score_rows(record: Record) -> list[dict[str, Any]]:
         {"stage": line["stage"], "step": line["step"], "group": group, "metric": metric, **_flat(score)}
         for line in record.lines
         if "scores" in line
-        for group, own in _with_mean(line).items()
+        for group, own in {**line["scores"], OVERALL: line.get("overall") or {}}.items()
         for metric, score in own.items()
     ]
 
@@ -96,15 +96,15 @@ def _board(metric: str, scores: Mapping[str, Any], before: Mapping[str, Any]) ->
     measured = [score for score in scores.values() if score.get("value") is not None]
     about = measured[0] if measured else {}
     notes = {group: score["note"] for group, score in scores.items() if score.get("note")}
-    marks = [_mark(group, score, before.get(group, {})) for group, score in scores.items() if score in measured]
+    marks = [_mark(group, score, before.get(group)) for group, score in scores.items() if score in measured]
     told = [about[key] for key in ("network", "resize", "split") if about.get(key)]
     return Board(metric, way(about.get("higher_is_better")), marks, "; ".join(told), notes)
 
 
-def _mark(group: str, score: Mapping[str, Any], before: Mapping[str, Any]) -> Mark:
+def _mark(group: str, score: Mapping[str, Any], before: float | None) -> Mark:
     floor, ceiling = ((score.get(key) or {}).get("value") for key in ("floor", "ceiling"))
     value, low, high = (score[key] for key in ("value", "low", "high"))
-    return Mark(group, value, low, high, score["n"], floor, ceiling, before.get("value"))
+    return Mark(group, value, low, high, score["n"], floor, ceiling, before)
 
 
 def way(higher_is_better: bool | None) -> str:
@@ -112,14 +112,23 @@ def way(higher_is_better: bool | None) -> str:
     return {None: "", True: "higher is better", False: "lower is better"}[higher_is_better]
 
 
-def _with_mean(line: Line) -> dict[str, Mapping[str, Any]]:
-    """Return the scores of a line by group; the mean over groups last, where there are several."""
-    scores = dict(line["scores"])
-    return {**scores, ALL: line["overall"]} if line.get("overall") and len(scores) > 1 else scores
+def _all_of(line: Line, metric: str) -> dict[str, Any]:
+    """Return the scores of a metric by group, and last their mean, unless that is of some of them alone."""
+    scores = _of(line, metric)
+    mean = (line.get("overall") or {}).get(metric)
+    n = [score["n"] for score in scores.values() if score.get("value") is not None]
+    return {**scores, OVERALL: mean} if mean and len(n) > 1 and mean["n"] == sum(n) else scores
 
 
-def _of(scores: Mapping[str, Mapping[str, Any]], metric: str) -> dict[str, Any]:
-    return {group: own[metric] for group, own in scores.items() if metric in own}
+def _before(base: Line, line: Line, metric: str) -> dict[str, float]:
+    """Return what a base model scores by group, and the mean of it over the groups that ``line`` scores."""
+    found = {group: score["value"] for group, score in _of(base, metric).items() if score.get("value") is not None}
+    asked = [group for group, score in _of(line, metric).items() if score.get("value") is not None]
+    return {**found, OVERALL: fmean(found[group] for group in asked)} if set(asked) <= set(found) and asked else found
+
+
+def _of(line: Line, metric: str) -> dict[str, Any]:
+    return {group: own[metric] for group, own in line["scores"].items() if metric in own}
 
 
 def _flat(score: Mapping[str, Any]) -> dict[str, Any]:

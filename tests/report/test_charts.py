@@ -4,7 +4,7 @@ import pytest
 
 from i2i.report.charts import Chart, Series, gauge_charts, loss_charts, score_charts, thinned
 from i2i.report.record import read_record
-from tests.report.conftest import write_lines
+from tests.report.conftest import score, write_lines
 
 
 def curves(charts):
@@ -71,6 +71,14 @@ def test_scores_have_a_chart_a_metric_and_leave_out_what_has_no_value(finished):
     found = curves(score_charts(read_record(finished), "transfer"))
     assert found["lpips"]["kid"] == ([10, 20], pytest.approx([0.49, 0.48]))
     assert found["l1"] == {"woman": ([10, 20], [0.5, 0.5])}
+
+
+def test_a_group_that_is_scored_once_makes_no_curve(folder):
+    both = {"woman": {"l1": score(0.5)}, "kid": {"l1": score(0.7)}}
+    for count in (1, 2):
+        lines = [{"stage": "base", "step": step, "scores": {"woman": both["woman"]}} for step in range(count)]
+        write_lines(folder, *lines, {"stage": "base", "step": 9, "scores": both})
+        assert list(curves(score_charts(read_record(folder), "base"))["l1"]) == ["woman"]
 
 
 def test_one_evaluation_makes_no_curve(folder, lines):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from i2i.report import Reporter, write_report
-from tests.report.conftest import write_lines
+from tests.report.conftest import score, write_lines
 
 
 @pytest.fixture
@@ -42,6 +42,12 @@ def test_a_run_that_has_only_begun_has_a_page_too(folder):
     for part in ("result", "scores", "film", "losses"):
         assert f'id="{part}"' not in page
     assert "Looked for" not in page
+
+
+def test_the_legend_shows_a_base_model_where_there_is_one(finished, folder, page):
+    assert "base model</span>" in page
+    write_lines(folder, {"stage": "base", "step": 1, "scores": {"woman": {"l1": score(0.5)}}})
+    assert "base model</span>" not in write_report(folder).read_text(encoding="utf-8")
 
 
 def test_names_cannot_break_the_page(folder):

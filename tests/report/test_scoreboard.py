@@ -11,10 +11,11 @@ def test_the_last_evaluation_beside_the_base_model_s(finished):
     lpips, l1 = boards(read_record(finished))
     assert (lpips.metric, lpips.way, lpips.measured) == ("lpips", "lower is better", "AlexNet; held-out pairs")
     woman, kid, everyone = lpips.marks
-    assert (woman.name, kid.name, everyone.name) == ("woman", "kid", "all groups")
+    assert (woman.name, kid.name, everyone.name) == ("woman", "kid", "overall")
     assert (woman.value, woman.low, woman.high, woman.n) == pytest.approx((0.38, 0.28, 0.48, 6))
     assert (woman.floor, woman.ceiling, woman.before) == pytest.approx((0.05, 0.9, 0.56))
-    assert (everyone.floor, everyone.ceiling) == (None, None)
+    assert (everyone.value, everyone.before) == pytest.approx((0.43, 0.61))
+    assert (everyone.n, everyone.floor, everyone.ceiling) == (12, None, None)
     assert [mark.name for mark in l1.marks] == ["woman"]
     assert (l1.way, l1.measured) == ("", "")
     assert l1.notes == {"kid": "n too small for l1: 1 of 2"}
@@ -24,6 +25,25 @@ def test_scores_without_anything_beside_them(folder):
     write_lines(folder, {"stage": "base", "step": 1, "scores": {"woman": {"l1": score(0.5)}}})
     (board,) = boards(read_record(folder))
     assert board == Board("l1", "", [Mark("woman", 0.5, 0.4, 0.6, 6)], "", {})
+
+
+def test_a_mean_over_some_groups_alone_is_left_out(folder):
+    scores = {"woman": {"l1": score(0.5)}, "kid": {"l1": score(0.7)}}
+    write_lines(folder, {"stage": "base", "step": 1, "scores": scores, "overall": {"l1": score(0.5)}})
+    (board,) = boards(read_record(folder))
+    assert [mark.name for mark in board.marks] == ["woman", "kid"]
+
+
+def test_the_base_model_s_mean_is_of_the_groups_that_are_scored_now(folder):
+    base, now = {"woman": score(0.5), "kid": score(0.7), "man": score(0.9)}, {"woman": score(0.4), "kid": score(0.4)}
+    mean = {**score(0.4), "n": 12}
+    write_lines(
+        folder,
+        {"stage": "base", "step": 1, "scores": {group: {"l1": one} for group, one in base.items()}},
+        {"stage": "transfer", "step": 1, "scores": {g: {"l1": one} for g, one in now.items()}, "overall": {"l1": mean}},
+    )
+    (board,) = boards(read_record(folder))
+    assert [mark.before for mark in board.marks] == pytest.approx([0.5, 0.7, 0.6])
 
 
 def test_no_evaluation_no_board(folder):
@@ -43,4 +63,4 @@ def test_rows_are_flat(finished):
     assert (first["floor"], first["floor_low"], first["ceiling"]) == pytest.approx((0.05, -0.05, 0.9))
     where = {"stage": "base", "step": 10, "group": "kid", "metric": "l1"}
     assert rows[3] == {**where, "value": None, "note": "n too small for l1: 1 of 2"}
-    assert [row["group"] for row in rows[:5]] == ["woman", "woman", "kid", "kid", "all groups"]
+    assert [row["group"] for row in rows[:5]] == ["woman", "woman", "kid", "kid", "overall"]
