@@ -34,7 +34,7 @@ def facts(record: Record) -> dict[str, str]:
         "Backbone": _named(config.backbone, "generator", "discriminator", "channels", "lr"),
         "Transfer": _named(config.transfer, "judge") if "transfer" in config.stages else "none",
         "Starts from": config.base_model or "",
-        "Data": _named(config.data, "root"),
+        "Data": _named(config.data, "root") if config.data else "",  # the data of a model in no run folder
         "Images": f"{config.size} px, {config.batch_size} in a step",
         "Steps": ", ".join(f"{stage} {record.step(stage)}" for stage in record.stages),
         "Time": _time(record),
