@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -44,6 +44,24 @@ def whole_file(path: Path, remedy: str = "Free some space or choose another plac
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[Path] = ()) -> None:
+    """Refuse to write over files that are there, unless asked to; and over what is read, even then.
+
+    Folders that are missing are no mistake: `whole_file` makes them.
+
+    Raises:
+        ConfigError: A target exists, or is what it is to be made from.
+    """
+    read = {source.resolve() for source in sources}
+    for target in targets:
+        if target.resolve() in read:
+            raise ConfigError(f"{target} is what is read. Choose another --out.")
+        if target.is_dir():
+            raise ConfigError(f"{target} is a folder, which no file can replace. Choose another --out.")
+        if target.exists() and not overwrite:
+            raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")
 
 
 @contextmanager

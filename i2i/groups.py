@@ -224,7 +224,7 @@ def attach(model: Stored, file: Path, name: str | None = None) -> Stored:
     part, _ = read(file)
     judges = {name: own for name, own in model.part(model.base).items() if name in model.anatomy.judges}
     _check_base(model, about, judges | part, file)
-    return model.adding(name or about["group"], judges | part)
+    return model.adding(about["group"] if name is None else name, judges | part)
 
 
 def weigh(tensors: Iterable[Tensor]) -> int:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from i2i.errors import ConfigError, DataError
-from i2i.files import locked, whole_file
+from i2i.files import locked, refuse_existing, whole_file
 
 HOLD = "import sys; from i2i.files import locked\nwith locked(__import__('pathlib').Path(sys.argv[1])): "
 
@@ -29,6 +29,23 @@ def test_a_failure_keeps_the_older_file_and_leaves_nothing_else(tmp_path):
         temporary.write_text("half \udc00", encoding="utf-8")
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_there_is_replaced_only_when_asked_and_what_is_read_never(tmp_path):
+    new, old, read, folder = (tmp_path / name for name in ("new", "old", "read", "folder"))
+    old.touch()
+    read.touch()
+    folder.mkdir()
+    refuse_existing([new, tmp_path / "no" / "folder" / "x"], False)
+    refuse_existing([new, old], True, [read])
+    for target, overwrite, message in (
+        (old, False, f"{old} exists already. Choose another --out, or replace it with --overwrite."),
+        (folder, True, f"{folder} is a folder, which no file can replace. Choose another --out."),
+        (folder / ".." / "read", True, f"{folder}/../read is what is read. Choose another --out."),
+    ):
+        with pytest.raises(ConfigError) as error:
+            refuse_existing([target], overwrite, [read])
+        assert str(error.value) == message
 
 
 def test_a_full_or_forbidden_place_is_named(tmp_path):

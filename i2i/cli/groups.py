@@ -40,19 +40,21 @@ def list_(run: ModelPath) -> None:
 def export(
     run: ModelPath,
     group: Annotated[str, typer.Argument(help="The group.")],
-    out: Annotated[Path | None, typer.Option(help="The file. \\[default: GROUP.safetensors]",
+    out: Annotated[Path | None, typer.Option(help="The file, or a folder for it. \\[default: GROUP.safetensors]",
                                              show_default=False)] = None,
     judges: Annotated[bool, typer.Option(help="Include the group's discriminators, which training further needs, and "
                                          "translating does not.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:  # fmt: skip
     """Write what one group has for itself into a file, which attach puts into another copy of the same base."""
+    from i2i.checkpoint import model_file
+    from i2i.files import refuse_existing
     from i2i.groups import export as write
     from i2i.groups import open_model
 
-    target = out or Path(f"{group}.safetensors")
-    if target.exists() and not overwrite:
-        raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")
+    name = f"{group}.safetensors"
+    target = out / name if out is not None and out.is_dir() else out or Path(name)
+    refuse_existing([target], overwrite, [model_file(run)])
     stored = open_model(run, installed())
     size = write(stored, group, target, judges)
     _say(f"{target}: {size} bytes, {size / stored.size:.1%} of the model")

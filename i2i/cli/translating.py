@@ -12,6 +12,7 @@ from rich.console import Console
 
 from i2i.detector import AUTO, GroupDetector
 from i2i.errors import ConfigError, DataError
+from i2i.files import refuse_existing
 from i2i.plugins import installed
 
 
@@ -90,7 +91,7 @@ def _targets(sources: list[Path], out: Path, overwrite: bool) -> list[Path]:
     twice = next((t for t in targets if targets.count(t) > 1), None)
     if twice:
         raise ConfigError(f"Two images would become {twice}. Translate their folders one at a time.")
-    _refuse_existing(targets, overwrite)
+    refuse_existing(targets, overwrite, sources)
     _refuse_file(targets[0])
     return targets
 
@@ -99,9 +100,3 @@ def _refuse_file(target: Path) -> None:
     file = next((folder for folder in target.parents if folder.is_file()), None)
     if file:
         raise DataError(f"{file} is a file, so that no folder can be made of it. Choose another --out.")
-
-
-def _refuse_existing(targets: list[Path], overwrite: bool) -> None:
-    existing = next((target for target in targets if target.exists()), None)
-    if existing and not overwrite:
-        raise ConfigError(f"{existing} exists already. Choose another --out, or replace it with --overwrite.")

@@ -54,6 +54,18 @@ def test_export_replaces_only_when_asked(i2i, refused, run, monkeypatch) -> None
     assert i2i("groups", "export", ".", "kid", "--overwrite").status == 0
 
 
+def test_export_into_a_folder_and_never_over_the_model(i2i, refused, run, tmp_path) -> None:
+    (tmp_path / "parts").mkdir()
+    assert i2i("groups", "export", run, "kid", "--out", tmp_path / "parts").status == 0
+    assert i2i("groups", "export", run, "kid", "--out", tmp_path / "new" / "parts" / "kid.safetensors").status == 0
+    assert (tmp_path / "parts" / "kid.safetensors").is_file()
+    before = (run / "model.safetensors").read_bytes()
+    for command in (("groups", "export", run, "kid"), ("export", run, "--group", "kid", "--format", "ugatit-pytorch")):
+        message = refused(*command, "--out", run / "model.safetensors", "--overwrite")
+        assert message == f"{run / 'model.safetensors'} is what is read. Choose another --out."
+    assert (run / "model.safetensors").read_bytes() == before
+
+
 def test_remove_and_attach_into_new_runs_and_back_to_the_same_bytes(i2i, trained, tmp_path) -> None:
     removed = i2i("groups", "remove", trained, "man", "--out", tmp_path / "less")
     assert (removed.status, removed.out) == (0, f"{tmp_path}/less/model.safetensors: woman, kid\n")
@@ -64,6 +76,11 @@ def test_remove_and_attach_into_new_runs_and_back_to_the_same_bytes(i2i, trained
     assert (tmp_path / "again/model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     assert i2i("run", "--resume", tmp_path / "again").status == 0
     assert (tmp_path / "again/model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_an_empty_name_names_no_group(refused, run) -> None:
+    message = refused("groups", "attach", run, run / "groups/kid.safetensors", "--name", "", "--overwrite")
+    assert message.startswith("'' cannot name a group.")
 
 
 def test_in_place(i2i, run) -> None:

@@ -83,6 +83,12 @@ class TestImages:
         with Image.open(tmp_path / "old.png") as actual:
             assert actual.size == (45, 70)
 
+    def test_the_image_that_is_read_is_never_replaced(self, refused, trained, image) -> None:
+        before = image.read_bytes()
+        message = refused("translate", trained, image, "--out", image.parent, "--overwrite")
+        assert message == f"{image} is what is read. Choose another --out."
+        assert image.read_bytes() == before
+
 
 class TestMistakes:
     @pytest.fixture
