@@ -9,7 +9,7 @@ import copy
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,10 +23,10 @@ from i2i.checkpoint import save
 from i2i.config import Section
 from i2i.discriminator import GroupHead
 from i2i.engine import seed_everything
-from i2i.errors import CheckpointError, ConfigError
-from i2i.files import whole_file
-from i2i.folder import STAGE_FILES, claim, write_config
-from i2i.format import CheckpointFormat, Imported
+from i2i.errors import CheckpointError, ConfigError, I2IError
+from i2i.files import refuse_existing, whole_file
+from i2i.folder import CONFIG_FILE, STAGE_FILES, claim, write_config
+from i2i.format import SUFFIXES, CheckpointFormat, Imported
 from i2i.model import Model
 from i2i.plugins import Registry
 
@@ -41,13 +41,24 @@ class Arrival:
         format: The name of the format that recognised the files.
         model: The model.
         file: Where it was saved.
+        sources: The files that were read.
         notes: Sentences that the user should read.
     """
 
     format: str
     model: Model
     file: Path
+    sources: tuple[Path, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A format that may be the one, with the files that it would take, and what they hold."""
+
+    reader: CheckpointFormat
+    files: dict[str, Path]
+    parts: Contents
 
 
 def import_checkpoint(
@@ -61,31 +72,35 @@ def import_checkpoint(
         folder: The run folder to make.
         registry: Where formats and components come from.
         size: Side of the training images in pixels, where the files do not tell; each format has a default.
-        data: The ``data`` section of the run.
+        data: The ``data`` section of the run; None: the run names no data, since the files do not.
         overwrite: Replace the run that ``folder`` holds.
 
     Raises:
-        CheckpointError: The files are missing, damaged, would run code, are of no known format, or do not fit it.
-        ConfigError: ``folder`` holds something.
+        CheckpointError: The files are missing, damaged, would run code, are of no known format or of several, or do
+            not fit it.
+        ConfigError: ``folder`` holds something, or ``data`` is wrong.
+        DataError: The data cannot be used.
     """
-    name, imported = _recognise(path, registry, size)
+    found = _recognise(path, registry)
+    imported = _read(found, size, path)
     stage = "transfer" if imported.groups else "base"
     published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training goes on as the original's would
     chosen = choose({**published, **imported.config, "stages": [stage]}, registry)
     seed_everything(chosen.config.seed)
     model = Model(chosen, imported.base, imported.groups)
     notes = (*imported.notes, *_load(model, imported, path))
-    section = choose_data({"data": data} if data else {}, registry).section
+    section = {} if data is None else _checked(data, registry)
     claim(folder, overwrite)
     write_config(folder, chosen.config.model_copy(update={"data": section}), chosen.providers)
     file = folder / STAGE_FILES[stage]
     save(model, file)
-    return Arrival(name, model, file, notes)
+    return Arrival(found.reader.name, model, file, tuple(found.files.values()), notes)
 
 
 def export_checkpoint(
-    model: Model, name: str, out: Path, registry: Registry, group: str | None = None, overwrite: bool = False
-) -> list[Path]:
+    model: Model, name: str, out: Path, registry: Registry, group: str | None = None, overwrite: bool = False,
+    sources: Iterable[Path] = (),
+) -> list[Path]:  # fmt: skip
     """Write a model as another project's files, and return them.
 
     Args:
@@ -95,19 +110,19 @@ def export_checkpoint(
         registry: Where formats come from.
         group: Export what serves this group alone, as a model without groups.
         overwrite: Replace files that are there.
+        sources: Where the model comes from, which is replaced by no means.
 
     Raises:
         CheckpointError: The other project has no such model.
         ConfigError: There is no such group, ``out`` is a file but the format has several, or a file is there already.
     """
     contents = _write(registry.format(name)(), model if group is None else only(model, group))
-    single_file = len(contents) == 1 and out.suffix != ""
-    if out.suffix and not single_file:
+    is_file = out.suffix != "" and not out.is_dir()
+    single_file = len(contents) == 1 and is_file
+    if is_file and not single_file:
         raise ConfigError(f"{name} consists of {len(contents)} files, {', '.join(contents)}. Name a folder: --out.")
     targets = [out] if single_file else [out / file for file in contents]
-    existing = next((target for target in targets if target.exists()), None)
-    if existing and not overwrite:
-        raise ConfigError(f"{existing} exists already. Choose another --out, or replace it with --overwrite.")
+    refuse_existing(targets, overwrite, sources)
     for target, content in zip(targets, contents.values(), strict=True):
         with whole_file(target) as temporary:
             torch.save(content, temporary)
@@ -159,25 +174,37 @@ def _write(format_: CheckpointFormat, model: Model) -> dict[str, dict[str, Any]]
     return format_.write(model)
 
 
-def _recognise(path: Path, registry: Registry, size: int | None) -> tuple[str, Imported]:
+def _recognise(path: Path, registry: Registry) -> Candidate:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist. Name a checkpoint file, or the folder that holds its files.")
     opened = cache(read_foreign)
-    seen: dict[str, None] = {}
-    for name in registry.names("format"):
-        reader: CheckpointFormat = registry.format(name)()
-        parts = {part: opened(file) for part, file in reader.find(path).items()}
-        if parts and reader.recognises(parts):
-            return name, _explained(reader, parts, size, path)
-        seen |= dict.fromkeys(str(key) for content in parts.values() for key in content)
-    raise CheckpointError(_unknown(path, list(seen), registry.names("format")))
+    readers: list[CheckpointFormat] = [registry.format(name)() for name in registry.names("format")]
+    named = [(reader, files) for reader in readers if (files := reader.find(path))]
+    candidates = [Candidate(r, files, {part: opened(file) for part, file in files.items()}) for r, files in named]
+    fitting = [candidate for candidate in candidates if candidate.reader.recognises(candidate.parts)]
+    if not fitting:
+        raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names("format"))))
+    if len(fitting) > 1 and path.is_dir():
+        raise CheckpointError(_ambiguous(path, fitting))
+    return fitting[0]
 
 
-def _explained(reader: CheckpointFormat, parts: Contents, size: int | None, path: Path) -> Imported:
+def _read(found: Candidate, size: int | None, path: Path) -> Imported:
     try:
-        return reader.read(parts, size)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}, read as {reader.name}: {error}") from error
+        return found.reader.read(found.parts, size)
+    except I2IError as error:
+        raise CheckpointError(f"{path}, read as {found.reader.name}: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(  # whatever parameters lead to whose shapes no network has
+            f"{path}, read as {found.reader.name}, has parameters that no such model can have "
+            f"({type(error).__name__}). It is damaged, or of another model."
+        ) from error
+
+
+def _checked(data: Section, registry: Registry) -> Section:
+    choice = choose_data({"data": data}, registry)
+    choice.build()  # so that a folder that is not there is refused
+    return choice.section
 
 
 def _load(model: Model, imported: Imported, path: Path) -> list[str]:
@@ -189,6 +216,12 @@ def _load(model: Model, imported: Imported, path: Path) -> list[str]:
     if partly or imported.tensors.keys() - state.keys():
         odd = sorted([*(key for key in missing if _network(key) in partly), *(imported.tensors.keys() - state.keys())])
         raise CheckpointError(f"{path} does not fit the model that its format describes, beginning with '{odd[0]}'.")
+    broken = next((key for key, tensor in imported.tensors.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise CheckpointError(
+            f"{path} holds what is no finite number, beginning with our '{broken}'. The training that wrote it had "
+            "broken down: take an earlier file."
+        )
     model.backbone.load_state_dict({**state, **imported.tensors})
     return [f"{path} has no {_title(network)}: that network starts anew." for network in sorted(lacking)]
 
@@ -211,7 +244,26 @@ def _refusal(path: Path, error: Exception) -> str:
     )
 
 
-def _unknown(path: Path, keys: list[str], names: list[str]) -> str:
-    more = ", …" if len(keys) > 5 else ""
-    holds = f"holds {', '.join(keys[:5])}{more}" if keys else "has no files by the names that they use"
-    return f"{path} {holds}, which is of no known format ({', '.join(names)}). Plugins can add formats."
+def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:
+    if (path / CONFIG_FILE).is_file() or path.suffix == ".safetensors":
+        return f"{path} looks like i2i's own, which needs no import: i2i translate and the others take it as it is."
+    if not candidates:
+        return _unnamed(path, names)
+    keys = list(dict.fromkeys(str(key) for found in candidates for content in found.parts.values() for key in content))
+    holds = f"holds {', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}" if keys else "is empty"
+    return f"{path} {holds}, which is of no known format ({names}). Plugins can add formats."
+
+
+def _unnamed(path: Path, names: str) -> str:
+    """Say that no format takes a path by its name, and what to name instead."""
+    if path.is_file():
+        endings = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        return f"{path} does not end in {endings}, as files of the known formats do ({names}). Rename it if it is one."
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    instead = f"Name a file in it, such as {path / files[-1]}." if files else "Name a checkpoint file."
+    return f"{path} has no files by the names that known formats use in a folder ({names}). {instead}"
+
+
+def _ambiguous(path: Path, fitting: list[Candidate]) -> str:
+    found = "; ".join(f"{one.reader.name} ({', '.join(file.name for file in one.files.values())})" for one in fitting)
+    return f"{path} holds checkpoints of several formats: {found}. Name a file of the one that you mean."

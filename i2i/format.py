@@ -60,7 +60,7 @@ class CheckpointFormat(ABC):
         Names alone decide, and {} means that the path cannot be of this format. By default a format is one file,
         and its part is called ``file``.
         """
-        return {"file": path} if path.is_file() and path.suffix in SUFFIXES else {}
+        return {"file": path} if path.is_file() and path.suffix.lower() in SUFFIXES else {}
 
     @abstractmethod
     def recognises(self, parts: Parts) -> bool:
@@ -119,7 +119,7 @@ def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:
 
 def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drop the ``module.`` that torch's DataParallel puts before every key."""
-    return {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    return {str(key).removeprefix("module."): tensor for key, tensor in state.items()}
 
 
 def joined(states: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]) -> dict[str, Tensor]:

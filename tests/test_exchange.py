@@ -13,8 +13,9 @@ import torch
 
 import i2i
 from i2i.assemble import choose
-from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
+from i2i.errors import CheckpointError, ConfigError, DataError, UnknownComponentError
 from i2i.exchange import export_checkpoint, import_checkpoint, only, read_foreign
+from i2i.folder import read_config
 from tests.shared import golden
 
 CYCLEGAN = [f"latest_net_{name}.pth" for name in ("G_A", "G_B", "D_A", "D_B")]
@@ -137,12 +138,26 @@ def test_a_cut_checkpoint_is_damaged(tmp_path) -> None:
 def test_what_is_no_checkpoint_is_refused(tmp_path, registry) -> None:
     torch.save(torch.zeros(3), tmp_path / "tensor.pt")
     torch.save({"state": {"w": torch.zeros(3)}, "epoch": 4}, tmp_path / "other.pt")
+    torch.save({}, tmp_path / "empty.pt")
+    torch.save({"genA2B": {0: torch.zeros(3)}}, tmp_path / "numbers.pt")
+    (tmp_path / "x.bin").touch()
+    bare, own = tmp_path / "bare", tmp_path / "own"
+    bare.mkdir()
+    own.mkdir()
+    (own / "run.toml").touch()
     known = ", ".join(registry.names("format"))
     for path, message in {
         tmp_path / "none.pt": "none.pt does not exist. Name a checkpoint file, or the folder that holds its files.",
         tmp_path / "tensor.pt": "tensor.pt holds Tensor, not networks by name. Name a checkpoint.",
         tmp_path / "other.pt": f"other.pt holds state, epoch, which is of no known format ({known}).",
-        tmp_path: f"has no files by the names that they use, which is of no known format ({known})",
+        tmp_path / "empty.pt": f"empty.pt is empty, which is of no known format ({known}).",
+        tmp_path / "numbers.pt": f"numbers.pt holds genA2B, which is of no known format ({known}).",
+        tmp_path
+        / "x.bin": f"x.bin does not end in .pt, .pth, .pkl or .ckpt, as files of the known formats do ({known}).",
+        tmp_path: f"has no files by the names that known formats use in a folder ({known}). Name a file in it, such as "
+        f"{tmp_path / 'tensor.pt'}.",
+        bare: f"bare has no files by the names that known formats use in a folder ({known}). Name a checkpoint file.",
+        own: "own looks like i2i's own, which needs no import: i2i translate and the others take it as it is.",
     }.items():
         with pytest.raises(CheckpointError) as error:
             import_checkpoint(path, tmp_path / "run", registry)
@@ -168,6 +183,61 @@ def test_what_should_be_a_tensor_and_is_none_is_named(tmp_path, registry) -> Non
         import_checkpoint(tmp_path / "x.pt", tmp_path / "run", registry, size=128)
 
 
+@pytest.mark.parametrize("value", [torch.tensor(1.0), torch.zeros(5), torch.zeros(0, 3, 7, 7), torch.zeros(1, 1)])
+@pytest.mark.parametrize("key", ["DownBlock.1.weight", "FC.0.weight"])
+def test_shapes_that_no_network_has_are_refused_by_name(tmp_path, registry, key, value) -> None:
+    states = torch.load(golden("ugatit_light.pt"), weights_only=True)
+    states["genA2B"][key] = value
+    torch.save(states, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=r"x\.pt, read as ugatit-pytorch"):
+        import_checkpoint(tmp_path / "x.pt", tmp_path / "run", registry, size=128)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_had_broken_down_is_refused(tmp_path, registry) -> None:
+    states = torch.load(golden("ugatit_light.pt"), weights_only=True)
+    states["genB2A"]["gamma.weight"][0, 0] = torch.nan
+    torch.save(states, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="holds what is no finite number, beginning with our 'generators.b2a"):
+        import_checkpoint(tmp_path / "x.pt", tmp_path / "run", registry, size=128)
+
+
+def test_a_size_that_the_networks_cannot_have_is_told_with_file_and_format(tmp_path, registry) -> None:
+    message = (
+        r"fewshot\.pt, read as fewshot: A U-GAT-IT discriminator of 7 layers needs images of 128 px or more, not 32"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        import_checkpoint(golden("fewshot.pt"), tmp_path / "run", registry, size=32)
+
+
+def test_a_folder_with_checkpoints_of_several_formats_is_refused_and_a_file_of_it_is_not(tmp_path, registry) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for name in CYCLEGAN:
+        shutil.copy(golden(f"cyclegan_resnet_6blocks_{name}"), folder / name)
+    for part in ("gen", "dis"):
+        shutil.copy(golden(f"unit_{part}_00001000.pt"), folder / f"{part}_00001000.pt")
+    with pytest.raises(CheckpointError) as error:
+        import_checkpoint(folder, tmp_path / "run", registry, size=64)
+    assert str(error.value) == (
+        f"{folder} holds checkpoints of several formats: pytorch-cyclegan ({', '.join(sorted(CYCLEGAN))}); "
+        "unit (dis_00001000.pt, gen_00001000.pt). Name a file of the one that you mean."
+    )
+    arrival = import_checkpoint(folder / "gen_00001000.pt", tmp_path / "run", registry, size=64)
+    assert arrival.format == "unit"
+    assert sorted(file.name for file in arrival.sources) == ["dis_00001000.pt", "gen_00001000.pt"]
+
+
+def test_a_run_names_no_data_unless_it_is_told(tmp_path, registry) -> None:
+    path = golden("ugatit_light.pt")
+    import_checkpoint(path, tmp_path / "run", registry, size=128)
+    assert not read_config(tmp_path / "run").get("data")
+    data = {"name": "folder", "root": str(tmp_path / "nowhere")}
+    with pytest.raises(DataError, match="nowhere"):
+        import_checkpoint(path, tmp_path / "none", registry, size=128, data=data)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_run_folder_is_not_replaced_unasked(tmp_path, registry) -> None:
     path = golden("ugatit_light.pt")
     import_checkpoint(path, tmp_path / "run", registry, size=128)
@@ -180,6 +250,11 @@ def test_exports_are_not_replaced_unasked_and_fit_their_place(light, tmp_path, r
     assert export_checkpoint(light, "ugatit-pytorch", tmp_path / "x.pt", registry) == [tmp_path / "x.pt"]
     with pytest.raises(ConfigError, match=r"x\.pt exists already"):
         export_checkpoint(light, "ugatit-pytorch", tmp_path / "x.pt", registry)
+    with pytest.raises(ConfigError, match=r"x\.pt is what is read\. Choose another --out\."):
+        export_checkpoint(light, "ugatit-pytorch", tmp_path / "x.pt", registry, None, True, [tmp_path / "x.pt"])
+    (tmp_path / "dot.ted").mkdir()
+    into = export_checkpoint(light, "ugatit-pytorch", tmp_path / "dot.ted", registry)
+    assert into == [tmp_path / "dot.ted" / "ugatit_params_latest.pt"]
     with pytest.raises(UnknownComponentError, match="Did you mean 'ugatit-pytorch'"):
         export_checkpoint(light, "ugatit-torch", tmp_path / "y.pt", registry)
     with pytest.raises(CheckpointError, match=r"has no generator like AttentionGenerator, only 'resnet'"):

@@ -16,7 +16,8 @@ def import_(
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/imported"),
     size: Annotated[int | None, typer.Option(help="Side of its training images in pixels; most files do not tell. "
                                                   "\\[default: the published size]", min=16)] = None,
-    data: Annotated[str | None, typer.Option(help="The data that training shall go on with.", metavar="NAME")] = None,
+    data: Annotated[str | None, typer.Option(help="The data that training shall go on with: a folder or a name.",
+                                             metavar="DATA")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
 ) -> None:  # fmt: skip
     """Turn another project's checkpoint into a run folder that translates, and from which training can go on.
@@ -29,6 +30,8 @@ def import_(
     section = data_section(data) if data else None
     arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
     console = Console(soft_wrap=True)
+    if arrival.sources != (path,):
+        console.print(f"read: {', '.join(map(str, arrival.sources))}", highlight=False, markup=False)
     for note in arrival.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(_summary(arrival), highlight=False, markup=False)
@@ -42,12 +45,13 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a model as the checkpoint files that another project loads."""
-    from i2i.checkpoint import load
+    from i2i.checkpoint import load, model_file
     from i2i.exchange import export_checkpoint
 
     registry = installed()
     registry.format(format_)  # an unknown name is refused before a model is loaded
-    for file in export_checkpoint(load(model), format_, out, registry, group, overwrite):
+    sources = [model_file(model)]
+    for file in export_checkpoint(load(model), format_, out, registry, group, overwrite, sources):
         Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)
 
 

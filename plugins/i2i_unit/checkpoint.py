@@ -45,7 +45,7 @@ class UNITRelease(CheckpointFormat):
         matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*.pt"))}
         named = {file: (found["prefix"], found["step"], found["part"]) for file, found in matches.items() if found}
         if path.is_file() and path not in named:
-            return {"gen": path} if path.suffix in SUFFIXES else {}
+            return {"gen": path} if path.suffix.lower() in SUFFIXES else {}
         generators = {file: about for file, about in named.items() if about[2] == "gen"}
         if not generators:
             return {}
