@@ -45,9 +45,10 @@ def test_a_run_that_has_only_begun_has_a_page_too(folder):
 
 
 def test_the_legend_shows_a_base_model_where_there_is_one(finished, folder, page):
-    assert "base model</span>" in page
+    mark = '<i class="before"></i> base model'
+    assert mark in page
     write_lines(folder, {"stage": "base", "step": 1, "scores": {"woman": {"l1": score(0.5)}}})
-    assert "base model</span>" not in write_report(folder).read_text(encoding="utf-8")
+    assert mark not in write_report(folder).read_text(encoding="utf-8")
 
 
 def test_names_cannot_break_the_page(folder):
