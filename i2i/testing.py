@@ -35,6 +35,7 @@ from i2i.engine import Engine, seed_everything
 from i2i.hookspecs import hookimpl
 from i2i.images import DOMAINS, Domain
 from i2i.loader import Loader
+from i2i.metric import Case, Images, Metric
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.train import Training
@@ -157,6 +158,49 @@ class BackboneTests:
                 assert model.translate(torch.zeros(1, 3, SIZE, SIZE), group).isfinite().all()
 
 
+class MetricTests:
+    """What every metric must do.
+
+    Attributes:
+        metric: The class.
+        options: Its options.
+        side: Side of the images in pixels.
+    """
+
+    metric: ClassVar[type[Metric]]
+    options: ClassVar[dict[str, Any]] = {}
+    side: ClassVar[int] = 64
+
+    @pytest.fixture
+    def built(self) -> Metric:
+        """The metric."""
+        return self.metric(self.metric.Config(**self.options), torch.device("cpu"))
+
+    def test_says_what_it_is(self, built: Metric) -> None:
+        """Tables show its name, and ``i2i plugins`` the first line of its docstring."""
+        assert built.name == self.metric.name
+        assert (self.metric.__doc__ or "").strip()
+
+    @pytest.mark.parametrize("more", [0, 3])
+    def test_few_images_have_a_finite_score_inside_its_interval(self, built: Metric, more: int) -> None:
+        """From ``fewest`` images on."""
+        score = built.score(_case(built.fewest + more, built.fewest_real + more, self.side))
+        assert -float("inf") < score.low <= score.value <= score.high < float("inf")
+        assert 1 <= score.n <= built.fewest + more
+
+    def test_equal_cases_have_equal_scores_and_nothing_else_changes(self, built: Metric) -> None:
+        """Whatever is random is seeded by the metric itself; training must not notice that it was there."""
+        case, state = _case(4, 4, self.side), torch.get_rng_state()
+        assert built.score(case) == built.score(case)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert torch.is_grad_enabled()
+
+    def test_chunks_do_not_matter(self, built: Metric) -> None:
+        """Images come in chunks of any size."""
+        small, large = (built.score(_case(5, 5, self.side, chunk)) for chunk in (2, 5))
+        assert small.value == pytest.approx(large.value, rel=1e-4, abs=1e-5)
+
+
 class _Providing:
     """A plugin that provides one backbone."""
 
@@ -179,3 +223,15 @@ def _training(model: Model, data: Dataset) -> Training:
     return Training(
         model.backbone, transfer, losses, Loader(data, SIZE, 0), Engine("cpu"), steps=10, batch_size=2, seed=0
     )
+
+
+def _case(n: int, real: int, side: int, chunk: int = 2) -> Case:
+    """Return a case of noise: ``n`` translations with sources and truths, ``real`` drawings, and two groups of them."""
+    generator = torch.Generator().manual_seed(0)
+
+    def images(count: int, name: str) -> Images:
+        x = torch.rand(count, 3, side, side, generator=generator) * 2 - 1
+        return Images(lambda: iter(torch.split(x, chunk)), [f"{name}-{number}" for number in range(count)])
+
+    fake, source, truth = (images(n, "design") for _ in range(3))
+    return Case("man", fake, source, images(real, "real"), truth, {g: images(3, g) for g in ("woman", "man")})
