@@ -33,7 +33,7 @@ def check_available() -> None:
         raise ConfigError(f"i2i bench needs {error.name}. Install it: pip install 'i2i[bench]'.") from error
 
 
-def pictures(blocks: Sequence[Block], cell: int = 72) -> Image.Image:
+def pictures(blocks: Sequence[Block], cell: int = 84) -> Image.Image:
     """Draw each image's row: what it is translated to, one column a contender.
 
     Args:
@@ -69,7 +69,7 @@ def dots(results: Sequence[Result], metric: str, path: Path) -> None:
                 panel.plot([sum(values) / len(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.2)
         panel.set_yticks(range(len(names)), names, fontsize=8)
         panel.set_ylim(len(names) - 0.5, -0.5)
-        _mark(panel.axvline, results, group, metric)
+        _mark(panel, "x", results, group, metric)
     _finish(figure, results, metric, path)
 
 
@@ -81,7 +81,7 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
         for row, name in enumerate(names):
             _curve(panel, [r for r in results if r.contender == name], group, metric, COLOURS[row % len(COLOURS)])
         panel.set_xlabel(f"drawings of '{group}' seen", fontsize=8)
-        _mark(panel.axhline, results, group, metric)
+        _mark(panel, "y", results, group, metric)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8, frameon=False)
     _finish(figure, results, metric, path, below=0.09)
@@ -116,12 +116,15 @@ def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, heig
     return figure, axes
 
 
-def _mark(line: Any, results: Sequence[Result], group: str, metric: str) -> None:
-    """Draw floor and ceiling as dashed lines; the mean over groups has none of its own."""
+def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric: str) -> None:
+    """Draw floor and ceiling as dashed lines, where they are in sight; the mean over groups has none of its own."""
     scores: Mapping[str, Any] = results[0].scores.get(group, {}).get(metric, {})
+    line = {"x": panel.axvline, "y": panel.axhline}[axis]
+    limits = getattr(panel, f"get_{axis}lim")()
     for mark, style in (("floor", ":"), ("ceiling", "--")):
         if group != OVERALL and scores.get(mark):
             line(scores[mark]["value"], color="gray", linestyle=style, linewidth=1)
+    getattr(panel, f"set_{axis}lim")(limits)
 
 
 def _finish(figure: Figure, results: Sequence[Result], metric: str, path: Path, below: float = 0.0) -> None:
