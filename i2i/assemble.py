@@ -173,7 +173,14 @@ def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     if name not in PRESETS:
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
-    return merge(PRESETS[name], {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)})
+    own = {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)}
+    return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in own.items()})
+
+
+def _giving_way(kind: str, section: Section, given: Mapping[str, Any]) -> Section:
+    """Drop a preset's options of a part that are given for the backbone, from which the part takes them."""
+    shared = given.get("backbone", {}) if kind in ("generator", "discriminator") else {}
+    return {option: value for option, value in section.items() if option not in shared}
 
 
 def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> bool:
