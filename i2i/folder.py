@@ -98,7 +98,7 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
     if (folder / CONFIG_FILE).exists():
         if not overwrite:
             raise ConfigError(
-                f"{folder} holds a run already. Go on with --resume {folder}, or replace it: --overwrite."
+                f"{folder} holds a run already. Go on with i2i run --resume {folder}, or replace it: --overwrite."
             )
         with locked(folder / LOCK_FILE):
             _clear(folder)

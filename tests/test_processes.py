@@ -113,7 +113,7 @@ def test_one_message_tells_why_all_end(folder):
     """The first process was refused the folder; later the second one could not read an image."""
     first, second = printed(folder, "stderr")
     assert first.count("error: ") == 1
-    assert f"error: {folder}/whole holds a run already. Go on with --resume {folder}/whole" in first
+    assert f"error: {folder}/whole holds a run already. Go on with i2i run --resume {folder}/whole" in first
     assert second.strip() == "error: spoilt.png cannot be read. Restore it."
 
 

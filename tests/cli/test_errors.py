@@ -270,7 +270,9 @@ class TestRunFolder:
     def test_run_folder_exists(self, run, trained) -> None:
         before = contents(trained)
         message = run("--out", trained)
-        assert message == f"{trained} holds a run already. Go on with --resume {trained}, or replace it: --overwrite."
+        assert message == (
+            f"{trained} holds a run already. Go on with i2i run --resume {trained}, or replace it: --overwrite."
+        )
         assert contents(trained) == before
 
     @pytest.mark.parametrize("flags", [[], ["--overwrite"]])

@@ -49,6 +49,14 @@ def test_weights_and_options_of_losses(resolved) -> None:
     assert loss["adversarial"] == {"weight": 1, "mode": "hinge", "discriminator_weight": 1, "r1": 0}
 
 
+def test_metrics_and_their_options(resolved) -> None:
+    config = resolved("--evaluate.every=2", "--evaluate.metrics=l1, kernel", "--metric.kernel.network=alexnet:relu3",
+                      "--evaluate.best=kernel")  # fmt: skip
+    assert config["evaluate"] == {"every": 2, "best": "kernel", "metrics": ["l1", "kernel"]}
+    assert config["metric"] == {"kernel": {"network": "alexnet:relu3"}}
+    assert resolved("--overwrite")["metric"] == {}
+
+
 def test_switches_have_two_sides(resolved) -> None:
     assert resolved()["backbone"]["light"] is True
     assert resolved("--backbone.no-light")["backbone"]["light"] is False
@@ -135,7 +143,7 @@ class TestHelp:
         for words in (
             "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
             "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
-            "Samples in a step of the base stage. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
+            "Samples in a step of the base stage, or in each of its sub-steps. [default: 4]", "Backbone 'ugatit'", "--transfer.branch_lr",
             "--data.shots", "--loss.cam", "[default: 0.0005]", "--backbone.light --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
