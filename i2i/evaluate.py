@@ -93,19 +93,21 @@ class Evaluation:
         }
         self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
 
-    def scores(self, model: Model, groups: Collection[str] | None = None) -> Scores:
+    def scores(self, model: Model, groups: Collection[str] | None = None, through: str | None = None) -> Scores:
         """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
 
         Args:
             model: The model; its mode and every random generator are as before afterwards.
             groups: Which groups alone to score.
+            through: The group as which all are translated, to see what their own branches bring; None: each as itself.
 
         Raises:
             WeightsError: The weights of a metric that was named are nowhere to be found.
             PluginError: A metric raised; the message names its plugin.
         """
         with undisturbed(model.backbone):
-            return {group: self._judge(model, group) for group in self.groups if groups is None or group in groups}
+            wanted = [group for group in self.groups if groups is None or group in groups]
+            return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
 
     def load(self, device: torch.device) -> None:
         """Construct the metrics that were named.
@@ -136,11 +138,11 @@ class Evaluation:
                 raise
             return str(error)
 
-    def _judge(self, model: Model, group: str) -> dict[str, Judgement]:
+    def _judge(self, model: Model, group: str, through: str | None) -> dict[str, Judgement]:
         notes = {name: self.obstacle(name, group, model.size, model.device) for name in self.metrics}
         case = self._untranslated(group, model.size)
         if not all(notes.values()):
-            fakes = [model.translate(chunk, served(model, group)) for chunk in case.source]
+            fakes = [model.translate(chunk, through) for chunk in case.source]
             case = replace(case, fake=Images(lambda: iter(fakes), case.source.names))
         return {n: Judgement(note=note) if note else self._judgement(n, case, model) for n, note in notes.items()}
 

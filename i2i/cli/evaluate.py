@@ -35,6 +35,9 @@ def evaluate(
     given: dict[str, Any],
     metrics: Annotated[str | None, typer.Option(help="Metrics by name, with commas between them. \\[default: all that "
                                                 "weights and data allow]", show_default=False)] = None,
+    through: Annotated[str | None, typer.Option("--as", help="Translate every group as this one: what its own branch "
+                                                "brings shows by comparison. Nothing is written without --out.",
+                                                metavar="GROUP", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(help="File for the scores. \\[default: scores.json in the run folder]",
                                              show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that --out names.")] = False,
@@ -51,7 +54,7 @@ def evaluate(
     from i2i.scorecard import scorecard, write_scorecard
 
     file, folder, registry = model_file(model), _run_folder(model), installed()
-    target = _target(file, folder, model.is_dir(), out, overwrite)
+    target = _target(file, None if through else folder, model.is_dir(), out, overwrite)
     told, settings = _told(folder), _settings(given, metrics)
     dataset, section = _dataset(model, folder, told, given, settings)
     evaluation = Evaluation(
@@ -60,11 +63,13 @@ def evaluate(
     engine, translator = Engine(settings.device, threads=settings.threads), load(file, registry)
     translator.backbone.to(engine.device)
     evaluation.load(engine.device)
+    translator.check_group(through)
     _check_meeting(file, translator, dataset, evaluation)
-    scores, console = evaluation.scores(translator), Console(soft_wrap=True)
-    _show(console, scores, translator)
+    scores, console = evaluation.scores(translator, through=through), Console(soft_wrap=True)
+    _show(console, scores, translator, through)
     if target is not None:
-        write_scorecard(scorecard(file, translator, section, evaluation, scores, registry, engine), target)
+        card = scorecard(file, translator, section, evaluation, scores, registry, engine)
+        write_scorecard({**card, "translated_as": through} if through else card, target)
         console.print(str(target), highlight=False, markup=False)
 
 
@@ -142,7 +147,7 @@ def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evalu
     )
 
 
-def _show(console: Console, scores: Scores, model: Model) -> None:
+def _show(console: Console, scores: Scores, model: Model, through: str | None) -> None:
     from i2i.scorecard import counted
     from i2i.scores import overall
 
@@ -152,7 +157,8 @@ def _show(console: Console, scores: Scores, model: Model) -> None:
     )
     groups = {group: {name: one for name, one in own.items() if name not in absent} for group, own in scores.items()}
     for group, own in groups.items():
-        title = group if group in model.groups else f"{group} (as {model.base})"
+        served = through or (group if group in model.groups else model.base)
+        title = group if group == served else f"{group} (as {served})"
         _add(table, title, own)
     if len(scores) > 1:
         taken = counted(model, list(scores))

@@ -97,6 +97,22 @@ class TestTable:
         )
         assert "without kid" in next(line for line in out.splitlines() if line.startswith("mean"))
 
+    def test_of_every_group_as_another_shows_what_its_own_branch_brings(self, i2i, run, tmp_path, refused) -> None:
+        out = i2i("evaluate", run, "--metrics", "brightness", "--as", "woman", "--out", tmp_path / "as.json").out
+        assert [line.split("  ")[0] for line in out.splitlines() if "brightness ↑" in line] == [
+            "woman", "kid (as woman)", "man (as woman)", "mean"
+        ]  # fmt: skip
+        i2i("evaluate", run, "--metrics", "brightness")
+        own, other = (told(path)["scores"] for path in (run / "scores.json", tmp_path / "as.json"))
+        assert own["woman"] == other["woman"]
+        assert own["man"]["brightness"]["value"] != other["man"]["brightness"]["value"]
+        assert told(tmp_path / "as.json")["translated_as"] == "woman"
+        assert "The model has no group 'women'. Did you mean 'woman'?" in refused("evaluate", run, "--as", "women")
+
+    def test_of_every_group_as_another_is_not_written_over_its_own_scores(self, i2i, run) -> None:
+        assert i2i("evaluate", run, "--metrics", "brightness", "--as", "woman").status == 0
+        assert not (run / "scores.json").exists()
+
     def test_names_what_serves_a_group_that_the_model_lacks(self, i2i, run) -> None:
         out = i2i("evaluate", run / "base.safetensors", "--metrics=brightness").out
         assert "kid (as woman)" in out
