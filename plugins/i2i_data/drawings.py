@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import io
@@ -28,6 +29,8 @@ HEAD: Box = (0.19, 0.05, 0.62)
 # The man with a skullcap is the one head without shoulders, drawn larger than the others.
 LARGE_HEAD: Box = (0.08, 0.09, 0.84)
 LARGE = "1F472"
+CROP = 1
+"""Raise it with a change of what `rasterise` or `_box` do, so that no cache serves what they drew before."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Drawings:
         self.files = {domain: _find(artist) for domain, artist in ARTISTS.items()}
         self.names = self.files["a"].keys() & self.files["b"].keys()
         versions = "-".join(artist.version for artist in ARTISTS.values())
-        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px"
+        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px-{_recipe()}"
 
     def png(self, domain: Domain, name: str) -> Path:
         """Return the PNG file of an emoji, RGB on white.
@@ -136,6 +139,12 @@ def rasterise(svg: Path, side: int, box: Box = WHOLE) -> Image.Image:
 @cache
 def _find(artist: Artist) -> dict[str, Path]:
     return artist.find()
+
+
+def _recipe() -> str:
+    """Return a few digits that change with how drawings are made: the rasteriser's version, and what is cut out."""
+    recipe = (importlib.metadata.version(RASTERISER[0]), CROP, WHOLE, HEAD, LARGE_HEAD, LARGE)
+    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
 
 
 def _box(domain: Domain, name: str) -> Box:

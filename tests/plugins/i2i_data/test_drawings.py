@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,12 +51,22 @@ def test_rasterise_refuses_what_is_no_svg(tmp_path: Path) -> None:
         rasterise(tmp_path / "broken.svg", 16)
 
 
-def test_the_file_lies_in_the_cache_by_versions_side_and_domain(own_cache: Path) -> None:
+def test_the_file_lies_in_the_cache_by_versions_side_recipe_and_domain(own_cache: Path) -> None:
     path = Drawings(16).png("b", "1F469")
-    assert path == own_cache / "i2i" / "emoji" / "2.0.0-17.0.0-16px" / "b" / "1F469.png"
+    folder = own_cache / "i2i" / "emoji"
+    assert re.fullmatch(r"2\.0\.0-17\.0\.0-16px-[0-9a-f]{8}/b/1F469\.png", str(path.relative_to(folder)))
     with Image.open(path) as image:
         assert (image.mode, image.size) == ("RGB", (16, 16))
     assert [p for p in own_cache.rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize(("name", "value"), [("HEAD", (0.2, 0.1, 0.5)), ("CROP", 99)])
+def test_what_another_crop_drew_is_not_served(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    before = Drawings(16).png("b", "1F469")
+    monkeypatch.setattr(drawings, name, value)
+    assert Drawings(16).png("b", "1F469") != before
 
 
 def test_a_drawing_is_made_once(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
