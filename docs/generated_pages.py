@@ -18,10 +18,9 @@ from i2i.plugins import KINDS, Registry, summary
 
 CLI_INTRODUCTION = """# Command line
 
-Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train` and `transfer` take the options of
-the components that their command line names, so that `i2i run --backbone cyclegan --help` shows CycleGAN's. Below,
-`i2i run` is shown with the default components, `train` and `transfer` without components; the page
-[Components](components.md) lists the options of all components.
+Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train`, `transfer` and `evaluate` take the
+options of the components that their command line names, so that `i2i run --backbone cyclegan --help` shows CycleGAN's.
+Below they are shown with the default components; the page [Components](components.md) lists the options of all components.
 
 Exit status: 0 done; 1 a fault in i2i or a plugin; 2 a mistake in what was given; 130 stopped by Ctrl-C.
 """
@@ -30,8 +29,8 @@ COMPONENTS_INTRODUCTION = """# Components
 
 Generated from what the installed plugins register. An option `x` of a backbone is `--backbone.x` on the command line
 and `x` in the table `[backbone]` of a TOML file; the same holds for generators, discriminators, transfers and data sets
-(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`. A preset goes before these
-defaults, and what is given before the preset.
+(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`; those of a metric are
+`--metric.NAME.x`. A preset goes before these defaults, and what is given before the preset.
 """
 
 
@@ -44,7 +43,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def cli_page() -> str:
     """Return the command line as Markdown; with the options of the default components."""
-    program = typer.main.get_command(cli.application(["run", "train", "transfer"]))
+    program = typer.main.get_command(cli.application(["run", "train", "transfer", "evaluate"]))
     return "\n".join([CLI_INTRODUCTION, *_command(program, "i2i")])
 
 

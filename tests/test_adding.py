@@ -59,7 +59,8 @@ class Adder:
         about = checkpoint.read_model_description(file)
         added = {"group": name, "root": str(self.root), **more.pop("added", {})}
         given = {"stages": ["transfer"], "base_model": str(file), "added": added, "data": self.tiny["data"]}
-        given = merge(about["config"], {"device": "cpu", "transfer_steps": 2}, given, more)
+        quick = {"device": "cpu", "transfer_steps": 2, "evaluate": self.tiny["evaluate"]}
+        given = merge(about["config"], quick, given, more)
         return create(self.folder / out, given, registry or self.registry)
 
     def add(self, file: Path, name: str = "baby", out: str = "out", **more) -> Path:
@@ -239,7 +240,7 @@ class TestMistakes:
         adder.tiny = {**adder.tiny, "data": {}}
         assert self.refused(ConfigError, adder, file, added={"train_trunk": True}) == (
             "Adding 'baby' needs the data of 'woman', since --train-trunk trains it, too, and the model is in no run "
-            "folder that tells which. Name the run folder, with its run.toml."
+            "folder that tells which. Name the run folder, or tell data in its run.toml; i2i import does so with --data."
         )
 
     def test_data_without_the_base(self, adder, file, root) -> None:

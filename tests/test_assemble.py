@@ -52,6 +52,20 @@ def test_parts_are_exchangeable_by_name(registry) -> None:
     assert by_option.config.generator == chosen.config.generator
 
 
+def test_options_of_metrics_are_completed_where_there_are_some(registry) -> None:
+    assert choose({}, registry).config.metric == {}
+    found = choose({"metric": {"group_accuracy": {}}}, registry).config.metric
+    assert found == {"group_accuracy": registry.metric("group_accuracy").Config().model_dump()}
+
+
+@pytest.mark.parametrize(
+    "given", [{"evaluate": {"metrics": ["ssmi"]}}, {"evaluate": {"best": "ssmi"}}, {"metric": {"ssmi": {}}}]
+)
+def test_metrics_that_there_are_not(registry, given) -> None:
+    with pytest.raises(UnknownComponentError, match=r"There is no metric 'ssmi'\. Did you mean 'ssim'\?"):
+        choose(given, registry)
+
+
 def test_a_number_is_the_weight_of_a_loss(registry) -> None:
     loss = choose({"loss": {"identity": 5, "adversarial": {"mode": "hinge"}}}, registry).config.loss
     assert loss["identity"]["weight"] == 5

@@ -46,6 +46,26 @@ def test_validate_explains(options, values, message) -> None:
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"evry": 1}, r"^\[evaluate\] has no option 'evry'\. Did you mean 'every'\? It has: every, best, metrics\.$"),
+        (
+            {"every": -1},
+            r"^the run: option 'evaluate\.every' cannot be -1: Input should be greater than or equal to 0\.$",
+        ),
+    ],
+)
+def test_validate_explains_what_is_wrong_in_a_table(values, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(RunConfig, {"evaluate": values}, "the run")
+
+
+@pytest.mark.parametrize("given", ["l1,ssim", " l1 , ssim,", ["l1", "ssim"]])
+def test_names_of_metrics_have_commas_between_them(given) -> None:
+    assert validate(RunConfig, {"evaluate": {"metrics": given}}, "the run").evaluate.metrics == ("l1", "ssim")
+
+
 def test_a_third_of_the_steps_goes_to_the_transfer() -> None:
     assert RunConfig(steps=600).steps_of("transfer") == 200
     assert RunConfig(steps=600, transfer_steps=7).steps_of("transfer") == 7

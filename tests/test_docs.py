@@ -75,7 +75,13 @@ def test_the_cli_page_shows_every_command(generated):
 def test_the_cli_page_shows_options_of_components(generated):
     page = generated.cli_page()
 
-    for flag in ("--out", "--backbone.channels", "--transfer.judge", "--loss.adversarial.mode"):
+    for flag in (
+        "--out",
+        "--backbone.channels",
+        "--transfer.judge",
+        "--loss.adversarial.mode",
+        "--metric.kernel.network",
+    ):
         assert f"| `{flag}" in page
     assert "\\[" not in page
 

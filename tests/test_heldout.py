@@ -26,7 +26,10 @@ class TestFiles:
         assert torch.equal(images.whole(), stack(paths, 32))
         assert torch.equal(images.whole(), images.whole())
         assert len(images) == len(paths)
-        assert images.names == [path.stem for path in paths]
+        assert images.names == [str(path) for path in paths]
+
+    def test_are_named_by_their_designs(self, paths):
+        assert files(paths[:3], 32, lambda path: path.stem[0]).names == ["0", "1", "1"]
 
     def test_are_the_middle_square_of_the_size(self, tmp_path):
         wide = Image.new("RGB", (80, 40), "red")

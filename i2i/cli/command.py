@@ -41,7 +41,7 @@ def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
     """
     own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
     keys = {p.name for p in own}
-    called = command.name in arguments[:3]
+    called = command.name in arguments[:4]
 
     def run(**values: Any) -> None:
         from i2i.cli.options import nested

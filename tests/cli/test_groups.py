@@ -120,7 +120,7 @@ def test_attach_to_another_base(refused, i2i, run, trained, folder_root, tmp_pat
 
 class TestAdd:
     def test_all_else_stays_and_the_copy_can_be_attached(self, i2i, run, folder_root, tmp_path) -> None:
-        more = ["--transfer-steps=2", "--transfer.branch_lr=3", "--device=cpu"]
+        more = ["--transfer-steps=2", "--transfer.branch_lr=3", "--device=cpu", "--evaluate.metrics=l1"]
         result = i2i("groups", "add", run, "boy", "--data", folder_root / "man", *more, "--out", tmp_path / "out")
         assert result.status == 0, result
         assert "adds 'boy': boy 3/2 source/target images; base group 'woman'" in result.out
@@ -149,7 +149,7 @@ class TestAdd:
 
     def test_stopped_and_resumed(self, i2i, run, folder_root, tmp_path) -> None:
         start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--train-trunk"]
-        start += ["--transfer-steps=2", "--device=cpu"]
+        start += ["--transfer-steps=2", "--device=cpu", "--evaluate.metrics=l1"]
         assert i2i(*start, "--out", tmp_path / "whole").status == 0
         stopped = i2i(*start, "--out", tmp_path / "out", "--stop-after=1")
         assert f"Go on with: i2i transfer --resume {tmp_path}/out" in stopped.out
