@@ -20,7 +20,7 @@ CLI_INTRODUCTION = """# Command line
 
 Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train`, `transfer` and `evaluate` take the
 options of the components that their command line names, so that `i2i run --backbone cyclegan --help` shows CycleGAN's.
-Below they are shown with the default components; the page [Components](components.md) lists the options of all components.
+Below they are shown with the default components; [Components](components.md) lists the options of all components.
 
 Exit status: 0 done; 1 a fault in i2i or a plugin; 2 a mistake in what was given; 130 stopped by Ctrl-C.
 """
