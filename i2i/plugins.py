@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from i2i.dataset import Dataset, Group
     from i2i.detector import GroupDetector
     from i2i.discriminator import Discriminator
-    from i2i.format import CheckpointFormat
     from i2i.feature import FeatureNetwork
+    from i2i.format import CheckpointFormat
     from i2i.generator import Generator
     from i2i.loss import Loss
     from i2i.metric import Metric

@@ -24,7 +24,8 @@ def trained(tmp_path_factory, registry):
         for part in ("trainA", "trainB"):
             write_noise(root / group / part, 2)
     given = {"size": 32, "batch_size": 1, "steps": 1, "transfer_steps": 1, "backbone": {"channels": 4}, "device": "cpu",
-             "generator": {"blocks": 1}, "evaluate": {"metrics": ["l1"]}, "data": {"name": "folder", "root": str(root), "base": "woman"}}  # fmt: skip
+             "generator": {"blocks": 1}, "evaluate": {"metrics": ["l1"]},
+             "data": {"name": "folder", "root": str(root), "base": "woman"}}  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "run"
     create(folder, given, registry).execute()
     return folder
