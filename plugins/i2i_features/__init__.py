@@ -27,8 +27,11 @@ def register_losses() -> Iterable[type[Loss]]:
 def register_features() -> Iterable[type[FeatureNetwork]]:
     """Return the networks that metrics see with."""
     from i2i_features.seeing import VGG16, AlexNet
+    from i2i_features.seeing_faces import DlibFace, MobileFaceNet
+    from i2i_features.seeing_inception import Inception
+    from i2i_features.seeing_timm import Timm
 
-    return [AlexNet, VGG16]
+    return [AlexNet, VGG16, Timm, Inception, DlibFace, MobileFaceNet]
 
 
 @hookimpl

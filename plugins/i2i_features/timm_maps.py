@@ -53,15 +53,23 @@ class TimmMaps(nn.Module):
         Raises:
             WeightsError: They are those of another network.
         """
-        try:
-            whole = _timm().create_model(self.name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
-        except (RuntimeError, KeyError, AttributeError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise WeightsError(
-                f"The weights of timm's {self.name} do not fit: {reason} Give the file of that network."
-            ) from error
-        own = {_flat(key): tensor for key, tensor in whole.state_dict().items()}
+        own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
         fill(self.body, {key: own[_flat(key)] for key in self.body.state_dict()}, f"timm's {self.name}")
+
+
+def whole(name: str, state: Mapping[str, Tensor]) -> Any:
+    """Return a network of timm with its classifier and published weights.
+
+    Raises:
+        WeightsError: They are those of another network.
+    """
+    try:
+        return _timm().create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
+    except (RuntimeError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise WeightsError(
+            f"The weights of timm's {name} do not fit: {reason} Give the file of that network."
+        ) from error
 
 
 def published(name: str) -> Any:

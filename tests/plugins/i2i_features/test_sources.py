@@ -31,12 +31,13 @@ def test_every_network_tells_how_to_get_it() -> None:
     assert all(source.url.startswith("https://") for source in SOURCES if source.url)
 
 
-def test_torchvisions_names_tell_the_beginnings_of_hashes() -> None:
+def test_names_of_downloads_tell_the_beginnings_of_hashes() -> None:
     known = {source.name: source.sha256 for source in SOURCES if source.url}
     assert known == {
         "vgg16-torchvision": "397923af",
         "vgg16-caffe-torchvision": "88682ab5",
         "alexnet-torchvision": "7be5be79",
+        "inception-pytorch-fid": "6726825d",
     }
 
 

@@ -1,0 +1,80 @@
+"""The network that FID sees with, and the ways in which libraries resize for it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from i2i.errors import ConfigError, did_you_mean
+from i2i.feature import FeatureNetwork
+from i2i.weights import fill, find, load
+from i2i_features.inception import InceptionV3, folded
+from i2i_features.seeing import fingerprint
+
+SIDE = 299
+
+
+class Inception(FeatureNetwork):
+    """FID's Inception: 2048 features, of images as 8-bit files would hold them.
+
+    ``inception`` resizes as pytorch-fid 0.3.0 does, ``inception:clean`` as clean-fid 0.1.35 (Parmar et al. 2022, arXiv
+    2104.11222), ``inception:tensorflow`` as the original code and torch-fidelity 0.4.0.
+    """
+
+    name = "inception"
+
+    def __init__(self, variant: str = "", weights: str | None = None) -> None:
+        super().__init__()
+        if variant not in RESIZERS:
+            known = [name for name in RESIZERS if name]
+            near = did_you_mean(variant, known)
+            raise ConfigError(
+                f"There is no 'inception:{variant}'.{near} Known: inception:{', inception:'.join(known)}."
+            )
+        found = find(self.name, weights)
+        self.network = InceptionV3()
+        fill(self.network, folded(load(self.name, weights)), "FID's Inception")
+        self.resized, self.resize = RESIZERS[variant]
+        self.title = f"FID's Inception ({found.source.name if found.source else found.path})"
+        self.fingerprint = fingerprint(f"{self.name} {self.resize}", found.path)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return the maps, ``(N, 2048, 8, 8)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+        maps: Tensor = self.network(self.resized(x.float().clamp(-1, 1).add(1).mul(127.5).round()))
+        return maps
+
+
+def as_pytorch_fid(pixels: Tensor) -> Tensor:
+    """Resize ``(N, 3, H, W)`` in [0, 255] to 299 px by two pixels a side, without antialias; return [-1, 1]."""
+    return F.interpolate(pixels, (SIDE, SIDE), mode="bilinear", align_corners=False) / 127.5 - 1
+
+
+def as_clean_fid(pixels: Tensor) -> Tensor:
+    """Resize ``(N, 3, H, W)`` in [0, 255] to 299 px as Pillow does, unrounded; return [-1, 127 / 128]."""
+    exact = pixels.double()  # as Pillow; in single precision values differ by up to 0.004
+    resized = F.interpolate(exact, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False)
+    return (resized.clamp(0, 255) / 128 - 1).to(pixels.dtype)
+
+
+def as_tensorflow(pixels: Tensor) -> Tensor:
+    """Resize ``(N, 3, H, W)`` in [0, 255] to 299 px as TensorFlow 1 does, corner on corner; return [-1, 127 / 128]."""
+    return _stretched(_stretched(pixels, 2), 3) / 128 - 1
+
+
+def _stretched(pixels: Tensor, dim: int) -> Tensor:
+    """Take, for each of 299 places counted from the first, what lies there between two pixels; the last one repeats."""
+    size = pixels.shape[dim]
+    place = torch.arange(SIDE, device=pixels.device) * (size / SIDE)
+    before = place.long()
+    share = (place - before).reshape(-1, *(1,) * (pixels.dim() - 1 - dim))
+    after = pixels.index_select(dim, (before + 1).clamp(max=size - 1))
+    return torch.lerp(pixels.index_select(dim, before), after, share)
+
+
+RESIZERS = {
+    "": (as_pytorch_fid, f"{SIDE} px, bilinear, as pytorch-fid"),
+    "clean": (as_clean_fid, f"{SIDE} px, bicubic with antialias, as clean-fid"),
+    "tensorflow": (as_tensorflow, f"{SIDE} px, bilinear from the first pixel, as torch-fidelity"),
+}
+"""By what follows the colon: the function, and how it is told beside a score."""

@@ -1,0 +1,40 @@
+"""FID: the Frechet distance of the features of FID's own Inception."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+
+from i2i.metric import Case, Metric, Score
+from i2i_metrics.distances import Frechet
+
+
+class FID(Metric):
+    """Frechet Inception distance (Heusel et al. 2017, arXiv 1706.08500): 0 where mean and covariance are equal.
+
+    Images count as the 8-bit files that would be written of them. With fewer than some thousands of images it mostly
+    measures how many there are: compare it between equal numbers alone, and judge small groups by ``kernel``.
+    """
+
+    name = "fid"
+    by_default = False
+    fewest = 2
+    fewest_real = 2
+
+    class Config(Metric.Config):
+        """Options of FID."""
+
+        clean: bool = Field(False, description="Resize as clean-fid does; off: as pytorch-fid.")
+        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+
+    config: Config
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        network = "inception:clean" if config.clean else "inception"
+        self.frechet = Frechet(Frechet.Config(network=network, weights=config.weights), device)
+        self.network, self.resize = self.frechet.network, self.frechet.resize
+
+    def score(self, case: Case) -> Score:
+        """Return the distance of the fakes to the held-out drawings; n counts the fakes."""
+        return self.frechet.score(case)
