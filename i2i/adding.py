@@ -210,5 +210,5 @@ def _unknown_data(added: Added, base: str, heads: bool) -> str:
     why = "the heads that tell groups apart learn from all of them" if heads else "--train-trunk trains it, too"
     return (
         f"Adding '{added.group}' needs the data of '{base}', since {why}, and the model is in no run folder that tells "
-        "which. Name the run folder, with its run.toml."
+        "which. Name the run folder, or tell data in its run.toml, as i2i import --data does."
     )

@@ -144,7 +144,8 @@ class TestHelp:
             "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
             "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
             "Samples in a step of the base stage, or in each of its sub-steps. [default: 4]", "Backbone 'ugatit'",
-            "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0005]", "--backbone.light --backbone.no-light",
+            "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0005]",
+            "--backbone.light --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
 
 from i2i.assemble import choose
 from i2i.branches import Branches
+from i2i.checkpoint import load, read_model_description, write
 from i2i.config import merge
-from i2i.errors import CheckpointError
+from i2i.errors import CheckpointError, ConfigError
+from i2i.exchange import import_checkpoint
+from i2i.folder import read_config
+from i2i.groups import open_model
 from i2i.model import Model
+from i2i.run import create
+from i2i_photo2cartoon.checkpoint import GENERATORS
 from i2i_photo2cartoon.fewshot import FewShotFile
 from i2i_photo2cartoon.networks import HourglassGenerator
+from tests.conftest import write_noise
 from tests.shared import published_keys
 
 FORMAT = FewShotFile()
@@ -46,6 +54,51 @@ def loaded(registry, imported):
 @pytest.fixture
 def file(registry):
     return file_of(model_of(registry))
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Noise of the paper's groups, and of one that is new."""
+    for group in ("woman", *NEW, "baby"):
+        for part in ("trainA", "trainB"):
+            write_noise(tmp_path / ("new" if group == "baby" else "faces") / group / part, 1)
+    return tmp_path / "faces"
+
+
+def adding_baby(run, out, registry):
+    """A run that adds a group to an imported one."""
+    about = read_model_description(run / "model.safetensors")["config"]
+    start = {"stages": ["transfer"], "base_model": str(run / "model.safetensors"), "device": "cpu", "transfer_steps": 1}
+    added = {"group": "baby", "root": str(run.parent / "new" / "baby")}
+    data = read_config(run).get("data", {})
+    return create(out, {**about, **start, "added": added, "data": data, "evaluate": {"metrics": ["l1"]}}, registry)
+
+
+def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(registry, file, faces, tmp_path):
+    torch.save(file, tmp_path / "theirs.pt")
+    run, data = tmp_path / "run", {"name": "folder", "root": str(faces)}
+    import_checkpoint(tmp_path / "theirs.pt", run, registry, size=32, data=data)
+    adding_baby(run, tmp_path / "more", registry).execute()
+    grown = load(tmp_path / "more", registry)
+    assert grown.groups == ("woman", *NEW, "baby")
+    own = [key for key in grown.backbone.state_dict() if ".branches.baby." in key]
+    assert len(own) == len([key for key in grown.backbone.state_dict() if ".branches.man." in key]) > 0
+    with pytest.raises(CheckpointError, match=r"has four groups, not 5 \(woman, man, kid, elderly, baby\)"):
+        FORMAT.write(grown)
+    four = open_model(tmp_path / "more", registry).without("man")
+    write(tmp_path / "four.safetensors", four.tensors, four.about)
+    written = file_of(load(tmp_path / "four.safetensors", registry))
+    for name in GENERATORS:
+        kept = {key: key for key in file[name] if not re.match(r"\w+_(\d|new)\.", key)}
+        kept |= {key.replace("_2.", "_1.", 1): key for key in file[name] if re.match(r"\w+_2\.", key)}  # kid moves up
+        assert all(torch.equal(written[name][now], file[name][before]) for now, before in kept.items())
+
+
+def test_adding_needs_the_data_of_the_imported_groups_and_takes_no_other(registry, file, faces, tmp_path):
+    torch.save(file, tmp_path / "theirs.pt")
+    import_checkpoint(tmp_path / "theirs.pt", tmp_path / "run", registry, size=32)
+    with pytest.raises(ConfigError, match="Adding 'baby' needs the data of 'woman', .* as i2i import --data does"):
+        adding_baby(tmp_path / "run", tmp_path / "more", registry)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
