@@ -240,7 +240,7 @@ class TestMistakes:
         adder.tiny = {**adder.tiny, "data": {}}
         assert self.refused(ConfigError, adder, file, added={"train_trunk": True}) == (
             "Adding 'baby' needs the data of 'woman', since --train-trunk trains it, too, and the model is in no run "
-            "folder that tells which. Name the run folder, or tell data in its run.toml; i2i import does so with --data."
+            "folder that tells which. Name the run folder, or tell data in its run.toml, as i2i import --data does."
         )
 
     def test_data_without_the_base(self, adder, file, root) -> None:
