@@ -41,6 +41,10 @@ class FaceIdentity(Loss):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         find(config.network, config.weights)
+        if config.weights is not None:  # told now, before a run begins and perhaps replaces another
+            state = load(config.network, config.weights)
+            with torch.device("meta"):
+                fill(_empty(config.network), state, config.network)
 
     def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
         """Load the network onto ``device``; it learns nothing."""
@@ -67,10 +71,13 @@ def recogniser(network: Network, path: str | None = None) -> Frozen:
     Raises:
         WeightsError: The weights are nowhere, damaged, or those of another network.
     """
-    module = dlib_face if network == "dlib" else mobilefacenet
-    built = module.DlibFace() if network == "dlib" else module.MobileFaceNet()
+    built, module = _empty(network), dlib_face if network == "dlib" else mobilefacenet
     fill(built, load(network, path), network)
     return Frozen(built, module.MEAN, module.STD)
+
+
+def _empty(network: Network) -> nn.Module:
+    return dlib_face.DlibFace() if network == "dlib" else mobilefacenet.MobileFaceNet()
 
 
 def photo2cartoon_crop(x: Tensor, side: int) -> Tensor:

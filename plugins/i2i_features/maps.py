@@ -20,18 +20,22 @@ TIMM = "timm:"
 
 
 def check(network: str, layers: Sequence[str], path: str | None) -> None:
-    """Refuse a network or a layer that there is not, and weights that are nowhere; nothing big is read.
+    """Refuse a network or a layer that there is not, and weights that are nowhere or, in the user's file, others.
 
     Raises:
         ConfigError: There is no such network or layer.
-        WeightsError: The weights are nowhere.
+        WeightsError: The weights are nowhere, or the user's file cannot be read or does not fit.
     """
     with torch.device("meta"):
-        _build(network, layers)
-    if network.startswith(TIMM):
-        timm_maps.look_up(network.removeprefix(TIMM), path)
+        built = _build(network, layers)
+    if isinstance(built, _Picked):
+        timm_maps.look_up(built.maps.name, path)
+        if path is not None:
+            timm_maps.read(built.maps.name, path)
     else:
         find(network, path)
+        if path is not None:
+            fill(built, load(network, path), network)
 
 
 def pretrained(network: str, layers: Sequence[str], path: str | None) -> Frozen:

@@ -107,3 +107,10 @@ def test_missing_weights_are_told_before_training() -> None:
         loss()
     with pytest.raises(WeightsError, match="^mine.pth, given as the weights of mobilefacenet, is no file"):
         loss(network="mobilefacenet", weights="mine.pth")
+
+
+@pytest.mark.parametrize("network", ["dlib", "mobilefacenet"])
+def test_weights_of_another_network_are_told_before_training(tmp_path, network) -> None:
+    torch.save({"other.weight": torch.zeros(2)}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=f"^The weights of {network} do not fit: the file lacks "):
+        loss(network=network, weights=str(tmp_path / "net.pth"))

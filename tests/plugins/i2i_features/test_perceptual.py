@@ -134,6 +134,16 @@ def test_missing_weights_are_told_before_training(network) -> None:
         loss(network=network)
 
 
+def test_weights_that_do_not_fit_are_told_before_training(tmp_path) -> None:
+    torch.save({"other.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "other.pth").read_bytes()[:100])
+    with pytest.raises(WeightsError, match="^The weights of vgg16 do not fit: the file lacks 'features.0.weight'"):
+        loss(weights=str(tmp_path / "other.pth"))
+    for network in ("alexnet", "timm:resnet18"):
+        with pytest.raises(WeightsError, match=r"cut\.pth cannot be read as weights"):
+            loss(network=network, weights=str(tmp_path / "cut.pth"))
+
+
 def test_the_network_goes_to_the_device(needs) -> None:
     needs("alexnet")
     term = loss(network="alexnet")
