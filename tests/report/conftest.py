@@ -40,7 +40,10 @@ def draw(folder: Path, name: str, *labels: str, shift: int = 0) -> None:
     blocks = [
         Block(
             group,
-            [(label, [Image.new("RGB", (8, 8), (SHADES[label] + shift, i, 0)) for i in range(n)]) for label in labels],
+            [
+                (label, [Image.new("RGB", (8, 8), (SHADES[label] + shift, 40 * i, 0)) for i in range(n)])
+                for label in labels
+            ],
         )
         for group, n in GROUPS.items()
     ]
