@@ -15,7 +15,7 @@ from i2i.config import validate
 from i2i.dataset import Dataset
 from i2i.errors import WeightsError
 from i2i.events import blaming
-from i2i.heldout import files, spread, square, stack, undisturbed
+from i2i.heldout import files, spread, square, stack, undisturbed, unnoticed
 from i2i.images import Block, to_image
 from i2i.metric import Case, Images, Metric, Score
 from i2i.model import Model
@@ -175,7 +175,7 @@ class Evaluation:
         return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
 
     def _build(self, name: str, device: torch.device) -> Metric:
-        with blaming(self._registry, "metric", name):
+        with unnoticed(), blaming(self._registry, "metric", name):  # networks draw weights before theirs are loaded
             return self._classes[name](self.options[name], device)
 
     def _gather(self, group: str, size: int) -> Case:

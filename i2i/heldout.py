@@ -50,13 +50,22 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
-    was_training, state = network.training, random_state()
+    was_training = network.training
     network.eval()
     try:
-        with torch.no_grad():
+        with unnoticed(), torch.no_grad():
             yield
     finally:
         network.train(was_training)
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """Put every random generator back after the block."""
+    state = random_state()
+    try:
+        yield
+    finally:
         set_random_state(state)
 
 

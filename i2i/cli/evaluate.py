@@ -185,7 +185,8 @@ def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
         judged = [own[name] for own in scores.values() if name in own]
         notes = {one.note for one in judged}
         if len(notes) == 1 and all(one.value is None for one in judged):
-            yield name, f"{name}: {notes.pop()}"
+            note = notes.pop()
+            yield name, note if name in note else f"{name}: {note}"
 
 
 def _measured(scores: Scores) -> Iterator[str]:

@@ -87,7 +87,7 @@ class TestTable:
     def test_tells_once_why_a_metric_scores_no_group(self, i2i, run) -> None:
         out = i2i("evaluate", run).out
         assert out.count("weightless: The weights of Eye are nowhere. Get them.\n") == 1
-        assert out.count("l1: l1 needs true translations, and the data knows none\n") == 1
+        assert out.count("l1 needs true translations, and the data knows none\n") == 1
 
     def test_tells_beside_a_group_why_it_has_no_score(self, i2i, run, own_root) -> None:
         shutil.rmtree(own_root / "kid" / "testB")
