@@ -92,6 +92,7 @@ class Evaluation:
             for name, metric in self._classes.items()
         }
         self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
+        self._drawings = cache(self._drawn)
 
     def scores(self, model: Model, groups: Collection[str] | None = None, through: str | None = None) -> Scores:
         """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
@@ -188,8 +189,11 @@ class Evaluation:
             sources,
             self._files(data.test(group, "b"), size),
             self._files([truth for _, truth in pairs], size) if pairs else None,
-            {name: self._files([*data.train(name, "b"), *data.test(name, "b")], size) for name in data.groups},
+            {name: self._drawings(name, size) for name in data.groups},
         )
+
+    def _drawn(self, group: str, size: int) -> Images:
+        return self._files([*self._dataset.train(group, "b"), *self._dataset.test(group, "b")], size)
 
     def _files(self, paths: Sequence[Path], size: int) -> Images:
         return files(paths, size, self._dataset.design)

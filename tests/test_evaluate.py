@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i import heldout
 from i2i.assemble import choose
 from i2i.branches import branch_parameters
 from i2i.config import Options
@@ -201,6 +202,14 @@ def test_a_case_holds_what_metrics_ask_for(model, held_out):
     assert list(case.drawings) == list(GROUPS)
     assert case.fake.names == case.source.names == [str(path) for path in held_out.unseen[:3]]
     assert torch.equal(case.fake.whole(), model.translate(case.source.whole(), "man"))
+
+
+def test_every_file_of_drawings_is_read_once_for_its_key(model, held_out, monkeypatch):
+    read = []
+    monkeypatch.setattr(heldout, "digest", lambda path: read.append(path) or "0")
+    evaluate(model, held_out, providing(metric(fewest=9)), ["brightness"])
+    drawings = [path for group in GROUPS for path in held_out.train(group, "b")]
+    assert [read.count(path) for path in drawings] == [1, 1, 1, 1]
 
 
 def test_says_what_it_was_measured_by(model, held_out):
