@@ -54,9 +54,13 @@ class ProcessError(I2IError):
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
 
+    Nearest is one that goes on where the given one ends, then one that is spelt alike.
+
     Examples:
         >>> did_you_mean("ugatti", ["ugatit", "cyclegan"])
         " Did you mean 'ugatit'?"
     """
-    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    begun = [name for name in names if given and name.startswith(given)]
+    near = begun or difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""

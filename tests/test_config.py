@@ -142,3 +142,5 @@ def test_did_you_mean() -> None:
     assert did_you_mean("ugatti", ["cyclegan", "ugatit"]) == " Did you mean 'ugatit'?"
     assert did_you_mean("xyz", ["cyclegan", "ugatit"]) == ""
     assert did_you_mean("xyz", []) == ""
+    assert did_you_mean("ugatit", ["unit", "ugatit-pytorch"]) == " Did you mean 'ugatit-pytorch'?"
+    assert did_you_mean("", ["unit"]) == ""
