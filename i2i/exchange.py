@@ -93,7 +93,11 @@ def import_checkpoint(
     claim(folder, overwrite)
     write_config(folder, chosen.config.model_copy(update={"data": section}), chosen.providers)
     file = folder / STAGE_FILES[stage]
-    save(model, file)
+    try:
+        save(model, file)
+    except BaseException:  # Ctrl-C, too: a run without its model would be trained from nothing when resumed
+        (folder / CONFIG_FILE).unlink()
+        raise
     return Arrival(found.reader.name, model, file, tuple(found.files.values()), notes)
 
 

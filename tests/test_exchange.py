@@ -246,6 +246,16 @@ def test_a_run_folder_is_not_replaced_unasked(tmp_path, registry) -> None:
     import_checkpoint(path, tmp_path / "run", registry, size=128, overwrite=True)
 
 
+def test_an_interrupted_import_leaves_no_run(tmp_path, registry, monkeypatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("i2i.exchange.save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        import_checkpoint(golden("ugatit_light.pt"), tmp_path / "run", registry, size=128)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_exports_are_not_replaced_unasked_and_fit_their_place(light, tmp_path, registry) -> None:
     assert export_checkpoint(light, "ugatit-pytorch", tmp_path / "x.pt", registry) == [tmp_path / "x.pt"]
     with pytest.raises(ConfigError, match=r"x\.pt exists already"):
