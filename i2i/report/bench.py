@@ -145,7 +145,8 @@ def _metric(results: Sequence[Result], metric: str, about: Mapping[str, Any]) ->
 
 
 def _cell(score: Mean | None, best: float) -> Cell:
-    return "" if score is None else (str(score), score.value == best)
+    """Show a mean; several are the best where rounding makes them equal."""
+    return "" if score is None else (str(score), f"{score.value:.3f}" == f"{best:.3f}")
 
 
 def _board(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> Board:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from i2i.errors import DataError
 from i2i.folder import SAMPLES
 from i2i.images import Block, cut
 
@@ -55,7 +57,11 @@ class Film:
 
 
 def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
-    """Return what a grid shows, a gallery a group; none where it is missing or does not tell what it consists of."""
+    """Return what a grid shows, a gallery a group; none where it is missing or does not tell what it consists of.
+
+    Raises:
+        DataError: The file is damaged.
+    """
     return [
         Gallery(block.title, len(block.rows[0][1]), [Strip(label, strip(row, side)) for label, row in block.rows])
         for block in _blocks(path)
@@ -63,10 +69,14 @@ def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
 
 
 def whole(path: Path, width: int = 900) -> str:
-    """Return a picture as one data URI, no wider than ``width`` pixels; empty where it is missing."""
+    """Return a picture as one data URI, no wider than ``width`` pixels; empty where it is missing.
+
+    Raises:
+        DataError: The file is damaged.
+    """
     if not path.is_file():
         return ""
-    with Image.open(path) as image:
+    with _opened(path) as image:
         scale = min(1.0, width / image.width)
         return _encoded(image.convert("RGB").resize((round(image.width * scale), round(image.height * scale))))
 
@@ -105,8 +115,18 @@ def _name(path: Path) -> str:
 def _blocks(path: Path) -> list[Block]:
     if not path.is_file():
         return []
-    with Image.open(path) as sheet:
+    with _opened(path) as sheet:
         return cut(sheet)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image; what is wrong with it may show only when it is used."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as an image ({error}). Restore or remove it.") from error
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:

@@ -78,6 +78,14 @@ def test_means_over_seeds_with_the_best_of_each_group(lpips):
     assert lpips.rows[2][1:] == [(f"0.105 ± {half}", True), (f"0.305 ± {half}", True), (f"0.205 ± {half}", True)]
 
 
+def test_what_looks_equally_good_is_bold_alike(told, tmp_path):
+    for cell in told["cells"]:
+        if cell["contender"] == "joint":
+            cell["models"][1]["scores"]["woman"]["lpips"]["value"] = 0.1 + cell["seed"] / 100 + 0.0001
+    (part,) = _content(told, tmp_path)["backbones"]
+    assert [row[1][1] for row in part.metrics[0].rows] == [False, True, True]
+
+
 def test_a_board_a_group_with_all_groups_first(lpips):
     assert [board.metric for board in lpips.boards] == ["overall", "woman", "kid"]
     mark = lpips.boards[1].marks[2]

@@ -6,6 +6,7 @@ import io
 import pytest
 from PIL import Image
 
+from i2i.errors import DataError
 from i2i.report import pictures
 from i2i.report.pictures import film, galleries, strip, whole
 from tests.report.conftest import SHADES, draw
@@ -67,3 +68,14 @@ def test_a_long_film_leaves_steps_out_but_neither_the_first_nor_the_last(folder,
     shown = film(folder, ("base", "transfer"))
     assert [name for name, _ in shown.frames] == ["base, step 1", "base, step 4", "base, step 8", "base, step 11"]
     assert shown.left_out == 7
+
+
+@pytest.mark.parametrize("read", [galleries, whole])
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"no image"])
+def test_a_damaged_picture_is_named(finished, read, damage):
+    path = finished / "samples" / "transfer.png"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path} cannot be read as an image (")
+    assert str(error.value).endswith("). Restore or remove it.")
