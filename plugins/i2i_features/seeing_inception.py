@@ -52,9 +52,9 @@ def as_pytorch_fid(pixels: Tensor) -> Tensor:
 
 def as_clean_fid(pixels: Tensor) -> Tensor:
     """Resize ``(N, 3, H, W)`` in [0, 255] to 299 px as Pillow does, unrounded; return [-1, 127 / 128]."""
-    exact = pixels.double()  # as Pillow; in single precision values differ by up to 0.004
+    exact = pixels.cpu().double()  # as Pillow; in single precision, all that some devices have, 0.004 is lost
     resized = F.interpolate(exact, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False)
-    return (resized.clamp(0, 255) / 128 - 1).to(pixels.dtype)
+    return (resized.clamp(0, 255) / 128 - 1).to(pixels)
 
 
 def as_tensorflow(pixels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 from i2i import feature
 from i2i.errors import WeightsError
 from i2i.metric import Score
+from i2i.testing import MetricTests
 from i2i_metrics.distances import Frechet
 from i2i_metrics.fid import FID
 
@@ -19,6 +20,16 @@ def asked(monkeypatch):
     names = []
     monkeypatch.setattr(feature, "network", lambda name, weights=None, device=CPU: names.append(name) or Colours())
     return names
+
+
+class TestConformance(MetricTests):
+    """What it does with features, whatever sees them: 50 images would keep Inception busy for 15 s."""
+
+    metric = FID
+
+    @pytest.fixture
+    def built(self, asked):
+        return FID(FID.Config(), CPU)
 
 
 def test_it_sees_with_fids_inception_alone(asked):
