@@ -1,4 +1,4 @@
-"""Translate held-out images, score them beside a floor and a ceiling, and show them."""
+"""Translate held-out images, and score them beside a floor and a ceiling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from i2i.config import validate
 from i2i.dataset import Dataset
 from i2i.errors import WeightsError
 from i2i.events import blaming
-from i2i.heldout import files, spread, square, stack, undisturbed, unnoticed
-from i2i.images import Block, to_image
+from i2i.heldout import files, served, spread, undisturbed, unnoticed
 from i2i.metric import Case, Images, Metric, Score
 from i2i.model import Model
 from i2i.plugins import Registry
@@ -154,7 +153,7 @@ class Evaluation:
         about = metric.network, metric.resize, _split(metric), metric.higher_is_better, floor, ceiling
         if score is None:
             return Judgement(None, None, None, len(case.fake), *about, f"{name} is no finite number here")
-        return Judgement(score.value, score.low, score.high, score.n, *about)
+        return Judgement(score.value, score.low, score.high, score.n, *about, _variants(case.fake))
 
     def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
         """Return floor and ceiling."""
@@ -203,16 +202,6 @@ class Evaluation:
         return [source for source, _ in self._dataset.pairs(group) or ()] or self._dataset.test(group, "a")
 
 
-def served(model: Model, group: str) -> str | None:
-    """Return the group of a model that serves a group of the data: the same, or else the base (None)."""
-    return group if group in model.groups else None
-
-
-def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
-    """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
-    return [_block(models, dataset, group, count) for group in dataset.groups]
-
-
 def _by_default(registry: Registry) -> list[str]:
     return [name for name in registry.names("metric") if registry.metric(name).by_default]
 
@@ -227,25 +216,13 @@ def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
     return ""
 
 
+def _variants(images: Images) -> str:
+    """Say how many designs there are where several images show one: intervals take all images for independent."""
+    count = len(set(images.names))
+    return f"of {count} {'design' if count == 1 else 'designs'}" if count < len(images) else ""
+
+
 def _split(metric: Metric) -> str:
     if metric.paired:
         return "held-out pairs"
     return "held-out sources" + (" against held-out drawings" if metric.fewest_real else "")
-
-
-def _block(models: Mapping[str, Model], dataset: Dataset, group: str, count: int) -> Block:
-    sources, truths = _examples(dataset, group, count)
-    rows = [("source", [square(path, 256) for path in sources])]
-    for label, model in models.items():
-        images = model.translate(stack(sources, model.size), served(model, group))
-        rows.append((label, [to_image(image) for image in images]))
-    if truths:
-        rows.append(("true drawing", [square(path, 256) for path in truths]))
-    return Block(group, rows)
-
-
-def _examples(dataset: Dataset, group: str, count: int) -> tuple[list[Path], list[Path]]:
-    pairs = spread(dataset.pairs(group) or (), count)
-    if pairs:
-        return [source for source, _ in pairs], [truth for _, truth in pairs]
-    return spread(dataset.test(group, "a") or dataset.train(group, "a"), count), []

@@ -1,9 +1,9 @@
-"""Held-out images as a model sees them, and looking at them unnoticed by training."""
+"""Held-out images as a model sees them, what it makes of them, and looking at them unnoticed by training."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -13,9 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i.caches import digest
+from i2i.dataset import Dataset
 from i2i.engine import random_state, set_random_state
-from i2i.images import crop_centre, fit_short_side, read_image, to_tensor
+from i2i.images import Block, crop_centre, fit_short_side, read_image, to_image, to_tensor
 from i2i.metric import Images
+from i2i.model import Model
 
 T = TypeVar("T")
 CHUNK = 16  # images read or translated at once
@@ -47,6 +49,16 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[int(i * step)] for i in range(min(count, len(items)))]
 
 
+def served(model: Model, group: str) -> str | None:
+    """Return the group of a model that serves a group of the data: the same, or else the base (None)."""
+    return group if group in model.groups else None
+
+
+def show(models: Mapping[str, Model], dataset: Dataset, count: int = 8) -> list[Block]:
+    """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
+    return [_block(models, dataset, group, count) for group in dataset.groups]
+
+
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
@@ -72,3 +84,21 @@ def unnoticed() -> Iterator[None]:
 def _key(paths: Sequence[Path], size: int) -> str:
     told = [f"{size} px, {CROP}", *(digest(path) for path in paths)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest() if paths else ""
+
+
+def _block(models: Mapping[str, Model], dataset: Dataset, group: str, count: int) -> Block:
+    sources, truths = _examples(dataset, group, count)
+    rows = [("source", [square(path, 256) for path in sources])]
+    for label, model in models.items():
+        images = model.translate(stack(sources, model.size), served(model, group))
+        rows.append((label, [to_image(image) for image in images]))
+    if truths:
+        rows.append(("true drawing", [square(path, 256) for path in truths]))
+    return Block(group, rows)
+
+
+def _examples(dataset: Dataset, group: str, count: int) -> tuple[list[Path], list[Path]]:
+    pairs = spread(dataset.pairs(group) or (), count)
+    if pairs:
+        return [source for source, _ in pairs], [truth for _, truth in pairs]
+    return spread(dataset.test(group, "a") or dataset.train(group, "a"), count), []

@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 
-from i2i.evaluate import show
 from i2i.files import whole_file
 from i2i.folder import METRICS_FILE, SAMPLES
+from i2i.heldout import show
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
 from i2i.overfitting import overfitting

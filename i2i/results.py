@@ -15,8 +15,8 @@ from i2i import comparison, figures
 from i2i.bench import Bench, Cell
 from i2i.checkpoint import MODEL_FILE, load
 from i2i.comparison import Result
-from i2i.evaluate import show
 from i2i.files import whole_file
+from i2i.heldout import show
 from i2i.images import Block, write_image
 from i2i.report import write_bench_report
 from i2i.run import Run

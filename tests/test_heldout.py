@@ -9,7 +9,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from i2i.heldout import CHUNK, files, spread, stack, undisturbed
+from i2i.assemble import choose
+from i2i.branches import branch_parameters
+from i2i.heldout import CHUNK, files, show, spread, stack, undisturbed
+from i2i.model import Model
+from i2i.testing import Noise
 from tests.conftest import write_noise
 
 
@@ -83,3 +87,23 @@ def test_looking_leaves_no_trace(training):
     assert draw() == expected
     assert network.training == training
     assert torch.is_grad_enabled()
+
+
+def test_every_group_is_shown_by_its_own_branch(tiny, registry, tmp_path):
+    class Paired(Noise):
+        def pairs(self, group):
+            return list(zip(self.train(group, "a"), self.train(group, "b"), strict=True))
+
+    data, model = Paired(tmp_path, ("woman", "man")), Model(choose(tiny, registry), "woman", ["man"])
+    before = show({"translation": model}, data)
+    with torch.no_grad():
+        for parameter in branch_parameters(model.backbone.generators, ["man"]):
+            parameter.add_(torch.randn_like(parameter))
+    after = show({"translation": model}, data)
+    same = [_pixels(old.rows[1][1]) == _pixels(new.rows[1][1]) for old, new in zip(before, after, strict=True)]
+    assert same == [True, False]
+    assert [label for label, _ in after[0].rows] == ["source", "translation", "true drawing"]
+
+
+def _pixels(images):
+    return [image.tobytes() for image in images]
