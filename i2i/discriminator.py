@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -64,6 +65,19 @@ class Discriminator(nn.Module, ABC):
 
     def published_keys(self) -> dict[str, str]:
         """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        return {}
+
+    @classmethod
+    def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
+        """Return the options that the shapes of a published state dict, or of a part of it, tell; {} where none do.
+
+        Args:
+            state: The published state dict.
+            whose: What the message calls it.
+
+        Raises:
+            CheckpointError: A layer that tells is missing.
+        """
         return {}
 
 

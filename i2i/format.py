@@ -123,8 +123,8 @@ def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def joined(states: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Join state dicts to one: for each pair of ``names``, keys of ``states[name]`` stand behind ``prefix.``."""
-    return {f"{prefix}.{key}": tensor for prefix, name in names.items() for key, tensor in states[name].items()}
+    """Join the state dicts that there are: for each pair of ``names``, keys of ``states[name]`` follow ``prefix.``."""
+    return {f"{prefix}.{key}": tensor for prefix, name in names.items() for key, tensor in states.get(name, {}).items()}
 
 
 def parted(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:

@@ -22,6 +22,7 @@ from i2i.format import (
     unwrapped,
     width,
 )
+from i2i.images import DOMAINS
 from i2i_photo2cartoon.networks import HourglassGenerator
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 States = Mapping[str, Mapping[str, Tensor]]
 GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
-JUDGES = {"G": "global", "L": "local"}
+JUDGES = ("G", "L")
 ORDER = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
 PUBLISHED_SIZE = 256
 OLD = (
@@ -116,9 +117,7 @@ def describe(states: States, size: int | None) -> dict[str, Any]:
 
 def empty_networks(config: Mapping[str, Any]) -> tuple[HourglassGenerator, Discriminator]:
     """Build a generator and the registered discriminator ``ugatit`` without memory for weights."""
-    from i2i.plugins import installed  # plugins never import one another, and the discriminator is another's
-
-    judge = installed().discriminator("ugatit")
+    judge = _judge()
     shared = {"size": config["size"], "channels": config["backbone"]["channels"]}
     options = {key: value for key, value in config["discriminator"].items() if key != "name"}
     with torch.device("meta"):
@@ -163,15 +162,17 @@ def own_judge(network: nn.Module, whose: str) -> Discriminator:
 
 
 def _judge_options(states: States) -> dict[str, Any]:
-    """Return channels and depths of whatever discriminators there are."""
     options: dict[str, Any] = {}
-    for letter, part in JUDGES.items():
-        name = next((name for name in (f"dis{letter}B", f"dis{letter}A") if name in states), None)
-        if name is not None:
-            options["channels"] = width(states[name], "model.1.weight_orig", name)
-            stages = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in states[name])
-            options[f"{part}_layers"] = stages + 1
+    for letter, name in (pair for domain in DOMAINS for pair in judge_names(domain).items()):
+        options |= _judge().published_options(joined(states, {letter: name}), name)
     return options
+
+
+def _judge() -> type[Discriminator]:
+    """Return the registered discriminator ``ugatit``: plugins never import one another, and it is another's."""
+    from i2i.plugins import installed
+
+    return installed().discriminator("ugatit")
 
 
 def _age(state: Mapping[str, Tensor]) -> tuple[str, ...]:

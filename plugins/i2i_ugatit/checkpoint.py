@@ -22,13 +22,14 @@ from i2i.format import (
     width,
 )
 from i2i.generator import Generator
+from i2i.images import DOMAINS
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 
 if TYPE_CHECKING:
     from i2i.model import Model
 
 GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
-PARTS = {"G": "global", "L": "local"}
+PARTS = ("G", "L")
 PUBLISHED_SIZE = 256
 
 
@@ -46,7 +47,9 @@ class UGATITPytorch(CheckpointFormat):
         """Read generators and whatever discriminators there are."""
         states = {name: unwrapped(state) for name, state in parts["file"].items() if isinstance(state, Mapping)}
         generator = _generator_options(states["genA2B"], size)
-        judge = _judge_options(states, generator["size"])
+        judge: dict[str, Any] = {}
+        for letter, name in (pair for domain in DOMAINS for pair in _judges(domain).items()):
+            judge |= AttentionDiscriminator.published_options(joined(states, {letter: name}), name)
         with torch.device("meta"):
             network = AttentionGenerator(AttentionGenerator.Config(**generator))
             discriminator = AttentionDiscriminator(AttentionDiscriminator.Config(**judge, size=generator["size"]))
@@ -85,18 +88,6 @@ def _generator_options(state: Mapping[str, Tensor], size: int | None) -> dict[st
         raise CheckpointError(f"genA2B is a full generator of {own_size} px; it cannot have --size {size}.")
     blocks = len({found[1] for key in state if (found := re.match(r"UpBlock1_(\d+)\.", key))})
     return {"channels": channels, "blocks": blocks, "light": light, "size": own_size}
-
-
-def _judge_options(states: Mapping[str, Mapping[str, Tensor]], size: int) -> dict[str, Any]:
-    """Return channels and depths; where there are no discriminators, those of the published ones that fit."""
-    options: dict[str, Any] = {}
-    for letter, part in PARTS.items():
-        state = next((states[name] for name in (f"dis{letter}B", f"dis{letter}A") if name in states), None)
-        if state is not None:
-            options["channels"] = width(state, "model.1.weight_orig", f"dis{letter}")
-            depth = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in state) + 1
-            options[f"{part}_layers"] = depth
-    return options
 
 
 def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGenerator) -> dict[str, Tensor]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+import re
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from i2i.discriminator import Discriminator, Verdict
 from i2i.errors import ConfigError
+from i2i.format import width
 from i2i.generator import Generator, Translation
 from i2i.nn import (
     CamAttention,
@@ -120,6 +123,18 @@ class AttentionDiscriminator(Discriminator):
             for name, part in self.parts.items()
             for key, theirs in _published(part, _judge_names(len(cast(nn.Sequential, part.model)))).items()
         }
+
+    @classmethod
+    def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
+        """Return ``channels`` and depths, each of the parts that ``state`` holds behind ``G.`` or ``L.``."""
+        options: dict[str, Any] = {}
+        for letter, name in {"G": "global", "L": "local"}.items():
+            part = {key.removeprefix(f"{letter}."): own for key, own in state.items() if key.startswith(f"{letter}.")}
+            if part:
+                options["channels"] = width(part, "model.1.weight_orig", whose)
+                stages = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in part)
+                options[f"{name}_layers"] = stages + 1
+        return options
 
     def _depths(self, config: Config) -> tuple[int, int]:
         deep, shallow = (7, 5) if config.size >= 128 else _depths_that_fit(config.size)
