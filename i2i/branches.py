@@ -24,10 +24,15 @@ from i2i.errors import ConfigError, did_you_mean
 
 @dataclass(frozen=True)
 class Route:
-    """Where the samples of a batch go: the samples of each group, and how to put results back in order."""
+    """Where the samples of a batch go: how many to each group; and how to sort by group and back, if need be.
 
-    parts: tuple[tuple[str, slice | Tensor], ...]
-    restore: Tensor | None
+    A batch is cut by one split: the gradient of a slice a group would be as large as the batch, for each of them.
+    """
+
+    groups: tuple[str, ...]
+    sizes: list[int]
+    order: Tensor | None = None
+    restore: Tensor | None = None
 
 
 _route: ContextVar[Route | None] = ContextVar("i2i_route", default=None)
@@ -73,9 +78,12 @@ class Branches(nn.Module):
         route = _route.get()
         if route is None:
             return getattr(self.branches[self.base], method)(*inputs)
-        if len(route.parts) == 1:
-            return getattr(self._branch(route.parts[0][0]), method)(*inputs)
-        merged = join([getattr(self._branch(group), method)(*take(inputs, index)) for group, index in route.parts])
+        if len(route.groups) == 1:
+            return getattr(self._branch(route.groups[0]), method)(*inputs)
+        in_order = inputs if route.order is None else take(inputs, route.order)
+        parts = zip(*(torch.split(x, route.sizes) for x in in_order), strict=True)
+        called = zip(route.groups, parts, strict=True)
+        merged = join([getattr(self._branch(group), method)(*own) for group, own in called])
         return merged if route.restore is None else take(merged, route.restore)
 
     def _branch(self, group: str) -> nn.Module:
@@ -160,7 +168,7 @@ def _route_of(groups: tuple[str, ...]) -> Route:
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
     order = [index for indices in members.values() for index in indices]
+    sizes = [len(indices) for indices in members.values()]
     if order == sorted(order):
-        return Route(tuple((g, slice(i[0], i[-1] + 1)) for g, i in members.items()), None)
-    parts = tuple((group, torch.tensor(indices)) for group, indices in members.items())
-    return Route(parts, torch.argsort(torch.tensor(order)))
+        return Route(tuple(members), sizes)
+    return Route(tuple(members), sizes, torch.tensor(order), torch.argsort(torch.tensor(order)))

@@ -127,3 +127,28 @@ def test_parameters_are_divided_without_overlap():
     assert has_branches(module)
     assert (len(own), len(rest)) == (4, 4)
     assert {id(p) for p in own + rest} == {id(p) for p in module.parameters()}
+
+
+@pytest.mark.parametrize("groups", [("woman", "woman", "man", "kid"), ("kid", "woman", "man", "woman")])
+def test_no_gradient_as_large_as_the_batch_is_made_for_each_group(branches, groups):
+    """A slice for each group would fill such a gradient with zeros, and add it to those of the other groups."""
+    x = torch.rand(4, 3, requires_grad=True)
+    with routed(groups):
+        total = branches(x, x).sum()
+    total.backward()
+    found = graph(total.grad_fn)
+    assert "SliceBackward0" not in found
+    assert found.count("IndexBackward0") == (0 if groups[0] == "woman" else 3)  # two inputs sorted, one result back
+    factors = torch.tensor([{"woman": 1.0, "man": 10.0, "kid": 100.0}[group] for group in groups])
+    torch.testing.assert_close(x.grad, (factors + 1)[:, None].expand(4, 3))
+
+
+def graph(node):
+    """Return the name of every operation of a graph."""
+    seen, left = {}, [node]
+    while left:
+        node = left.pop()
+        if node not in seen:
+            seen[node] = node.name()
+            left += [following for following, _ in node.next_functions if following is not None]
+    return list(seen.values())
