@@ -10,13 +10,14 @@ from pydantic import Field
 from torch import Tensor
 
 from i2i import feature
-from i2i.metric import Case, Images, Metric, Score
+from i2i.metric import Case, Images, Score
 from i2i_metrics.bootstrap import proportion
+from i2i_metrics.seeing import NETWORK, Seeing
 
 EPS = 1e-6
 
 
-class GroupAccuracy(Metric):
+class GroupAccuracy(Seeing):
     """Share of translations that are taken for drawings of their own group: 1 is the best, chance is 1 / groups.
 
     A translation belongs to the group whose real drawings' centre is nearest, by the cosine of standardised features;
@@ -28,18 +29,10 @@ class GroupAccuracy(Metric):
     name = "group_accuracy"
     higher_is_better = True
 
-    class Config(Metric.Config):
+    class Config(Seeing.Config):
         """Options of group accuracy."""
 
-        network: str = Field("alexnet:relu3", description="What sees the images: alexnet, vgg16, timm:NAME, …")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
-
-    config: Config
-
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        self.sees = feature.network(config.network, config.weights, device)
-        self.network, self.resize = self.sees.title, self.sees.resize
+        network: str = Field("alexnet:relu3", description=NETWORK)
 
     def obstacle(self, case: Case) -> str:
         """Say that there is nothing to tell apart."""

@@ -6,12 +6,12 @@ from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from i2i import feature
-from i2i.metric import Case, Metric, Score
+from i2i.metric import Case, Score
 from i2i_metrics.bootstrap import around, resamples
+from i2i_metrics.seeing import Seeing
 
 MOST = 1000
 """Images in a subset of the kernel distance."""
@@ -19,24 +19,11 @@ SUBSETS = 10
 FRECHET_RESAMPLES = 100
 
 
-class FeatureDistance(Metric):
+class FeatureDistance(Seeing):
     """A distance between two sets of features (abstract)."""
 
     fewest = 2
     fewest_real = 2
-
-    class Config(Metric.Config):
-        """Options of distances between sets of features."""
-
-        network: str = Field("alexnet", description="What sees the images: alexnet, vgg16, timm:NAME, inception, …")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
-
-    config: Config
-
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        self.sees = feature.network(config.network, config.weights, device)
-        self.network, self.resize = self.sees.title, self.sees.resize
 
     def score(self, case: Case) -> Score:
         """Return the distance of the fakes to the held-out drawings; n counts the fakes."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 
 from i2i import feature
-from i2i.metric import Case, Metric, Score
+from i2i.metric import Case, Score
 from i2i_metrics.bootstrap import bootstrap
+from i2i_metrics.seeing import NETWORK, Seeing
 
 
-class Identity(Metric):
+class Identity(Seeing):
     """Cosine between the face features of a translation and of its source: 1 is the same face.
 
     Only for images in which a face fills the place that photo2cartoon's preparation gives it, and only as far as a
@@ -23,18 +23,10 @@ class Identity(Metric):
     to_source = True
     by_default = False
 
-    class Config(Metric.Config):
+    class Config(Seeing.Config):
         """Options of face identity."""
 
-        network: str = Field("dlib", description="The face recognition network: dlib or mobilefacenet.")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
-
-    config: Config
-
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        self.sees = feature.network(config.network, config.weights, device)
-        self.network, self.resize = self.sees.title, self.sees.resize
+        network: str = Field("dlib", description=NETWORK)
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from i2i import feature
-from i2i.metric import Case, Metric, Score
+from i2i.metric import Case, Score
 from i2i_metrics.bootstrap import bootstrap
+from i2i_metrics.seeing import NETWORK, Seeing
 
 
-class Structure(Metric):
+class Structure(Seeing):
     """Self-similarity distance to the source: 0 where all parts resemble one another as in the source; at most 2.
 
     The root mean square difference of the cosines between all places of a feature map, after Kolkin et al. 2019 (arXiv
@@ -23,18 +23,10 @@ class Structure(Metric):
     name = "structure"
     to_source = True
 
-    class Config(Metric.Config):
+    class Config(Seeing.Config):
         """Options of the structure distance."""
 
-        network: str = Field("alexnet:relu3", description="What sees the images: alexnet, vgg16, timm:NAME, …")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
-
-    config: Config
-
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        self.sees = feature.network(config.network, config.weights, device)
-        self.network, self.resize = self.sees.title, self.sees.resize
+        network: str = Field("alexnet:relu3", description=NETWORK)
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
