@@ -161,7 +161,7 @@ def test_the_best_model_is_a_model(tmp_path, given, registry):
     assert model.translate(torch.zeros(1, 3, 32, 32), "kid").isfinite().all()
 
 
-@pytest.mark.parametrize("stop", [1, 4, 5])
+@pytest.mark.parametrize("stop", [1, 5])
 def test_stopped_and_resumed_keeps_the_same(tmp_path, given, registry, stop):
     create(tmp_path / "whole", given, registry).execute([MetricsFile()])
     with pytest.raises(Stopped):
