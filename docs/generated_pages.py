@@ -1,4 +1,4 @@
-"""Pages that mkdocs generates: the command line from the commands, the components from what the plugins register."""
+"""Pages that mkdocs generates: the command line, the components that plugins register, and what benches found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 from i2i import cli
 from i2i.plugins import KINDS, Registry, summary
 
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line
 
 Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train`, `transfer` and `evaluate` take the
@@ -38,7 +40,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     files.append(File.generated(config, "cli.md", content=cli_page()))
     files.append(File.generated(config, "components.md", content=components_page()))
+    for folder in sorted(RESULTS.iterdir()):
+        files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
+        for picture in sorted(folder.glob("*.png")):
+            files.append(File.generated(config, f"results/{folder.name}/{picture.name}", abs_src_path=str(picture)))
     return files
+
+
+def results_page(folder: Path) -> str:
+    """Return what a bench has found, with its title."""
+    text = (folder / "bench.md").read_text(encoding="utf-8")
+    return text.replace("# Bench\n", f"# Bench: {folder.name}\n", 1)
 
 
 def cli_page() -> str:

@@ -78,7 +78,7 @@ class PairedTest:
         other: One of them.
         difference: The mean of reference minus other, with its 95 % interval.
         p: The chance of so great a difference if there were none; None where all seeds agree to the bit.
-        adjusted: The same by Holm (1979), for all tests of the metric together.
+        adjusted: The same by Holm (1979), for all tests of the metric in the group together.
         better: Which of the two is ahead.
     """
 
@@ -135,15 +135,25 @@ def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
     found = []
     for metric, about in metrics(results).items():
         up = bool(about.get("higher_is_better"))
-        one = [_test(results, metric, group, reference, other, up) for group in groups(results) for other in others]
-        found += _adjusted([test for test in one if test is not None])
+        for group in groups(results):
+            own = [_test(results, metric, group, reference, other, up) for other in others]
+            found += _adjusted([test for test in own if test is not None])
     return found
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
-    """Return the tables as Markdown: one a metric, with floor and ceiling; what each has seen; and the tests."""
+    """Return tables as Markdown: one a metric, with floor, ceiling and figures; what each has seen; tests overall."""
     parts = [_scores_table(results, metric, about) for metric, about in metrics(results).items()]
-    return "\n\n".join([*parts, _seen_table(results), _tests_table(tests(results, reference))]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                *parts,
+                _seen_table(results),
+                _tests_table([test for test in tests(results, reference) if test.group == OVERALL]),
+            ]
+        )
+        + "\n"
+    )
 
 
 def comma_separated(results: Iterable[Result]) -> str:
@@ -220,7 +230,9 @@ def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, An
     marks = [
         [f"*{mark}*", *(_mark(results, group, metric, mark) for group in columns)] for mark in ("floor", "ceiling")
     ]
-    return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks])
+    stem = f"{next(iter(results)).backbone}-{metric}"
+    figures = f"![Final scores]({stem}.png)\n\n![Against drawings seen]({stem}-seen.png)"
+    return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks]) + f"\n\n{figures}"
 
 
 def _about(about: Mapping[str, Any]) -> str:
@@ -260,14 +272,13 @@ def _seen_table(results: Sequence[Result]) -> str:
 
 
 def _tests_table(found: Sequence[PairedTest]) -> str:
-    heading = "### Paired tests over seeds\n\n"
+    heading = "### Paired tests over seeds\n\nOf the mean over groups; those of single groups are in `bench.json`.\n\n"
     if not found:
         return heading + "Two seeds at least are needed.\n"
     rows = [
-        [t.metric, t.group, f"{t.reference} - {t.other}", str(t.difference), _p(t.p), _p(t.adjusted), t.better]
-        for t in found
+        [t.metric, f"{t.reference} - {t.other}", str(t.difference), _p(t.p), _p(t.adjusted), t.better] for t in found
     ]
-    return heading + _table(["metric", "group", "", "difference", "p", "p (Holm)", "ahead"], rows)
+    return heading + _table(["metric", "", "difference", "p", "p (Holm)", "ahead"], rows)
 
 
 def _p(value: float | None) -> str:

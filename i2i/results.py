@@ -39,7 +39,7 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
     Raises:
         DataError: The folder cannot be written to.
     """
-    _write(folder / TABLE, json.dumps(_told(bench, found, reference), indent=1))
+    _write(folder / TABLE, json.dumps(_told(bench, found, reference), separators=(",", ":")))
     _write(folder / LINES, comparison.comma_separated(result for own in found.values() for result in own))
     _write(folder / TEXT, _text(bench, found, reference))
     for backbone, cells in _by_backbone(found).items():
