@@ -108,6 +108,16 @@ def test_python_in_the_pages_compiles(path):
             compile(code, f"{path}, example {number}", "exec")
 
 
+@pytest.mark.parametrize("path", ["README.md", "docs/comparison.md"])
+def test_scores_in_the_pages_are_those_of_the_benches(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [a-z0-9-]+ \| .*\d\.\d{3}.*$", text, re.MULTILINE)
+    found = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "benchmarks" / "results").glob("*/bench.md"))
+
+    assert len(rows) >= 6
+    assert not [row for row in rows if row not in found]
+
+
 @pytest.mark.parametrize("target", ["run", "test"])
 def test_make_has_the_targets(target):
     assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
