@@ -40,7 +40,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     files.append(File.generated(config, "cli.md", content=cli_page()))
     files.append(File.generated(config, "components.md", content=components_page()))
-    for folder in sorted(RESULTS.iterdir()):
+    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
         files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
         for picture in sorted(folder.glob("*.png")):
             files.append(File.generated(config, f"results/{folder.name}/{picture.name}", abs_src_path=str(picture)))
