@@ -17,7 +17,7 @@ from i2i.plugins import installed
 if TYPE_CHECKING:
     from i2i.bench import Plan
 
-QUICK = {"seeds": 2, "base": ("--steps", "120"), "points": 3}
+QUICK = {"seeds": 2, "base": ("--steps", "100"), "points": 3}
 """Six transfers in less than 15 minutes on two cores."""
 
 
@@ -34,7 +34,7 @@ def bench(
                                               show_default=False)] = None,
     reference: Annotated[str | None, typer.Option(help="The contender that the others are tested against. "
                                                   "\\[default: branch, or the last]", show_default=False)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="120 steps and 2 seeds: a rehearsal.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="100 steps and 2 seeds: a rehearsal.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="The bench's folder: its cells and its plan.")] = Path("runs/bench"),
