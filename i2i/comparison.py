@@ -13,6 +13,7 @@ from typing import Any
 OVERALL = "overall"
 """The mean over groups, each of which counts alike."""
 LEVEL = 0.95
+MARKS = ("floor", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,27 @@ def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]
     return {name: mean(values) for name, values in found.items() if values}
 
 
+def mark(results: Sequence[Result], group: str, metric: str, name: str) -> float | None:
+    """Return a floor or a ceiling; for all groups together their mean, where each has one."""
+    asked = results[0].groups if group == OVERALL else (group,)
+    found = [results[0].scores.get(one, {}).get(metric, {}).get(name) for one in asked]
+    values = [float(one["value"]) for one in found if one]
+    return fmean(values) if values and len(values) == len(found) else None
+
+
+def measured(about: Mapping[str, Any]) -> str:
+    """Say by which network, at which size, and of which images a score is, as far as it applies."""
+    return "; ".join(str(about[name]) for name in ("network", "resize", "split") if about.get(name))
+
+
+def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return the drawings that each contender has seen, as the head and the rows of a table."""
+    columns = groups(results)[:-1]
+    final = {result.contender: result for result in results if result.final}
+    rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
+    return ["", "steps", *columns], rows
+
+
 def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
     """Compare a contender with every other, in every metric and group, over the seeds that both have."""
     others = [name for name in contenders(results) if name != reference]
@@ -227,9 +249,7 @@ def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, An
         [name, *(_shown(cells[group].get(name), name in best[group]) for group in columns)]
         for name in contenders(results)
     ]
-    marks = [
-        [f"*{mark}*", *(_mark(results, group, metric, mark) for group in columns)] for mark in ("floor", "ceiling")
-    ]
+    marks = [[f"*{name}*", *(_figure(mark(results, group, metric, name)) for group in columns)] for name in MARKS]
     stem = f"{next(iter(results)).backbone}-{metric}"
     figures = f"![Final scores]({stem}.png)\n\n![Against drawings seen]({stem}-seen.png)"
     return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks]) + f"\n\n{figures}"
@@ -237,8 +257,7 @@ def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, An
 
 def _about(about: Mapping[str, Any]) -> str:
     way = "Higher is better" if about.get("higher_is_better") else "Lower is better"
-    told = (str(about[name]) for name in ("network", "resize", "split") if about.get(name))
-    return "; ".join([way, *told]) + f"; n = {about['n']} in the first group."
+    return "; ".join(filter(None, [way, measured(about)])) + f"; n = {about['n']} in the first group."
 
 
 def _best(own: Mapping[str, Mean], higher: bool) -> set[str]:
@@ -256,19 +275,12 @@ def _shown(score: Mean | None, best: bool) -> str:
     return f"**{score}**" if best else str(score)
 
 
-def _mark(results: Iterable[Result], group: str, metric: str, mark: str) -> str:
-    result = next(iter(results))
-    names = result.groups if group == OVERALL else (group,)
-    marks = [result.scores.get(name, {}).get(metric, {}).get(mark) for name in names]
-    values = [float(found["value"]) for found in marks if found]
-    return f"{fmean(values):.3f}" if values and len(values) == len(marks) else "-"
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _seen_table(results: Sequence[Result]) -> str:
-    columns = groups(results)[:-1]
-    final = {result.contender: result for result in results if result.final}
-    rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
-    return "### Drawings seen\n\n" + _table(["", "steps", *columns], rows)
+    return "### Drawings seen\n\n" + _table(*seen(results))
 
 
 def _tests_table(found: Sequence[PairedTest]) -> str:
@@ -276,13 +288,10 @@ def _tests_table(found: Sequence[PairedTest]) -> str:
     if not found:
         return heading + "Two seeds at least are needed.\n"
     rows = [
-        [t.metric, f"{t.reference} - {t.other}", str(t.difference), _p(t.p), _p(t.adjusted), t.better] for t in found
+        [t.metric, f"{t.reference} - {t.other}", str(t.difference), _figure(t.p), _figure(t.adjusted), t.better]
+        for t in found
     ]
     return heading + _table(["metric", "", "difference", "p", "p (Holm)", "ahead"], rows)
-
-
-def _p(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

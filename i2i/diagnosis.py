@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from i2i.dataset import Dataset
-from i2i.heldout import spread, stack, undisturbed
+from i2i.heldout import served, spread, stack, undisturbed
 from i2i.hookspecs import hookimpl
 from i2i.images import DOMAINS
 from i2i.listeners import write_line
@@ -69,4 +69,4 @@ def _look(model: Model, dataset: Dataset, group: str) -> Look:
     source, real = (
         stack(spread(paths, COUNT), model.size) for paths in (dataset.test(group, "a"), dataset.train(group, "b"))
     )
-    return Look(source, model.translate(source, group if group in model.groups else None), real)
+    return Look(source, model.translate(source, served(model, group)), real)

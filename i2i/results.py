@@ -16,12 +16,14 @@ from i2i.bench import Bench, Cell
 from i2i.checkpoint import MODEL_FILE, load
 from i2i.comparison import Result
 from i2i.files import whole_file
+from i2i.folder import read_config
 from i2i.heldout import show
 from i2i.images import Block, write_image
 from i2i.report import write_bench_report
-from i2i.run import Run
+from i2i.report.bench import TABLE
+from i2i.run import dataset_of
 
-TABLE, TEXT, LINES = "bench.json", "bench.md", "bench.csv"
+TEXT, LINES = "bench.md", "bench.csv"
 SHOWN = 2
 """Images of each group in the pictures."""
 Found = Mapping[Cell, Sequence[Result]]
@@ -88,15 +90,15 @@ def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
 
 def _machine(bench: Bench) -> dict[str, Any]:
     """Return where the base models were trained, as their runs tell, and how many cores there are."""
-    run = Run(bench.base(bench.plan.backbones[0]), bench.registry)
-    return {**run.made_on, "cores": os.cpu_count()}
+    told = read_config(bench.base(bench.plan.backbones[0]))
+    return {**told.get("machine", {}), "cores": os.cpu_count()}
 
 
 def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
     """Return the pictures of the first seed's models."""
     first = [cell for cell in cells if cell.seed == cells[0].seed]
     models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
-    return show(models, Run(first[0].folder, bench.registry).dataset, SHOWN)
+    return show(models, dataset_of(first[0].folder, bench.registry), SHOWN)
 
 
 def _by_backbone(found: Found) -> dict[str, list[Cell]]:

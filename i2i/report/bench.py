@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from i2i.comparison import OVERALL, Mean, Result, contenders, groups, means, metrics
+from i2i.comparison import MARKS, Mean, Result, contenders, groups, mark, means, measured, metrics, seen
 from i2i.errors import ConfigError, DataError
 from i2i.folder import REPORT_FILE
 from i2i.report.charts import Chart, Series
@@ -125,7 +125,7 @@ def _content(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _part(backbone: str, results: Sequence[Result], tests: Sequence[Mapping[str, Any]], folder: Path) -> BackbonePart:
     found = [_metric(results, name, about) for name, about in metrics(results).items()]
     return BackbonePart(
-        backbone, whole(folder / f"{backbone}.png", 1400), found, _seen(results), [_test(test) for test in tests]
+        backbone, whole(folder / f"{backbone}.png", 1400), found, seen(results), [_test(test) for test in tests]
     )
 
 
@@ -138,10 +138,11 @@ def _metric(results: Sequence[Result], metric: str, about: Mapping[str, Any]) ->
     rows: list[list[Cell]] = [
         [name, *(_cell(scores[group].get(name), best[group]) for group in columns)] for name in contenders(results)
     ]
-    told = "; ".join(str(about[key]) for key in ("network", "resize", "split") if about.get(key))
     boards = [_board(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
     charts = [_chart(results, group, metric) for group in columns[:-1]]
-    return MetricPart(metric, way(up), told, columns, rows, boards, [chart for chart in charts if chart.series])
+    return MetricPart(
+        metric, way(up), measured(about), columns, rows, boards, [chart for chart in charts if chart.series]
+    )
 
 
 def _cell(score: Mean | None, best: float) -> Cell:
@@ -150,7 +151,7 @@ def _cell(score: Mean | None, best: float) -> Cell:
 
 
 def _board(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> Board:
-    floor, ceiling = (_limit(results[0], group, metric, name) for name in ("floor", "ceiling"))
+    floor, ceiling = (mark(results, group, metric, name) for name in MARKS)
     marks = [
         Mark(
             name, score.value, *_interval(score), score.seeds, floor, ceiling, None, _each(results, name, group, metric)
@@ -169,14 +170,6 @@ def _each(results: Sequence[Result], contender: str, group: str, metric: str) ->
     own = [result.value(group, metric) for result in results if result.contender == contender and result.final]
     known = tuple(value for value in own if value is not None)
     return known if len(known) > 1 else ()
-
-
-def _limit(result: Result, group: str, metric: str, name: str) -> float | None:
-    """Return a floor or a ceiling; for all groups together their mean, where each has one."""
-    asked = result.groups if group == OVERALL else (group,)
-    found = [result.scores.get(one, {}).get(metric, {}).get(name) for one in asked]
-    values = [float(one["value"]) for one in found if one]
-    return fmean(values) if values and len(values) == len(found) else None
 
 
 def _chart(results: Sequence[Result], group: str, metric: str) -> Chart:
@@ -201,13 +194,6 @@ def _curve(results: Sequence[Result], contender: str, group: str, metric: str) -
 
 def _mean(results: Sequence[Result], group: str, metric: str) -> float:
     return fmean(value for result in results if (value := result.value(group, metric)) is not None)
-
-
-def _seen(results: Sequence[Result]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    columns = groups(results)[:-1]
-    final = {result.contender: result for result in results if result.final}
-    rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
-    return ["", "steps", *columns], rows
 
 
 def _test(test: Mapping[str, Any]) -> list[str]:
