@@ -22,7 +22,7 @@ from i2i.config import Options, read_toml, to_toml, validate
 from i2i.errors import ConfigError
 from i2i.evaluate import Evaluation, plain
 from i2i.files import whole_file
-from i2i.folder import CONFIG_FILE, METRICS_FILE, STEPS
+from i2i.folder import CONFIG_FILE, METRICS_FILE, STEPS, read_lines
 from i2i.plugins import Registry
 from i2i.run import Run
 
@@ -145,11 +145,15 @@ class Bench:
 
     def cost(self, cell: Cell) -> float:
         """Return the seconds that a cell's training took, all sittings together."""
-        return sum(float(entry.get("seconds", 0)) for entry in _entries(cell.folder))
+        return sum(float(entry.get("seconds", 0)) for entry in read_lines(cell.folder / METRICS_FILE))
 
     def _scored(self, cell: Cell) -> Iterator[dict[str, Any]]:
         evaluation, base = self._evaluation(cell.backbone), self._base_seen(cell)
-        seen = {e["step"]: e["seen"] for e in _entries(cell.folder) if e["stage"] == "transfer" and "seen" in e}
+        seen = {
+            e["step"]: e["seen"]
+            for e in read_lines(cell.folder / METRICS_FILE)
+            if e["stage"] == "transfer" and "seen" in e
+        }
         last = max(seen, default=0)
         for step, file in _models(cell.folder, last).items():
             scores = plain(evaluation.scores(load(file, self.registry)))
@@ -164,7 +168,9 @@ class Bench:
         """Return what the base model that a cell starts from had seen; nothing where it starts from scratch."""
         if self._from_scratch(cell.contender):
             return {}
-        return next((e["seen"] for e in reversed(_entries(self.base(cell.backbone))) if "seen" in e), {})
+        return next(
+            (e["seen"] for e in reversed(read_lines(self.base(cell.backbone) / METRICS_FILE)) if "seen" in e), {}
+        )
 
     def _from_scratch(self, contender: str) -> bool:
         return self.registry.transfer(_transfer(self.plan.contenders[contender])).from_scratch
@@ -205,11 +211,6 @@ def _transfer(options: Sequence[str]) -> str:
     if "--transfer" not in options[:-1]:
         raise ConfigError(f"A contender needs a transfer, not '{shlex.join(options)}'. Begin with --transfer NAME.")
     return options[list(options).index("--transfer") + 1]
-
-
-def _entries(folder: Path) -> list[dict[str, Any]]:
-    file = folder / METRICS_FILE
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
 def _models(folder: Path, last: int) -> dict[int, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ STEPS, SCORES_FILE = "steps", "scores.json"
 LOSSES_TABLE, SCORES_TABLE, LOGS = "losses.csv", "scores.csv", "logs"
 LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
+Line = Mapping[str, Any]
+"""What a line of ``metrics.jsonl`` holds: a stage, a step, and more."""
 _WRITTEN = (
     CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
     GROUPS,
@@ -34,6 +37,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
     return read_toml(folder / CONFIG_FILE)
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
+
+    Raises:
+        DataError: Another line is no JSON object of a stage and a step.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # who was killed in writing has cut the last one
+    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
 
 
 def keep(model: Stored, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
@@ -128,3 +144,13 @@ def _copy(source: Path, folder: Path) -> None:
         if (source / name).is_file():
             with whole_file(folder / name) as temporary:
                 shutil.copyfile(source / name, temporary)
+
+
+def _parse(line: str, where: str) -> Line:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
+    if not isinstance(entry, dict) or not {"stage", "step"} <= entry.keys():
+        raise DataError(f"{where} names no stage and step. Remove that line.")
+    return entry

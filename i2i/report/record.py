@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from i2i.config import INFORMATIVE, RunConfig, validate
-from i2i.errors import DataError
-from i2i.folder import CONFIG_FILE, METRICS_FILE, STAGE_FILES, read_config
-
-Line = Mapping[str, Any]
+from i2i.folder import CONFIG_FILE, METRICS_FILE, STAGE_FILES, Line, read_config, read_lines
 
 
 @dataclass(frozen=True)
@@ -66,26 +62,3 @@ def read_record(folder: Path) -> Record:
     told = {name: value for name, value in content.items() if name in INFORMATIVE}
     config = validate(RunConfig, options, str(folder / CONFIG_FILE))
     return Record(folder, config, told, tuple(read_lines(folder / METRICS_FILE)))
-
-
-def read_lines(path: Path) -> list[Line]:
-    """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
-
-    Raises:
-        DataError: Another line is no JSON object of a stage and a step.
-    """
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # who was killed in writing has cut the last one
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
-
-
-def _parse(line: str, where: str) -> Line:
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
-    if not isinstance(entry, dict) or not {"stage", "step"} <= entry.keys():
-        raise DataError(f"{where} names no stage and step. Remove that line.")
-    return entry

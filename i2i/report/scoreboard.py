@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from i2i.report.record import Line, Record
+from i2i.folder import Line
+from i2i.report.record import Record
 
 OVERALL = "overall"
 MARGIN = 0.04  # of the width, beside the outermost mark
