@@ -18,12 +18,9 @@ from i2i.folder import METRICS_FILE, SAMPLES
 from i2i.heldout import show
 from i2i.hookspecs import hookimpl
 from i2i.images import grid, write_image
-from i2i.overfitting import overfitting
+from i2i.overfitting import FEWEST, RUNAWAY, overfitting, remedy
 from i2i.run import Run
 from i2i.scores import Scores, overall, plain
-
-RUNAWAY = 0.5  # overfitting from which on held-out drawings are judged nearer to fakes than to training drawings
-FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning
 
 
 class OverfittingGauge:
@@ -191,12 +188,10 @@ def _time_for_samples(run: Run, step: int) -> bool:
 
 
 def _warning(run: Run, group: str, figure: float) -> str:
-    steps = "--steps" if run.stage == "base" else "--transfer-steps"
-    ada = "" if run.config.augment == "ada" else "--augment ada, "
     return (
         f"The discriminator learns the drawings of '{group}' by heart: overfitting {figure:.2f} at step {run.step} of "
-        f"{run.stage}, where 0 is none, and 1 judges held-out drawings like fakes. Use {ada}fewer {steps}, or a "
-        "gradient penalty: --loss.adversarial.r1 1."
+        f"{run.stage}, where 0 is none, and 1 judges held-out drawings like fakes. "
+        f"Use {remedy(run.stage, run.config.augment)}, or a gradient penalty: --loss.adversarial.r1 1."
     )
 
 

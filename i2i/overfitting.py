@@ -10,6 +10,8 @@ from i2i.heldout import spread, stack, undisturbed
 from i2i.model import Model
 
 LEAST_GAP = 0.05  # between the logits of real and fake: below it no judge has learned anything, least of all by heart
+RUNAWAY = 0.5  # from here on held-out drawings are judged nearer to fakes than to training drawings
+FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning
 
 
 def overfitting(model: Model, dataset: Dataset, count: int = 16) -> dict[str, float]:
@@ -31,6 +33,12 @@ def overfitting(model: Model, dataset: Dataset, count: int = 16) -> dict[str, fl
     with undisturbed(model.backbone):
         found = {group: _overfitting(model, dataset, group, count) for group in groups}
     return {group: figure for group, figure in found.items() if figure is not None}
+
+
+def remedy(stage: str, augment: str) -> str:
+    """Return what keeps discriminators from learning by heart: options, where training augments as ``augment`` says."""
+    ada = "" if augment == "ada" else "--augment ada, "
+    return f"{ada}fewer {'--steps' if stage == 'base' else '--transfer-steps'}"
 
 
 def _overfitting(model: Model, dataset: Dataset, group: str, count: int) -> float | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from i2i.overfitting import FEWEST, remedy
+from i2i.overfitting import RUNAWAY as OVERFITTING
 from i2i.report.record import Record
 from i2i.symptoms import SYMPTOMS, afflicted
-
-OVERFITTING = 0.5  # from here on held-out drawings are judged nearer to fakes than to training drawings
-FEWEST = 4  # held-out drawings, below which that is too much a matter of chance
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,6 @@ def _overfitting(record: Record) -> list[Finding]:
     }
     if not high:
         return []
-    steps = "--steps" if line["stage"] == "base" else "--transfer-steps"
-    ada = "" if record.config.augment == "ada" else "--augment ada, "
     return [
         Finding(
             "Overfitting discriminator",
@@ -75,6 +72,6 @@ def _overfitting(record: Record) -> list[Finding]:
             OVERFITTING,
             f"{line['stage']}, step {line['step']}",
             "The discriminator knows the training drawings by heart: held-out drawings are judged like fakes.",
-            f"Use {ada}fewer {steps}, or a gradient penalty (--loss.adversarial.r1 1).",
+            f"Use {remedy(line['stage'], record.config.augment)}, or a gradient penalty (--loss.adversarial.r1 1).",
         )
     ]
