@@ -21,7 +21,7 @@ from i2i.comparison import Result
 from i2i.config import Options, read_toml, to_toml, validate
 from i2i.errors import ConfigError
 from i2i.evaluate import Evaluation, plain
-from i2i.files import whole_file
+from i2i.files import write_text
 from i2i.folder import CONFIG_FILE, METRICS_FILE, STEPS, read_lines
 from i2i.plugins import Registry
 from i2i.run import Run
@@ -104,8 +104,7 @@ class Bench:
             )
         if not file.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
             raise ConfigError(f"{self.folder} holds files that are no bench. Choose an empty or new folder with --out.")
-        with whole_file(file) as temporary:
-            temporary.write_text(to_toml(self.plan.model_dump(mode="json")), encoding="utf-8")
+        write_text(file, to_toml(self.plan.model_dump(mode="json")))
 
     def train(self, start: Start) -> Iterator[Cell]:
         """Train what is not trained, each base model before its cells, and yield every cell when it is.
@@ -139,8 +138,7 @@ class Bench:
         metrics = list(self._evaluation(cell.backbone).metrics)
         if known.get("metrics") != metrics:
             known = {"metrics": metrics, "models": list(self._scored(cell))}
-            with whole_file(file) as temporary:
-                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            write_text(file, json.dumps(known, indent=1))
         return [Result(cell.backbone, cell.contender, cell.seed, **model) for model in known["models"]]
 
     def cost(self, cell: Cell) -> float:

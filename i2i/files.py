@@ -18,9 +18,11 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+REMEDY = "Free some space or choose another place."
+
 
 @contextmanager
-def whole_file(path: Path, remedy: str = "Free some space or choose another place.") -> Iterator[Path]:
+def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it is synced and takes its place.
 
     Missing folders are made. When the block raises, nothing is left and an older file stays as it was.
@@ -44,6 +46,12 @@ def whole_file(path: Path, remedy: str = "Free some space or choose another plac
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
+    """Write a text as UTF-8, whole or not at all; arguments and errors are those of `whole_file`."""
+    with whole_file(path, remedy) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[Path] = ()) -> None:

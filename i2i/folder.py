@@ -12,7 +12,7 @@ import i2i
 from i2i.checkpoint import BASE_FILE, BEST_FILE, MODEL_FILE, STATE_FILE, model_file, write
 from i2i.config import RunConfig, read_toml, to_toml
 from i2i.errors import ConfigError, DataError
-from i2i.files import locked, whole_file
+from i2i.files import locked, whole_file, write_text
 from i2i.groups import GROUPS, Stored, export
 
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
@@ -98,8 +98,7 @@ def write_config(
         machine: What `Engine.describe` says of the machine that trains.
     """
     told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
-    with whole_file(folder / CONFIG_FILE) as temporary:
-        temporary.write_text(to_toml({**config.model_dump(mode="json"), **told}), encoding="utf-8")
+    write_text(folder / CONFIG_FILE, to_toml({**config.model_dump(mode="json"), **told}))
 
 
 def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 
-from i2i.files import whole_file
+from i2i.files import write_text
 from i2i.folder import METRICS_FILE, SAMPLES
 from i2i.heldout import show
 from i2i.hookspecs import hookimpl
@@ -144,8 +144,7 @@ class MetricsFile:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill can cut the last one
         kept = [line for line in lines if not _after(json.loads(line), run)]
-        with whole_file(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_text(path, "".join(kept))
 
     @hookimpl
     def on_step(self, run: Run, step: int, losses: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ from i2i import comparison, figures
 from i2i.bench import Bench, Cell
 from i2i.checkpoint import MODEL_FILE, load
 from i2i.comparison import Result
-from i2i.files import whole_file
+from i2i.files import write_text
 from i2i.folder import read_config
 from i2i.heldout import show
 from i2i.images import Block, write_image
@@ -41,9 +41,9 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
     Raises:
         DataError: The folder cannot be written to.
     """
-    _write(folder / TABLE, json.dumps(_told(bench, found, reference), separators=(",", ":")))
-    _write(folder / LINES, comparison.comma_separated(result for own in found.values() for result in own))
-    _write(folder / TEXT, _text(bench, found, reference))
+    write_text(folder / TABLE, json.dumps(_told(bench, found, reference), separators=(",", ":")))
+    write_text(folder / LINES, comparison.comma_separated(result for own in found.values() for result in own))
+    write_text(folder / TEXT, _text(bench, found, reference))
     for backbone, cells in _by_backbone(found).items():
         results = [result for cell in cells for result in found[cell]]
         for metric in comparison.metrics(results):
@@ -106,8 +106,3 @@ def _by_backbone(found: Found) -> dict[str, list[Cell]]:
     for cell in found:
         cells[cell.backbone].append(cell)
     return dict(cells)
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

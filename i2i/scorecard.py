@@ -12,7 +12,7 @@ from i2i.caches import digest
 from i2i.checkpoint import read_model_description
 from i2i.engine import Engine
 from i2i.evaluate import Evaluation
-from i2i.files import whole_file
+from i2i.files import write_text
 from i2i.model import Model
 from i2i.plugins import Registry
 from i2i.scores import Scores, overall, plain
@@ -60,8 +60,7 @@ def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
     Raises:
         DataError: The place cannot be written to.
     """
-    with whole_file(path, "Choose another --out.") as temporary:
-        temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(card, indent=1, allow_nan=False) + "\n", "Choose another --out.")
 
 
 def counted(model: Model, groups: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import i2i
-from i2i.files import whole_file
+from i2i.files import write_text
 
 _FLAG = re.compile(r"--[a-z][a-z0-9_.-]*[a-z0-9]")
 
@@ -22,8 +22,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
         DataError: It cannot be written.
     """
     page = _environment().get_template(template).render(version=i2i.__version__, **content)
-    with whole_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 
