@@ -19,9 +19,9 @@ from i2i.files import write_text
 from i2i.folder import read_config
 from i2i.heldout import show
 from i2i.images import Block, write_image
+from i2i.recipe import read_recipe
 from i2i.report import write_bench_report
 from i2i.report.bench import TABLE
-from i2i.run import dataset_of
 
 TEXT, LINES = "bench.md", "bench.csv"
 SHOWN = 2
@@ -98,7 +98,7 @@ def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
     """Return the pictures of the first seed's models."""
     first = [cell for cell in cells if cell.seed == cells[0].seed]
     models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
-    return show(models, dataset_of(first[0].folder, bench.registry), SHOWN)
+    return show(models, read_recipe(first[0].folder, bench.registry).dataset, SHOWN)
 
 
 def _by_backbone(found: Found) -> dict[str, list[Cell]]:

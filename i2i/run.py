@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from torch import Tensor
 
-from i2i.adding import Addition, data_of
-from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
+from i2i.adding import Addition
 from i2i.augment import choose_augmentation
-from i2i.best import Best, check_evaluation, decider
+from i2i.best import Best, decider
 from i2i.checkpoint import (
     BASE_FILE,
     BEST_FILE,
@@ -30,19 +25,19 @@ from i2i.checkpoint import (
     save,
     write,
 )
-from i2i.checks import base_of, check_data, check_logging, check_networks, new_groups
-from i2i.config import INFORMATIVE, RunConfig, validate
-from i2i.dataset import Dataset
+from i2i.checks import base_of, new_groups
 from i2i.engine import Engine, seed_everything
-from i2i.errors import ConfigError, TrainingError
+from i2i.errors import TrainingError
 from i2i.evaluate import Evaluation
 from i2i.events import announce, listening
 from i2i.files import locked
-from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, STEPS, claim, read_config, write_config, write_groups
+from i2i.folder import CONFIG_FILE, LOCK_FILE, STAGE_FILES, STEPS, write_groups
 from i2i.groups import GROUPS, stored
+from i2i.interrupt import Interrupt
 from i2i.loader import Loader
 from i2i.model import Model
 from i2i.plugins import Registry
+from i2i.recipe import read_recipe, write_recipe
 from i2i.train import Training, below
 from i2i.transfer import NoTransfer, Transfer
 
@@ -73,9 +68,9 @@ class Run:
 
     def __init__(self, folder: Path, registry: Registry) -> None:
         self.folder, self.registry = folder, registry
-        self.config, self.made_on = _opened(folder)
-        self.chosen: Chosen = choose(self.config.model_dump(mode="json", exclude={"data"}), registry)
-        self.dataset: Dataset = _data(self.chosen, self.config, registry)
+        recipe = read_recipe(folder, registry)
+        self.config, self.chosen, self.dataset = recipe.config, recipe.chosen, recipe.dataset
+        self.made_on = recipe.made_on
         self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
         self._processes = self.engine.processes
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
@@ -84,7 +79,8 @@ class Run:
         self._addition: Addition | None = None
         self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._stop_requested = self._from_scratch = False
+        self._from_scratch = False
+        self._interrupt = Interrupt(twice=self._processes.count == 1)
 
     @property
     def changes(self) -> str:
@@ -114,11 +110,10 @@ class Run:
             PluginError: A plugin that listens or measures raised.
             ProcessError: Another process failed.
         """
-        self._stop_requested = False
         with ExitStack() as held:
             self._processes.once(lambda: held.enter_context(locked(self.folder / LOCK_FILE)))
             held.enter_context(listening(self.registry, listeners if self._processes.first else ()))
-            held.enter_context(self._interruptible())
+            held.enter_context(self._interrupt.heard())
             for stage in self.config.stages:
                 if not self._is_finished(stage):
                     self._train(stage, stop_after)
@@ -177,7 +172,7 @@ class Run:
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
         while training.done < training.steps:
-            stop = self._processes.any(self._stop_requested)
+            stop = self._processes.any(self._interrupt.requested)
             if stop or (stop_after is not None and before + training.done >= stop_after):
                 self._save_state(training)
                 raise Stopped
@@ -308,90 +303,11 @@ class Run:
         if self._processes.first:
             announce(self.registry, event, run=self, **details)
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let the first Ctrl-C ask for a stop after the step at hand; the second one interrupts at once.
-
-        Several processes only ever ask: torchrun passes on a Ctrl-C that the terminal has sent to all of them already.
-        """
-        if threading.current_thread() is not threading.main_thread():  # others cannot handle signals
-            yield
-            return
-
-        def ask(signum: int, frame: FrameType | None) -> None:
-            self._stop_requested = True
-            if self._processes.count == 1:
-                signal.signal(signal.SIGINT, previous)
-
-        previous = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
-
 
 def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> Run:
-    """Make a run folder with a complete ``run.toml``; nothing is written when anything given is wrong.
-
-    Of several processes the first one does, and all of them have to call.
-
-    Raises:
-        ConfigError: The configuration is wrong, or the folder holds a run and ``overwrite`` is off.
-        DataError: The data cannot be used, or the folder cannot be written to.
-    """
-    chosen = choose({key: value for key, value in given.items() if key != "data"}, registry)
-    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
-    engine.processes.once(lambda: _make(folder, chosen, given, engine, registry, overwrite))
-    if not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(f"{platform.node()} does not see {folder}. Choose an --out that all hosts share.")
+    """Make a run of what the user decided, in a folder of its own, as `write_recipe` does."""
+    write_recipe(folder, given, registry, overwrite)
     return Run(folder, registry)
-
-
-def _make(
-    folder: Path, chosen: Chosen, given: Mapping[str, Any], engine: Engine, registry: Registry, overwrite: bool
-) -> None:
-    data = None if chosen.config.added is not None else choose_data(given, registry)
-    told = {"data": given.get("data", {})} if data is None else _told(data, chosen.config, registry)
-    dataset = _data(chosen, chosen.config.model_copy(update=told), registry)
-    check_data(chosen.config, dataset)
-    check_networks(chosen, dataset)
-    check_logging(chosen.config.log)
-    check_evaluation(chosen.config, dataset, registry, engine.device)
-    config = chosen.config.model_copy(update=told)
-    claim(folder, overwrite, config.base_model)
-    source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
-    write_config(folder, config, {**chosen.providers, **source}, engine.describe())
-
-
-def dataset_of(folder: Path, registry: Registry) -> Dataset:
-    """Return the data of a run folder.
-
-    Raises:
-        ConfigError: The folder is no run folder, or what its ``run.toml`` says is wrong.
-        DataError: The data cannot be used.
-    """
-    config, _ = _opened(folder)
-    return _data(choose(config.model_dump(mode="json", exclude={"data"}), registry), config, registry)
-
-
-def _opened(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
-    """Read the configuration of a run, and what is known of the machine that it was made on."""
-    content = read_config(folder)
-    options = {name: value for name, value in content.items() if name not in INFORMATIVE}
-    return validate(RunConfig, options, str(folder / CONFIG_FILE)), content.get("machine", {})
-
-
-def _data(chosen: Chosen, config: RunConfig, registry: Registry) -> Dataset:
-    if config.added is not None:
-        return data_of(chosen, config.data, registry)
-    return build_data(choose_data({"data": config.data}, registry), config.extra_groups or (), registry)
-
-
-def _told(data: Choice[Dataset], config: RunConfig, registry: Registry) -> dict[str, Any]:
-    """Return what ``run.toml`` shall say of the data: the set with its options, and the groups that join it."""
-    extra = config.extra_groups
-    joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
-    return {"data": data.section, "extra_groups": joining or None}
 
 
 def _alone(model: Model) -> Transfer:
