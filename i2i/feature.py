@@ -64,8 +64,7 @@ def network(name: str, weights: str | None = None, device: torch.device = CPU) -
         WeightsError: Its weights are not on this machine.
     """
     kind, _, variant = name.partition(":")
-    with torch.random.fork_rng(devices=[]):  # networks start from random weights, which nobody will see
-        built: FeatureNetwork = installed().feature(kind)(variant, weights)
+    built: FeatureNetwork = installed().feature(kind)(variant, weights)
     return built.eval().requires_grad_(False).to(device)
 
 

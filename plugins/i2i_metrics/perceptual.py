@@ -87,7 +87,7 @@ def published(network: Literal["alex", "vgg"], device: torch.device) -> nn.Modul
         WeightsError: They are not on this machine.
     """
     backbone, heads = load(NETWORKS[network]), load(f"lpips-{NETWORKS[network]}")
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):  # it starts from random weights
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks torchvision for the network in a deprecated way
         import lpips
 
