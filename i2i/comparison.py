@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
@@ -93,6 +94,24 @@ class PairedTest:
     better: str
 
 
+@dataclass(frozen=True)
+class Point:
+    """A contender's scores after as many drawings of a group.
+
+    Attributes:
+        seen: How many it has seen, the mean over seeds.
+        values: A score a seed.
+    """
+
+    seen: float
+    values: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        """Their mean."""
+        return fmean(self.values)
+
+
 def metrics(results: Iterable[Result]) -> dict[str, Mapping[str, Any]]:
     """Return every metric that scored anything, with what its first score tells of it."""
     scores = (own for result in results for group in result.scores.values() for own in group.items())
@@ -128,6 +147,20 @@ def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]
     """Return the mean over seeds of every contender that has a score."""
     found = {name: list(_by_seed(results, name, group, metric).values()) for name in contenders(results)}
     return {name: mean(values) for name, values in found.items() if values}
+
+
+def course(results: Iterable[Result], contender: str, group: str, metric: str) -> list[Point]:
+    """Return how a contender's score went, a point a scored step.
+
+    One that looks at no further drawings of the group has its last point alone.
+    """
+    by_step: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for result in results:
+        value = result.value(group, metric)
+        if result.contender == contender and value is not None:
+            by_step[result.step].append((result.seen.get(group, 0), value))
+    found = [Point(fmean(seen for seen, _ in own), tuple(v for _, v in own)) for _, own in sorted(by_step.items())]
+    return found if len({point.seen for point in found}) > 1 else found[-1:]
 
 
 def mark(results: Sequence[Result], group: str, metric: str, name: str) -> float | None:

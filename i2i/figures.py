@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
 from i2i import comparison
-from i2i.comparison import OVERALL, Result
+from i2i.comparison import MARKS, Point, Result
 from i2i.errors import ConfigError
 from i2i.files import whole_file
 from i2i.images import Block
@@ -79,7 +79,9 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
     figure, axes = _panels(columns, results, metric, height=2.6)
     for group, panel in zip(columns, axes, strict=True):
         for row, name in enumerate(names):
-            _curve(panel, [r for r in results if r.contender == name], group, metric, COLOURS[row % len(COLOURS)])
+            points = comparison.course(results, name, group, metric)
+            if points:
+                _curve(panel, points, name, COLOURS[row % len(COLOURS)])
         panel.set_xlabel(f"drawings of '{group}' seen", fontsize=8)
         _mark(panel, "y", results, group, metric)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -87,21 +89,15 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
     _finish(figure, results, metric, path, below=0.09)
 
 
-def _curve(panel: Axes, own: Sequence[Result], group: str, metric: str, colour: str) -> None:
-    by_step: dict[int, list[Result]] = {}
-    for result in own:
-        by_step.setdefault(result.step, []).append(result)
-    points = [(_mean(r.seen.get(group, 0) for r in some), [r.value(group, metric) for r in some])
-              for some in by_step.values()]  # fmt: skip
-    known = sorted((x, [v for v in values if v is not None]) for x, values in points if None not in values)
-    if not known:
+def _curve(panel: Axes, points: Sequence[Point], name: str, colour: str) -> None:
+    """Draw the mean over seeds and their range; where there is one point alone, a level line."""
+    xs, ys = [point.seen for point in points], [point.value for point in points]
+    if len(points) == 1:
+        panel.axhline(ys[0], color=colour, linewidth=1.4, label=name)
         return
-    xs, ys = [x for x, _ in known], [_mean(values) for _, values in known]
-    if len(known) == 1:  # nothing was trained
-        panel.axhline(ys[0], color=colour, linewidth=1.4, label=own[0].contender)
-        return
-    panel.plot(xs, ys, "-o", color=colour, markersize=3, linewidth=1.4, label=own[0].contender)
-    panel.fill_between(xs, [min(v) for _, v in known], [max(v) for _, v in known], color=colour, alpha=0.15)
+    panel.plot(xs, ys, "-o", color=colour, markersize=3, linewidth=1.4, label=name)
+    low, high = ([end(point.values) for point in points] for end in (min, max))
+    panel.fill_between(xs, low, high, color=colour, alpha=0.15)
 
 
 def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, height: float) -> tuple[Figure, list[Axes]]:
@@ -117,13 +113,13 @@ def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, heig
 
 
 def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric: str) -> None:
-    """Draw floor and ceiling as dashed lines, where they are in sight; the mean over groups has none of its own."""
-    scores: Mapping[str, Any] = results[0].scores.get(group, {}).get(metric, {})
+    """Draw floor and ceiling as dotted and dashed lines, where they are in sight."""
     line = {"x": panel.axvline, "y": panel.axhline}[axis]
     limits = getattr(panel, f"get_{axis}lim")()
-    for mark, style in (("floor", ":"), ("ceiling", "--")):
-        if group != OVERALL and scores.get(mark):
-            line(scores[mark]["value"], color="gray", linestyle=style, linewidth=1)
+    for name, style in zip(MARKS, (":", "--"), strict=True):
+        value = comparison.mark(results, group, metric, name)
+        if value is not None:
+            line(value, color="gray", linestyle=style, linewidth=1)
     getattr(panel, f"set_{axis}lim")(limits)
 
 
@@ -134,8 +130,3 @@ def _finish(figure: Figure, results: Sequence[Result], metric: str, path: Path, 
     figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))  # type: ignore[union-attr,call-arg]
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=110)
-
-
-def _mean(values: Iterable[float]) -> float:
-    own = list(values)
-    return sum(own) / len(own)

@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from i2i.comparison import MARKS, Mean, Result, contenders, groups, mark, means, measured, metrics, seen
+from i2i.comparison import MARKS, Mean, Result, contenders, course, groups, mark, means, measured, metrics, seen
 from i2i.errors import ConfigError, DataError
 from i2i.folder import REPORT_FILE
 from i2i.report.charts import Chart, Series
@@ -178,22 +177,8 @@ def _chart(results: Sequence[Result], group: str, metric: str) -> Chart:
 
 
 def _curve(results: Sequence[Result], contender: str, group: str, metric: str) -> Series:
-    """Return a contender's mean over seeds against the drawings of a group that it has seen.
-
-    One that looks at no further drawings of the group has its last value alone.
-    """
-    by_step: dict[int, list[Result]] = defaultdict(list)
-    for result in results:
-        if result.contender == contender and result.value(group, metric) is not None:
-            by_step[result.step].append(result)
-    own = [by_step[step] for step in sorted(by_step)]
-    seen = [fmean(result.seen.get(group, 0) for result in some) for some in own]
-    values = [_mean(some, group, metric) for some in own]
-    return Series(contender, seen, values) if len(set(seen)) > 1 else Series(contender, seen[-1:], values[-1:])
-
-
-def _mean(results: Sequence[Result], group: str, metric: str) -> float:
-    return fmean(value for result in results if (value := result.value(group, metric)) is not None)
+    points = course(results, contender, group, metric)
+    return Series(contender, [point.seen for point in points], [point.value for point in points])
 
 
 def _test(test: Mapping[str, Any]) -> list[str]:
