@@ -21,6 +21,9 @@ PRESETS: dict[str, Section] = {
     "paper": {"size": 256, "batch_size": 1, "steps": 100_000, "transfer_steps": 100_000},
 }
 
+STEPS_OPTIONS = {"base": "--steps", "transfer": "--transfer-steps"}
+"""What makes each stage longer or shorter."""
+
 INFORMATIVE = frozenset({"versions", "machine"})
 """Tables of ``run.toml`` that tell how it came about; they are no options."""
 

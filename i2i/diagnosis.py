@@ -42,12 +42,12 @@ class Diagnosis:
         write_line(run, {"stage": run.stage, "step": step, "symptoms": found, "images": images})
         if step == run.steps:
             for symptom in SYMPTOMS:
-                self._warn(symptom, afflicted(found, symptom))
+                self._warn(symptom, run.stage, afflicted(found, symptom))
 
-    def _warn(self, symptom: Symptom, groups: Mapping[str, float]) -> None:
+    def _warn(self, symptom: Symptom, stage: str, groups: Mapping[str, float]) -> None:
         if groups:
             told = ", ".join(f"{group} {figure:.2f}" for group, figure in groups.items())
-            about = f"{symptom.title}: {told}, from {symptom.limit:g} on. {symptom.meaning} {symptom.remedy}"
+            about = f"{symptom.title}: {told}, from {symptom.limit:g} on. {symptom.meaning} {symptom.remedy(stage)}"
             self._console.print(about, style="yellow", highlight=False, markup=False)
 
 

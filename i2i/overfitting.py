@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from i2i.config import STEPS_OPTIONS
 from i2i.dataset import Dataset
 from i2i.heldout import spread, stack, undisturbed
 from i2i.model import Model
@@ -38,7 +39,7 @@ def overfitting(model: Model, dataset: Dataset, count: int = 16) -> dict[str, fl
 def remedy(stage: str, augment: str) -> str:
     """Return what keeps discriminators from learning by heart: options, where training augments as ``augment`` says."""
     ada = "" if augment == "ada" else "--augment ada, "
-    return f"{ada}fewer {'--steps' if stage == 'base' else '--transfer-steps'}"
+    return f"{ada}fewer {STEPS_OPTIONS[stage]}"
 
 
 def _overfitting(model: Model, dataset: Dataset, group: str, count: int) -> float | None:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from i2i.config import STEPS_OPTIONS
+
 PATCH = 1 / 8  # side of the smallest solid patch that counts as a blob, of the image's; eyes and lines are thinner
 SOLID = 0.9  # from here on to 1, in every channel, white; and black likewise
 BEND = 3  # frequencies of the spectrum that count as the finest pattern's own; thrice as many are its surroundings
@@ -41,7 +43,7 @@ class Symptom:
         title: What a person calls it.
         limit: The figure from which on it is warned of.
         meaning: What the figure says.
-        remedy: What helps.
+        advice: What helps, with ``{steps}`` for the option that makes the stage longer.
         figure: Returns the figure; None where a look is too small or too uniform to tell.
     """
 
@@ -49,8 +51,12 @@ class Symptom:
     title: str
     limit: float
     meaning: str
-    remedy: str
+    advice: str
     figure: Callable[[Look], float | None]
+
+    def remedy(self, stage: str) -> str:
+        """Return what helps in a stage."""
+        return self.advice.format(steps=STEPS_OPTIONS[stage])
 
 
 def blobs(look: Look, fewest: int = 4) -> float | None:
@@ -136,7 +142,7 @@ SYMPTOMS = (
         "Checkerboard",
         0.7,
         "A pattern of two pixels lies over the translations.",
-        "Train longer (--steps): a faint one fades. If it stays, take a generator that enlarges by interpolation, "
+        "Train longer ({steps}): a faint one fades. If it stays, take a generator that enlarges by interpolation, "
         "such as --generator ugatit.",
         checkerboard,
     ),
@@ -154,7 +160,7 @@ SYMPTOMS = (
         "Nothing translated",
         0.8,
         "Translations hardly differ from their source.",
-        "Train longer (--steps), or lower --loss.identity and --loss.cycle, which reward to leave images alone.",
+        "Train longer ({steps}), or lower --loss.identity and --loss.cycle, which reward to leave images alone.",
         copying,
     ),
 )

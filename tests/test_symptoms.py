@@ -160,6 +160,6 @@ def test_untouched_sources_are_found(look):
 
 def test_every_symptom_says_what_helps():
     for symptom in SYMPTOMS:
-        assert "--" in symptom.remedy
+        assert "--" in symptom.remedy("base")
         assert symptom.meaning.endswith(".")
     assert len({symptom.name for symptom in SYMPTOMS}) == len(SYMPTOMS)

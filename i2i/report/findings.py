@@ -47,9 +47,9 @@ def _symptoms(record: Record) -> list[Finding]:
     line = record.last("symptoms")
     if line is None:
         return []
-    when = f"{line['stage']}, step {line['step']}"
-    found = {symptom: afflicted(line["symptoms"], symptom) for symptom in SYMPTOMS}
-    return [Finding(s.title, groups, s.limit, when, s.meaning, s.remedy) for s, groups in found.items() if groups]
+    stage, when = line["stage"], f"{line['stage']}, step {line['step']}"
+    found = {symptom: groups for symptom in SYMPTOMS if (groups := afflicted(line["symptoms"], symptom))}
+    return [Finding(s.title, groups, s.limit, when, s.meaning, s.remedy(stage)) for s, groups in found.items()]
 
 
 def _overfitting(record: Record) -> list[Finding]:
