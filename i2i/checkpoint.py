@@ -105,7 +105,8 @@ def choose_described(about: Mapping[str, Any], file: Path, registry: Registry) -
     """
     makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
     try:
-        return choose({"transfer": {"name": "none"}, **about["config"]}, registry)
+        with weights.brought():
+            return choose({"transfer": {"name": "none"}, **about["config"]}, registry)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
     except ConfigError as error:

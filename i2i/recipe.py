@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from i2i import weights
 from i2i.adding import data_of
 from i2i.assemble import Choice, Chosen, build_data, choose, choose_data
 from i2i.best import check_evaluation
@@ -47,7 +48,8 @@ def read_recipe(folder: Path, registry: Registry) -> Recipe:
     content = read_config(folder)
     options = {name: value for name, value in content.items() if name not in INFORMATIVE}
     config = validate(RunConfig, options, str(folder / CONFIG_FILE))
-    chosen = choose(config.model_dump(mode="json", exclude={"data"}), registry)
+    with weights.brought():  # whoever trains looks for them when networks are built
+        chosen = choose(config.model_dump(mode="json", exclude={"data"}), registry)
     return Recipe(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
 
 

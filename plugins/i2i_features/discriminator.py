@@ -58,10 +58,11 @@ class TimmDiscriminator(Discriminator):
         return Verdict(list(logits), features=list(features))
 
     def _take_weights(self, maps: timm_maps.TimmMaps) -> None:
-        """Fill ``maps``; no file is looked for on the meta device, or where a saved model's weights follow."""
-        if self.config.weights == RANDOM or next(maps.parameters()).is_meta or weights.are_brought():
-            return
+        """Fill ``maps``, but where a saved model's weights follow; on the meta device a user's file is only checked."""
         path = None if self.config.weights == AUTO else self.config.weights
+        unseen = path is None and next(maps.parameters()).is_meta
+        if self.config.weights == RANDOM or unseen or weights.are_brought():
+            return
         try:
             timm_maps.look_up(maps.name, path)
         except WeightsError as error:

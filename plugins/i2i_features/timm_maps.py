@@ -48,12 +48,13 @@ class TimmMaps(nn.Module):
         return [found if found.shape[1] == width else found.movedim(-1, 1) for found, width in pairs]  # some end in C
 
     def take(self, state: Mapping[str, Tensor]) -> None:
-        """Take published weights, which include a classifier.
+        """Take published weights, which include a classifier; on the meta device only see whether they fit.
 
         Raises:
             WeightsError: They are those of another network.
         """
-        own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
+        with torch.device("cpu"):
+            own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
         fill(self.body, {key: own[_flat(key)] for key in self.body.state_dict()}, f"timm's {self.name}")
 
 

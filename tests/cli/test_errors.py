@@ -288,10 +288,19 @@ class TestRunFolder:
         assert set(contents(own_run)) == {"notes.txt", "run.toml"}
         assert "seed = 7" in (own_run / "run.toml").read_text()
 
-    @pytest.mark.parametrize("mistake", ["--steps=many", "--data=./gone", "--loss.group=1", "--device=tpu9"])
+    @pytest.mark.parametrize(
+        "mistake",
+        [
+            "--steps=many",
+            "--data=./gone",
+            "--loss.group=1",
+            "--device=tpu9",
+            "--discriminator=timm --discriminator.weights=gone.pth",
+        ],
+    )
     def test_overwrite_replaces_nothing_after_a_mistake(self, run, own_run, mistake) -> None:
         before = contents(own_run)
-        run("--out", own_run, "--overwrite", mistake)
+        run("--out", own_run, "--overwrite", *mistake.split())
         assert contents(own_run) == before
 
     def test_resume_of_no_run(self, refused, tmp_path) -> None:
@@ -442,6 +451,14 @@ class TestStart:
         message = start(trained / "base.safetensors", "--backbone.channels=6")
         assert message.startswith(f"{trained}/base.safetensors does not fit: ")
         assert "Leave out options that change the networks" in message
+
+    @pytest.mark.parametrize("command", ["train", "run", "transfer"])
+    def test_from_a_file_whose_data_nobody_tells(self, refused, trained, tmp_path, out, command) -> None:
+        file = shutil.copy(trained / "base.safetensors", tmp_path)
+        assert refused(command, file, "--out", out) == (
+            f"{file} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER."
+        )
+        assert not out.exists()
 
     def test_with_another_backbone(self, start, trained) -> None:
         assert "base.safetensors does not fit: " in start(trained, "--backbone=cyclegan", "--backbone.channels=4")

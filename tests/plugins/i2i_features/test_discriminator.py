@@ -104,10 +104,17 @@ def test_a_users_file(tmp_path) -> None:
         judge(weights="no.pth")
 
 
-def test_options_are_checked_on_the_meta_device_without_a_file() -> None:
+@pytest.mark.usefixtures("nowhere")
+def test_on_the_meta_device_a_users_file_is_checked_and_no_other_looked_for(tmp_path) -> None:
+    for name in (SMALL, "resnet18"):
+        torch.save(timm.create_model(name).state_dict(), tmp_path / f"{name}.pth")
     with torch.device("meta"):
-        network = judge(weights="no.pth")
-    assert all(tensor.is_meta for tensor in network.state_dict().values())
+        for weights in (str(tmp_path / f"{SMALL}.pth"), "auto"):
+            assert all(tensor.is_meta for tensor in judge(weights=weights).state_dict().values())
+        with pytest.raises(WeightsError, match="no.pth, given as the weights"):
+            judge(weights="no.pth")
+        with pytest.raises(WeightsError, match=f"The weights of timm's {SMALL} do not fit"):
+            judge(weights=str(tmp_path / "resnet18.pth"))
 
 
 def test_wrong_options() -> None:
