@@ -23,15 +23,18 @@ def check(network: str, layers: Sequence[str], path: str | None) -> None:
     """Refuse a network or a layer that there is not, and weights that are nowhere or, in the user's file, others.
 
     Raises:
-        ConfigError: There is no such network or layer.
+        ConfigError: There is no such network or layer, or a layer is named twice.
         WeightsError: The weights are nowhere, or the user's file cannot be read or does not fit.
     """
+    twice = next((layer for layer in layers if layers.count(layer) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"The layer '{twice}' is named twice. Name each layer once.")
     with torch.device("meta"):
         built = _build(network, layers)
     if isinstance(built, _Picked):
         timm_maps.look_up(built.maps.name, path)
         if path is not None:
-            timm_maps.read(built.maps.name, path)
+            built.maps.take(timm_maps.read(built.maps.name, path))
     else:
         find(network, path)
         if path is not None:

@@ -114,6 +114,7 @@ def test_caffes_vgg16_gets_caffes_colours(tmp_path, noisy) -> None:
     [
         ({"network": "vgg61"}, "There is no feature network 'vgg61'. Did you mean 'vgg16'? Known: vgg16, "),
         ({"layers": ["relu9_9"]}, "The network has no layer 'relu9_9'."),
+        ({"layers": ["relu1_1", "relu2_1", "relu1_1"]}, "The layer 'relu1_1' is named twice. Name each layer once."),
         ({"network": "timm:resnt18"}, "timm has no network 'resnt18'. Did you mean 'resnet18'? See timm."),
         (
             {"network": "timm:resnet18", "layers": ["5"]},
