@@ -84,7 +84,8 @@ class ProgressDisplay:
     def on_train_start(self, run: Run) -> None:
         """Announce the stage."""
         self._started, self._first, self._printed = time.monotonic(), run.step, time.monotonic()
-        self._console.print(f"[bold]{run.stage}[/]: {run.steps} steps of {run.samples_per_step} images a domain")
+        steps = "1 step" if run.steps == 1 else f"{run.steps} steps"
+        self._console.print(f"[bold]{run.stage}[/]: {steps} of {run.samples_per_step} images a domain")
         note = getattr(run.model.backbone.discriminators["a"], "note", "")
         if note:
             self._console.print(note)

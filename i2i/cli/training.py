@@ -124,6 +124,8 @@ def _open(
         return _reopen(resume, refused, base, stages)
     if base is not None:
         given = on_base(base, given, stages)
+        if not given.get("data"):
+            raise ConfigError(f"{base} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
     if stages:
         given = {**given, "stages": list(stages)}
     return runs.create(out or _default_folder(given), given, installed(), overwrite)
@@ -193,11 +195,20 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {_place(job)}, "
                   f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
     source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
-    console.print(f"{source}: {counts} source/target images; base group '{dataset.base}'")
+    console.print(f"{source}: {counts} source/target images; base group '{_base(job)}'")
     if config.base_model is not None:
         console.print(f"starts from {config.base_model}", highlight=False, markup=False)
     if resumed and job.changes:
         console.print(f"{job.changes}: bytes may differ from those of a run left alone.", highlight=False, markup=False)
+
+
+def _base(job: Run) -> str:
+    """Return the group whose branch all others start from: that of the model to start from, or the data's."""
+    from i2i.checkpoint import read_model_description
+    from i2i.checks import base_of
+
+    file = job.config.base_model
+    return job.dataset.base if file is None else base_of(read_model_description(Path(file)), job.dataset)
 
 
 def _place(job: Run) -> str:

@@ -36,6 +36,11 @@ def test_transfer_remembers_how_the_base_was_trained(i2i, base, folder_root, out
     assert (config["sample_every"], config["transfer"]["branch_lr"]) == (200, 1)
 
 
+def test_a_transfer_tells_the_base_of_the_model_and_not_that_of_the_data(i2i, base, folder_root, out, untrained):
+    result = i2i("transfer", base, "--data", folder_root, "--data.base=man", "--out", out)
+    assert "source/target images; base group 'woman'" in result.out, result.err
+
+
 @pytest.mark.parametrize("command", ["run", "train", "transfer"])
 def test_the_data_is_that_of_the_base_unless_named(i2i, base, folder_root, out, untrained, command) -> None:
     assert i2i(command, base, "--out", out).status == 0
@@ -46,7 +51,7 @@ def test_the_steps_of_the_base_decide_its_third(i2i, folder_root, tmp_path, out)
     tiny = [option for option in TINY if not option.startswith("--transfer-steps")]
     assert i2i("train", *tiny, "--data", folder_root, "--out", tmp_path / "base").status == 0
     arguments = ["--data", folder_root, "--out", out, "--config", tmp_path / "base" / "run.toml"]
-    assert "transfer: 1 steps of 6 images a domain" in i2i("transfer", tmp_path / "base", *arguments).out
+    assert "transfer: 1 step of 6 images a domain" in i2i("transfer", tmp_path / "base", *arguments).out
 
 
 def test_a_preset_decides_the_pace_anew_and_the_model_stays(i2i, base, folder_root, out, untrained) -> None:
