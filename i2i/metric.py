@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,17 @@ from i2i.config import Options
 
 @dataclass(frozen=True)
 class Score:
-    """A score with a 95 % interval over ``n`` samples; ``low`` and ``high`` equal ``value`` when n is 1."""
+    """A score with a 95 % interval over ``n`` samples; ``low`` and ``high`` equal ``value`` where none is known."""
 
     value: float
     low: float
     high: float
     n: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether one is known: not of one image, or of variants of one design."""
+        return not math.isclose(self.low, self.high, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str]
 
     Returns:
         Metric to judgement, whose n is that of all groups together; its note names groups that are left out, and those
-        of a single image, which have no interval that could count. Metrics without any value are left out.
+        that have no interval which could count. Metrics without any value are left out.
     """
     taken = [group for group in scores if groups is None or group in set(groups)]
     names = dict.fromkeys(name for group in taken for name in scores[group])
@@ -111,7 +111,7 @@ def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
         judged[0].higher_is_better,
         _macro([one.floor for one in judged]),
         _macro([one.ceiling for one in judged]),
-        _caveats([group for group in judgements if group not in known], [g for g, s in known.items() if s.n == 1]),
+        _caveats([group for group in judgements if group not in known], known),
     )
 
 
@@ -126,6 +126,7 @@ def _macro(scores: Sequence[Score | None]) -> Any:
     return Score(value, value - below, value + above, sum(score.n for score in known))
 
 
-def _caveats(missing: Sequence[str], single: Sequence[str]) -> str:
+def _caveats(missing: Sequence[str], known: Mapping[str, Score]) -> str:
+    bare = [group for group, score in known.items() if not score.has_interval]
     told = [f"without {', '.join(missing)}"] if missing else []
-    return "; ".join(told + ([f"the interval leaves out {', '.join(single)}, of one image"] if single else []))
+    return "; ".join(told + ([f"the interval leaves out {', '.join(bare)}, without one"] if bare else []))

@@ -68,12 +68,12 @@ class TestOverall:
         mean = overall({"woman": {"lpips": WOMAN}, "man": {"lpips": bare}})["lpips"]
         assert mean.floor is mean.ceiling is None
 
-    def test_names_groups_without_a_score_and_those_of_one_image(self):
-        kid = judged(0.6, 0.6, 0.6, 1)
+    def test_names_groups_without_a_score_and_those_without_an_interval(self):
+        kid = judged(0.6, 0.6, 0.6, 6)
         scores = {"woman": {"lpips": WOMAN}, "man": {"lpips": NOTE}, "kid": {"lpips": kid}}
         mean = overall(scores)["lpips"]
         assert mean.value == pytest.approx(0.4)
-        assert mean.note == "without man; the interval leaves out kid, of one image"
+        assert mean.note == "without man; the interval leaves out kid, without one"
 
     def test_takes_the_groups_that_are_asked_for(self):
         scores = {"woman": {"lpips": WOMAN}, "man": {"lpips": MAN}, "kid": {"lpips": NOTE}}

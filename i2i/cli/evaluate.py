@@ -170,8 +170,7 @@ def _show(console: Console, scores: Scores, model: Model, through: str | None) -
 
 def _add(table: Table, title: str, own: Mapping[str, Judgement]) -> None:
     for name, one in own.items():
-        interval = f"{_figure(one.low)} to {_figure(one.high)}" if one.n > 1 and one.value is not None else ""
-        figures = (_figure(one.value), interval, str(one.n or ""), _marked(one.floor), _marked(one.ceiling))
+        figures = (_figure(one.value), _interval(one), str(one.n or ""), _marked(one.floor), _marked(one.ceiling))
         arrow = "" if one.value is None else f" {one.arrow}"
         table.add_row(escape(title), escape(name + arrow), *figures, escape(one.note))
         title = ""
@@ -196,6 +195,11 @@ def _measured(scores: Scores) -> Iterator[str]:
         found |= {name: one for name, one in own.items() if one.value is not None and name not in found}
     for name, one in found.items():
         yield f"{name}: " + "; ".join(filter(None, (one.network, one.resize, one.split)))
+
+
+def _interval(one: Judgement) -> str:
+    known = one.score is not None and one.score.has_interval
+    return f"{_figure(one.low)} to {_figure(one.high)}" if known else ""
 
 
 def _marked(score: Score | None) -> str:

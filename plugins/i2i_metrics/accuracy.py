@@ -48,7 +48,7 @@ class GroupAccuracy(Seeing):
             rows = [row for row, name in enumerate(case.fake.names) if name == design]
             others = {group: own[_without(drawings[group], design)] for group, own in features.items()}
             hits[rows] = _nearest(fakes[rows], others, case.group)
-        return proportion(hits)
+        return proportion(hits, case.fake.names)
 
 
 def _known(case: Case) -> Mapping[str, Images]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from i2i import feature
 from i2i.metric import Case, Score
-from i2i_metrics.bootstrap import around, resamples
+from i2i_metrics.bootstrap import around, counts
 from i2i_metrics.seeing import Seeing
 
 MOST = 1000
 """Images in a subset of the kernel distance."""
 SUBSETS = 10
 FRECHET_RESAMPLES = 100
+Named = tuple[Tensor, Sequence[str]]
 
 
 class FeatureDistance(Seeing):
@@ -28,15 +29,16 @@ class FeatureDistance(Seeing):
     def score(self, case: Case) -> Score:
         """Return the distance of the fakes to the held-out drawings; n counts the fakes."""
         real, fake = (feature.extract(self.sees, images, self.device).double() for images in (case.real, case.fake))
-        return around(self._distance(real, fake), self._resampled(real, fake), len(fake))
+        resampled = self._resampled((real, case.real.names), (fake, case.fake.names))
+        return around(self._distance(real, fake), resampled, len(fake))
 
     @abstractmethod
     def _distance(self, real: Tensor, fake: Tensor) -> float:
         """Return the distance of ``(M, D)`` and ``(N, D)``."""
 
     @abstractmethod
-    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the distances of resampled sets."""
+    def _resampled(self, real: Named, fake: Named) -> Tensor:
+        """Return the distances of resampled sets, given as features and designs."""
 
 
 class Kernel(FeatureDistance):
@@ -53,9 +55,9 @@ class Kernel(FeatureDistance):
     def _distance(self, real: Tensor, fake: Tensor) -> float:
         return kernel_distance(real, fake)
 
-    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
-        weights = (_counts(len(own[:MOST]), seed) for seed, own in enumerate((real, fake)))
-        return _weighted(_kernels(real[:MOST], fake[:MOST]), *weights)
+    def _resampled(self, real: Named, fake: Named) -> Tensor:
+        features = (own[:MOST] for own, _ in (real, fake))
+        return _weighted(_kernels(*features), *(counts(d[:MOST], seed=s) for s, (_, d) in enumerate((real, fake))))
 
 
 class Frechet(FeatureDistance):
@@ -71,9 +73,9 @@ class Frechet(FeatureDistance):
     def _distance(self, real: Tensor, fake: Tensor) -> float:
         return frechet_distance(real, fake)
 
-    def _resampled(self, real: Tensor, fake: Tensor) -> Tensor:
-        drawn = (resamples(len(own), FRECHET_RESAMPLES, seed) for seed, own in enumerate((real, fake)))
-        return torch.tensor([frechet_distance(real[i], fake[j]) for i, j in zip(*drawn, strict=True)])
+    def _resampled(self, real: Named, fake: Named) -> Tensor:
+        pairs = zip(*(_redrawn(*own, seed) for seed, own in enumerate((real, fake))), strict=True)
+        return torch.tensor([frechet_distance(x, y) for x, y in pairs])
 
 
 def kernel_distance(real: Tensor, fake: Tensor) -> float:
@@ -137,6 +139,6 @@ def _weighted(kernels: tuple[Tensor, Tensor, Tensor], real: Tensor, fake: Tensor
     return within[0] + within[1] - 2 * between
 
 
-def _counts(n: int, seed: int) -> Tensor:
-    """Return how often each of ``n`` images is in every resample, ``(B, n)``."""
-    return F.one_hot(resamples(n, seed=seed), n).sum(1).double()
+def _redrawn(features: Tensor, designs: Sequence[str], seed: int) -> Iterator[Tensor]:
+    """Yield resampled sets of ``(N, D)`` features."""
+    return (features.repeat_interleave(n.long(), 0) for n in counts(designs, FRECHET_RESAMPLES, seed))

@@ -31,4 +31,4 @@ class Identity(Seeing):
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
         fake, source = (feature.extract(self.sees, images, self.device) for images in (case.fake, case.source))
-        return bootstrap(F.cosine_similarity(fake, source))
+        return bootstrap(F.cosine_similarity(fake, source), case.fake.names)

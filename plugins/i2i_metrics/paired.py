@@ -19,7 +19,8 @@ class L1(Metric):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        return bootstrap(to_truth(case, lambda fake, truth: (fake - truth).abs().flatten(1).mean(1)))
+        values = to_truth(case, lambda fake, truth: (fake - truth).abs().flatten(1).mean(1))
+        return bootstrap(values, case.fake.names)
 
 
 class SSIM(Metric):
@@ -34,7 +35,7 @@ class SSIM(Metric):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        return bootstrap(to_truth(case, _similarity))
+        return bootstrap(to_truth(case, _similarity), case.fake.names)
 
 
 def to_truth(case: Case, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

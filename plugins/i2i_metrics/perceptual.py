@@ -57,7 +57,7 @@ class LPIPS(Perceptual):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        return bootstrap(to_truth(case, self.compare))
+        return bootstrap(to_truth(case, self.compare), case.fake.names)
 
 
 class Diversity(Perceptual):
@@ -76,7 +76,7 @@ class Diversity(Perceptual):
         fakes = case.fake.whole()
         shifts = range(1, min(PARTNERS, len(fakes) - 1) + 1)
         found = [self.compare(fakes, fakes.roll(shift, 0)) for shift in shifts]
-        return bootstrap(torch.stack(found).mean(0))
+        return bootstrap(torch.stack(found).mean(0), case.fake.names)
 
 
 @cache

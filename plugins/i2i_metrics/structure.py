@@ -31,7 +31,8 @@ class Structure(Seeing):
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
         pairs = zip(case.fake, case.source, strict=True)
-        return bootstrap(torch.cat([self._distance(fake, source) for fake, source in pairs]))
+        values = torch.cat([self._distance(fake, source) for fake, source in pairs])
+        return bootstrap(values, case.fake.names)
 
     def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
         """Compare ``(n, 3, H, W)`` with ``(n, 3, H, W)``: ``(n,)``."""
