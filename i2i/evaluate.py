@@ -83,7 +83,9 @@ class Evaluation:
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.metrics = tuple(_by_default(registry) if metrics is None else metrics)
-        self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self._dataset, self._registry = dataset, registry
+        given = frozenset(options or ())
+        self._asked = self.metrics if metrics is not None else tuple(name for name in self.metrics if name in given)
         self.groups = tuple(group for group in dataset.groups if self._sources(group))
         self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
         self.options = {
@@ -102,7 +104,7 @@ class Evaluation:
             through: The group as which all are translated, to see what their own branches bring; None: each as itself.
 
         Raises:
-            WeightsError: The weights of a metric that was named are nowhere to be found.
+            WeightsError: The weights of a metric that was asked for are nowhere to be found.
             PluginError: A metric raised; the message names its plugin.
         """
         with undisturbed(model.backbone):
@@ -110,12 +112,13 @@ class Evaluation:
             return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
 
     def load(self, device: torch.device) -> None:
-        """Construct the metrics that were named.
+        """Construct the metrics that were named, or given options.
 
         Raises:
+            ConfigError: One cannot be computed as configured.
             WeightsError: The weights of one are nowhere to be found.
         """
-        for name in self.metrics if self._named else ():
+        for name in self._asked:
             self._metric(name, device)
 
     def case(self, group: str, size: int) -> Case:
@@ -126,7 +129,7 @@ class Evaluation:
         """Say why a metric cannot score a group's images of a size; empty where it can.
 
         Raises:
-            WeightsError: The weights of a metric that was named are nowhere to be found.
+            WeightsError: The weights of a metric that was asked for are nowhere to be found.
         """
         if group not in self.groups:
             return f"'{group}' has no held-out images"
@@ -134,7 +137,7 @@ class Evaluation:
         try:
             return _lacking(self._classes[name], case) or self._metric(name, device).obstacle(case)
         except WeightsError as error:
-            if self._named:
+            if name in self._asked:
                 raise
             return str(error)
 
@@ -217,7 +220,7 @@ def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
 
 
 def _variants(images: Images) -> str:
-    """Say how many designs there are where several images show one: intervals take all images for independent."""
+    """Say how many designs there are where several images show one: they count as one in intervals."""
     count = len(set(images.names))
     return f"of {count} {'design' if count == 1 else 'designs'}" if count < len(images) else ""
 

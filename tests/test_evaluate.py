@@ -274,6 +274,12 @@ class TestNamedMetrics:
         with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
             evaluate(model, held_out, providing(metric(__init__=_weightless)), ["brightness"])
 
+    def test_must_have_their_weights_too_if_they_are_given_options(self, held_out):
+        registry = providing(metric(__init__=_weightless))
+        Evaluation(held_out, registry).load(torch.device("cpu"))
+        with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
+            Evaluation(held_out, registry, options={"brightness": {"gain": 2}}).load(torch.device("cpu"))
+
     def test_take_options(self, model, held_out):
         registry = providing(metric())
         once, twice = (

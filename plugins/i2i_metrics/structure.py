@@ -28,6 +28,10 @@ class Structure(Seeing):
 
         network: str = Field("alexnet:relu3", description=NETWORK)
 
+    def __init__(self, config: Seeing.Config, device: torch.device) -> None:
+        super().__init__(config, device)
+        self._maps(torch.zeros(1, 3, 64, 64))  # a network that has none refuses now, before anything is trained
+
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
         pairs = zip(case.fake, case.source, strict=True)
@@ -36,9 +40,12 @@ class Structure(Seeing):
 
     def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
         """Compare ``(n, 3, H, W)`` with ``(n, 3, H, W)``: ``(n,)``."""
-        with torch.no_grad():
-            own, other = (_self_similarity(self.sees.maps(x.to(self.device))) for x in (fake, source))
+        own, other = (_self_similarity(self._maps(x)) for x in (fake, source))
         return (own - other).square().flatten(1).mean(1).sqrt().float().cpu()
+
+    @torch.no_grad()
+    def _maps(self, x: Tensor) -> Tensor:
+        return self.sees.maps(x.to(self.device))
 
 
 def _self_similarity(maps: Tensor) -> Tensor:
