@@ -42,9 +42,9 @@ def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny(folder_root: Path) -> dict[str, Any]:
-    """A configuration for `i2i.assemble.choose` and `i2i.run.create` whose steps take milliseconds."""
+    """A configuration for `i2i.assemble.choose` and `i2i.run.create` whose steps take milliseconds; never change it."""
     return {
         "size": 32,
         "batch_size": 2,

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from i2i import diagnosis
+from i2i.config import merge
 from i2i.diagnosis import Diagnosis, count, diagnose
 from i2i.listeners import MetricsFile
 from i2i.run import create
@@ -19,17 +20,8 @@ def console():
 
 
 @pytest.fixture(scope="module")
-def given(folder_root):
-    return {
-        "size": 32,
-        "steps": 1,
-        "transfer_steps": 1,
-        "device": "cpu",
-        "evaluate": {"metrics": ["l1"]},
-        "backbone": {"name": "cyclegan", "channels": 4},
-        "generator": {"blocks": 1},
-        "data": {"name": "folder", "root": str(folder_root)},
-    }
+def given(tiny):
+    return merge(tiny, {"steps": 1, "transfer_steps": 1, "backbone": {"name": "cyclegan"}})
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from i2i import checks
+from i2i.config import merge
 from i2i.errors import ConfigError
 from i2i.listeners import MetricsFile, SampleGrids
 from i2i.run import Run, Stopped, create
@@ -13,20 +14,9 @@ MESSAGE = "--log tensorboard needs an extra. Install it with: pip install 'i2i[t
 
 
 @pytest.fixture(scope="module")
-def given(folder_root):
-    return {
-        "size": 32,
-        "steps": 2,
-        "transfer_steps": 2,
-        "sample_every": 2,
-        "checkpoint_every": 1,
-        "device": "cpu",
-        "evaluate": {"metrics": ["l1"]},
-        "log": "tensorboard",
-        "backbone": {"name": "cyclegan", "channels": 4},
-        "generator": {"blocks": 1},
-        "data": {"name": "folder", "root": str(folder_root)},
-    }
+def given(tiny):
+    short = {"steps": 2, "sample_every": 2, "checkpoint_every": 1, "log": "tensorboard"}
+    return merge(tiny, {**short, "backbone": {"name": "cyclegan"}})
 
 
 def listeners():
