@@ -20,11 +20,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def compare(i2i, folder, folder_root):
-    """Compare two transfers; what an earlier test has trained is there already."""
+    """Compare a transfer with a variant of another; what an earlier test has trained is there already."""
 
-    def call(*options, out=folder):
-        chosen = ("--transfers", "none,branch", "--seeds", 2, "--device", "cpu", "--out", out, *options)
-        return i2i("bench", *chosen, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+    def call():
+        chosen = ("--transfers", "none", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5")
+        told = ("--seeds", 2, "--device", "cpu", "--out", folder)
+        return i2i("bench", *chosen, *told, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
 
     return call
 
@@ -32,19 +33,19 @@ def compare(i2i, folder, folder_root):
 def test_every_cell_is_trained_scored_and_told(compare, folder):
     result = compare()
     assert result.status == 0, result.err
-    names = {"base", "none-0", "none-1", "branch-0", "branch-1"}
+    names = {"base", "none-0", "none-1", "gentle-0", "gentle-1"}
     assert {path.name for path in (folder / "cells" / "ugatit").iterdir()} == names
     told = json.loads((folder / "results" / "bench.json").read_text())
     assert [(cell["contender"], cell["seed"]) for cell in told["cells"]] == [
-        ("none", 0), ("branch", 0), ("none", 1), ("branch", 1)
+        ("none", 0), ("gentle", 0), ("none", 1), ("gentle", 1)
     ]  # fmt: skip
     assert told["machine"]["device"] == "cpu"
-    none, branch = told["cells"][:2]
-    assert [(model["step"], model["final"]) for model in branch["models"]] == [(1, False), (2, True)]
-    assert branch["models"][0]["seen"] == {"woman": 3 * 2 + 2, "man": 2, "kid": 2}
+    none, gentle = told["cells"][:2]
+    assert [(model["step"], model["final"]) for model in gentle["models"]] == [(1, False), (2, True)]
+    assert gentle["models"][0]["seen"] == {"woman": 3 * 2 + 2, "man": 2, "kid": 2}
     assert none["models"][0]["seen"] == {"woman": 6, "man": 0, "kid": 0}
-    assert 0 < branch["seconds"] < 60
-    assert set(branch["models"][1]["scores"]) == {"woman", "man", "kid"}
+    assert 0 < gentle["seconds"] < 60
+    assert set(gentle["models"][1]["scores"]) == {"woman", "man", "kid"}
 
 
 def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
@@ -53,7 +54,7 @@ def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
     _, *command, _ = told["cells"][3]["command"].split()
     assert i2i(*command, tmp_path / "again").status == 0
     made, again = (
-        path / "model.safetensors" for path in (folder / "cells" / "ugatit" / "branch-1", tmp_path / "again")
+        path / "model.safetensors" for path in (folder / "cells" / "ugatit" / "gentle-1", tmp_path / "again")
     )
     assert made.read_bytes() == again.read_bytes()
     assert read_toml(made.with_name("run.toml"))["seed"] == 1
@@ -63,7 +64,7 @@ def test_the_tables_and_figures_are_complete(compare, folder):
     compare()
     results = folder / "results"
     lines = list(csv.DictReader((results / "bench.csv").read_text().splitlines()))
-    assert {line["contender"] for line in lines} == {"none", "branch"}
+    assert {line["contender"] for line in lines} == {"none", "gentle"}
     assert "4 of 4 trainings" in (results / "report.html").read_text()
     text = (results / "bench.md").read_text()
     metrics = {line["metric"] for line in lines if line["value"]}
@@ -78,7 +79,7 @@ def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, t
     compare()
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    cut, kept = (copy / "cells" / "ugatit" / name for name in ("branch-1", "branch-0"))
+    cut, kept = (copy / "cells" / "ugatit" / name for name in ("gentle-1", "gentle-0"))
     expected = (cut / "model.safetensors").read_bytes()
     (cut / "model.safetensors").unlink()
     before = (kept / "model.safetensors").stat().st_mtime_ns
@@ -87,13 +88,11 @@ def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, t
     assert (kept / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_variant_has_a_label_and_options_of_its_own(compare, tmp_path):
-    result = compare("--transfers", "branch", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5",
-                     "--seeds", 1, "--reference", "gentle", out=tmp_path / "bench")  # fmt: skip
-    assert result.status == 0, result.err
-    model = load(tmp_path / "bench" / "cells" / "ugatit" / "gentle-0")
+def test_a_variant_has_a_label_and_options_of_its_own(compare, folder):
+    compare()
+    model = load(folder / "cells" / "ugatit" / "gentle-0")
     assert model.chosen.config.transfer["branch_lr"] == 0.5
-    assert "| gentle | 0 |" in (tmp_path / "bench" / "results" / "bench.md").read_text()
+    assert "| gentle | 0 |" in (folder / "results" / "bench.md").read_text()
 
 
 def test_another_plan_does_not_get_into_a_bench(compare, refused, folder, tmp_path):
