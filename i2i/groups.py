@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import i2i
+from i2i import weights
 from i2i.assemble import Chosen
 from i2i.checkpoint import (
     choose_described,
@@ -171,7 +172,8 @@ def dissect(chosen: Chosen, about: Mapping[str, Any], tensors: Mapping[str, Tens
     """Tell whose the tensors of a described model are, by what changes in its outline with one group more."""
     if not about["groups"]:
         return Anatomy((), (), tuple(tensors))
-    larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
+    with weights.brought():
+        larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
     own = tuple(name for name in larger if SLOT in name)
     branches = {template.replace(SLOT, group) for template in own for group in (about["base"], *about["groups"])}
     rows = tuple(name for name, tensor in tensors.items() if name in larger and larger[name].shape != tensor.shape)
