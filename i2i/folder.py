@@ -39,6 +39,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return read_toml(folder / CONFIG_FILE)
 
 
+def run_folder(model: Path) -> Path | None:
+    """Return the run folder that a model lies in, or is; None where there is none. Kept models lie a folder deeper."""
+    places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
+    return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
+
+
 def read_lines(path: Path) -> list[Line]:
     """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
 

@@ -51,9 +51,10 @@ def evaluate(
     from i2i.config import merge
     from i2i.engine import Engine
     from i2i.evaluate import Evaluation
+    from i2i.folder import run_folder
     from i2i.scorecard import scorecard, write_scorecard
 
-    file, folder, registry = model_file(model), _run_folder(model), installed()
+    file, folder, registry = model_file(model), run_folder(model), installed()
     target = _target(file, None if through else folder, model.is_dir(), out, overwrite)
     told, settings = _told(folder), _settings(given, metrics)
     dataset, section = _dataset(model, folder, told, given, settings)
@@ -74,14 +75,6 @@ def evaluate(
 
 
 COMMAND = Command("evaluate", evaluate, components=("data",), only=("device", "threads", "extra_groups"))
-
-
-def _run_folder(model: Path) -> Path | None:
-    """Return the run folder that a model lies in; models on the way lie in a folder of it."""
-    from i2i.folder import CONFIG_FILE
-
-    places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
-    return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
 
 
 def _told(folder: Path | None) -> dict[str, Any]:

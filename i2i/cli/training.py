@@ -124,8 +124,9 @@ def _open(
         return _reopen(resume, refused, base, stages)
     if base is not None:
         given = on_base(base, given, stages)
-        if not given.get("data"):
-            raise ConfigError(f"{base} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+    start = base or given.get("base_model")
+    if start is not None and not given.get("data"):
+        raise ConfigError(f"{start} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
     if stages:
         given = {**given, "stages": list(stages)}
     return runs.create(out or _default_folder(given), given, installed(), overwrite)
@@ -173,13 +174,12 @@ def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[
     return {**lay_over(about, given), **data, "base_model": str(file.resolve())}
 
 
-def data_of(run: Path) -> dict[str, Any]:
-    """Return what a run folder tells of its data; nothing for a file that is in none."""
-    from i2i.config import read_toml
-    from i2i.folder import CONFIG_FILE
+def data_of(model: Path) -> dict[str, Any]:
+    """Return what a model's run folder tells of its data; nothing for a file that is in none."""
+    from i2i.folder import read_config, run_folder
 
-    file = (run if run.is_dir() else run.parent) / CONFIG_FILE
-    return dict(read_toml(file).get("data", {})) if file.is_file() else {}
+    folder = run_folder(model)
+    return {} if folder is None else dict(read_config(folder).get("data", {}))
 
 
 def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
@@ -207,8 +207,8 @@ def _base(job: Run) -> str:
     from i2i.checkpoint import read_model_description
     from i2i.checks import base_of
 
-    file = job.config.base_model
-    return job.dataset.base if file is None else base_of(read_model_description(Path(file)), job.dataset)
+    file = Path(job.config.base_model or "")
+    return base_of(read_model_description(file), job.dataset) if file.is_file() else job.dataset.base  # it may be gone
 
 
 def _place(job: Run) -> str:

@@ -455,9 +455,12 @@ class TestStart:
     @pytest.mark.parametrize("command", ["train", "run", "transfer"])
     def test_from_a_file_whose_data_nobody_tells(self, refused, trained, tmp_path, out, command) -> None:
         file = shutil.copy(trained / "base.safetensors", tmp_path)
-        assert refused(command, file, "--out", out) == (
-            f"{file} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER."
-        )
+        told = tmp_path / "told.toml"
+        told.write_text(f'base_model = "{file}"')
+        for start in ([file], ["--config", told]):
+            assert refused(command, *start, "--out", out) == (
+                f"{file} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER."
+            )
         assert not out.exists()
 
     def test_with_another_backbone(self, start, trained) -> None:

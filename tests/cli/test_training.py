@@ -41,6 +41,20 @@ def test_a_transfer_tells_the_base_of_the_model_and_not_that_of_the_data(i2i, ba
     assert "source/target images; base group 'woman'" in result.out, result.err
 
 
+def test_a_run_goes_on_without_the_model_that_it_started_from(i2i, base, out, untrained) -> None:
+    assert i2i("train", base, "--out", out).status == 0
+    (base / "base.safetensors").unlink()
+    assert "base group 'woman'" in i2i("train", "--resume", out).out
+
+
+def test_a_kept_model_has_the_data_of_its_run(i2i, base, folder_root, out, untrained) -> None:
+    kept = base / "steps" / "base-000007.safetensors"
+    kept.parent.mkdir()
+    (base / "base.safetensors").rename(kept)
+    assert i2i("transfer", kept, "--out", out).status == 0
+    assert resolved(out)["data"] == {"name": "folder", "root": str(folder_root)}
+
+
 @pytest.mark.parametrize("command", ["run", "train", "transfer"])
 def test_the_data_is_that_of_the_base_unless_named(i2i, base, folder_root, out, untrained, command) -> None:
     assert i2i(command, base, "--out", out).status == 0
