@@ -78,7 +78,7 @@ def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str]
 
     The interval is had from those of the groups, which are independent of one another: the distances of the mean to its
     ends are the groups' own distances, added in squares and divided by their number (Zou & Donner 2008, "Construction
-    of confidence limits about effect measures", Statistics in Medicine 27, eq. 4).
+    of confidence limits about effect measures", Statistics in Medicine 27, eq. 4). It needs one of every group.
 
     Args:
         scores: What an evaluation found.
@@ -86,7 +86,7 @@ def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str]
 
     Returns:
         Metric to judgement, whose n is that of all groups together; its note names groups that are left out, and those
-        that have no interval which could count. Metrics without any value are left out.
+        whose missing interval leaves the mean without one. Metrics without any value are left out.
     """
     taken = [group for group in scores if groups is None or group in set(groups)]
     names = dict.fromkeys(name for group in taken for name in scores[group])
@@ -116,11 +116,13 @@ def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
 
 
 def _macro(scores: Sequence[Score | None]) -> Any:
-    """Return the mean of scores; None where one of them is missing."""
+    """Return the mean of scores, with an interval where each has one; None where a score is missing."""
     known = [score for score in scores if score is not None]
     if len(known) < len(scores):
         return None
     value = sum(score.value for score in known) / len(known)
+    if not all(score.has_interval for score in known):
+        return Score(value, value, value, sum(score.n for score in known))
     below = math.hypot(*(score.value - score.low for score in known)) / len(known)
     above = math.hypot(*(score.high - score.value for score in known)) / len(known)
     return Score(value, value - below, value + above, sum(score.n for score in known))
@@ -129,4 +131,4 @@ def _macro(scores: Sequence[Score | None]) -> Any:
 def _caveats(missing: Sequence[str], known: Mapping[str, Score]) -> str:
     bare = [group for group, score in known.items() if not score.has_interval]
     told = [f"without {', '.join(missing)}"] if missing else []
-    return "; ".join(told + ([f"the interval leaves out {', '.join(bare)}, without one"] if bare else []))
+    return "; ".join(told + ([f"no interval, for want of that of {', '.join(bare)}"] if bare else []))

@@ -72,8 +72,8 @@ class TestOverall:
         kid = judged(0.6, 0.6, 0.6, 6)
         scores = {"woman": {"lpips": WOMAN}, "man": {"lpips": NOTE}, "kid": {"lpips": kid}}
         mean = overall(scores)["lpips"]
-        assert mean.value == pytest.approx(0.4)
-        assert mean.note == "without man; the interval leaves out kid, without one"
+        assert mean.value == mean.low == mean.high == pytest.approx(0.4)
+        assert mean.note == "without man; no interval, for want of that of kid"
 
     def test_takes_the_groups_that_are_asked_for(self):
         scores = {"woman": {"lpips": WOMAN}, "man": {"lpips": MAN}, "kid": {"lpips": NOTE}}

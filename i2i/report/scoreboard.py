@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from i2i.folder import Line
+from i2i.metric import Score
 from i2i.report.record import Record
 
 OVERALL = "overall"
@@ -39,6 +40,11 @@ class Mark:
     ceiling: float | None = None
     before: float | None = None
     each: tuple[float, ...] = ()
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether one is known: not of one image, one design or one seed."""
+        return Score(self.value, self.low, self.high, self.n).has_interval
 
     @property
     def places(self) -> list[float]:

@@ -45,29 +45,13 @@ def around(value: float, resampled: Tensor, n: int) -> Score:
 def proportion(hits: Tensor, designs: Sequence[str]) -> Score:
     """Return the share of ``hits``, ``(N,)`` of 0 and 1, with Wilson's 95 % interval: wide for few, even if all agree.
 
-    Variants of one design tend to agree, so that they tell less than as many designs would; the interval is that of
-    `independent` images. Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
+    It is that of as many observations as there are designs: variants of one mostly agree, and how much they do cannot
+    be told from a few. Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
     """
-    n, p = independent(hits, designs), hits.double().mean().item()
+    n, p = len(set(designs)), hits.double().mean().item()
     middle, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     low, high = ((middle + sign * half) / (1 + Z**2 / n) for sign in (-1, 1))
     return Score(p, max(0.0, low), min(1.0, high), len(hits))
-
-
-def independent(hits: Tensor, designs: Sequence[str]) -> float:
-    """Return how many independent images would tell as much of a share as ``hits``, ``(N,)`` of 0 and 1.
-
-    Their number, divided by how much more the share varies between designs than it would if images were independent
-    (Rao & Scott 1992, "A simple method for the analysis of clustered binary data", Biometrics 48); where all agree, so
-    that this cannot be told, the number of designs.
-    """
-    whose = _numbers(designs)
-    n, k, p = len(hits), int(whose.max()) + 1, hits.double().mean()
-    if k == 1 or p in (0, 1):
-        return k
-    off = torch.zeros(k, dtype=torch.double).index_add_(0, whose, hits.double() - p)
-    excess = k / (k - 1) * off.square().sum() / n**2 / (p * (1 - p) / (n - 1))
-    return n / max(1.0, excess.item())
 
 
 def counts(designs: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
@@ -79,10 +63,14 @@ def counts(designs: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) ->
     whose = _numbers(designs)
     k = int(whose.max()) + 1
     drawn = torch.randint(k, (resamples, k), generator=torch.Generator().manual_seed(seed))
-    often = torch.zeros(resamples, k, dtype=torch.double).scatter_add_(
-        1, drawn, torch.ones(1).double().expand(resamples, k)
-    )
-    return often[:, whose]
+    once = torch.ones(resamples, k, dtype=torch.double)
+    return torch.zeros_like(once).scatter_add_(1, drawn, once)[:, whose]
+
+
+def alike(designs: Sequence[str]) -> Tensor:
+    """Return 1 for each two images of one design, and else 0, ``(N, N)``."""
+    whose = _numbers(designs)
+    return (whose[:, None] == whose).double()
 
 
 def _numbers(designs: Sequence[str]) -> Tensor:

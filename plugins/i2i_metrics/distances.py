@@ -10,7 +10,7 @@ from torch import Tensor
 
 from i2i import feature
 from i2i.metric import Case, Score
-from i2i_metrics.bootstrap import around, counts
+from i2i_metrics.bootstrap import alike, around, counts
 from i2i_metrics.seeing import Seeing
 
 MOST = 1000
@@ -18,6 +18,9 @@ MOST = 1000
 SUBSETS = 10
 FRECHET_RESAMPLES = 100
 Named = tuple[Tensor, Sequence[str]]
+"""Features, ``(N, D)``, and the design of each."""
+Drawn = tuple[Tensor, Tensor]
+"""How often each image was drawn, ``(B, N)``, and which are of one design, ``(N, N)``."""
 
 
 class FeatureDistance(Seeing):
@@ -56,8 +59,9 @@ class Kernel(FeatureDistance):
         return kernel_distance(real, fake)
 
     def _resampled(self, real: Named, fake: Named) -> Tensor:
-        features = (own[:MOST] for own, _ in (real, fake))
-        return _weighted(_kernels(*features), *(counts(d[:MOST], seed=s) for s, (_, d) in enumerate((real, fake))))
+        sides = [(features[:MOST], designs[:MOST]) for features, designs in (real, fake)]
+        drawn = ((counts(designs, seed=seed), alike(designs)) for seed, (_, designs) in enumerate(sides))
+        return _discrepancies(_kernels(*(features for features, _ in sides)), *drawn)
 
 
 class Frechet(FeatureDistance):
@@ -115,8 +119,8 @@ def _subset(features: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _once(real: Tensor, fake: Tensor) -> float:
-    ones = (torch.ones(1, len(own), dtype=real.dtype) for own in (real, fake))
-    return _weighted(_kernels(real, fake), *ones).item()
+    each = ((torch.ones(1, len(own), dtype=own.dtype), torch.eye(len(own), dtype=own.dtype)) for own in (real, fake))
+    return _discrepancies(_kernels(real, fake), *each).item()
 
 
 def _kernels(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -129,14 +133,27 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def _weighted(kernels: tuple[Tensor, Tensor, Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """Return discrepancies, ``(B,)``, by how often each image counts, ``(B, M)`` and ``(B, N)``; none meets itself."""
-    within = [
-        ((own @ kernel) * own).sum(1) / (own.sum(1) ** 2 - own.square().sum(1))
-        for own, kernel in zip((real, fake), kernels[:2], strict=True)
-    ]
-    between = ((real @ kernels[2]) * fake).sum(1) / (real.sum(1) * fake.sum(1))
+def _discrepancies(kernels: tuple[Tensor, Tensor, Tensor], real: Drawn, fake: Drawn) -> Tensor:
+    """Return the discrepancy, ``(B,)``, of each of B resamples, given the kernels within both sets and between them."""
+    within = [_within(kernel, *own) for own, kernel in zip((real, fake), kernels[:2], strict=True)]
+    between = ((real[0] @ kernels[2]) * fake[0]).sum(1) / (real[0].sum(1) * fake[0].sum(1))
     return within[0] + within[1] - 2 * between
+
+
+def _within(kernel: Tensor, often: Tensor, alike: Tensor) -> Tensor:
+    """Return the mean kernel of the pairs of a set, ``(B,)``.
+
+    No image meets a copy of itself, nor a variant that came with another copy of its design: a pair counts as often
+    as its design was drawn, and a pair of two designs as often as both were.
+
+    Args:
+        kernel: The kernel, ``(N, N)``, 0 on the diagonal.
+        often: How often each image was drawn, ``(B, N)``.
+        alike: 1 for images of one design, ``(N, N)``.
+    """
+    total = ((often @ (kernel * (1 - alike))) * often).sum(1) + often @ (kernel * alike).sum(1)
+    pairs = often.sum(1) ** 2 - ((often @ alike) * often).sum(1) + often @ (alike.sum(1) - 1)
+    return total / pairs
 
 
 def _redrawn(features: Tensor, designs: Sequence[str], seed: int) -> Iterator[Tensor]:

@@ -27,7 +27,7 @@ SHADES = {"source": 60, "base model": 120, "translation": 180, "true drawing": 2
 
 def score(value: float, **more: Any) -> dict[str, Any]:
     """A score as an evaluation writes it."""
-    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 6, **more}
+    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 6} | more
 
 
 def write_lines(folder: Path, *lines: dict[str, Any]) -> None:

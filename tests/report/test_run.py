@@ -51,6 +51,17 @@ def test_the_legend_shows_a_base_model_where_there_is_one(finished, folder, page
     assert mark not in write_report(folder).read_text(encoding="utf-8")
 
 
+def test_an_interval_that_is_not_known_is_not_shown(folder):
+    known, bare = score(0.5), score(0.7, low=0.7, high=0.7)
+    write_lines(folder, {"stage": "base", "step": 1, "scores": {"woman": {"l1": known}, "kid": {"l1": bare}}})
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert 'aria-label="woman: 0.500, interval 0.400 to 0.600"' in page
+    assert 'aria-label="kid: 0.700"' in page
+    assert page.count('<i class="interval" style') == 1
+    assert page.count("0.400 to 0.600</td>") == 1
+    assert "0.700 to" not in page
+
+
 def test_names_cannot_break_the_page(folder):
     write_lines(folder, {"stage": "base", "step": 1, "losses": {"<b>'\"&": 1.0}})
     page = write_report(folder).read_text(encoding="utf-8")

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from i2i_metrics.bootstrap import around, bootstrap, counts, independent, proportion
+from i2i.plugins import installed
+from i2i_metrics.accuracy import GroupAccuracy
+from i2i_metrics.bootstrap import around, bootstrap, counts, proportion
+
+from .conftest import CPU, case, images
 
 
 def each(n):
@@ -64,23 +70,34 @@ def test_resamples_draw_whole_designs():
     assert drawn[:, 0].unique().tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("hits", "designs", "n"),
-    [
-        ([1, 0, 1, 1], each(4), 4),  # every image a design: they are independent
-        ([1, 1, 0, 0], ["a", "a", "b", "b"], 4 / 3),  # by hand: 2/1 * (1 + 1) / 16 / (1/4 / 3) = 3
-        ([1, 0, 1, 0], ["a", "a", "b", "b"], 4),  # no more variance between designs than within
-        ([1, 1, 1, 1], ["a", "a", "b", "b"], 2),  # all agree: as many as there are designs
-        ([1, 0, 1, 0], ["a"] * 4, 1),
-    ],
-)
-def test_how_many_independent_images_tell_as_much(hits, designs, n):
-    assert independent(torch.tensor(hits), designs) == pytest.approx(n)
+def test_a_share_is_no_surer_for_variants_or_for_a_miss():
+    variants = [design for design in each(6) for _ in range(6)]
+    hits = torch.ones(36)
+    sure, of_designs = proportion(hits, variants), proportion(torch.ones(6), each(6))
+    assert (sure.low, sure.high, sure.n) == (of_designs.low, of_designs.high, 36)
+    hits[0] = 0
+    assert proportion(hits, variants).low < sure.low
 
 
 def test_six_variants_of_one_design_say_little_of_a_share():
     score = proportion(torch.ones(6), ["kid"] * 6)
     assert (score.low, score.high, score.n) == (pytest.approx(0.2065, abs=5e-4), 1.0, 6)  # Wilson, 1 of 1, by hand
+
+
+@pytest.mark.parametrize("name", ["diversity", "frechet", "kernel", "l1", "lpips", "ssim", "structure"])
+def test_a_metric_knows_no_interval_of_one_design(noise, name):
+    metric = installed().metric(name)
+    built, (fake, real) = metric(metric.Config(), CPU), (noise(4, 3, 64, 64, seed=seed) for seed in (0, 1))
+    for names, known in ((each(4), True), (["kid"] * 4, False)):
+        judged = replace(case(fake, source=real, truth=real, names=names), real=images(real, names))
+        assert built.score(judged).has_interval == known
+
+
+def test_group_accuracy_counts_designs(noise):
+    drawings = {"man": images(noise(3, 3, 64, 64)), "kid": images(noise(3, 3, 64, 64, seed=1))}
+    judged = case(noise(4, 3, 64, 64, seed=2), drawings=drawings, names=["kid"] * 4)
+    score = GroupAccuracy(GroupAccuracy.Config(), CPU).score(judged)
+    assert score == replace(proportion(torch.tensor([score.value]), ["kid"]), n=4)
 
 
 def test_a_bootstrap_distribution_is_moved_to_its_score():

@@ -7,7 +7,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from i2i_metrics.distances import Frechet, Kernel, frechet_distance, kernel_distance
+from i2i_metrics.bootstrap import alike
+from i2i_metrics.distances import Frechet, Kernel, _within, frechet_distance, kernel_distance
 
 from .conftest import CPU, case, flat
 
@@ -50,6 +51,18 @@ def test_kernel_distance_is_the_unbiased_estimator_written_out(noise):
     )
     between = sum(kernel(x, y) for x in real for y in fake) / 20
     assert kernel_distance(real, fake) == pytest.approx(within - 2 * between)
+
+
+def test_copies_of_a_design_do_not_meet(noise):
+    """Three designs, of two, one and one images; the resample has the first one twice: written out copy by copy."""
+    x, designs, drawn = noise(4, 3).double(), "aabc", {"a": 2, "b": 1, "c": 0}
+    kernel = (x @ x.T / 3 + 1) ** 3
+    copies = [(i, copy) for i, design in enumerate(designs) for copy in range(drawn[design])]
+    met = [kernel[i, j] for (i, first), (j, second) in itertools.permutations(copies, 2)
+           if designs[i] != designs[j] or first == second]  # fmt: skip
+    often = torch.tensor([[drawn[design] for design in designs]]).double()
+    found = _within(kernel.clone().fill_diagonal_(0), often, alike(designs))
+    assert found.tolist() == pytest.approx([torch.stack(met).mean().item()])
 
 
 def test_kernel_distance_does_not_depend_on_how_many_images_there_are(noise):
