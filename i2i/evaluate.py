@@ -83,9 +83,8 @@ class Evaluation:
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.metrics = tuple(_by_default(registry) if metrics is None else metrics)
-        self._dataset, self._registry = dataset, registry
-        given = frozenset(options or ())
-        self._asked = self.metrics if metrics is not None else tuple(name for name in self.metrics if name in given)
+        self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self._chosen = [name for name in self.metrics if self._named or name in (options or {})]
         self.groups = tuple(group for group in dataset.groups if self._sources(group))
         self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
         self.options = {
@@ -104,7 +103,7 @@ class Evaluation:
             through: The group as which all are translated, to see what their own branches bring; None: each as itself.
 
         Raises:
-            WeightsError: The weights of a metric that was asked for are nowhere to be found.
+            WeightsError: The weights of a metric that was named are nowhere to be found.
             PluginError: A metric raised; the message names its plugin.
         """
         with undisturbed(model.backbone):
@@ -112,14 +111,18 @@ class Evaluation:
             return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
 
     def load(self, device: torch.device) -> None:
-        """Construct the metrics that were named, or given options.
+        """Construct the metrics that were named, or given options, so that what cannot be computed is told now.
 
         Raises:
             ConfigError: One cannot be computed as configured.
-            WeightsError: The weights of one are nowhere to be found.
+            WeightsError: The weights of one that was named are nowhere to be found.
         """
-        for name in self._asked:
-            self._metric(name, device)
+        for name in self._chosen:
+            try:
+                self._metric(name, device)
+            except WeightsError:
+                if self._named:
+                    raise
 
     def case(self, group: str, size: int) -> Case:
         """Return what a group is judged by, its sources in place of translations."""
@@ -129,7 +132,7 @@ class Evaluation:
         """Say why a metric cannot score a group's images of a size; empty where it can.
 
         Raises:
-            WeightsError: The weights of a metric that was asked for are nowhere to be found.
+            WeightsError: The weights of a metric that was named are nowhere to be found.
         """
         if group not in self.groups:
             return f"'{group}' has no held-out images"
@@ -137,7 +140,7 @@ class Evaluation:
         try:
             return _lacking(self._classes[name], case) or self._metric(name, device).obstacle(case)
         except WeightsError as error:
-            if name in self._asked:
+            if self._named:
                 raise
             return str(error)
 

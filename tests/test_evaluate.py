@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -274,11 +276,15 @@ class TestNamedMetrics:
         with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
             evaluate(model, held_out, providing(metric(__init__=_weightless)), ["brightness"])
 
-    def test_must_have_their_weights_too_if_they_are_given_options(self, held_out):
-        registry = providing(metric(__init__=_weightless))
-        Evaluation(held_out, registry).load(torch.device("cpu"))
-        with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
-            Evaluation(held_out, registry, options={"brightness": {"gain": 2}}).load(torch.device("cpu"))
+    def test_that_are_given_options_are_tried_before_training(self, held_out):
+        def refuse(self, config, device):
+            raise ConfigError("It has no maps.")
+
+        for built, told in ((refuse, pytest.raises(ConfigError, match="no maps")), (_weightless, nullcontext())):
+            registry = providing(metric(__init__=built))
+            Evaluation(held_out, registry).load(torch.device("cpu"))
+            with told:
+                Evaluation(held_out, registry, options={"brightness": {"gain": 2}}).load(torch.device("cpu"))
 
     def test_take_options(self, model, held_out):
         registry = providing(metric())
