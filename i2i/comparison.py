@@ -150,7 +150,7 @@ def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]
 
 
 def course(results: Iterable[Result], contender: str, group: str, metric: str) -> list[Point]:
-    """Return how a contender's score went, a point a scored step.
+    """Return how a contender's score went, a point a step at which all seeds have one.
 
     One that looks at no further drawings of the group has its last point alone.
     """
@@ -159,7 +159,9 @@ def course(results: Iterable[Result], contender: str, group: str, metric: str) -
         value = result.value(group, metric)
         if result.contender == contender and value is not None:
             by_step[result.step].append((result.seen.get(group, 0), value))
-    found = [Point(fmean(seen for seen, _ in own), tuple(v for _, v in own)) for _, own in sorted(by_step.items())]
+    seeds = max(map(len, by_step.values()), default=0)
+    full = [own for _, own in sorted(by_step.items()) if len(own) == seeds]
+    found = [Point(fmean(seen for seen, _ in own), tuple(value for _, value in own)) for own in full]
     return found if len({point.seen for point in found}) > 1 else found[-1:]
 
 

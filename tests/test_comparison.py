@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from i2i import comparison
-from i2i.comparison import OVERALL, Result, markdown, mean, means
+from i2i.comparison import OVERALL, Result, course, markdown, mean, means
 
 WOMAN, MAN = "woman", "man"
 
@@ -55,6 +55,17 @@ def test_overall_is_the_mean_over_groups_and_lacks_nothing(results):
 def test_only_finished_models_count(results):
     unfinished = result("branch", 3, 9.0, 9.0, final=False)
     assert means([*results, unfinished], MAN, "l1") == means(results, MAN, "l1")
+
+
+def test_the_course_has_the_steps_at_which_all_seeds_have_a_score():
+    def at(step, seed, value, seen):
+        return Result("ugatit", "branch", seed, step, step == 20, {MAN: seen}, {MAN: {"l1": score(value)}})
+
+    found = [at(20, 0, 0.2, 42), at(10, 0, 0.4, 20), at(10, 1, 0.6, 24), at(15, 1, 0.9, 30), at(20, 1, 0.3, 44)]
+    points = course([*found, result("joint", 0, 9.0, 9.0)], "branch", MAN, "l1")
+    assert [(point.seen, sorted(point.values)) for point in points] == [(22, [0.4, 0.6]), (43, [0.2, 0.3])]
+    assert points[1].value == pytest.approx(0.25)
+    assert course(found, "joint", MAN, "l1") == []
 
 
 def test_paired_tests_are_those_of_scipy(results):

@@ -71,3 +71,12 @@ def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match=r"i2i bench needs matplotlib. Install it: pip install 'i2i\[bench\]'."):
         figures.check_available()
+
+
+@pytest.mark.parametrize("draw", [figures.dots, figures.curves])
+def test_floor_and_ceiling_are_marked_where_they_are_known(results, tmp_path, draw):
+    draw(results, "l1", tmp_path / "marked.png")
+    for result in results:
+        result.scores["woman"]["l1"] |= {"floor": None, "ceiling": None}
+    draw(results, "l1", tmp_path / "bare.png")
+    assert (tmp_path / "marked.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
