@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -116,6 +117,14 @@ def test_scores_in_the_pages_are_those_of_the_benches(path):
 
     assert len(rows) >= 6
     assert not [row for row in rows if row not in found]
+
+
+def test_the_table_of_modules_is_that_of_the_layers():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    told = [sorted(re.findall(r"`(\w+)`", row)) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = [sorted(re.findall(r"\w+", layer)) for layer in config["tool"]["importlinter"]["contracts"][0]["layers"]]
+    assert told[: len(layers) - 1] == layers[1:]  # __main__ needs no telling
 
 
 @pytest.mark.parametrize("target", ["run", "test"])
