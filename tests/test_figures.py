@@ -75,8 +75,8 @@ def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
 
 @pytest.mark.parametrize("draw", [figures.dots, figures.curves])
 def test_floor_and_ceiling_are_marked_where_they_are_known(results, tmp_path, draw):
-    draw(results, "l1", tmp_path / "marked.png")
-    for result in results:
-        result.scores["woman"]["l1"] |= {"floor": None, "ceiling": None}
-    draw(results, "l1", tmp_path / "bare.png")
+    for name, marks in {"marked": {"floor": {"value": 0.45}, "ceiling": None}, "bare": {"floor": None}}.items():
+        for result in results:
+            result.scores["woman"]["l1"] |= marks
+        draw(results, "l1", tmp_path / f"{name}.png")
     assert (tmp_path / "marked.png").read_bytes() != (tmp_path / "bare.png").read_bytes()
