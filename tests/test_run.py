@@ -22,9 +22,17 @@ from i2i.run import Run, Stopped, create
 FILES = ("base.safetensors", "model.safetensors")
 
 
-@pytest.fixture(params=["ugatit", "cyclegan"])
+@pytest.fixture(scope="module", params=["ugatit", "cyclegan"])
 def given(request, tiny):
     return merge(tiny, {"backbone": {"name": request.param}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, given, registry):
+    """What a run of that configuration leaves that nobody stops; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    create(folder, given, registry).execute(listeners())
+    return folder
 
 
 @pytest.fixture
@@ -83,18 +91,18 @@ def test_the_metrics_file_counts_images_of_each_group_and_seconds(tmp_path, quic
     assert seen["transfer", 3] == run.seen == {"woman": 6, "man": 6, "kid": 6}
 
 
-def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, registry):
-    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, registry, whole):
+    for name, seed in (("again", 0), ("other", 6)):
         create(tmp_path / name, {**given, "seed": seed}, registry).execute()
-    one, two, three = ([(tmp_path / name / f).read_bytes() for f in FILES] for name in ("one", "two", "three"))
-    assert one == two
-    assert one[0] != three[0]
-    assert one[1] != three[1]
+    folders = (whole, tmp_path / "again", tmp_path / "other")
+    first, again, other = ([(folder / f).read_bytes() for f in FILES] for folder in folders)
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1] != other[1]
 
 
 @pytest.mark.parametrize("stops", [(1,), (4,), (2, 3, 6)])
-def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry, stops):
-    create(tmp_path / "whole", given, registry).execute(listeners())
+def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry, whole, stops):
     run = create(tmp_path / "parts", given, registry)
     for stop in stops:
         with pytest.raises(Stopped):
@@ -102,62 +110,59 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry,
         run = Run(tmp_path / "parts", registry)
     run.execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
-        assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
+        assert written(tmp_path / "parts", name) == written(whole, name), name
 
 
-def test_watching_does_not_disturb_training(tmp_path, given, registry):
+def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
+    """Looked at after every step it is as `whole`, which equals one that nobody looks at (the test of equal seeds)."""
     create(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
-    create(tmp_path / "alone", given, registry).execute()
     for name in FILES:
-        assert (tmp_path / "watched" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "watched" / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry):
+def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry, whole):
     class Interrupter:
         @hookimpl
         def on_step(self, run, step):
             if (run.stage, step) == ("base", 3):
                 os.kill(os.getpid(), signal.SIGINT)
 
-    create(tmp_path / "whole", given, registry).execute()
     run = create(tmp_path / "run", given, registry)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(Stopped):
         run.execute([Interrupter()])
     assert (run.step, signal.getsignal(signal.SIGINT)) == (3, handler)
     Run(tmp_path / "run", registry).execute()
-    assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+    assert (tmp_path / "run" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
 
 
-def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry):
+def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry, whole):
     class Crash:
         @hookimpl
         def on_step(self, run, step):
             if (run.stage, step) == ("base", 3):
                 raise RuntimeError("power cut")
 
-    create(tmp_path / "whole", given, registry).execute(listeners())
     with pytest.raises(RuntimeError, match="power cut"):
         create(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
-        assert written(tmp_path / "run", name) == written(tmp_path / "whole", name)
+        assert written(tmp_path / "run", name) == written(whole, name)
 
 
 @pytest.mark.parametrize("stage", ["base", "transfer"])
-def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, stage):
+def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, whole, stage):
     class Crash:
         @hookimpl(tryfirst=True)
         def on_evaluate(self, run):
             if run.stage == stage:
                 raise RuntimeError("power cut")
 
-    create(tmp_path / "whole", given, registry).execute(listeners())
     with pytest.raises(RuntimeError, match="power cut"):
         create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
-        assert written(tmp_path / "run", name) == written(tmp_path / "whole", name)
+        assert written(tmp_path / "run", name) == written(whole, name)
 
 
 def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
@@ -171,12 +176,11 @@ def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
     assert [entry["step"] for entry in entries if "losses" in entry] == [1, 2, 3, 4, 1, 2, 3]
 
 
-def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry):
-    create(tmp_path / "whole", given, registry).execute()
+def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry, whole):
     create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
     apart = {**given, "stages": ["transfer"], "base_model": str(tmp_path / "base" / FILES[0])}
     create(tmp_path / "apart", apart, registry).execute()
-    assert (tmp_path / "apart" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+    assert (tmp_path / "apart" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
 
 
 def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, registry):

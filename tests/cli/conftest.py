@@ -78,10 +78,15 @@ def own_root(folder_root: Path, tmp_path: Path) -> Path:
 def trained(folder_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run folder; read it, never write to it."""
     folder = tmp_path_factory.mktemp("runs") / "trained"
-    with pytest.raises(SystemExit) as exit_:
-        cli.main(["run", *TINY, "--data", str(folder_root), "--out", str(folder)])
-    assert not exit_.value.code
+    train("run", *TINY, "--data", folder_root, "--out", folder)
     return folder
+
+
+def train(*arguments: object) -> None:
+    """Run a command line that must succeed, for fixtures that outlive a test and so cannot use its own."""
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(argument) for argument in arguments])
+    assert not exit_.value.code
 
 
 @pytest.fixture

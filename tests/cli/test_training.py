@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,23 @@ from typing import Any
 import pytest
 import torch
 
-from tests.cli.conftest import TINY
+from tests.cli.conftest import TINY, train
+
+
+@pytest.fixture(scope="module")
+def template(folder_root, tmp_path_factory) -> Path:
+    """A CycleGAN whose training was told more than the defaults; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("runs") / "base"
+    told = ["--seed=5", "--batch-size=1", "--steps=7", "--stop-after=7", "--preset=paper", "--backbone=cyclegan"]
+    options = ["--size=32", "--device=cpu", "--backbone.channels=4", "--generator.blocks=1", "--sample-every=50"]
+    train("train", *options, *told, "--precision=bf16", "--data", folder_root, "--out", folder)
+    return folder
 
 
 @pytest.fixture
-def base(i2i, folder_root, tmp_path) -> Path:
-    """A CycleGAN whose training was told more than the defaults."""
-    told = ["--seed=5", "--batch-size=1", "--steps=7", "--stop-after=7", "--preset=paper", "--backbone=cyclegan"]
-    options = ["--size=32", "--device=cpu", "--backbone.channels=4", "--generator.blocks=1", "--sample-every=50"]
-    arguments = [*options, *told, "--precision=bf16", "--data", folder_root, "--out", tmp_path / "base"]
-    assert i2i("train", *arguments).status == 0
-    return tmp_path / "base"
+def base(template, tmp_path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(template, tmp_path / "base"))
 
 
 def resolved(folder: Path) -> dict[str, Any]:
