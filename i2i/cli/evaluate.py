@@ -108,15 +108,14 @@ def _dataset(
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return the data that was named, or else that of the run; with its options."""
     from i2i.assemble import build_data, choose_data
-    from i2i.cli.options import lay_over
+    from i2i.cli.options import check_told, lay_over
     from i2i.recipe import read_recipe
 
     registry = installed()
     if folder is not None and not {"data", "extra_groups"} & given.keys() and (told.get("data") or told.get("added")):
         return read_recipe(folder, registry).dataset, dict(told.get("data", {}))
     section = lay_over({"data": told.get("data", {})}, {"data": given.get("data", {})})
-    if not section["data"]:
-        raise ConfigError(f"{model} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+    check_told(model, section["data"])
     choice = choose_data(section, registry)
     extra = settings.extra_groups
     groups = registry.groups_of(choice.component.name) if extra is None else extra

@@ -39,6 +39,16 @@ def nested(flat: Mapping[str, Any]) -> Section:
     return merged
 
 
+def check_told(model: object, data: Mapping[str, Any]) -> None:
+    """Refuse a model for which neither the user nor a run folder names any data.
+
+    Raises:
+        ConfigError: ``data`` is empty.
+    """
+    if not data:
+        raise ConfigError(f"{model} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+
+
 def lay_over(section: Section, layer: Section) -> Section:
     """Lay a configuration over another; the options of components that it exchanges do not show through."""
     return merge(_without_replaced(section, layer), layer)

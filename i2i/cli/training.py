@@ -118,6 +118,7 @@ def _open(
 ) -> Run:
     """Make or reopen a run of some stages; no stages: of those that the configuration names."""
     from i2i import run as runs
+    from i2i.cli.options import check_told
 
     if resume is not None:
         refused = [*sorted(given), *["out"] * bool(out), *["overwrite"] * overwrite]
@@ -125,8 +126,8 @@ def _open(
     if base is not None:
         given = on_base(base, given, stages)
     start = base or given.get("base_model")
-    if start is not None and not given.get("data"):
-        raise ConfigError(f"{start} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+    if start is not None:
+        check_told(start, given.get("data", {}))
     if stages:
         given = {**given, "stages": list(stages)}
     return runs.create(out or _default_folder(given), given, installed(), overwrite)
