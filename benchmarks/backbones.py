@@ -19,15 +19,16 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from i2i.assemble import Chosen, choose
-from i2i.engine import Engine, seed_everything
-from i2i.images import Batch
-from i2i.loader import Loader
-from i2i.model import Model, outline
-from i2i.plugins import installed
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.contracts.domains import Batch
+from i2i.contracts.transfer import NoTransfer
+from i2i.models.assembly import Components, resolve
+from i2i.models.model import Model, outline
+from i2i.registry.registry import installed
 from i2i.testing import Noise
-from i2i.train import Training
-from i2i.transfer import NoTransfer
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 
 MILLION, GIGA = 1e6, 1e9
 
@@ -43,13 +44,13 @@ def main() -> None:
               f"{times.get(name, float('nan')):>10.2f}")  # fmt: skip
 
 
-def _choose(name: str, options: argparse.Namespace) -> Chosen:
+def _choose(name: str, options: argparse.Namespace) -> Components:
     asked = {"size": options.size, "batch_size": options.batch}
     given = {key: value for key, value in asked.items() if value is not None}
-    return choose({"preset": options.preset, "backbone": {"name": name}, "device": "cpu", **given}, installed())
+    return resolve({"preset": options.preset, "backbone": {"name": name}, "device": "cpu", **given}, installed())
 
 
-def _parameters(chosen: Chosen) -> tuple[int, int, int]:
+def _parameters(chosen: Components) -> tuple[int, int, int]:
     """Count those of a generator, of the discriminators of a domain, and of a group's branch of a generator."""
     alone, branched = (outline(chosen, "a", groups).backbone for groups in ((), ("b",)))
     generator, discriminator = (_count(part) for part in (alone.generators["a2b"], alone.discriminators["a"]))
@@ -60,7 +61,7 @@ def _count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _operations(chosen: Chosen) -> int:
+def _operations(chosen: Components) -> int:
     """Count the operations of the passes of one step of the base stage, forward and backward."""
     losses = chosen.build_losses(frozenset())
     needs = frozenset().union(*(loss.needs for loss in losses.values()))
@@ -77,7 +78,7 @@ def _operations(chosen: Chosen) -> int:
     return counter.get_total_flops()
 
 
-def _times(chosen: dict[str, Chosen], rounds: int) -> dict[str, float]:
+def _times(chosen: dict[str, Components], rounds: int) -> dict[str, float]:
     torch.set_num_threads(1)
     data = Noise(Path(tempfile.mkdtemp()), side=next(iter(chosen.values())).config.size + 8)
     trainings = {name: _training(one, data) for name, one in chosen.items()}
@@ -90,7 +91,7 @@ def _times(chosen: dict[str, Chosen], rounds: int) -> dict[str, float]:
     return {name: statistics.median(times[1:]) for name, times in found.items()}  # the first step warms up
 
 
-def _training(chosen: Chosen, data: Noise) -> Training:
+def _training(chosen: Components, data: Noise) -> Training:
     seed_everything(0)
     model = Model(chosen, data.base)
     return Training(

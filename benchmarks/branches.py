@@ -56,18 +56,19 @@ def measure(options: argparse.Namespace, groups: int, samples: int, judge: str) 
 
 def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
     """Return the training of a small adapted model, whose steps draw the new groups alone."""
-    from i2i.assemble import choose
-    from i2i.engine import Engine, seed_everything
-    from i2i.loader import Loader
-    from i2i.model import Model
-    from i2i.plugins import installed
+    from i2i.compute.engine import Engine
+    from i2i.compute.randomness import seed_everything
+    from i2i.models.assembly import resolve
+    from i2i.models.model import Model
+    from i2i.registry.registry import installed
     from i2i.testing import Noise
-    from i2i.train import Training
+    from i2i.training.loader import Loader
+    from i2i.training.step import Training
 
     seed_everything(0)
     transfer = {"name": "branch", "samples": samples, "judge": judge}
     given = {"size": options.size, "backbone": {"channels": options.channels}, "transfer": transfer}
-    chosen = choose(given, installed())
+    chosen = resolve(given, installed())
     model = Model(chosen, "base", groups)
     data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), options.size + 8)
     draw = model.transfer.draw

@@ -53,18 +53,19 @@ def measure(options: argparse.Namespace) -> tuple[float, float, float]:
 
 
 def _steps(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
-    from i2i.assemble import choose
-    from i2i.engine import Engine, seed_everything
-    from i2i.loader import Loader
-    from i2i.model import Model
-    from i2i.plugins import installed
+    from i2i.compute.engine import Engine
+    from i2i.compute.randomness import seed_everything
+    from i2i.contracts.transfer import NoTransfer
+    from i2i.models.assembly import resolve
+    from i2i.models.model import Model
+    from i2i.registry.registry import installed
     from i2i.testing import Noise
-    from i2i.train import Training
-    from i2i.transfer import NoTransfer
+    from i2i.training.loader import Loader
+    from i2i.training.step import Training
 
     seed_everything(0)
     given = {"size": options.size, "backbone": {"name": options.backbone, "channels": options.channels}}
-    chosen = choose(given, installed())
+    chosen = resolve(given, installed())
     data = Noise(Path(tempfile.mkdtemp()), side=options.size + 8)
     training = Training(
         Model(chosen, data.base).backbone, NoTransfer(NoTransfer.Config(), data.base, ()),
@@ -76,19 +77,21 @@ def _steps(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
 
 def plain_step(training) -> None:
     """Take one step of a discriminator-first backbone as the published code does."""
-    from i2i.images import DOMAINS, INTO, OTHER
-    from i2i.loss import Passes
+    from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN
+    from i2i.contracts.loss import Passes
 
     model, groups = training.backbone, (training.transfer.base,) * training.batch_size
     passes = Passes(training.loader.batch(groups), (training.transfer.base,))
     real = passes.batch.real
     for side in ("discriminator", "generator"):
-        passes.fake = {d: model.generators[INTO[d]](real[OTHER[d]]) for d in DOMAINS}
+        passes.fake = {d: model.generators[DIRECTION_INTO[d]](real[OTHER_DOMAIN[d]]) for d in DOMAINS}
         if side == "discriminator":
             passes.real_verdict = {d: model.discriminators[d](real[d]) for d in DOMAINS}
         else:
-            passes.cycled = {d: model.generators[INTO[d]](passes.fake[OTHER[d]].image) for d in DOMAINS}
-            passes.identity = {d: model.generators[INTO[d]](real[d]) for d in DOMAINS}
+            passes.cycled = {
+                d: model.generators[DIRECTION_INTO[d]](passes.fake[OTHER_DOMAIN[d]].image) for d in DOMAINS
+            }
+            passes.identity = {d: model.generators[DIRECTION_INTO[d]](real[d]) for d in DOMAINS}
         passes.fake_verdict = {d: model.discriminators[d](passes.fake[d].image) for d in DOMAINS}
         terms = {name: getattr(loss, side)(passes) for name, loss in training.losses.items()}
         total = sum(training.losses[n].config.weight * t.mean() for n, t in terms.items() if t is not None)

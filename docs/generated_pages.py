@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
 from i2i import cli
-from i2i.plugins import KINDS, Registry, summary
+from i2i.registry.registry import KINDS, Registry, summary
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line

@@ -25,21 +25,22 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.assemble import choose
-from i2i.backbone import Backbone
-from i2i.branches import branch, routed
-from i2i.checkpoint import load, save
-from i2i.config import merge
-from i2i.dataset import Dataset
-from i2i.engine import Engine, seed_everything
-from i2i.hookspecs import hookimpl
-from i2i.images import DOMAINS, Domain
-from i2i.loader import Loader
-from i2i.metric import Case, Images, Metric
-from i2i.model import Model
-from i2i.plugins import Registry
-from i2i.train import Training
-from i2i.transfer import NoTransfer
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.contracts.backbone import Backbone
+from i2i.contracts.branches import branch, routed
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.domains import DOMAINS, Domain
+from i2i.contracts.metric import Case, Images, Metric
+from i2i.contracts.transfer import NoTransfer
+from i2i.hooks import hookimpl
+from i2i.models.assembly import resolve
+from i2i.models.checkpoint import load, save
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 
 SIZE = 32
 
@@ -150,7 +151,7 @@ class BackboneTests:
         """Adapted by each installed transfer, it takes three steps and translates every group."""
         data = Noise(tmp_path)
         for name in registry.names("transfer"):
-            chosen = choose(merge(given, {"transfer": {"name": name}}), registry)
+            chosen = resolve(merge(given, {"transfer": {"name": name}}), registry)
             model = Model(chosen, data.base, ["man"])
             training = _training(model, data)
             assert np.isfinite([value for _ in range(3) for value in training.step().values()]).all()
@@ -214,12 +215,12 @@ class _Providing:
 
 def _model(registry: Registry, given: dict[str, Any]) -> Model:
     seed_everything(0)
-    return Model(choose(given, registry), "woman")
+    return Model(resolve(given, registry), "woman")
 
 
 def _training(model: Model, data: Dataset) -> Training:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
-    losses = model.chosen.build_losses(transfer.provides)
+    losses = model.components.build_losses(transfer.provides)
     return Training(
         model.backbone, transfer, losses, Loader(data, SIZE, 0), Engine("cpu"), steps=10, batch_size=2, seed=0
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i.plugins import Registry, installed
+from i2i.registry.registry import Registry, installed
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
 
 SIDE = 40
 IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}
@@ -47,7 +53,7 @@ def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(folder_root: Path) -> dict[str, Any]:
-    """A configuration for `i2i.assemble.choose` and `i2i.run.create` whose steps take milliseconds; never change it."""
+    """A configuration for `resolve` and `create` whose steps take milliseconds; never change it."""
     return {
         "size": 32,
         "batch_size": 2,
@@ -89,6 +95,20 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     for module in modules:
         sys.modules.pop(module, None)
     installed.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium: Debian's will do. Where CI is set it has to be there; .ci/run installs it."""
+    if CHROMIUM is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium here; on Debian: apt install chromium")
+    assert CHROMIUM, "CI is set, but there is no Chromium"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
 
 
 def write_noise(folder: Path, count: int, side: int = SIDE) -> None:

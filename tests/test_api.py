@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import i2i
-from i2i.config import merge
+from i2i.config.options import merge
 from i2i.errors import ConfigError, DataError
-from i2i.run import create
+from i2i.runs.run import create
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_any_size_comes_back_at_its_size(model, size):
 
 def test_images_arrays_and_tensors_are_translated_alike(model):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
-    from i2i.images import to_image, to_tensor
+    from i2i.images.pixels import to_image, to_tensor
 
     expected = np.asarray(model.translate(image, "man"))
     assert np.array_equal(model.translate(np.asarray(image), "man"), expected)
@@ -108,8 +108,8 @@ def test_what_is_no_image_is_refused(model, odd, message):
 
 
 def test_the_full_generator_takes_any_size_too(tiny, registry):
-    from i2i.assemble import choose
-    from i2i.model import Model
+    from i2i.models.assembly import resolve
+    from i2i.models.model import Model
 
-    full = Model(choose(merge(tiny, {"backbone": {"light": False}}), registry), "woman")
+    full = Model(resolve(merge(tiny, {"backbone": {"light": False}}), registry), "woman")
     assert full.translate(torch.zeros(3, 50, 80)).shape == (3, 50, 80)

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.assemble import choose
-from i2i.config import merge
-from i2i.engine import Engine, seed_everything
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.contracts.transfer import NoTransfer
 from i2i.errors import ConfigError
-from i2i.loader import Loader
-from i2i.model import Model
-from i2i.plugins import Registry
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
 from i2i.testing import SIZE, Noise
-from i2i.train import Training
-from i2i.transfer import NoTransfer
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 
 GROUPS = ("woman", "man", "kid")
 INSTALLED = Registry()
@@ -63,13 +64,13 @@ def test_a_part_without_what_the_backbone_requires_is_refused() -> None:
         with pytest.raises(
             ConfigError, match=f"The backbone '{name}' needs generators that give 'latent', but 'resnet'"
         ):
-            choose({"backbone": {"name": name}, "generator": {"name": "resnet"}}, INSTALLED)
+            resolve({"backbone": {"name": name}, "generator": {"name": "resnet"}}, INSTALLED)
 
 
 def trained(data: Noise, given: dict[str, Any], groups: tuple[str, ...], steps: int = 1) -> Model:
     """Build the smallest model, adapt it, and take steps; the losses must be finite and something must change."""
     seed_everything(0)
-    chosen = choose(merge({"size": SIZE, "batch_size": 2, "backbone": {"channels": 4}}, given), INSTALLED)
+    chosen = resolve(merge({"size": SIZE, "batch_size": 2, "backbone": {"channels": 4}}, given), INSTALLED)
     model = Model(chosen, data.base, groups)
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     training = Training(

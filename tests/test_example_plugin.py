@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from i2i import Batch, Passes, Registry, Translation, read_image
-from i2i.assemble import build_data, choose, choose_data
+from i2i.models.assembly import build_data, resolve, resolve_data
 from i2i.testing import BackboneTests
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "i2i-plugin-example"
@@ -49,7 +49,7 @@ def test_what_it_registers(with_example):
 
 
 def test_its_backbone_is_built_of_registered_parts(with_example):
-    chosen = choose(
+    chosen = resolve(
         {"backbone": {"name": "sketch", "channels": 4}, "size": 32, "generator": {"blocks": 1}}, with_example
     )
 
@@ -62,7 +62,7 @@ def test_its_backbone_is_built_of_registered_parts(with_example):
 
 
 def test_its_loss_serves_another_backbone(with_example):
-    chosen = choose({"loss": {"total_variation": 0.5}}, with_example)
+    chosen = resolve({"loss": {"total_variation": 0.5}}, with_example)
 
     assert chosen.build_losses(frozenset())["total_variation"].config.weight == 0.5
 
@@ -97,7 +97,7 @@ def test_loading_it_does_not_import_torch():
 
 def test_its_group_joins_the_emoji(with_example):
     pytest.importorskip("resvg_py")
-    emoji = choose_data({"data": {"name": "emoji"}}, with_example)
+    emoji = resolve_data({"data": {"name": "emoji"}}, with_example)
 
     data = build_data(emoji, with_example.groups_of("emoji"), with_example)
 

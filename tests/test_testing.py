@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from i2i.backbone import Backbone
-from i2i.plugins import installed
+from i2i.contracts.backbone import Backbone
+from i2i.registry.registry import installed
 from i2i.testing import BackboneTests
 
 SMALL = {"backbone": {"channels": 4}, "generator": {"blocks": 1}}

@@ -15,7 +15,7 @@ from rich.markup import escape
 from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
-from i2i.plugins import STRICT, Registry, installed
+from i2i.registry.registry import STRICT, Registry, installed
 
 DEBUG = "I2I_DEBUG"
 ANYWHERE = ("--debug", "--strict")
@@ -122,6 +122,6 @@ def _complain(what: object, debug: bool) -> None:
 
 def _tells(what: object) -> bool:
     """Say whether this is the process, of several, that shows an error."""
-    from i2i.processes import tells
+    from i2i.compute.processes import tells
 
     return tells(what if isinstance(what, Exception) else None)

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from i2i.errors import ConfigError, did_you_mean
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
-    from i2i.bench import Plan
+    from i2i.bench.bench import Plan
 
 QUICK = {"seeds": 2, "base": ("--steps", "100"), "points": 3}
 """Six transfers in less than 15 minutes on two cores."""
@@ -47,10 +47,10 @@ def bench(
 
     Ctrl-C stops; the same command goes on. Every cell is a run folder, and bench.md tells the command that repeats it.
     """
-    from i2i import figures
-    from i2i.bench import Bench
+    from i2i.bench import plots
+    from i2i.bench.bench import Bench
 
-    figures.check_available()
+    plots.check_available()
     plan = None if resume else _plan(options or (), backbones, transfers, variant or (), seeds, quick, threads, device)
     job = Bench(resume or out, plan, installed())
     against = _reference(reference, job.plan)
@@ -60,8 +60,8 @@ def bench(
 
 def _execute(job: Any, reference: str, folder: Path) -> None:
     """Train and score every cell; the results are written anew whenever the contenders of a seed are complete."""
+    from i2i.bench.output import TEXT, write_results
     from i2i.cli import invoke
-    from i2i.results import TEXT, write_results
 
     console, found = Console(soft_wrap=True), {}
     for cell in job.train(invoke):
@@ -82,8 +82,8 @@ def _plan(
     threads: int,
     device: str,
 ) -> Plan:
-    from i2i.bench import TRANSFERS, Plan
-    from i2i.config import validate
+    from i2i.bench.bench import TRANSFERS, Plan
+    from i2i.config.options import validate
 
     registry, names = installed(), _listed(transfers) if transfers is not None else TRANSFERS
     for name in names:

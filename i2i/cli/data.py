@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from i2i.errors import DataError
-from i2i.plugins import installed, summary
+from i2i.registry.registry import installed, summary
 
 app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
 
@@ -29,11 +29,11 @@ def check(
     data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
-    from i2i.assemble import build_data, choose_data
     from i2i.cli.options import data_section
-    from i2i.loader import broken_images
+    from i2i.models.assembly import build_data, resolve_data
+    from i2i.training.loader import broken_images
 
-    choice = choose_data({"data": data_section(data)}, installed())
+    choice = resolve_data({"data": data_section(data)}, installed())
     dataset = build_data(choice, installed().groups_of(choice.component.name), installed())
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
     for group in dataset.groups:

@@ -13,15 +13,15 @@ from rich.table import Table
 
 from i2i.cli.command import Command
 from i2i.errors import ConfigError, DataError
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
-    from i2i.config import RunConfig
-    from i2i.dataset import Dataset
-    from i2i.evaluate import Evaluation
-    from i2i.metric import Score
-    from i2i.model import Model
-    from i2i.scores import Judgement, Scores
+    from i2i.config.run import RunConfig
+    from i2i.contracts.dataset import Dataset
+    from i2i.contracts.metric import Score
+    from i2i.contracts.scores import Judgement, Scores
+    from i2i.evaluation.scoring import Evaluation
+    from i2i.models.model import Model
 
 LEGEND = (
     "↓ lower is better, ↑ higher is better; intervals are of 95 %. floor: real drawings in place of the translations; "
@@ -47,12 +47,12 @@ def evaluate(
     The data is that of the model's run, unless --data names another. In a run folder the scores are written, too: to
     scores.json, those of best.safetensors to scores-best.json, and so on.
     """
-    from i2i.checkpoint import load, model_file
-    from i2i.config import merge
-    from i2i.engine import Engine
-    from i2i.evaluate import Evaluation
-    from i2i.folder import run_folder
-    from i2i.scorecard import scorecard, write_scorecard
+    from i2i.compute.engine import Engine
+    from i2i.config.options import merge
+    from i2i.evaluation.score_file import scorecard, write_scorecard
+    from i2i.evaluation.scoring import Evaluation
+    from i2i.models.checkpoint import load
+    from i2i.storage.run_folder import model_file, run_folder
 
     file, folder, registry = model_file(model), run_folder(model), installed()
     target = _target(file, None if through else folder, model.is_dir(), out, overwrite)
@@ -78,14 +78,14 @@ COMMAND = Command("evaluate", evaluate, components=("data",), only=("device", "t
 
 
 def _told(folder: Path | None) -> dict[str, Any]:
-    from i2i.folder import read_config
+    from i2i.storage.run_folder import read_config
 
     return {} if folder is None else read_config(folder)
 
 
 def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, overwrite: bool) -> Path | None:
     """Return where the scores go; None where there is no run folder and no place is named."""
-    from i2i.folder import scores_file
+    from i2i.storage.run_folder import scores_file
 
     if out is not None:
         if out.exists() and not overwrite:
@@ -96,7 +96,8 @@ def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, 
 
 def _settings(given: Mapping[str, Any], metrics: str | None) -> RunConfig:
     """Read what was given, a configuration file included."""
-    from i2i.config import RunConfig, merge, validate
+    from i2i.config.options import merge, validate
+    from i2i.config.run import RunConfig
 
     named = {} if metrics is None else {"evaluate": {"metrics": metrics}}
     taken = {name: given[name] for name in (*COMMAND.only, "evaluate", "metric") if name in given}
@@ -107,16 +108,16 @@ def _dataset(
     model: Path, folder: Path | None, told: Mapping[str, Any], given: Mapping[str, Any], settings: RunConfig
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return the data that was named, or else that of the run; with its options."""
-    from i2i.assemble import build_data, choose_data
     from i2i.cli.options import check_told, lay_over
-    from i2i.recipe import read_recipe
+    from i2i.models.assembly import build_data, resolve_data
+    from i2i.runs.setup import read_setup
 
     registry = installed()
     if folder is not None and not {"data", "extra_groups"} & given.keys() and (told.get("data") or told.get("added")):
-        return read_recipe(folder, registry).dataset, dict(told.get("data", {}))
+        return read_setup(folder, registry).dataset, dict(told.get("data", {}))
     section = lay_over({"data": told.get("data", {})}, {"data": given.get("data", {})})
     check_told(model, section["data"])
-    choice = choose_data(section, registry)
+    choice = resolve_data(section, registry)
     extra = settings.extra_groups
     groups = registry.groups_of(choice.component.name) if extra is None else extra
     return build_data(choice, groups, registry), choice.section
@@ -124,7 +125,7 @@ def _dataset(
 
 def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:
     """Refuse data without held-out images, and data of none of the model's groups; a group of no name meets all."""
-    from i2i.dataset import ONLY_GROUP
+    from i2i.contracts.dataset import ONLY_GROUP
 
     if not evaluation.groups:
         raise DataError(
@@ -140,8 +141,8 @@ def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evalu
 
 
 def _show(console: Console, scores: Scores, model: Model, through: str | None) -> None:
-    from i2i.scorecard import counted
-    from i2i.scores import overall
+    from i2i.contracts.scores import overall
+    from i2i.evaluation.score_file import counted
 
     absent = dict(_absent(scores))
     table = Table(

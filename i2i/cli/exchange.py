@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 
 def import_(
@@ -25,7 +25,7 @@ def import_(
     The format is recognised; i2i plugins lists those that there are. Nothing that the files ask to run is run.
     """
     from i2i.cli.options import data_section
-    from i2i.exchange import import_checkpoint
+    from i2i.exchange.importing import import_checkpoint
 
     section = data_section(data) if data else None
     arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
@@ -45,8 +45,9 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a model as the checkpoint files that another project loads."""
-    from i2i.checkpoint import load, model_file
-    from i2i.exchange import export_checkpoint
+    from i2i.exchange.exporting import export_checkpoint
+    from i2i.models.checkpoint import load
+    from i2i.storage.run_folder import model_file
 
     registry = installed()
     registry.format(format_)  # an unknown name is refused before a model is loaded
@@ -56,7 +57,7 @@ def export(
 
 
 def _summary(arrival: Any) -> str:
-    config, groups = arrival.model.chosen.config, ", ".join(arrival.model.groups)
+    config, groups = arrival.model.components.config, ", ".join(arrival.model.groups)
     return (
         f"{arrival.format}: {config.backbone['name']} at {config.size} px, {config.backbone['channels']} channels, "
         f"groups {groups} -> {arrival.file}"

@@ -13,10 +13,10 @@ from rich.table import Table
 from i2i.cli import training
 from i2i.cli.command import Command, expanded
 from i2i.errors import ConfigError
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
-    from i2i.groups import Stored
+    from i2i.groups.stored import StoredModel
 
 ModelPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a .safetensors model.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the changed model.", show_default=False)]
@@ -25,7 +25,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Change RUN itself;
 
 def list_(run: ModelPath) -> None:
     """Show the groups of a model, and what each has for itself: bytes, and share of the model."""
-    from i2i.groups import open_model, weigh
+    from i2i.groups.stored import open_model, weigh
 
     stored = open_model(run, installed())
     table = Table("group", "own bytes", "of the model", "to translate", box=None, padding=(0, 2, 0, 0))
@@ -47,10 +47,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:  # fmt: skip
     """Write what one group has for itself into a file, which attach puts into another copy of the same base."""
-    from i2i.checkpoint import model_file
-    from i2i.files import refuse_existing
-    from i2i.groups import export as write
-    from i2i.groups import open_model
+    from i2i.groups.stored import export as write
+    from i2i.groups.stored import open_model
+    from i2i.storage.files import refuse_existing
+    from i2i.storage.run_folder import model_file
 
     name = f"{group}.safetensors"
     target = out / name if out is not None and out.is_dir() else out or Path(name)
@@ -68,8 +68,8 @@ def attach(
     overwrite: Overwrite = False,
 ) -> None:
     """Put an exported group into another copy of the model it comes from; all other groups stay as they are."""
-    from i2i.groups import attach as put
-    from i2i.groups import open_model
+    from i2i.groups.stored import attach as put
+    from i2i.groups.stored import open_model
 
     _keep(put(open_model(run, installed()), file, name), run, out, overwrite)
 
@@ -81,7 +81,7 @@ def remove(
     overwrite: Overwrite = False,
 ) -> None:
     """Take a group out of a model; all other groups stay as they are."""
-    from i2i.groups import open_model
+    from i2i.groups.stored import open_model
 
     _keep(open_model(run, installed()).without(group), run, out, overwrite)
 
@@ -103,7 +103,7 @@ def add(
 
     Goes on after a stop with: i2i transfer --resume OUT.
     """
-    from i2i import run as runs
+    from i2i.runs import run as runs
 
     if out is None:
         then = f"i2i groups export OUT {name}, and i2i groups attach {run} {name}.safetensors --overwrite"
@@ -128,9 +128,9 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _keep(stored: Stored, run: Path, out: Path | None, overwrite: bool) -> None:
+def _keep(stored: StoredModel, run: Path, out: Path | None, overwrite: bool) -> None:
     """Write a changed model to a new folder, or over the old one."""
-    from i2i.folder import keep
+    from i2i.groups.files import keep
 
     if out is None and not overwrite:
         raise ConfigError(f"Say where the changed model goes: --out FOLDER, or --overwrite to change {run} itself.")

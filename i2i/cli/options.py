@@ -16,9 +16,11 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.config import INFORMATIVE, Evaluating, Options, RunConfig, Section, merge, read_toml
+from i2i.config.options import Options, Section, merge
+from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
+from i2i.config.toml import read_toml
 from i2i.errors import ConfigError, I2IError, did_you_mean
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 _PATHS = ("--out", "--resume", "--config", "--data")
 _NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model", "added"}
@@ -127,12 +129,12 @@ def _names(command: Command) -> list[inspect.Parameter]:
 
 
 def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
-    from i2i.assemble import choose, find_dataset
+    from i2i.models.assembly import find_dataset, resolve
 
     registry = installed()
     given = lay_over(_started_from(arguments), _scan(arguments))
     data = find_dataset(given, registry)
-    chosen = choose({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
+    chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
     found: list[inspect.Parameter] = []
     for kind in command.components:
         choice = None if kind == "data" else getattr(chosen, kind)
@@ -178,7 +180,8 @@ def _scan(arguments: Sequence[str]) -> Section:
 
 def _started_from(arguments: Sequence[str]) -> Section:
     """Return the configuration of the model that a command line starts from, if it names one."""
-    from i2i.checkpoint import model_file, read_model_description
+    from i2i.models.checkpoint import read_model_description
+    from i2i.storage.run_folder import model_file
 
     for before, token in pairwise(arguments):
         if before not in _PATHS and not token.startswith("-") and Path(token).exists():

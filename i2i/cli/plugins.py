@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from i2i.errors import UnknownComponentError, did_you_mean
-from i2i.plugins import Plugin, Registry, installed, summary
+from i2i.registry.registry import Plugin, Registry, installed, summary
 
 app = typer.Typer(help="List plugins, their hooks and components.", invoke_without_command=True, no_args_is_help=False)
 

@@ -17,7 +17,8 @@ def report(
 
     A run also gets losses.csv and scores.csv.
     """
-    from i2i.report import results_of, write_bench_report, write_report
+    from i2i.bench.page import results_of, write_bench_report
+    from i2i.report.run import write_report
 
     results = results_of(folder)
     path = write_report(folder) if results is None else write_bench_report(results)

@@ -14,10 +14,10 @@ from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
 from i2i.errors import ConfigError
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
-    from i2i.run import Run
+    from i2i.runs.run import Run
 
 OPTION = "Run"
 _PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # what a preset decides anew
@@ -92,8 +92,8 @@ COMMANDS = (
 
 def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     """Train what is left of a run, and say how it went."""
-    from i2i import run as runs
-    from i2i.folder import REPORT_FILE
+    from i2i.runs import run as runs
+    from i2i.storage.run_folder import REPORT_FILE
 
     console = Console(soft_wrap=True, quiet=not job.engine.processes.first)
     _introduce(job, console, resume is not None)
@@ -117,8 +117,8 @@ def _open(
     stages: tuple[str, ...] = (),
 ) -> Run:
     """Make or reopen a run of some stages; no stages: of those that the configuration names."""
-    from i2i import run as runs
     from i2i.cli.options import check_told
+    from i2i.runs import run as runs
 
     if resume is not None:
         refused = [*sorted(given), *["out"] * bool(out), *["overwrite"] * overwrite]
@@ -134,8 +134,8 @@ def _open(
 
 
 def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:
-    from i2i import run as runs
-    from i2i.folder import CONFIG_FILE
+    from i2i.runs import run as runs
+    from i2i.storage.run_folder import CONFIG_FILE
 
     if base is not None:
         raise ConfigError(f"--resume {resume} knows what it starts from. Leave out {base}.")
@@ -149,7 +149,7 @@ def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tup
 
 
 def _default_folder(given: dict[str, Any]) -> Path:
-    from i2i.assemble import DEFAULTS
+    from i2i.models.assembly import DEFAULTS
 
     data = given.get("data", {})
     source = Path(data["root"]).resolve().name if "root" in data else data.get("name", DEFAULTS["data"])
@@ -164,8 +164,8 @@ def _flags(names: Iterable[str]) -> str:
 
 def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
     """Lay what was given over what the model to start from says of itself and its training, and its run of the data."""
-    from i2i.checkpoint import read_model_description
     from i2i.cli.options import lay_over
+    from i2i.models.checkpoint import read_model_description
 
     file = _start_file(base, stages)
     about = read_model_description(file)["config"]
@@ -177,7 +177,7 @@ def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[
 
 def data_of(model: Path) -> dict[str, Any]:
     """Return what a model's run folder tells of its data; nothing for a file that is in none."""
-    from i2i.folder import read_config, run_folder
+    from i2i.storage.run_folder import read_config, run_folder
 
     folder = run_folder(model)
     return {} if folder is None else dict(read_config(folder).get("data", {}))
@@ -185,7 +185,7 @@ def data_of(model: Path) -> dict[str, Any]:
 
 def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
     """Find the model to start from: of a run folder its base model; for a transfer the one with groups, if there."""
-    from i2i.checkpoint import BASE_FILE, MODEL_FILE, model_file
+    from i2i.storage.run_folder import BASE_FILE, MODEL_FILE, model_file
 
     return model_file(base, (MODEL_FILE, BASE_FILE) if stages == ("transfer",) else (BASE_FILE, MODEL_FILE))
 
@@ -205,8 +205,8 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
 
 def _base(job: Run) -> str:
     """Return the group whose branch all others start from: that of the model to start from, or the data's."""
-    from i2i.checkpoint import read_model_description
-    from i2i.checks import base_of
+    from i2i.models.checkpoint import read_model_description
+    from i2i.runs.checks import base_of
 
     file = Path(job.config.base_model or "")
     return base_of(read_model_description(file), job.dataset) if file.is_file() else job.dataset.base  # it may be gone
@@ -218,13 +218,14 @@ def _place(job: Run) -> str:
 
 
 def _listeners(job: Run, console: Console) -> list[object]:
-    from i2i import listeners, report
-    from i2i.diagnosis import Diagnosis
-    from i2i.tensorboard import TensorBoard
+    from i2i import report
+    from i2i.runs.listeners import metrics_file, overfitting, progress, samples
+    from i2i.runs.listeners.diagnosis import Diagnosis
+    from i2i.runs.listeners.tensorboard import TensorBoard
 
-    gauge = listeners.OverfittingGauge(console)
-    display = listeners.ProgressDisplay(console, gauge=gauge)
-    watching = [display, listeners.MetricsFile(), listeners.SampleGrids(), gauge, Diagnosis(console)]
+    gauge = overfitting.OverfittingGauge(console)
+    display = progress.ProgressDisplay(console, gauge=gauge)
+    watching = [display, metrics_file.MetricsFile(), samples.SampleGrids(), gauge, Diagnosis(console)]
     logging = [TensorBoard()] if job.config.log == "tensorboard" else []
     return [report.Reporter(), *watching, *logging]
 

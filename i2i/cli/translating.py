@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from i2i.detector import AUTO, GroupDetector
+from i2i.contracts.detector import AUTO, GroupDetector
 from i2i.errors import ConfigError, DataError
-from i2i.files import refuse_existing
-from i2i.plugins import installed
+from i2i.registry.registry import installed
+from i2i.storage.files import refuse_existing
 
 
 def translate(
@@ -31,8 +31,8 @@ def translate(
     console = Console(soft_wrap=True)
     sources = _gather(images)
     targets = _targets(sources, out, overwrite)
-    from i2i.checkpoint import load
-    from i2i.images import read_image, write_image
+    from i2i.images.files import read_image, write_image
+    from i2i.models.checkpoint import load
 
     translator = load(model)
     translator.check_group(group)
@@ -67,7 +67,7 @@ def _gather(patterns: Sequence[str]) -> list[Path]:
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        from i2i import list_images
+        from i2i.images.files import list_images
 
         return list_images(path) or _nothing(f"{path} holds no images")
     if path.exists():

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from i2i.weights import Found, WeightsSource, download, sources, state_of
+from i2i.contracts.weights import WeightsSource
+from i2i.pretrained.weights import Found, download, sources, state_of
 
 app = typer.Typer(help="List pretrained networks, or download one.", invoke_without_command=True, no_args_is_help=False)
 _COLOURS = {"verified": "green", "damaged": "red", "missing": "yellow"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from i2i.overfitting import FEWEST, remedy
-from i2i.overfitting import RUNAWAY as OVERFITTING
+from i2i.evaluation.overfitting import FEWEST, remedy
+from i2i.evaluation.overfitting import RUNAWAY as OVERFITTING
+from i2i.evaluation.symptoms import SYMPTOMS, afflicted
 from i2i.report.record import Record
-from i2i.symptoms import SYMPTOMS, afflicted
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import i2i
-from i2i.files import write_text
+from i2i.storage.files import write_text
 
 _FLAG = re.compile(r"--[a-z][a-z0-9_.-]*[a-z0-9]")
 
@@ -54,7 +54,11 @@ def flags(text: str) -> Markup:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("i2i"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("i2i.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"figure": figure, "flags": flags}
     return environment

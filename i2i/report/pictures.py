@@ -13,8 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from i2i.errors import DataError
-from i2i.folder import SAMPLES
-from i2i.images import Block, cut
+from i2i.images.grids import Block, cut
+from i2i.storage.run_folder import SAMPLES
 
 SHARP, SMALL = 96, 72  # sides of an image in pixels: of what came out, and of what it was on the way
 QUALITY = 82

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i.config import INFORMATIVE, RunConfig, validate
-from i2i.folder import CONFIG_FILE, METRICS_FILE, STAGE_FILES, Line, read_config, read_lines
+from i2i.config.options import validate
+from i2i.config.run import INFORMATIVE, RunConfig
+from i2i.storage.run_folder import CONFIG_FILE, METRICS_FILE, STAGE_FILES, Line, read_config, read_lines
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2i.config import to_toml
-from i2i.folder import REPORT_FILE, SAMPLES
-from i2i.hookspecs import hookimpl
+from i2i.config.toml import to_toml
+from i2i.hooks import hookimpl
 from i2i.report.charts import gauge_charts, loss_charts, score_charts
 from i2i.report.facts import facts, image_rows, status, title
 from i2i.report.findings import findings, looked_for
@@ -17,21 +16,22 @@ from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
 from i2i.report.scoreboard import boards
 from i2i.report.tables import write_tables
+from i2i.storage.run_folder import REPORT_FILE, SAMPLES
 
 if TYPE_CHECKING:
-    from i2i.run import Run
+    from i2i.contracts.run_events import RunView
 
 
 class Reporter:
     """Writes the report whenever scores are there, and when training stops."""
 
     @hookimpl(trylast=True)
-    def on_evaluate(self, run: Run, step: int, scores: Mapping[str, Any]) -> None:
+    def on_evaluate(self, run: RunView, step: int, scores: Mapping[str, Any]) -> None:
         """Write the page; runs after the listeners that write what it shows."""
         write_report(run.folder)
 
     @hookimpl(trylast=True)
-    def on_train_end(self, run: Run) -> None:
+    def on_train_end(self, run: RunView) -> None:
         """Write the page of a run that was stopped; one that goes on is evaluated next."""
         if run.step < run.steps:
             write_report(run.folder)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from i2i.folder import Line
-from i2i.metric import Score
+from i2i.contracts.metric import Score
 from i2i.report.record import Record
+from i2i.storage.run_folder import Line
 
 OVERALL = "overall"
 MARGIN = 0.04  # of the width, beside the outermost mark

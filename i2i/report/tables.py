@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from i2i.files import whole_file
-from i2i.folder import LOSSES_TABLE, SCORES_TABLE
 from i2i.report.record import Record
 from i2i.report.scoreboard import score_rows
+from i2i.storage.files import whole_file
+from i2i.storage.run_folder import LOSSES_TABLE, SCORES_TABLE
 
 
 def write_tables(record: Record) -> None:

@@ -6,22 +6,30 @@ There ``G_A`` translates a to b and ``D_A`` judges b.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from i2i.discriminator import Discriminator
-from i2i.errors import CheckpointError
-from i2i.format import CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
-from i2i.generator import Generator
+from i2i import (
+    CheckpointError,
+    CheckpointFormat,
+    CheckpointParts,
+    Discriminator,
+    Generator,
+    Imported,
+    from_published,
+    output_width,
+    to_published,
+    without_module_prefix,
+)
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 
 if TYPE_CHECKING:
-    from i2i.model import Model
+    from i2i import Backbone
 
 NETWORKS = {"G_A": "generators.a2b", "G_B": "generators.b2a", "D_A": "discriminators.b", "D_B": "discriminators.a"}
 FILE = re.compile(r"(?P<epoch>.+)_net_(?P<network>G|[GD]_[AB])\.pth")
@@ -49,11 +57,11 @@ class PytorchCycleGAN(CheckpointFormat):
         parts = {found["network"]: file for file, found in named.items() if found["epoch"] == epoch}
         return {"G_A" if part == "G" else part: file for part, file in parts.items()}
 
-    def recognises(self, parts: Parts) -> bool:
+    def recognises(self, parts: CheckpointParts) -> bool:
         """Say whether there is a generator from a to b, a ResNet or a U-Net."""
-        return _kind(unwrapped(parts.get("G_A", {}))) is not None
+        return _kind(without_module_prefix(parts.get("G_A", {}))) is not None
 
-    def read(self, parts: Parts, size: int | None) -> Imported:
+    def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the networks that there are."""
         states = {name: _modern(state) for name, state in parts.items()}
         generator = _generator_options(states["G_A"])
@@ -68,11 +76,11 @@ class PytorchCycleGAN(CheckpointFormat):
         backbone = {"name": "cyclegan", "channels": generator["channels"]}
         return Imported({"size": size, "backbone": backbone, "generator": generator, "discriminator": judge}, tensors)
 
-    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+    def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the four files, by the names that the project's ``--epoch latest`` looks for."""
         found = {}
         for name, place in NETWORKS.items():
-            network = model.backbone.get_submodule(place)
+            network = backbone.get_submodule(place)
             if not isinstance(network, _OURS):
                 raise CheckpointError(
                     f"pytorch-CycleGAN-and-pix2pix has no {place.partition('.')[0].removesuffix('s')} like "
@@ -90,7 +98,7 @@ def _age(epoch: str) -> tuple[bool, int]:
 
 def _modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drop the statistics that old files keep of instance norms, and the shift that dropout puts on convolutions."""
-    state = {key: tensor for key, tensor in unwrapped(state).items() if not key.endswith(STATISTICS)}
+    state = {key: tensor for key, tensor in without_module_prefix(state).items() if not key.endswith(STATISTICS)}
     if "model.10.conv_block.6.weight" not in state:
         return state
     return {key.replace(".conv_block.6.", ".conv_block.5."): tensor for key, tensor in state.items()}
@@ -105,11 +113,11 @@ def _kind(state: Mapping[str, Tensor]) -> str | None:
 def _generator_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if _kind(state) == "resnet":
         blocks = sum(bool(re.fullmatch(r"model\.\d+\.conv_block\.1\.weight", key)) for key in state)
-        return {"name": "resnet", "channels": width(state, "model.1.weight", "G_A"), "blocks": blocks}
+        return {"name": "resnet", "channels": output_width(state, "model.1.weight", "G_A"), "blocks": blocks}
     convolutions = [key for key, tensor in state.items() if key.endswith("weight") and tensor.ndim == 4]
     return {
         "name": "unet",
-        "channels": width(state, "model.model.0.weight", "G_A"),
+        "channels": output_width(state, "model.model.0.weight", "G_A"),
         "depth": len(convolutions) // 2,  # one down, one up a level
     }
 
@@ -118,9 +126,9 @@ def _judge_options(state: Mapping[str, Tensor] | None) -> dict[str, Any]:
     if state is None:
         return {"name": "patch"}
     if "net.0.weight" in state:
-        return {"name": "pixel", "channels": width(state, "net.0.weight", "D")}
+        return {"name": "pixel", "channels": output_width(state, "net.0.weight", "D")}
     convolutions = sum(key.endswith("weight") for key in state)
-    return {"name": "patch", "channels": width(state, "model.0.weight", "D"), "layers": convolutions - 2}
+    return {"name": "patch", "channels": output_width(state, "model.0.weight", "D"), "layers": convolutions - 2}
 
 
 def _empty_networks(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.discriminator import Discriminator, Verdict
-from i2i.errors import ConfigError
+from i2i import ConfigError, Discriminator, Verdict
 from i2i_cyclegan.networks import initialise, parameter_keys
 
 PUBLISHED_PATCH_LAYERS = 3

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 from torch import Tensor
 
-from i2i.backbone import Backbone
-from i2i.discriminator import Discriminator
-from i2i.generator import Generator
-from i2i.images import Direction, Domain
+from i2i import Backbone, Direction, Discriminator, Domain, Generator
 from i2i_cyclegan.pool import ImagePool
 
 

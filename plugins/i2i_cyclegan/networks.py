@@ -12,8 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.errors import ConfigError
-from i2i.generator import Generator, Translation
+from i2i import ConfigError, Generator, Translation
 from i2i.nn import each_stage
 
 LEAST_UNET_DEPTH = 4

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from PIL import Image
 
-from i2i.errors import DataError
-from i2i.files import whole_file
+from i2i import DataError, whole_file
 from i2i_data.people import name_of
 
 if TYPE_CHECKING:
-    from i2i.images import Domain
+    from i2i import Domain
 
 # Left, top and side of the square that is kept, in fractions of the canvas. OpenMoji leaves wide margins and draws
 # shoulders below the head; the box makes its heads fill the frame as Twemoji's do.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt, field_validator
 
-from i2i.dataset import Dataset
+from i2i import Dataset
 from i2i_data.drawings import Drawings
 from i2i_data.groups import check_known, put_first
 from i2i_data.people import GROUPS, design_of
 
 if TYPE_CHECKING:
-    from i2i.images import Domain
+    from i2i import Domain
 
 Shots = dict[str, tuple[PositiveInt, PositiveInt]]
 SHOTS: Shots = {"man": (75, 15), "kid": (50, 10), "elderly": (50, 10)}

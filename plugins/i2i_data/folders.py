@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from pydantic import Field, field_validator
 
-from i2i.config import check_group_name
-from i2i.dataset import ONLY_GROUP, Dataset
-from i2i.errors import ConfigError, DataError
+from i2i import ONLY_GROUP, ConfigError, DataError, Dataset, check_group_name
 from i2i_data.groups import check_known, put_first
 
 if TYPE_CHECKING:
-    from i2i.images import Domain
+    from i2i import Domain
 
 TRAIN: dict[Domain, str] = {"a": "trainA", "b": "trainB"}
 TEST: dict[Domain, str] = {"a": "testA", "b": "testB"}
@@ -121,13 +119,13 @@ def _some_images(folder: Path) -> list[Path]:
 
 
 def _refuse_empty(folder: Path) -> NoReturn:
-    from i2i.images import SUFFIXES
+    from i2i import IMAGE_SUFFIXES
 
     what = "holds no images" if any(folder.iterdir()) else "is empty"
-    raise DataError(f"{folder} {what}. Put images in it ({', '.join(SUFFIXES)}), or remove the group.")
+    raise DataError(f"{folder} {what}. Put images in it ({', '.join(IMAGE_SUFFIXES)}), or remove the group.")
 
 
 def _images(folder: Path) -> list[Path]:
-    from i2i.images import list_images
+    from i2i import list_images
 
     return list_images(folder)

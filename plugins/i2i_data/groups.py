@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from i2i.errors import DataError, did_you_mean
+from i2i import DataError, did_you_mean
 
 
 def put_first(base: str, groups: Sequence[str]) -> tuple[str, ...]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from i2i.hookspecs import hookimpl
+from i2i import hookimpl
 
 if TYPE_CHECKING:
-    from i2i.discriminator import Discriminator
-    from i2i.feature import FeatureNetwork
-    from i2i.loss import Loss
-    from i2i.weights import WeightsSource
+    from i2i import Discriminator, FeatureNetwork, Loss, WeightsSource
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from i2i.errors import ConfigError, did_you_mean
+from i2i import ConfigError, did_you_mean
 
 Named = list[tuple[str, nn.Module]]
 

@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import weights
-from i2i.discriminator import Discriminator, Verdict
-from i2i.errors import ConfigError, WeightsError
+from i2i import ConfigError, Discriminator, Verdict, WeightsError
 from i2i.nn import SpectralConv2d
+from i2i.pretrained import weights
 from i2i_features import timm_maps
 from i2i_features.frozen import Frozen
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.errors import WeightsError
+from i2i import WeightsError
 
 SIDE = 150
 MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)

@@ -9,10 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.backbone import Backbone
-from i2i.images import DOMAINS, OTHER
-from i2i.loss import Loss, Passes
-from i2i.weights import fill, find, load
+from i2i import DOMAINS, OTHER_DOMAIN, Backbone, Loss, Passes
+from i2i.pretrained.weights import fill, find, load
 from i2i_features import dlib_face, mobilefacenet
 from i2i_features.frozen import Frozen
 
@@ -54,7 +52,7 @@ class FaceIdentity(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return how little the fakes' faces are their sources', ``(N,)`` in [0, 4]; both directions are added."""
         with torch.no_grad():
-            sources = self._features(torch.cat([passes.batch.real[OTHER[domain]] for domain in DOMAINS]))
+            sources = self._features(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
         fakes = self._features(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
         cosine = F.cosine_similarity(fakes, sources)
         return torch.stack((1 - cosine).chunk(len(DOMAINS))).sum(0)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from i2i.errors import ConfigError, did_you_mean
-from i2i.weights import fill, find, load
+from i2i import ConfigError, did_you_mean
+from i2i.pretrained.weights import fill, find, load
 from i2i_features import convolutions, timm_maps
 from i2i_features.frozen import Frozen
 
@@ -71,11 +71,11 @@ class _Picked(nn.Module):
         unknown = next((layer for layer in layers if layer not in numbers), None)
         if unknown is not None:
             raise ConfigError(f"The network has no layer '{unknown}'. timm's {name} has: {', '.join(numbers)}.")
-        self.chosen = sorted(int(layer) for layer in layers) or [len(numbers) - 1]
+        self.components = sorted(int(layer) for layer in layers) or [len(numbers) - 1]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = self.maps(x)
-        return [maps[number] for number in self.chosen]
+        return [maps[number] for number in self.components]
 
 
 def _build(network: str, layers: Sequence[str]) -> nn.Module:

@@ -6,10 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.backbone import Backbone
-from i2i.errors import ConfigError
-from i2i.images import DOMAINS, OTHER
-from i2i.loss import Loss, Passes
+from i2i import DOMAINS, OTHER_DOMAIN, Backbone, ConfigError, Loss, Passes
 from i2i_features import maps
 
 EPS = 1e-5
@@ -49,7 +46,7 @@ class Perceptual(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return how far the fakes' features are from their sources', ``(N,)``; directions and layers are added."""
         with torch.no_grad():
-            sources = self.network(torch.cat([passes.batch.real[OTHER[domain]] for domain in DOMAINS]))
+            sources = self.network(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
         fakes = self.network(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
         distances = [self._distance(fake, source) for fake, source in zip(fakes, sources, strict=True)]
         return torch.stack(torch.stack(distances).sum(0).chunk(len(DOMAINS))).sum(0)

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from i2i.errors import WeightsError
+from i2i import WeightsError
 
 ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"),

@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i.caches import digest
-from i2i.feature import FeatureNetwork
-from i2i.weights import find
+from i2i import FeatureNetwork, digest
+from i2i.pretrained.weights import find
 from i2i_features import maps
 
 SIDE = 128

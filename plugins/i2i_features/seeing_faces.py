@@ -6,9 +6,8 @@ from typing import cast
 
 from torch import Tensor
 
-from i2i.errors import ConfigError
-from i2i.feature import FeatureNetwork
-from i2i.weights import find
+from i2i import ConfigError, FeatureNetwork
+from i2i.pretrained.weights import find
 from i2i_features.identity import CROPS, SIDES, Network, recogniser, resized
 from i2i_features.seeing import fingerprint
 

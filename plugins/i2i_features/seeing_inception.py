@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i.errors import ConfigError, did_you_mean
-from i2i.feature import FeatureNetwork
-from i2i.weights import fill, find, load
+from i2i import ConfigError, FeatureNetwork, did_you_mean
+from i2i.pretrained.weights import fill, find, load
 from i2i_features.inception import InceptionV3, folded
 from i2i_features.seeing import fingerprint
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from i2i.errors import ConfigError
-from i2i.feature import FeatureNetwork
-from i2i.weights import find
+from i2i import ConfigError, FeatureNetwork
+from i2i.pretrained.weights import find
 from i2i_features import timm_maps
 from i2i_features.frozen import Frozen
 from i2i_features.seeing import fingerprint, resized

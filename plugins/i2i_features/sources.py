@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i.caches import in_package, in_torch_cache
-from i2i.errors import WeightsError
-from i2i.weights import WeightsSource, read_tensors
+from i2i import WeightsError, WeightsSource, in_package, in_torch_cache
+from i2i.pretrained.weights import read_tensors
 from i2i_features import convolutions
 from i2i_features.dlib_face import read_dlib
 from i2i_features.pickles import read_arrays

@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
-from i2i.caches import in_hugging_face_cache, in_torch_cache
-from i2i.errors import ConfigError, WeightsError, did_you_mean
-from i2i.weights import WeightsSource, fill, find, load, read_tensors
+from i2i import ConfigError, WeightsError, WeightsSource, did_you_mean, in_hugging_face_cache, in_torch_cache
+from i2i.pretrained.weights import fill, find, load, read_tensors
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 

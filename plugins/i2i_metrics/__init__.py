@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from i2i.hookspecs import hookimpl
+from i2i import hookimpl
 
 if TYPE_CHECKING:
-    from i2i.metric import Metric
+    from i2i import Metric
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from i2i.metric import Score
+from i2i import Score
 
 RESAMPLES = 1000
 TAILS = (0.025, 0.975)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from i2i.metric import Case, Metric, Score
+from i2i import Case, Metric, Score
 from i2i_metrics.distances import Frechet
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from pydantic import Field
 
-from i2i import feature
-from i2i.metric import Case, Score
+from i2i import Case, Score
+from i2i.pretrained import features
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.seeing import NETWORK, Seeing
 
@@ -30,5 +30,5 @@ class Identity(Seeing):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        fake, source = (feature.extract(self.sees, images, self.device) for images in (case.fake, case.source))
+        fake, source = (features.extract(self.sees, images, self.device) for images in (case.fake, case.source))
         return bootstrap(F.cosine_similarity(fake, source), case.fake.names)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from i2i.metric import Case, Metric, Score
+from i2i import Case, Metric, Score
 from i2i_metrics.bootstrap import bootstrap
 
 

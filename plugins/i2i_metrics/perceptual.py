@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.metric import Case, Metric, Score
-from i2i.weights import find, load
+from i2i import Case, Metric, Score
+from i2i.pretrained.weights import find, load
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.paired import to_truth
 
@@ -81,7 +81,7 @@ class Diversity(Perceptual):
 
 @cache
 def published(network: Literal["alex", "vgg"], device: torch.device) -> nn.Module:
-    """Return the module of the package ``lpips`` with the weights that `i2i.weights` finds; it is built once a process.
+    """Return the module of the package ``lpips`` with the weights found on this machine; built once per process.
 
     Raises:
         WeightsError: They are not on this machine.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from i2i import feature
-from i2i.metric import Metric
+from i2i import Metric
+from i2i.pretrained import features
 
 NETWORK = "What sees the images: alexnet, vgg16, timm:NAME, inception, dlib, …, with :LAYER where it has several."
 
@@ -24,5 +24,5 @@ class Seeing(Metric):
 
     def __init__(self, config: Config, device: torch.device) -> None:
         super().__init__(config, device)
-        self.sees = feature.network(config.network, config.weights, device)
+        self.sees = features.network(config.network, config.weights, device)
         self.network, self.resize = self.sees.title, self.sees.resize

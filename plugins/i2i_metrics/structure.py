@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from i2i.metric import Case, Score
+from i2i import Case, Score
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.seeing import NETWORK, Seeing
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from i2i.hookspecs import hookimpl
+from i2i import hookimpl
 
 if TYPE_CHECKING:
-    from i2i.backbone import Backbone
-    from i2i.format import CheckpointFormat
-    from i2i.generator import Generator
+    from i2i import Backbone, CheckpointFormat, Generator
 
 
 @hookimpl

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from i2i.discriminator import Discriminator
-from i2i.errors import CheckpointError
-from i2i.format import (
+from i2i import (
+    DOMAINS,
+    CheckpointError,
     CheckpointFormat,
+    CheckpointParts,
+    Discriminator,
     Imported,
-    Parts,
     from_published,
-    joined,
-    parted,
+    join_states,
+    output_width,
+    split_states,
     to_published,
-    unwrapped,
-    width,
+    without_module_prefix,
 )
-from i2i.images import DOMAINS
 from i2i_photo2cartoon.networks import HourglassGenerator
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from i2i.model import Model
+    from i2i import Backbone
 
 States = Mapping[str, Mapping[str, Tensor]]
 GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
@@ -50,11 +50,11 @@ class Photo2CartoonFile(CheckpointFormat):
 
     name = "photo2cartoon"
 
-    def recognises(self, parts: Parts) -> bool:
+    def recognises(self, parts: CheckpointParts) -> bool:
         """Say whether the file holds a photo2cartoon generator from a to b, of one group."""
         return {"HourGlass1.Conv1.weight", "gap_fc.weight"} <= generator_keys(parts)
 
-    def read(self, parts: Parts, size: int | None) -> Imported:
+    def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the generators and discriminators that there are."""
         states = networks(parts)
         config = describe(states, size)
@@ -70,27 +70,31 @@ class Photo2CartoonFile(CheckpointFormat):
             tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
         return Imported(config, tensors, notes=_age(states["genA2B"]))
 
-    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+    def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the one file; photo2cartoon calls it ``latest`` where it resumes from."""
         states: dict[str, Any] = {
-            name: to_published(own_generator(model.backbone.generators[direction], "photo2cartoon"))
+            name: to_published(own_generator(backbone.generators[direction], "photo2cartoon"))
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
-            judge = own_judge(model.backbone.discriminators[domain], "photo2cartoon")
-            states |= parted(to_published(judge), judge_names(domain))
+            judge = own_judge(backbone.discriminators[domain], "photo2cartoon")
+            states |= split_states(to_published(judge), judge_names(domain))
         return {"photo2cartoon_params_latest.pt": {name: states[name] for name in ORDER}}
 
 
-def generator_keys(parts: Parts) -> set[str]:
+def generator_keys(parts: CheckpointParts) -> set[str]:
     """Return the keys of the generator from a to b; none where there is no such thing."""
     state = parts["file"].get("genA2B")
-    return set(unwrapped(state)) if isinstance(state, Mapping) else set()
+    return set(without_module_prefix(state)) if isinstance(state, Mapping) else set()
 
 
-def networks(parts: Parts) -> dict[str, dict[str, Tensor]]:
+def networks(parts: CheckpointParts) -> dict[str, dict[str, Tensor]]:
     """Return the file's networks by name, as without DataParallel."""
-    return {name: unwrapped(parts["file"][name]) for name in ORDER if isinstance(parts["file"].get(name), Mapping)}
+    return {
+        name: without_module_prefix(parts["file"][name])
+        for name in ORDER
+        if isinstance(parts["file"].get(name), Mapping)
+    }
 
 
 def describe(states: States, size: int | None) -> dict[str, Any]:
@@ -100,8 +104,8 @@ def describe(states: States, size: int | None) -> dict[str, Any]:
         CheckpointError: A layer that tells is missing, or a full generator is of another size than ``size``.
     """
     state = states["genA2B"]
-    channels = width(state, "ConvBlock1.1.weight", "genA2B")
-    width(state, "FC.0.weight", "genA2B")
+    channels = output_width(state, "ConvBlock1.1.weight", "genA2B")
+    output_width(state, "FC.0.weight", "genA2B")
     pixels = state["FC.0.weight"].shape[1] // (4 * channels)
     light = pixels == 1
     own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
@@ -128,7 +132,7 @@ def empty_networks(config: Mapping[str, Any]) -> tuple[HourglassGenerator, Discr
 def judges(states: States) -> dict[str, dict[str, Tensor]]:
     """Return the discriminators by domain, where both are there: global ones behind ``G.``, local ones ``L.``."""
     return {
-        domain: joined(states, judge_names(domain))
+        domain: join_states(states, judge_names(domain))
         for domain in ("a", "b")
         if states.keys() >= set(judge_names(domain).values())
     }
@@ -164,13 +168,13 @@ def own_judge(network: nn.Module, whose: str) -> Discriminator:
 def _judge_options(states: States) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for letter, name in (pair for domain in DOMAINS for pair in judge_names(domain).items()):
-        options |= _judge().published_options(joined(states, {letter: name}), name)
+        options |= _judge().published_options(join_states(states, {letter: name}), name)
     return options
 
 
 def _judge() -> type[Discriminator]:
     """Return the registered discriminator ``ugatit``: plugins never import one another, and it is another's."""
-    from i2i.plugins import installed
+    from i2i.registry.registry import installed
 
     return installed().discriminator("ugatit")
 

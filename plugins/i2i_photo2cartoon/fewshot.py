@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from i2i.branches import Branches
-from i2i.discriminator import Discriminator, GroupHead
-from i2i.errors import CheckpointError
-from i2i.format import CheckpointFormat, Imported, Parts, from_published, parted, to_published
+from i2i import (
+    Branches,
+    CheckpointError,
+    CheckpointFormat,
+    CheckpointParts,
+    Discriminator,
+    GroupHead,
+    Imported,
+    from_published,
+    split_states,
+    to_published,
+)
 from i2i_photo2cartoon.checkpoint import (
     GENERATORS,
     JUDGES,
@@ -35,7 +43,7 @@ from i2i_photo2cartoon.networks import HourglassGenerator
 if TYPE_CHECKING:
     from torch import nn
 
-    from i2i.model import Model
+    from i2i import Backbone
 
 GROUPS = ("woman", "man", "kid", "elderly")
 BRANCHED = re.compile(r"(ConvBlock[12]|HourGlass[14])(?:_(\d+))?")
@@ -53,11 +61,11 @@ class FewShotFile(CheckpointFormat):
     name = "fewshot"
     holds_groups = True
 
-    def recognises(self, parts: Parts) -> bool:
+    def recognises(self, parts: CheckpointParts) -> bool:
         """Say whether the file holds a photo2cartoon generator from a to b, of several groups."""
         return {"HourGlass1.Conv1.weight", "gap_fc_new.weight"} <= generator_keys(parts)
 
-    def read(self, parts: Parts, size: int | None) -> Imported:
+    def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the generators and discriminators that there are, for as many groups as the classifiers have rows."""
         states = networks(parts)
         groups = _names(len(states["genA2B"]["gap_fc_new.weight"]))
@@ -73,19 +81,19 @@ class FewShotFile(CheckpointFormat):
         note = f"The file does not name its groups; in the order that was released they are {', '.join(groups)}."
         return Imported(config, tensors, groups[0], groups[1:], (note,))
 
-    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+    def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the one file, with the groups in the model's order, the base first."""
-        if len(model.groups) != len(GROUPS):
+        if len(groups) != len(GROUPS):
             raise CheckpointError(
-                f"few_shot_face2cartoon has four groups, not {len(model.groups)} ({', '.join(model.groups)}). "
+                f"few_shot_face2cartoon has four groups, not {len(groups)} ({', '.join(groups)}). "
                 "Export one of them: --format photo2cartoon --group NAME."
             )
         states: dict[str, Any] = {
-            name: _write_generator(own_generator(model.backbone.generators[direction], self.name), model.groups)
+            name: _write_generator(own_generator(backbone.generators[direction], self.name), groups)
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
-            states |= parted(_write_judge(model.backbone.discriminators[domain]), judge_names(domain))
+            states |= split_states(_write_judge(backbone.discriminators[domain]), judge_names(domain))
         return {"fewshot_params_latest.pt": {name: states[name] for name in ORDER}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from i2i.backbone import Backbone
+from i2i import Backbone
 
 
 class Photo2Cartoon(Backbone):

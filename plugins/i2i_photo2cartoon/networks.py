@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.errors import ConfigError
-from i2i.generator import Generator, Translation
+from i2i import ConfigError, Generator, Translation
 from i2i.nn import (
     CamAttention,
     ImageConv2d,

@@ -13,8 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.branches import Branches
-from i2i.generator import Generator
+from i2i import Branches, Generator
 from i2i.nn import CamAttention
 from i2i_transfer.branch import Branch
 
@@ -73,7 +72,7 @@ class AdaptedConv2d(nn.Conv2d):
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
-        """Return a plain convolution; `i2i.branches.keep_branch` has left a single group's adapter."""
+        """Return a plain convolution; `i2i.contracts.branches.keep_branch` has left a single group's adapter."""
         plain = nn.Conv2d(self.in_channels, self.out_channels, **_geometry(self), device="meta")
         plain.weight, plain.bias = self.weight, self.bias
         if isinstance(self.adapters, LowRank):
@@ -85,7 +84,7 @@ class Adapter(Branch):
     """As `branch`, and each new group gets low-rank adapters on the trunk's convolutions; the trunk itself is frozen.
 
     Adapters start at zero, so that right after ``adapt`` every group is translated as the base group is. For inference
-    `i2i.branches.keep_branch` folds those of one group into plain convolutions.
+    `i2i.contracts.branches.keep_branch` folds those of one group into plain convolutions.
     """
 
     name = "adapter"

@@ -9,13 +9,19 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.backbone import Backbone
-from i2i.branches import branch, branch_parameters, parameters_without
-from i2i.discriminator import Discriminator
-from i2i.errors import ConfigError
-from i2i.generator import Generator
+from i2i import (
+    Backbone,
+    ConfigError,
+    Discriminator,
+    Generator,
+    Route,
+    Routes,
+    branch,
+    branch_parameters,
+    group_mean,
+    parameters_without,
+)
 from i2i.nn import CamHeads
-from i2i.transfer import Route, Routes, group_mean
 from i2i_transfer.fewshot import FewShot
 from i2i_transfer.judges import Judge, appoint, renewed
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from i2i.transfer import Route, Routes, group_mean
+from i2i import Route, Routes, group_mean
 from i2i_transfer.branch import Branch
 
 

@@ -10,12 +10,18 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.backbone import Backbone
-from i2i.branches import Branches, branch, branch_parameters
-from i2i.discriminator import Discriminator
-from i2i.errors import ConfigError
-from i2i.generator import Generator
-from i2i.transfer import Route, Routes, group_mean
+from i2i import (
+    Backbone,
+    Branches,
+    ConfigError,
+    Discriminator,
+    Generator,
+    Route,
+    Routes,
+    branch,
+    branch_parameters,
+    group_mean,
+)
 from i2i_transfer.fewshot import FewShot
 from i2i_transfer.layers import layers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from i2i.transfer import Transfer
+from i2i import Transfer
 
 
 class FewShot(Transfer):

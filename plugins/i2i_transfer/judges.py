@@ -8,9 +8,7 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from i2i.branches import Branches, branch
-from i2i.discriminator import Discriminator, GroupHead, Verdict
-from i2i.errors import ConfigError
+from i2i import Branches, ConfigError, Discriminator, GroupHead, Verdict, branch
 from i2i_transfer.layers import layers, upper
 
 Judge = Literal["classification", "projection", "branched", "branched+classification", "projection+classification"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from i2i.discriminator import Discriminator
+from i2i import Discriminator
 
 
 def layers(discriminator: Discriminator) -> list[list[str]]:

@@ -8,8 +8,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.backbone import Backbone
-from i2i.transfer import Route, Routes
+from i2i import Backbone, Route, Routes
 from i2i_transfer.fewshot import FewShot
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from i2i.errors import CheckpointError
-from i2i.format import (
+from i2i import (
+    DOMAINS,
+    CheckpointError,
     CheckpointFormat,
+    CheckpointParts,
+    Generator,
     Imported,
-    Parts,
     from_published,
-    joined,
-    parted,
+    join_states,
+    output_width,
+    split_states,
     to_published,
-    unwrapped,
-    width,
+    without_module_prefix,
 )
-from i2i.generator import Generator
-from i2i.images import DOMAINS
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 
 if TYPE_CHECKING:
-    from i2i.model import Model
+    from i2i import Backbone
 
 GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
 PARTS = ("G", "L")
@@ -38,18 +38,20 @@ class UGATITPytorch(CheckpointFormat):
 
     name = "ugatit-pytorch"
 
-    def recognises(self, parts: Parts) -> bool:
+    def recognises(self, parts: CheckpointParts) -> bool:
         """Say whether the file holds a U-GAT-IT generator from a to b."""
         generator = parts["file"].get("genA2B")
-        return isinstance(generator, Mapping) and "DownBlock.1.weight" in unwrapped(generator)
+        return isinstance(generator, Mapping) and "DownBlock.1.weight" in without_module_prefix(generator)
 
-    def read(self, parts: Parts, size: int | None) -> Imported:
+    def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read generators and whatever discriminators there are."""
-        states = {name: unwrapped(state) for name, state in parts["file"].items() if isinstance(state, Mapping)}
+        states = {
+            name: without_module_prefix(state) for name, state in parts["file"].items() if isinstance(state, Mapping)
+        }
         generator = _generator_options(states["genA2B"], size)
         judge: dict[str, Any] = {}
         for letter, name in (pair for domain in DOMAINS for pair in _judges(domain).items()):
-            judge |= AttentionDiscriminator.published_options(joined(states, {letter: name}), name)
+            judge |= AttentionDiscriminator.published_options(join_states(states, {letter: name}), name)
         with torch.device("meta"):
             network = AttentionGenerator(AttentionGenerator.Config(**generator))
             discriminator = AttentionDiscriminator(AttentionDiscriminator.Config(**judge, size=generator["size"]))
@@ -63,24 +65,24 @@ class UGATITPytorch(CheckpointFormat):
         }
         return Imported(config, tensors)
 
-    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+    def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the one file; UGATIT-pytorch resumes from and tests ``latest``."""
-        generators = {theirs: _own(model.backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
+        generators = {theirs: _own(backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
         states: dict[str, Any] = {name: to_published(network) for name, network in generators.items()}
         for domain in ("a", "b"):
-            judge = model.backbone.discriminators[domain]
+            judge = backbone.discriminators[domain]
             if not isinstance(judge, AttentionDiscriminator):
                 raise CheckpointError(
                     f"UGATIT-pytorch has no discriminator like {type(judge).__name__}, only 'ugatit'."
                 )
-            states |= parted(to_published(judge), _judges(domain))
+            states |= split_states(to_published(judge), _judges(domain))
         order = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
         return {"ugatit_params_latest.pt": {name: states[name] for name in order}}
 
 
 def _generator_options(state: Mapping[str, Tensor], size: int | None) -> dict[str, Any]:
-    channels = width(state, "DownBlock.1.weight", "genA2B")
-    width(state, "FC.0.weight", "genA2B")
+    channels = output_width(state, "DownBlock.1.weight", "genA2B")
+    output_width(state, "FC.0.weight", "genA2B")
     pixels = state["FC.0.weight"].shape[1] // (4 * channels)
     light = pixels == 1
     own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
@@ -104,7 +106,7 @@ def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: Attenti
     for domain in ("a", "b"):
         names = _judges(domain)
         if states.keys() >= set(names.values()):
-            own = from_published(joined(states, names), network, " and ".join(names.values()))
+            own = from_published(join_states(states, names), network, " and ".join(names.values()))
             found |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
     return found
 

@@ -11,10 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.discriminator import Discriminator, Verdict
-from i2i.errors import ConfigError
-from i2i.format import width
-from i2i.generator import Generator, Translation
+from i2i import ConfigError, Discriminator, Generator, Translation, Verdict, output_width
 from i2i.nn import (
     CamAttention,
     ImageConv2d,
@@ -131,7 +128,7 @@ class AttentionDiscriminator(Discriminator):
         for letter, name in {"G": "global", "L": "local"}.items():
             part = {key.removeprefix(f"{letter}."): own for key, own in state.items() if key.startswith(f"{letter}.")}
             if part:
-                options["channels"] = width(part, "model.1.weight_orig", whose)
+                options["channels"] = output_width(part, "model.1.weight_orig", whose)
                 stages = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in part)
                 options[f"{name}_layers"] = stages + 1
         return options

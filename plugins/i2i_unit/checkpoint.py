@@ -6,28 +6,39 @@ There the auto-encoder of a domain is its encoder and its decoder; ours are a do
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from i2i.branches import has_branches
-from i2i.errors import CheckpointError
-from i2i.format import SUFFIXES, CheckpointFormat, Imported, Parts, from_published, to_published, unwrapped, width
-from i2i.images import DOMAINS, INTO, OTHER
+from i2i import (
+    CHECKPOINT_SUFFIXES,
+    DIRECTION_INTO,
+    DOMAINS,
+    OTHER_DOMAIN,
+    CheckpointError,
+    CheckpointFormat,
+    CheckpointParts,
+    Imported,
+    from_published,
+    has_branches,
+    output_width,
+    to_published,
+    without_module_prefix,
+)
 from i2i_unit.networks import MultiscaleDiscriminator, VariationalGenerator
 
 if TYPE_CHECKING:
-    from i2i.model import Model
+    from i2i import Backbone
 
 States = dict[str, dict[str, Tensor]]
 
 FILE = re.compile(r"(?P<prefix>.*?)(?P<part>gen|dis)_(?P<step>\d{8})\.pt")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
-OUT_OF = {domain: INTO[OTHER[domain]] for domain in DOMAINS}
+OUT_OF = {domain: DIRECTION_INTO[OTHER_DOMAIN[domain]] for domain in DOMAINS}
 NO_JUDGES = "Discriminators are read from the dis_*.pt that lies beside gen_*.pt and has its number; there is none."
 
 
@@ -45,18 +56,18 @@ class UNITRelease(CheckpointFormat):
         matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*.pt"))}
         named = {file: (found["prefix"], found["step"], found["part"]) for file, found in matches.items() if found}
         if path.is_file() and path not in named:
-            return {"gen": path} if path.suffix.lower() in SUFFIXES else {}
+            return {"gen": path} if path.suffix.lower() in CHECKPOINT_SUFFIXES else {}
         generators = {file: about for file, about in named.items() if about[2] == "gen"}
         if not generators:
             return {}
         chosen = named.get(path) or max(generators.values(), key=lambda about: (about[1], about[0]))
         return {about[2]: file for file, about in named.items() if about[:2] == chosen[:2]}
 
-    def recognises(self, parts: Parts) -> bool:
+    def recognises(self, parts: CheckpointParts) -> bool:
         """Say whether there are the encoders of both domains, without MUNIT's of style."""
         return all(_has_encoder(parts.get("gen", {}).get(domain)) for domain in DOMAINS)
 
-    def read(self, parts: Parts, size: int | None) -> Imported:
+    def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read generators, and discriminators where there are any."""
         generators, judges = _states(parts, "gen"), _states(parts, "dis")
         options = _generator_options(generators["a"])
@@ -76,12 +87,14 @@ class UNITRelease(CheckpointFormat):
         }
         return Imported(config, tensors, notes=() if judges else (NO_JUDGES,))
 
-    def write(self, model: Model) -> dict[str, dict[str, Any]]:
+    def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return both files, numbered as of step 0."""
-        generators = {direction: _own(model, direction) for direction in INTO.values()}
+        generators = {direction: _own(backbone.generators[direction], groups) for direction in DIRECTION_INTO.values()}
         own = {direction: to_published(network) for direction, network in generators.items()}
-        gen = {domain: _half(own[OUT_OF[domain]], "enc") | _half(own[INTO[domain]], "dec") for domain in DOMAINS}
-        dis = {domain: to_published(_own_judge(model, domain)) for domain in DOMAINS}
+        gen = {
+            domain: _half(own[OUT_OF[domain]], "enc") | _half(own[DIRECTION_INTO[domain]], "dec") for domain in DOMAINS
+        }
+        dis = {domain: to_published(_own_judge(backbone.discriminators[domain])) for domain in DOMAINS}
         return {"gen_00000000.pt": gen, "dis_00000000.pt": dis}
 
 
@@ -90,7 +103,7 @@ def _has_encoder(state: Any) -> bool:
     return "enc.model.0.conv.weight" in {key.removeprefix("module.") for key in found}
 
 
-def _states(parts: Parts, part: str) -> States:
+def _states(parts: CheckpointParts, part: str) -> States:
     """Return a file's state dicts by domain, without the statistics that old files keep of instance norms; or {}."""
     if part not in parts:
         return {}
@@ -102,18 +115,18 @@ def _states(parts: Parts, part: str) -> States:
 
 
 def _modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: tensor for key, tensor in unwrapped(state).items() if not key.endswith(STATISTICS)}
+    return {key: tensor for key, tensor in without_module_prefix(state).items() if not key.endswith(STATISTICS)}
 
 
 def _generator_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     blocks = sum(bool(re.fullmatch(r"enc\.model\.3\.model\.\d+\.model\.0\.conv\.weight", key)) for key in state)
     if blocks == 0:
-        width(state, "enc.model.3.model.0.model.0.conv.weight", "gen a")
-    return {"channels": width(state, "enc.model.0.conv.weight", "gen a"), "blocks": blocks}
+        output_width(state, "enc.model.3.model.0.model.0.conv.weight", "gen a")
+    return {"channels": output_width(state, "enc.model.0.conv.weight", "gen a"), "blocks": blocks}
 
 
 def _judge_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    channels = width(state, "cnns.0.0.conv.weight", "dis a")
+    channels = output_width(state, "cnns.0.0.conv.weight", "dis a")
     scales = {found[1] for key in state if (found := re.match(r"cnns\.(\d+)\.", key))}
     layers = sum(bool(re.fullmatch(r"cnns\.0\.\d+\.conv\.weight", key)) for key in state)
     return {"channels": channels, "scales": len(scales), "layers": layers}
@@ -123,7 +136,7 @@ def _generators(states: States, network: VariationalGenerator) -> dict[str, Tens
     """Give the encoder of each domain to the generator out of it, and the decoder to the one into it."""
     theirs = network.published_keys()
     return {
-        f"generators.{(OUT_OF if theirs[key].startswith('enc.') else INTO)[domain]}.{key}": tensor
+        f"generators.{(OUT_OF if theirs[key].startswith('enc.') else DIRECTION_INTO)[domain]}.{key}": tensor
         for domain in DOMAINS
         for key, tensor in from_published(states[domain], network, f"gen {domain}").items()
     }
@@ -141,14 +154,13 @@ def _half(state: Mapping[str, Tensor], side: str) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in state.items() if key.startswith(f"{side}.")}
 
 
-def _own(model: Model, direction: str) -> VariationalGenerator:
+def _own(network: nn.Module, groups: Sequence[str]) -> VariationalGenerator:
     """Return a generator that the release can hold."""
-    network = model.backbone.generators[direction]
     if not isinstance(network, VariationalGenerator):
         raise CheckpointError(f"UNIT's release has no generator like {type(network).__name__}, only 'unit'.")
     if has_branches(network):
         raise CheckpointError(
-            f"UNIT's release has no groups, and this model serves {', '.join(model.groups)}. Export one: --group."
+            f"UNIT's release has no groups, and this model serves {', '.join(groups)}. Export one: --group."
         )
     if network.config.shared_blocks:
         raise CheckpointError(
@@ -158,8 +170,7 @@ def _own(model: Model, direction: str) -> VariationalGenerator:
     return network
 
 
-def _own_judge(model: Model, domain: str) -> MultiscaleDiscriminator:
-    network = model.backbone.discriminators[domain]
+def _own_judge(network: nn.Module) -> MultiscaleDiscriminator:
     if not isinstance(network, MultiscaleDiscriminator):
         raise CheckpointError(f"UNIT's release has no discriminator like {type(network).__name__}, only 'multiscale'.")
     if has_branches(network):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from i2i.generator import Translation
-from i2i.images import DOMAINS, OTHER
-from i2i.loss import Loss, Passes
+from i2i import DOMAINS, OTHER_DOMAIN, Loss, Passes, Translation
 
 
 class Divergence(Loss):
@@ -59,7 +57,7 @@ class Latent(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return the change, ``(N,)``."""
         # An image of a becomes a fake in b, and on its way back the cycled image in a.
-        there = {domain: _latent(passes.fake[OTHER[domain]]) for domain in DOMAINS}
+        there = {domain: _latent(passes.fake[OTHER_DOMAIN[domain]]) for domain in DOMAINS}
         back = {domain: _latent(passes.cycled[domain]) for domain in DOMAINS}
         return _distance(back["a"], there["a"]) + _distance(back["b"], there["b"])
 

@@ -8,11 +8,18 @@ from typing import cast
 from pydantic import Field
 from torch import Tensor
 
-from i2i.backbone import Backbone
-from i2i.branches import routed
-from i2i.generator import Generator, Translation
-from i2i.images import DOMAINS, INTO, OTHER, Batch, Direction
-from i2i.loss import Passes
+from i2i import (
+    DIRECTION_INTO,
+    DOMAINS,
+    OTHER_DOMAIN,
+    Backbone,
+    Batch,
+    Direction,
+    Generator,
+    Passes,
+    Translation,
+    routed,
+)
 from i2i_unit.networks import Sampled
 
 
@@ -57,8 +64,8 @@ class UNIT(Backbone):
         passes = super().passes(batch, needs, groups)
         if "reconstructed" in needs:
             for domain in DOMAINS:
-                fake = passes.fake[OTHER[domain]]
-                passes.reconstructed[domain] = self._decode(INTO[domain], fake, batch.groups)
+                fake = passes.fake[OTHER_DOMAIN[domain]]
+                passes.reconstructed[domain] = self._decode(DIRECTION_INTO[domain], fake, batch.groups)
         return passes
 
     def lr_factor(self, step: int, steps: int) -> float:

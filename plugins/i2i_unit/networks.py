@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i.discriminator import Discriminator, Verdict
-from i2i.errors import ConfigError
-from i2i.generator import Generator, Translation
+from i2i import ConfigError, Discriminator, Generator, Translation, Verdict
 from i2i.nn import each_stage
 from i2i_unit.layers import (
     ResidualBlock,

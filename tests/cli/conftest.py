@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from i2i import cli
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 
 TINY = ["--size=32", "--batch-size=2", "--steps=3", "--transfer-steps=2", "--device=cpu"]
 TINY += ["--backbone.channels=4", "--generator.blocks=1", "--evaluate.metrics=l1"]
@@ -92,4 +92,4 @@ def train(*arguments: object) -> None:
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``i2i run`` write run.toml and train nothing."""
-    monkeypatch.setattr("i2i.run.Run.execute", lambda *_: None)
+    monkeypatch.setattr("i2i.runs.run.Run.execute", lambda *_: None)

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from i2i.checkpoint import load
-from i2i.config import read_toml
+from i2i.config.toml import read_toml
+from i2i.models.checkpoint import load
 
 from .conftest import TINY
 
@@ -91,7 +91,7 @@ def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, t
 def test_a_variant_has_a_label_and_options_of_its_own(compare, folder):
     compare()
     model = load(folder / "cells" / "ugatit" / "gentle-0")
-    assert model.chosen.config.transfer["branch_lr"] == 0.5
+    assert model.components.config.transfer["branch_lr"] == 0.5
     assert "| gentle | 0 |" in (folder / "results" / "bench.md").read_text()
 
 

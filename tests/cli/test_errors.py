@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i.branches import branch
-from i2i.checkpoint import read, write
-from i2i.files import locked
+from i2i.contracts.branches import branch
+from i2i.storage.locks import locked
+from i2i.storage.tensor_file import read, write
 from tests.cli.conftest import TINY
 
 
@@ -493,7 +493,7 @@ def test_a_fault_is_no_mistake_of_the_user(i2i, folder_root, out, monkeypatch) -
     def fail(*_: object) -> None:
         raise RuntimeError("the [bold] truth")
 
-    monkeypatch.setattr("i2i.run.Run.execute", fail)
+    monkeypatch.setattr("i2i.runs.run.Run.execute", fail)
     result = i2i("run", *TINY, "--data", folder_root, "--out", out)
     assert result.status == 1
     assert (

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from i2i import checkpoint
-from i2i.caches import digest
-from i2i.config import to_toml
-from i2i.folder import claim
+from i2i.config.toml import to_toml
+from i2i.storage import tensor_file
+from i2i.storage.caches import digest
+from i2i.storage.run_folder import claim
 from tests.cli.conftest import TINY
 
 METRICS = """
@@ -179,7 +179,7 @@ class TestModels:
         result = i2i("run", *quick, "--steps=2", "--transfer-steps=2", *few, *every, "--out", tmp_path / "run")
         assert result.status == 0, result.err
         best_file = tmp_path / "run" / "best.safetensors"
-        best = checkpoint.read_description(best_file)["best"]
+        best = tensor_file.read_description(best_file)["best"]
         assert (best["stage"], best["metric"], best["groups"]) == ("transfer", "l1", ["woman", "man", "kid", "elderly"])
         i2i("evaluate", best_file, "--metrics=l1")
         card = told(tmp_path / "run" / "scores-best.json")
@@ -205,8 +205,8 @@ class TestModels:
         assert [path.name for path in alone.parent.iterdir()] == ["model.safetensors"]
 
     def test_a_model_without_groups_meets_all(self, i2i, run) -> None:
-        tensors, about = checkpoint.read(run / "base.safetensors")
-        checkpoint.write(run / "all.safetensors", tensors, {**about, "base": "all"})
+        tensors, about = tensor_file.read(run / "base.safetensors")
+        tensor_file.write(run / "all.safetensors", tensors, {**about, "base": "all"})
         out = i2i("evaluate", run / "all.safetensors", "--metrics=brightness").out
         assert "kid (as all)" in out
         card = told(run / "scores-all.json")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import i2i as api
-from i2i.checkpoint import read
+from i2i.storage.tensor_file import read
 
 CHANGES = {"attach": ["groups/kid.safetensors", "--name", "baby"], "remove": ["kid"]}
 
@@ -129,7 +129,7 @@ class TestAdd:
         assert attached.out == f"{run}/model.safetensors: woman, kid, man, boy\n"
         one, two = (read(folder / "model.safetensors")[0] for folder in (run, tmp_path / "out"))
         assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
-        assert api.load(tmp_path / "out").chosen.transfer.options.branch_lr == 3
+        assert api.load(tmp_path / "out").components.transfer.options.branch_lr == 3
 
     def test_to_a_model_in_no_run_folder(self, i2i, refused, trained, folder_root, tmp_path) -> None:
         file = Path(shutil.copy(trained / "model.safetensors", tmp_path / "alone.safetensors"))

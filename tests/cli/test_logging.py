@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from i2i import checks
+from i2i.runs import checks
 
 TINY = ["--size=32", "--batch-size=2", "--steps=1", "--device=cpu", "--backbone=cyclegan", "--backbone.channels=4",
         "--generator.blocks=1", "--evaluate.metrics=l1", "--log=tensorboard"]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import TINY
-from tests.test_plugins import BROKEN, CYCLE, GOOD
+from tests.registry.test_registry import BROKEN, CYCLE, GOOD
 
 COMMAND = """
     from i2i import hookimpl
@@ -51,7 +51,7 @@ def test_list_shows_a_redefined_name(i2i, install) -> None:
     install("my-plugin", CYCLE)
     result = i2i("plugins")
     assert result.status == 0
-    message = "The loss 'cycle' is defined by plugin 'my-plugin' of my-plugin 1.0 and plugin 'stock' of i2i 0.1.0."
+    message = "The loss 'cycle' is defined by plugin 'losses' of i2i 0.1.0 and plugin 'my-plugin' of my-plugin 1.0."
     assert result.out.count(message) == 1
 
 
@@ -72,7 +72,7 @@ def test_show_lists_components_with_their_options(i2i) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "problem"), [(CYCLE, "The loss 'cycle' is defined by plugin 'my-plugin'"), BROKEN["import"]]
+    ("code", "problem"), [(CYCLE, "The loss 'cycle' is defined by plugin 'losses'"), BROKEN["import"]]
 )
 def test_show_of_a_plugin_with_a_problem(i2i, install, code, problem) -> None:
     install("my-plugin", code)
@@ -100,7 +100,7 @@ def test_asking_for_a_name_of_two_plugins(refused, install, folder_root, out) ->
     install("my-plugin", CYCLE)
     message = refused("run", *TINY, "--data", folder_root, "--out", out)
     assert message == (
-        "The loss 'cycle' is defined by plugin 'my-plugin' of my-plugin 1.0 and plugin 'stock' of i2i 0.1.0. "
+        "The loss 'cycle' is defined by plugin 'losses' of i2i 0.1.0 and plugin 'my-plugin' of my-plugin 1.0. "
         "Uninstall one, or name it in I2I_DISABLE_PLUGINS."
     )
     assert not out.exists()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from tests.test_detector import PLUGIN
+from tests.contracts.test_detector import PLUGIN
 
 
 @pytest.fixture

@@ -8,15 +8,16 @@ from http.server import ThreadingHTTPServer
 import pytest
 
 from tests.cli.conftest import Command
-from tests.test_caches import BODY, SHA256, server
+from tests.storage.test_caches import BODY, SHA256, server
 
 __all__ = ["server"]
 
 PLUGIN = """
     from pathlib import Path
     from i2i import hookimpl
-    from i2i.caches import in_torch_cache
-    from i2i.weights import WeightsSource, read_tensors
+    from i2i import in_torch_cache
+    from i2i import WeightsSource
+    from i2i.pretrained.weights import read_tensors
 
     @hookimpl
     def register_weights():

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from i2i.config import RunConfig
-from i2i.folder import write_config
-from i2i.images import Block, grid, write_image
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
+from i2i.config.run import RunConfig
+from i2i.images.files import write_image
+from i2i.images.grids import Block, grid
+from i2i.storage.run_folder import write_config
 
 GROUPS = {"woman": 6, "kid": 2}
 """Images in the grids, by group."""
@@ -48,20 +43,6 @@ def draw(folder: Path, name: str, *labels: str, shift: int = 0) -> None:
         for group, n in GROUPS.items()
     ]
     write_image(grid(blocks, cell=16), folder / "samples" / f"{name}.png")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium: Debian's will do. Where CI is set it has to be there; .ci/run installs it."""
-    if CHROMIUM is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium here; on Debian: apt install chromium")
-    assert CHROMIUM, "CI is set, but there is no Chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

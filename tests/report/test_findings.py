@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from i2i import listeners
+from i2i.evaluation.symptoms import SYMPTOMS
 from i2i.report.findings import FEWEST, OVERFITTING, findings, looked_for
 from i2i.report.record import read_record
-from i2i.symptoms import SYMPTOMS
+from i2i.runs.listeners import overfitting as listener
 from tests.report.conftest import write_lines
 
 TITLES = [symptom.title for symptom in SYMPTOMS]
@@ -57,4 +57,4 @@ def test_nothing_was_looked_for(folder):
 
 
 def test_the_page_and_the_terminal_agree_on_what_overfitting_is():
-    assert (OVERFITTING, FEWEST) == (listeners.RUNAWAY, listeners.FEWEST)
+    assert (OVERFITTING, FEWEST) == (listener.RUNAWAY, listener.FEWEST)

@@ -7,14 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2i.hookspecs import hookimpl
+from i2i import hookimpl
 
 if TYPE_CHECKING:
-    from i2i.backbone import Backbone
-    from i2i.dataset import Group
-    from i2i.detector import GroupDetector
-    from i2i.loss import Loss
-    from i2i.run import Run
+    from i2i import Backbone, Group, GroupDetector, Loss, RunView
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +34,7 @@ def register_backbones() -> Iterable[type[Backbone]]:
 @hookimpl
 def register_groups() -> Iterable[Group]:
     """Return the group; the data set ``emoji`` has robots, too, where this plugin is installed."""
-    from i2i.dataset import Group
+    from i2i import Group
 
     folder = Path(__file__).parent / "robots"
     return [Group("robot", folder / "trainA", folder / "trainB", folder / "testA", extends="emoji")]
@@ -53,7 +49,7 @@ def register_detectors() -> Iterable[type[GroupDetector]]:
 
 
 @hookimpl
-def on_step(run: Run, step: int, losses: Mapping[str, float]) -> None:
+def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
     """Warn, at most every 100 steps, when the discriminators have won and the generators learn no more."""
     loss = losses.get("discriminator/adversarial", 1.0)
     if step % 100 == 0 and loss < 0.01:

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from i2i.backbone import Backbone
-from i2i.detector import GroupDetector
-from i2i.loss import Loss, Passes
+from i2i import Backbone, GroupDetector, Loss, Passes
 
 
 class TotalVariation(Loss):

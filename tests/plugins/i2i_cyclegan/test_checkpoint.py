@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.assemble import choose
-from i2i.config import merge
+from i2i.config.options import merge
 from i2i.errors import CheckpointError
-from i2i.model import Model
-from i2i.plugins import Registry
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
 from i2i_cyclegan.checkpoint import PytorchCycleGAN
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
@@ -25,11 +25,11 @@ ALL = {"G_A", "G_B", "D_A", "D_B"}
 
 def model_of(registry: Registry, given: dict[str, Any]) -> Model:
     small = {"size": 32, "backbone": {"name": "cyclegan", "channels": 2}}
-    return Model(choose(merge(small, given), registry), "all")
+    return Model(resolve(merge(small, given), registry), "all")
 
 
 def parts_of(model: Model) -> dict[str, dict[str, Tensor]]:
-    files = FORMAT.write(model)
+    files = FORMAT.write(model.backbone, model.groups)
     assert set(files) == {f"latest_net_{name}.pth" for name in ALL}
     return {name: dict(files[f"latest_net_{name}.pth"]) for name in ALL}
 
@@ -126,7 +126,7 @@ def test_files_of_one_epoch_belong_together(
 def test_other_networks_cannot_be_written(registry: Registry) -> None:
     model = model_of(registry, {"discriminator": {"name": "ugatit"}})
     with pytest.raises(CheckpointError, match="has no discriminator like AttentionDiscriminator, only 'resnet'"):
-        FORMAT.write(model)
+        FORMAT.write(model.backbone, model.groups)
 
 
 def test_what_is_no_generator_is_not_recognised() -> None:

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from i2i.images import Batch
-from i2i.loss import Loss, Passes
-from i2i.losses import Adversarial, Cycle, Identity
+from i2i.contracts.domains import Batch
+from i2i.contracts.loss import Loss, Passes
 from i2i_cyclegan.checkpoint import PytorchCycleGAN
 from i2i_cyclegan.discriminators import PatchDiscriminator
 from i2i_cyclegan.model import CycleGAN
 from i2i_cyclegan.networks import ResnetGenerator
+from i2i_losses.terms import Adversarial, Cycle, Identity
 from tests import shared
 
 CHANNELS = 4

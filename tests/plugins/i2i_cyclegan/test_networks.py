@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.branches import branch, routed
+from i2i.contracts.branches import branch, routed
+from i2i.contracts.generator import Generator
 from i2i.errors import ConfigError
-from i2i.generator import Generator
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 

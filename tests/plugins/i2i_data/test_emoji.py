@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from i2i.config import validate
+from i2i.config.options import validate
+from i2i.contracts.domains import DOMAINS
 from i2i.errors import ConfigError, DataError
-from i2i.images import DOMAINS
 from i2i_data.emoji import Emoji
 from i2i_data.people import GROUPS, TONES, design_of
 

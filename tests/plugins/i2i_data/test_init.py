@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import i2i_data
-from i2i.plugins import Registry
+from i2i.registry.registry import Registry
 from i2i_data.emoji import Emoji
 from i2i_data.folders import Folders
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.contracts.domains import Batch
+from i2i.contracts.generator import Translation
+from i2i.contracts.loss import Passes
 from i2i.errors import WeightsError
-from i2i.generator import Translation
-from i2i.images import Batch
-from i2i.loss import Passes
-from i2i.weights import find
+from i2i.pretrained.weights import find
 
 
 @pytest.fixture(autouse=True)

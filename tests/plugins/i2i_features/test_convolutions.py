@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import vgg
 
 from i2i.errors import ConfigError
-from i2i.weights import fill, load
+from i2i.pretrained.weights import fill, load
 from i2i_features import convolutions, maps
 from tests.plugins.i2i_features.conftest import noise
 

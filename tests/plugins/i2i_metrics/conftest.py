@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i import feature
-from i2i.feature import FeatureNetwork
-from i2i.metric import Case, Images
+from i2i.contracts.feature import FeatureNetwork
+from i2i.contracts.metric import Case, Images
+from i2i.pretrained import features
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ class Colours(FeatureNetwork):
 @pytest.fixture
 def colours(monkeypatch):
     """Let every metric see colours alone."""
-    monkeypatch.setattr(feature, "network", lambda name, weights=None, device=CPU: Colours())
+    monkeypatch.setattr(features, "network", lambda name, weights=None, device=CPU: Colours())
     return Colours()
 
 

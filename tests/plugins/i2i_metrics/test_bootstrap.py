@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from i2i.plugins import installed
+from i2i.registry.registry import installed
 from i2i_metrics.accuracy import GroupAccuracy
 from i2i_metrics.bootstrap import around, bootstrap, counts, proportion
 

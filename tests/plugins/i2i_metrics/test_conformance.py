@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from i2i.metric import Metric, Score
-from i2i.plugins import installed
+from i2i.contracts.metric import Metric, Score
+from i2i.registry.registry import installed
 from i2i.testing import MetricTests
 
 

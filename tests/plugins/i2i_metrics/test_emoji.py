@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i.heldout import CHUNK, files
-from i2i.metric import Case, Images
+from i2i.contracts.metric import Case, Images
+from i2i.evaluation.heldout import CHUNK, files
 from i2i_data.emoji import Emoji
 from i2i_metrics.accuracy import GroupAccuracy
 from i2i_metrics.distances import Frechet, Kernel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from i2i import feature
+from i2i.contracts.metric import Score
 from i2i.errors import WeightsError
-from i2i.metric import Score
+from i2i.pretrained import features
 from i2i.testing import MetricTests
 from i2i_metrics.distances import Frechet
 from i2i_metrics.fid import FID
@@ -18,7 +18,7 @@ from .conftest import CPU, Colours, case
 def asked(monkeypatch):
     """Let every network be one that sees colours; return the names that were asked for."""
     names = []
-    monkeypatch.setattr(feature, "network", lambda name, weights=None, device=CPU: names.append(name) or Colours())
+    monkeypatch.setattr(features, "network", lambda name, weights=None, device=CPU: names.append(name) or Colours())
     return names
 
 

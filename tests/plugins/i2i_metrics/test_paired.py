@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i.metric import Case, Images
+from i2i.contracts.metric import Case, Images
 from i2i_metrics.paired import L1, SSIM
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import lpips
 import pytest
 import torch
 
-from i2i.weights import load
+from i2i.pretrained.weights import load
 from i2i_features.convolutions import alexnet
 from i2i_metrics.perceptual import LPIPS, Diversity, published
 

@@ -22,9 +22,10 @@ from PIL import Image
 from pytorch_fid.inception import InceptionV3
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from i2i import feature
-from i2i.images import list_images, read_image, to_tensor
-from i2i.metric import Case, Images
+from i2i.contracts.metric import Case, Images
+from i2i.images.files import list_images, read_image
+from i2i.images.pixels import to_tensor
+from i2i.pretrained import features
 from i2i_metrics.distances import Frechet, Kernel, frechet_distance, kernel_distance
 from i2i_metrics.fid import FID
 
@@ -82,8 +83,8 @@ def turned(*features):
 
 
 def seen(name, sets, inception_file):
-    sees = feature.network(name, str(inception_file))
-    return [feature.extract(sees, own) for own in sets]
+    sees = features.network(name, str(inception_file))
+    return [features.extract(sees, own) for own in sets]
 
 
 def equal(actual, desired):

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from i2i import feature
 from i2i.errors import ConfigError
+from i2i.pretrained import features
 from i2i_metrics.structure import Structure
 
 from .conftest import CPU, Colours, case
@@ -22,7 +22,7 @@ def test_a_network_without_maps_is_refused_before_anything_is_scored(monkeypatch
         def maps(self, x):
             raise ConfigError("It has no maps.")
 
-    monkeypatch.setattr(feature, "network", lambda *_: Faces())
+    monkeypatch.setattr(features, "network", lambda *_: Faces())
     with pytest.raises(ConfigError, match="no maps"):
         Structure(Structure.Config(network="dlib"), CPU)
 

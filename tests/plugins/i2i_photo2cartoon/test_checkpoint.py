@@ -7,23 +7,27 @@ import copy
 import pytest
 import torch
 
-from i2i.assemble import choose
-from i2i.config import merge
+from i2i.config.options import merge
 from i2i.errors import CheckpointError
-from i2i.model import Model
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
 from i2i_photo2cartoon.checkpoint import OLD, UNTOLD, Photo2CartoonFile
 
 FORMAT = Photo2CartoonFile()
 NETWORKS = ["genA2B", "genB2A", "disGA", "disGB", "disLA", "disLB"]
 
 
+def write(model):
+    return FORMAT.write(model.backbone, model.groups)
+
+
 def model_of(registry, given=None):
     small = {"size": 32, "backbone": {"name": "photo2cartoon", "channels": 4}}
-    return Model(choose(merge(small, given or {}), registry), "all")
+    return Model(resolve(merge(small, given or {}), registry), "all")
 
 
 def file_of(model):
-    files = FORMAT.write(model)
+    files = write(model)
     assert list(files) == ["photo2cartoon_params_latest.pt"]
     return copy.deepcopy(files["photo2cartoon_params_latest.pt"])
 
@@ -147,4 +151,4 @@ def test_training_moves_every_level_away_from_its_start(registry):
 )
 def test_other_networks_cannot_be_written(registry, given, message):
     with pytest.raises(CheckpointError, match=message):
-        FORMAT.write(model_of(registry, given))
+        write(model_of(registry, given))

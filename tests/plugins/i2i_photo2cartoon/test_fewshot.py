@@ -8,16 +8,17 @@ import re
 import pytest
 import torch
 
-from i2i.assemble import choose
-from i2i.branches import Branches
-from i2i.checkpoint import load, read_model_description, write
-from i2i.config import merge
+from i2i.config.options import merge
+from i2i.contracts.branches import Branches
 from i2i.errors import CheckpointError, ConfigError
-from i2i.exchange import import_checkpoint
-from i2i.folder import read_config
-from i2i.groups import open_model
-from i2i.model import Model
-from i2i.run import create
+from i2i.exchange.importing import import_checkpoint
+from i2i.groups.stored import open_model
+from i2i.models.assembly import resolve
+from i2i.models.checkpoint import load, read_model_description
+from i2i.models.model import Model
+from i2i.runs.run import create
+from i2i.storage.run_folder import read_config
+from i2i.storage.tensor_file import write
 from i2i_photo2cartoon.checkpoint import GENERATORS
 from i2i_photo2cartoon.fewshot import FewShotFile
 from i2i_photo2cartoon.networks import HourglassGenerator
@@ -29,10 +30,14 @@ NEW = ("man", "kid", "elderly")
 ROWS = ("gap_fc_new", "gmp_fc_new")
 
 
+def written(model):
+    return FORMAT.write(model.backbone, model.groups)
+
+
 def model_of(registry, given=None, groups=NEW):
     transfer = {"name": "branch", "judge": "classification", "cam": "group"}
     small = {"size": 32, "backbone": {"name": "photo2cartoon", "channels": 4}, "transfer": transfer}
-    model = Model(choose(merge(small, given or {}), registry), "woman", groups)
+    model = Model(resolve(merge(small, given or {}), registry), "woman", groups)
     with torch.no_grad():
         for tensor in model.backbone.state_dict().values():
             tensor.add_(0.1 * torch.randn_like(tensor))  # so that groups differ
@@ -40,13 +45,13 @@ def model_of(registry, given=None, groups=NEW):
 
 
 def file_of(model):
-    files = FORMAT.write(model)
+    files = written(model)
     assert list(files) == ["fewshot_params_latest.pt"]
     return copy.deepcopy(files["fewshot_params_latest.pt"])
 
 
 def loaded(registry, imported):
-    model = Model(choose(imported.config, registry), imported.base, imported.groups)
+    model = Model(resolve(imported.config, registry), imported.base, imported.groups)
     model.backbone.load_state_dict(imported.tensors)
     return model
 
@@ -84,14 +89,14 @@ def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(reg
     own = [key for key in grown.backbone.state_dict() if ".branches.baby." in key]
     assert len(own) == len([key for key in grown.backbone.state_dict() if ".branches.man." in key]) > 0
     with pytest.raises(CheckpointError, match=r"has four groups, not 5 \(woman, man, kid, elderly, baby\)"):
-        FORMAT.write(grown)
+        written(grown)
     four = open_model(tmp_path / "more", registry).without("man")
     write(tmp_path / "four.safetensors", four.tensors, four.about)
-    written = file_of(load(tmp_path / "four.safetensors", registry))
+    exported = file_of(load(tmp_path / "four.safetensors", registry))
     for name in GENERATORS:
         kept = {key: key for key in file[name] if not re.match(r"\w+_(\d|new)\.", key)}
         kept |= {key.replace("_2.", "_1.", 1): key for key in file[name] if re.match(r"\w+_2\.", key)}  # kid moves up
-        assert all(torch.equal(written[name][now], file[name][before]) for now, before in kept.items())
+        assert all(torch.equal(exported[name][now], file[name][before]) for now, before in kept.items())
 
 
 def test_adding_needs_the_data_of_the_imported_groups_and_takes_no_other(registry, file, faces, tmp_path):
@@ -142,7 +147,7 @@ def test_a_classifier_that_groups_share_is_written_once_a_group(registry):
 def test_published_names_shapes_and_counts(registry):
     given = {"size": 256, "backbone": {"channels": 32}}
     with torch.device("meta"):
-        model = Model(choose(merge({"preset": "paper"}, _given(given)), registry), "woman", NEW)
+        model = Model(resolve(merge({"preset": "paper"}, _given(given)), registry), "woman", NEW)
     generator = model.backbone.generators["a2b"]
     assert sum(t.numel() for t in generator.state_dict().values()) == 4_475_818
     branched = [m for m in generator.modules() if isinstance(m, Branches)]
@@ -216,13 +221,13 @@ def test_parts_that_disagree_on_the_number_of_groups_are_refused(file):
 )
 def test_what_the_original_has_not_cannot_be_written(registry, given, message):
     with pytest.raises(CheckpointError, match=message):
-        FORMAT.write(model_of(registry, given))
+        written(model_of(registry, given))
 
 
 def test_another_number_of_groups_cannot_be_written(registry):
     message = r"has four groups, not 3 \(woman, man, kid\). Export one of them: --format photo2cartoon --group NAME."
     with pytest.raises(CheckpointError, match=message):
-        FORMAT.write(model_of(registry, groups=("man", "kid")))
+        written(model_of(registry, groups=("man", "kid")))
 
 
 def _given(given):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from i2i.assemble import choose
 from i2i.errors import ConfigError
+from i2i.models.assembly import resolve
 from i2i_photo2cartoon.model import Photo2Cartoon
 
 
@@ -18,7 +18,7 @@ def test_published_defaults():
 
 def test_generator_and_discriminator_take_width_and_kind_from_the_backbone(registry):
     given = {"preset": "paper", "backbone": {"name": "photo2cartoon", "light": False}}
-    chosen = choose(given, registry)
+    chosen = resolve(given, registry)
     assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (32, 32)
     assert (chosen.generator.options.light, chosen.config.size) == (False, 256)
 
@@ -26,13 +26,13 @@ def test_generator_and_discriminator_take_width_and_kind_from_the_backbone(regis
 def test_the_quick_presets_narrow_discriminators_give_way_to_a_width_that_is_given(registry):
     widths = {}
     for given in ({}, {"channels": 4}):
-        chosen = choose({"backbone": {"name": "photo2cartoon", **given}}, registry)
+        chosen = resolve({"backbone": {"name": "photo2cartoon", **given}}, registry)
         widths[len(given)] = (chosen.generator.options.channels, chosen.discriminator.options.channels)
     assert widths == {0: (16, 8), 1: (4, 4)}
     both = {"backbone": {"name": "photo2cartoon", "channels": 4}, "discriminator": {"channels": 12}}
-    assert choose(both, registry).discriminator.options.channels == 12
+    assert resolve(both, registry).discriminator.options.channels == 12
 
 
 def test_sizes_have_to_divide_by_16(registry):
     with pytest.raises(ConfigError, match="'photo2cartoon' takes sizes that divide by 16, not 40. Try --size 32."):
-        choose({"backbone": {"name": "photo2cartoon"}, "size": 40}, registry)
+        resolve({"backbone": {"name": "photo2cartoon"}, "size": 40}, registry)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2i.config import validate
+from i2i.config.options import validate
 from i2i.errors import ConfigError
 from i2i_photo2cartoon.hourglass import Hourglass
 from i2i_photo2cartoon.networks import HourglassGenerator, SoftNorm

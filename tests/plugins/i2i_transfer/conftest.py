@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i.train import Training
+from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import training_of
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.assemble import choose
-from i2i.config import merge
-from i2i.ema import Average
-from i2i.engine import Engine, seed_everything
-from i2i.images import Batch
-from i2i.loader import Loader
-from i2i.model import Model
-from i2i.plugins import Registry
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.contracts.domains import Batch
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
 from i2i.testing import Noise
-from i2i.train import Training
+from i2i.training.average import Average
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 
 BASE, NEW = "woman", ("man", "kid")
 # Who changes, in generators and discriminators: the trunk, or a group's own, on a base sample and on one of "man".
@@ -81,7 +82,7 @@ def training_of(
     seed_everything(0)
     own = {"size": 32, "backbone": {"name": backbone, "channels": 4}}
     own |= {"generator": {"blocks": 1}} if backbone != "photo2cartoon" else {}
-    chosen = choose(merge(own, {"transfer": {"name": name, **options}}), registry)
+    chosen = resolve(merge(own, {"transfer": {"name": name, **options}}), registry)
     model = Model(chosen, BASE)
     with torch.no_grad():
         for parameter in model.backbone.parameters():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.branches import Branches, keep_branch, routed
-from i2i.exchange import only
+from i2i.contracts.branches import Branches, keep_branch, routed
+from i2i.exchange.exporting import only
 from i2i_transfer.adapter import AdaptedConv2d, LowRank, Unchanged
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.assemble import choose, choose_data
-from i2i.branches import Branches, branch_parameters, has_branches
-from i2i.config import merge
-from i2i.engine import Engine
-from i2i.loader import Loader
-from i2i.model import Model
-from i2i.train import SIDES, Training
+from i2i.compute.engine import Engine
+from i2i.config.options import merge
+from i2i.contracts.branches import Branches, branch_parameters, has_branches
+from i2i.models.assembly import resolve, resolve_data
+from i2i.models.model import Model
+from i2i.training.loader import Loader
+from i2i.training.step import SIDES, Training
 
 NEW = ("man", "kid")
 JUDGES = ["classification", "branched"]
@@ -28,13 +28,13 @@ def given(request, tiny):
 
 def adapted(given, registry, judge="branched", **options) -> Model:
     torch.manual_seed(0)
-    chosen = choose(_with_transfer(given, judge=judge, **options), registry)
+    chosen = resolve(_with_transfer(given, judge=judge, **options), registry)
     return Model(chosen, "woman", NEW)
 
 
 def training(model: Model, given, registry) -> Training:
-    data = choose_data(given, registry).build()
-    losses = model.chosen.build_losses(model.transfer.provides)
+    data = resolve_data(given, registry).build()
+    losses = model.components.build_losses(model.transfer.provides)
     loader = Loader(data, model.size, 0)
     return Training(model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=10, batch_size=2, seed=0)
 
@@ -48,17 +48,17 @@ def only(training: Training, groups: tuple[str, ...]) -> Training:
 @pytest.mark.parametrize("judge", JUDGES)
 def test_right_after_adapt_every_group_is_translated_as_the_base_bit_for_bit(given, registry, judge):
     torch.manual_seed(0)
-    model = Model(choose(given, registry), "woman")
+    model = Model(resolve(given, registry), "woman")
     x = torch.rand(3, 3, 32, 32) * 2 - 1
     before = {direction: model.translate(x, direction=direction) for direction in ("a2b", "b2a")}
-    model.adapt(choose(_with_transfer(given, judge=judge), registry), NEW)
+    model.adapt(resolve(_with_transfer(given, judge=judge), registry), NEW)
     for direction, expected in before.items():
         for group in ("woman", *NEW):
             assert torch.equal(model.translate(x, group, direction), expected)
 
 
 def test_a_model_of_one_group_has_no_branches(given, registry):
-    model = Model(choose(given, registry), "woman")
+    model = Model(resolve(given, registry), "woman")
     assert not has_branches(model.backbone)
 
 
@@ -161,7 +161,7 @@ def test_new_branches_have_their_own_learning_rate(given, registry):
 
 
 def test_new_groups_count_alike_however_many_samples_each_has(registry):
-    from i2i.transfer import group_mean
+    from i2i.contracts.transfer import group_mean
 
     losses = {"one": torch.tensor([1.0, 3.0, 10.0]), "other": torch.tensor([0.0, 0.0, 2.0])}
     assert group_mean(losses, ("man", "man", "kid")).item() == pytest.approx((2.0 + 12.0) / 2)
@@ -184,14 +184,14 @@ def _scatter(model):
 
 
 def _double(batch):
-    from i2i.images import Batch
+    from i2i.contracts.domains import Batch
 
     return Batch({domain: x.double() for domain, x in batch.real.items()}, batch.groups)
 
 
 def _plain_gradients(model, steps, batch, groups):
     """Compute each group's gradients with an unbranched model that holds that group's layers."""
-    from i2i.images import Batch
+    from i2i.contracts.domains import Batch
 
     gradients = {}
     for group in dict.fromkeys(groups):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.assemble import choose
-from i2i.branches import Branches, branch, branch_parameters, routed
-from i2i.config import merge
+from i2i.config.options import merge
+from i2i.contracts.branches import Branches, branch, branch_parameters, routed
 from i2i.errors import ConfigError
-from i2i.model import Model
-from i2i.nn import CamAttention
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.nn.attention import CamAttention
 
 GROUPS = ("woman", "man", "kid")
 ORDER = ("kid", "woman", "man", "kid", "woman")
@@ -100,7 +100,7 @@ def test_outside_of_a_route_the_base_groups_classifier_serves(pair):
 @pytest.mark.parametrize(("cam", "branched"), [("shared", False), ("group", True)])
 def test_the_option_branches_the_classifiers(tiny, registry, cam, branched):
     given = merge(tiny, {"transfer": {"name": "branch", "cam": cam}})
-    model = Model(choose(given, registry), "woman", GROUPS[1:])
+    model = Model(resolve(given, registry), "woman", GROUPS[1:])
     for generator in model.backbone.generators.values():
         heads = generator.attention.heads
         assert isinstance(heads, Branches) is branched
@@ -111,10 +111,10 @@ def test_the_option_branches_the_classifiers(tiny, registry, cam, branched):
 
 def test_every_group_starts_as_the_base_does(tiny, registry):
     torch.manual_seed(0)
-    model = Model(choose(tiny, registry), "woman")
+    model = Model(resolve(tiny, registry), "woman")
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     expected = model.translate(x)
-    model.adapt(choose(merge(tiny, {"transfer": {"name": "branch", "cam": "group"}}), registry), GROUPS[1:])
+    model.adapt(resolve(merge(tiny, {"transfer": {"name": "branch", "cam": "group"}}), registry), GROUPS[1:])
     for group in GROUPS:
         torch.testing.assert_close(model.translate(x, group), expected, atol=1e-5, rtol=0)
 
@@ -126,7 +126,7 @@ def test_a_generator_without_attention_is_refused(tiny, registry):
         "Set --transfer.cam shared."
     )
     with pytest.raises(ConfigError, match=message):
-        Model(choose(given, registry), "woman", GROUPS[1:])
+        Model(resolve(given, registry), "woman", GROUPS[1:])
 
 
 def _loss(result):

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from i2i.assemble import choose
-from i2i.branches import routed
-from i2i.exchange import only
-from i2i.model import Model
+from i2i.contracts.branches import routed
+from i2i.exchange.exporting import only
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
 from i2i_transfer.copies import GeneratorCopies
 
 
@@ -60,7 +60,7 @@ def test_a_copy_can_be_taken_out(training):
 
 def test_copies_of_generators_that_share_blocks_share_them_among_themselves(registry):
     given = {"size": 32, "backbone": {"name": "unit", "channels": 4}, "generator": {"blocks": 1, "shared_blocks": 1}}
-    model = Model(choose({**given, "transfer": {"name": "finetune"}}, registry), "woman", ["man"])
+    model = Model(resolve({**given, "transfer": {"name": "finetune"}}, registry), "woman", ["man"])
     there, back = (model.backbone.generators[direction].branches for direction in ("a2b", "b2a"))
     for group in ("woman", "man"):
         assert there[group].blocks[0] is back[group].blocks[0]

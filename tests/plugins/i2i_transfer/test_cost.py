@@ -7,9 +7,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from i2i.branches import branch_parameters, parameters_without
-from i2i.loss import Passes
-from i2i.train import Training
+from i2i.contracts.branches import branch_parameters, parameters_without
+from i2i.contracts.loss import Passes
+from i2i.training.step import Training
 
 WEIGHT = 1  # where a convolution's backward is asked for the gradient of its weight
 WEIGHTED = {torch.ops.aten.convolution_backward.default: 2}  # operator to the position of the weight

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i.branches import Branches, branch_parameters, keep_branch, routed
-from i2i.discriminator import Discriminator, GroupHead, Verdict
+from i2i.contracts.branches import Branches, branch_parameters, keep_branch, routed
+from i2i.contracts.discriminator import Discriminator, GroupHead, Verdict
 from i2i.errors import ConfigError
 from i2i_transfer.copies import FreezeD
 from i2i_transfer.judges import GroupProjection, appoint, renewed

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.config import merge
-from i2i.hookspecs import hookimpl
-from i2i.run import create
+from i2i.config.options import merge
+from i2i.hooks import hookimpl
+from i2i.runs.run import create
 from i2i_transfer.pooled import Joint, Mixed
 
 RNG = np.random.default_rng(0)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.assemble import choose, choose_data
-from i2i.config import merge
-from i2i.engine import Engine, seed_everything
-from i2i.loader import Loader
-from i2i.model import Model
-from i2i.train import Training
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.models.assembly import resolve, resolve_data
+from i2i.models.model import Model
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
 
 TRANSFERS = ["branch", "branch-free", "mixed", "joint", "finetune", "freeze-d", "adapter"]
@@ -66,10 +67,10 @@ def test_right_after_adapt_every_group_is_translated_as_the_base_bit_for_bit(reg
     given = {"size": 32, "backbone": {"name": backbone, "channels": 4}, "generator": {"blocks": 1}}
     if backbone == "unit":
         given["generator"]["shared_blocks"] = 1
-    model = Model(choose(given, registry), BASE)
+    model = Model(resolve(given, registry), BASE)
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     expected = {direction: model.translate(x, direction=direction) for direction in ("a2b", "b2a")}
-    model.adapt(choose(merge(given, {"transfer": {"name": transfer}}), registry), NEW)
+    model.adapt(resolve(merge(given, {"transfer": {"name": transfer}}), registry), NEW)
     for direction, images in expected.items():
         assert all(torch.equal(model.translate(x, group, direction), images) for group in (BASE, *NEW))
 
@@ -115,9 +116,9 @@ def test_resuming_goes_on_with_the_same_bytes(prepare, transfer, options):
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_a_group_with_one_image(tiny, registry, transfer):
     """The folder's group 'kid' has a single target image, which every step draws anew."""
-    dataset = choose_data(tiny, registry).build()
+    dataset = resolve_data(tiny, registry).build()
     assert len(dataset.train("kid", "b")) == 1
-    chosen = choose(merge(tiny, {"transfer": {"name": transfer, "samples": 2}}), registry)
+    chosen = resolve(merge(tiny, {"transfer": {"name": transfer, "samples": 2}}), registry)
     model = Model(chosen, BASE, ["kid"])
     losses, loader = chosen.build_losses(model.transfer.provides), Loader(dataset, 32, 0)
     training = Training(

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.assemble import choose, choose_data
-from i2i.branches import branch_parameters, parameters_without
-from i2i.config import merge
-from i2i.engine import Engine, seed_everything
-from i2i.images import Batch
-from i2i.loader import Loader
-from i2i.model import Model
-from i2i.nn import CamHeads
-from i2i.train import Training
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.contracts.branches import branch_parameters, parameters_without
+from i2i.contracts.domains import Batch
+from i2i.models.assembly import resolve, resolve_data
+from i2i.models.model import Model
+from i2i.nn.attention import CamHeads
+from i2i.training.loader import Loader
+from i2i.training.step import Training
 
 BASE, NEW = "woman", ("man", "kid")
 EVERY = (BASE, *NEW)
@@ -27,13 +28,13 @@ def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
     seed_everything(0)
     transfer = {"name": "branch", "branch_lr": 1.0, "cam_groups": "all", **options}
     given = merge(tiny, {"backbone": {"name": backbone, "weight_decay": 1e-2}, "transfer": transfer})
-    chosen = choose(given, registry)
+    chosen = resolve(given, registry)
     model = Model(chosen, BASE, NEW)
     with torch.no_grad():
         for parameter in model.backbone.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
     model.backbone.after_step()  # some have a range
-    loader, losses = Loader(choose_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
+    loader, losses = Loader(resolve_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
     return Training(
         model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0
     )  # fmt: skip
@@ -169,7 +170,7 @@ def test_a_frozen_trunk_stays_and_heads_of_losses_go_on(tiny, registry, cam_grou
 
 
 def test_presets(registry):
-    quick, paper = (choose({"preset": preset}, registry).transfer.options for preset in ("quick", "paper"))
+    quick, paper = (resolve({"preset": preset}, registry).transfer.options for preset in ("quick", "paper"))
     assert (quick.judge, quick.discriminators, quick.updates, quick.cam_groups) == (
         "branched",
         "warm",

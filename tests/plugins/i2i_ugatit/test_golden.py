@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from i2i.images import Batch
-from i2i.loss import Loss
-from i2i.losses import Adversarial, Cam, Cycle, Identity
+from i2i.contracts.domains import Batch
+from i2i.contracts.loss import Loss
+from i2i_losses.terms import Adversarial, Cam, Cycle, Identity
 from i2i_ugatit.checkpoint import UGATITPytorch
 from i2i_ugatit.model import UGATIT
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from i2i.contracts.checkpoint_format import to_published
 from i2i.errors import CheckpointError
-from i2i.format import to_published
 from i2i_ugatit.networks import AttentionDiscriminator
 
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.assemble import choose
-from i2i.config import merge
+from i2i.config.options import merge
+from i2i.contracts.domains import DOMAINS
 from i2i.errors import CheckpointError, ConfigError
-from i2i.exchange import export_checkpoint, import_checkpoint
-from i2i.images import DOMAINS
-from i2i.model import Model
-from i2i.plugins import Registry
+from i2i.exchange.exporting import export_checkpoint
+from i2i.exchange.importing import import_checkpoint
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
 from i2i_unit.checkpoint import NO_JUDGES, UNITRelease
 from tests import shared
 
@@ -23,13 +24,17 @@ FORMAT = UNITRelease()
 Parts = dict[str, dict[str, dict[str, Tensor]]]
 
 
+def write(model):
+    return FORMAT.write(model.backbone, model.groups)
+
+
 def model_of(registry: Registry, given: dict[str, Any] | None = None) -> Model:
     small = {"size": 32, "backbone": {"name": "unit", "channels": 2}, "generator": {"blocks": 1}}
-    return Model(choose(merge(small, given or {}), registry), "all")
+    return Model(resolve(merge(small, given or {}), registry), "all")
 
 
 def parts_of(model: Model) -> Parts:
-    files = FORMAT.write(model)
+    files = write(model)
     assert list(files) == ["gen_00000000.pt", "dis_00000000.pt"]
     return {name[:3]: {domain: dict(state) for domain, state in content.items()} for name, content in files.items()}
 
@@ -52,7 +57,7 @@ def test_options_are_inferred_and_the_round_trip_is_exact(registry: Registry, gi
     parts = parts_of(model_of(registry, given))
     imported = FORMAT.read(parts, 32)
     assert imported.notes == ()
-    again = Model(choose(imported.config, registry), "all")
+    again = Model(resolve(imported.config, registry), "all")
     again.backbone.load_state_dict(imported.tensors)
     assert_equal(parts_of(again), parts)
 
@@ -206,20 +211,20 @@ def test_what_is_not_unit_is_not_recognised(parts: Any) -> None:
 )
 def test_what_the_release_cannot_hold_is_refused(registry: Registry, given: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError) as caught:
-        FORMAT.write(model_of(registry, given))
+        write(model_of(registry, given))
     assert str(caught.value) == message
 
 
 def test_groups_are_refused_but_one_can_be_exported(registry: Registry, tmp_path: Path) -> None:
     model = model_of(registry)
-    model.adapt(choose(merge(_given(model), {"transfer": {"name": "branch"}}), registry), ["man"])
+    model.adapt(resolve(merge(_given(model), {"transfer": {"name": "branch"}}), registry), ["man"])
     message = "UNIT's release has no groups, and this model serves all, man. Export one: --group."
     with pytest.raises(CheckpointError, match=message):
-        FORMAT.write(model)
+        write(model)
     files = export_checkpoint(model, "unit", tmp_path, registry, group="man")
     assert [file.name for file in files] == ["gen_00000000.pt", "dis_00000000.pt"]
     assert set(torch.load(files[0], weights_only=True)) == set(DOMAINS)
 
 
 def _given(model: Model) -> dict[str, Any]:
-    return model.chosen.config.model_dump(mode="json", include={"size", "backbone", "generator", "discriminator"})
+    return model.components.config.model_dump(mode="json", include={"size", "backbone", "generator", "discriminator"})

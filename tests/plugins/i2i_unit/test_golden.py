@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from i2i.images import DOMAINS, INTO, Batch
-from i2i.loss import Loss, Passes
-from i2i.losses import Adversarial, Cycle
+from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, Batch
+from i2i.contracts.loss import Loss, Passes
+from i2i_losses.terms import Adversarial, Cycle
 from i2i_unit.checkpoint import OUT_OF, UNITRelease
 from i2i_unit.losses import CycleDivergence, Divergence, Reconstruction
 from i2i_unit.model import UNIT
@@ -77,7 +77,7 @@ def total(terms: dict[str, Tensor], losses: dict[str, Loss]) -> Tensor:
 def generator_gradients(model: UNIT) -> dict[str, Tensor]:
     found = {}
     for domain in DOMAINS:
-        for side, directions in (("enc", OUT_OF), ("dec", INTO)):
+        for side, directions in (("enc", OUT_OF), ("dec", DIRECTION_INTO)):
             found |= {
                 f"gen_{domain}.{key}": gradient
                 for key, gradient in published_gradients(model.generators[directions[domain]]).items()

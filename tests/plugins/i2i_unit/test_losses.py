@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.generator import Translation
-from i2i.images import Batch
-from i2i.loss import Loss, Passes
+from i2i.contracts.domains import Batch
+from i2i.contracts.generator import Translation
+from i2i.contracts.loss import Loss, Passes
 from i2i_unit.losses import CycleDivergence, Divergence, Latent, Reconstruction
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from i2i.assemble import choose
-from i2i.branches import Branches
-from i2i.checkpoint import load, save
-from i2i.config import merge
-from i2i.images import DOMAINS, Batch
-from i2i.model import Model
-from i2i.plugins import Registry
+from i2i.config.options import merge
+from i2i.contracts.branches import Branches
+from i2i.contracts.domains import DOMAINS, Batch
+from i2i.models.assembly import resolve
+from i2i.models.checkpoint import load, save
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
 from i2i.testing import BackboneTests
 from i2i_unit.model import UNIT
 from i2i_unit.networks import MultiscaleDiscriminator, VariationalGenerator
@@ -27,7 +27,7 @@ class TestUNITWithSharedBlocks(BackboneTests):
 
 
 def model_of(registry: Registry, **given: Any) -> Model:
-    return Model(choose(merge(SMALL, given), registry), "woman")
+    return Model(resolve(merge(SMALL, given), registry), "woman")
 
 
 def batch_of(*groups: str) -> Batch:
@@ -39,7 +39,7 @@ def test_published_defaults(registry: Registry) -> None:
     config = UNIT.Config()
     assert (config.lr, config.betas, config.weight_decay) == (1e-4, (0.5, 0.999), 1e-4)
     weights = {
-        name: loss.options.weight for name, loss in choose(SMALL, registry).losses.items() if loss.options.weight
+        name: loss.options.weight for name, loss in resolve(SMALL, registry).losses.items() if loss.options.weight
     }
     expected = {"adversarial": 1, "cycle": 10, "reconstruction": 10, "kl": 0.01, "cycle_kl": 0.01}
     assert {name: weights[name] for name in expected} == expected
@@ -47,7 +47,7 @@ def test_published_defaults(registry: Registry) -> None:
 
 
 def test_paper_preset_has_the_published_networks(registry: Registry) -> None:
-    chosen = choose({"preset": "paper", "backbone": {"name": "unit"}}, registry)
+    chosen = resolve({"preset": "paper", "backbone": {"name": "unit"}}, registry)
     assert (chosen.config.size, chosen.config.batch_size) == (256, 1)
     assert (chosen.generator.options.channels, chosen.generator.options.blocks) == (64, 4)
     assert chosen.discriminator.options.channels == 64
@@ -104,7 +104,7 @@ def test_identity_is_there_for_whoever_weighs_it(registry: Registry) -> None:
 
 def test_every_group_reconstructs_by_its_own_branches(registry: Registry) -> None:
     model = model_of(registry)
-    model.adapt(choose(merge(SMALL, {"transfer": {"name": "branch"}}), registry), ["man"])
+    model.adapt(resolve(merge(SMALL, {"transfer": {"name": "branch"}}), registry), ["man"])
     backbone = model.backbone.eval()
     with torch.no_grad():
         entry = backbone.generators["a2b"].down[0]
@@ -152,6 +152,6 @@ def test_its_networks_serve_other_backbones(registry: Registry, backbone: str) -
         "backbone": {"name": backbone, "channels": 4, "generator": "unit", "discriminator": "multiscale"},
         "loss": {"cam": 0, "latent": 1} if backbone == "ugatit" else {"kl": 0.01},
     }
-    model = Model(choose(given, registry), "woman")
+    model = Model(resolve(given, registry), "woman")
     assert isinstance(model.backbone.generators["a2b"], VariationalGenerator)
     assert isinstance(model.backbone.discriminators["a"], MultiscaleDiscriminator)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.branches import branch, routed
+from i2i.contracts.branches import branch, routed
 from i2i.errors import ConfigError
 from i2i_unit.networks import MultiscaleDiscriminator, VariationalGenerator
 

@@ -1,0 +1,218 @@
+"""A bench: one base model a backbone, carried over by several contenders from several seeds, cell by cell.
+
+Every cell is a run folder that one i2i command makes; a bench that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from i2i.bench.statistics import Result
+from i2i.config.options import Options, validate
+from i2i.config.toml import read_toml, to_toml
+from i2i.errors import ConfigError
+from i2i.evaluation.scoring import Evaluation, plain
+from i2i.models.checkpoint import load
+from i2i.registry.registry import Registry
+from i2i.runs.run import Run
+from i2i.storage.files import write_text
+from i2i.storage.run_folder import BASE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, STEPS, read_lines
+
+PLAN_FILE, SCORES_FILE, CELLS = "bench.toml", "bench-scores.json", "cells"
+TRANSFERS = ("none", "mixed", "joint", "finetune", "branch-free", "branch")
+"""The paper's comparison (arXiv 2007.13332, section 4)."""
+Start = Callable[[Sequence[str]], None]
+"""Executes an i2i command, given as its arguments."""
+
+
+class Plan(Options):
+    """What a bench compares, as ``bench.toml`` holds it."""
+
+    backbones: tuple[str, ...] = Field(("ugatit",), min_length=1, description="The backbones.")
+    contenders: dict[str, tuple[str, ...]] = Field(
+        default={name: ("--transfer", name) for name in TRANSFERS},
+        min_length=1,
+        description="What is compared: a label, and the options of i2i transfer.",
+    )
+    seeds: int = Field(3, ge=1, description="Each contender is trained from seeds 0, 1, ...")
+    base: tuple[str, ...] = Field((), description="Options of i2i train for the base models; transfers inherit them.")
+    everywhere: tuple[str, ...] = Field((), description="Options of every command, such as --threads 1.")
+    points: int = Field(6, ge=1, description="How many models of each cell are scored, the last of them finished.")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a bench: what carries a backbone's base model over, from one seed."""
+
+    backbone: str
+    contender: str
+    seed: int
+    folder: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it."""
+        return shlex.join(["i2i", *self.arguments])
+
+    @property
+    def trained(self) -> bool:
+        """Whether its training is finished."""
+        return (self.folder / MODEL_FILE).is_file()
+
+
+class Bench:
+    """A folder with a plan and its cells.
+
+    Args:
+        folder: Where everything goes.
+        plan: What to compare; None: what the folder's ``bench.toml`` says.
+        registry: Where components come from.
+
+    Raises:
+        ConfigError: The folder holds the bench of another plan, or something else; or there is none.
+        UnknownComponentError: No plugin provides a backbone or a transfer.
+    """
+
+    def __init__(self, folder: Path, plan: Plan | None, registry: Registry) -> None:
+        self.folder, self.registry = folder, registry
+        self._evaluation = cache(self._evaluate)
+        self.plan = plan or _read_plan(folder)
+        for name in self.plan.backbones:
+            registry.backbone(name)
+        for contender in self.plan.contenders:
+            self._from_scratch(contender)
+
+    def claim(self) -> None:
+        """Write ``bench.toml``, or find there the plan at hand.
+
+        Raises:
+            ConfigError: The folder holds the bench of another plan, or something else.
+        """
+        file = self.folder / PLAN_FILE
+        if file.is_file() and (self.folder / CELLS).exists() and _read_plan(self.folder) != self.plan:
+            raise ConfigError(
+                f"{file} compares something else. Go on with that by --resume {self.folder}, or choose another --out."
+            )
+        if not file.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise ConfigError(f"{self.folder} holds files that are no bench. Choose an empty or new folder with --out.")
+        write_text(file, to_toml(self.plan.model_dump(mode="json")))
+
+    def train(self, start: Start) -> Iterator[Cell]:
+        """Train what is not trained, each base model before its cells, and yield every cell when it is.
+
+        The contenders of a seed come before the next seed, so that a bench that is cut off compares them fairly.
+        """
+        for backbone in self.plan.backbones:
+            if not (self.base(backbone) / BASE_FILE).is_file():
+                start(self._base_arguments(backbone))
+            for cell in self.cells(backbone):
+                if not cell.trained:
+                    start(_resume(cell.arguments, cell.folder))
+                yield cell
+
+    def base(self, backbone: str) -> Path:
+        """Return the run folder of a base model."""
+        return self.folder / CELLS / backbone / "base"
+
+    def cells(self, backbone: str) -> list[Cell]:
+        """Return the cells of a backbone, whose base model is trained."""
+        config = Run(self.base(backbone), self.registry).config
+        names = [(seed, contender) for seed in range(self.plan.seeds) for contender in self.plan.contenders]
+        return [
+            self._cell(backbone, contender, seed, config.steps, config.steps_of_transfer) for seed, contender in names
+        ]
+
+    def score(self, cell: Cell) -> list[Result]:
+        """Score every model that a trained cell kept, unless the same metrics have scored them before."""
+        file = cell.folder / SCORES_FILE
+        known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        metrics = list(self._evaluation(cell.backbone).metrics)
+        if known.get("metrics") != metrics:
+            known = {"metrics": metrics, "models": list(self._scored(cell))}
+            write_text(file, json.dumps(known, indent=1))
+        return [Result(cell.backbone, cell.contender, cell.seed, **model) for model in known["models"]]
+
+    def cost(self, cell: Cell) -> float:
+        """Return the seconds that a cell's training took, all sittings together."""
+        return sum(float(entry.get("seconds", 0)) for entry in read_lines(cell.folder / METRICS_FILE))
+
+    def _scored(self, cell: Cell) -> Iterator[dict[str, Any]]:
+        evaluation, base = self._evaluation(cell.backbone), self._base_seen(cell)
+        seen = {
+            e["step"]: e["seen"]
+            for e in read_lines(cell.folder / METRICS_FILE)
+            if e["stage"] == "transfer" and "seen" in e
+        }
+        last = max(seen, default=0)
+        for step, file in _models(cell.folder, last).items():
+            scores = plain(evaluation.scores(load(file, self.registry)))
+            total = {group: base.get(group, 0) + seen.get(step, {}).get(group, 0) for group in scores}
+            yield {"step": step, "final": step == last, "seen": total, "scores": scores}
+
+    def _evaluate(self, backbone: str) -> Evaluation:
+        """Return what scores the cells of a backbone, as its base model's run says; it computes floors once."""
+        return Run(self.base(backbone), self.registry).evaluation
+
+    def _base_seen(self, cell: Cell) -> Mapping[str, int]:
+        """Return what the base model that a cell starts from had seen; nothing where it starts from scratch."""
+        if self._from_scratch(cell.contender):
+            return {}
+        return next(
+            (e["seen"] for e in reversed(read_lines(self.base(cell.backbone) / METRICS_FILE)) if "seen" in e), {}
+        )
+
+    def _from_scratch(self, contender: str) -> bool:
+        return self.registry.transfer(_transfer(self.plan.contenders[contender])).from_scratch
+
+    def _base_arguments(self, backbone: str) -> tuple[str, ...]:
+        folder = self.base(backbone)
+        fresh = ("train", "--backbone", backbone, *self.plan.base, *self.plan.everywhere, "--out", str(folder))
+        return _resume(fresh, folder)
+
+    def _cell(self, backbone: str, contender: str, seed: int, before: int, steps: int) -> Cell:
+        folder = self.base(backbone).with_name(f"{contender}-{seed}")
+        taken = steps + (before if self._from_scratch(contender) else 0)
+        keep = str(max(1, math.ceil(taken / self.plan.points)))
+        given = (*self.plan.contenders[contender], "--seed", str(seed), *self.plan.everywhere, "--keep-every", keep)
+        return Cell(
+            backbone, contender, seed, folder, ("transfer", str(self.base(backbone)), *given, "--out", str(folder))
+        )
+
+
+def _read_plan(folder: Path) -> Plan:
+    file = folder / PLAN_FILE
+    if not file.is_file():
+        raise ConfigError(f"{folder} is no bench: it has no {PLAN_FILE}. Name a folder that i2i bench made.")
+    return validate(Plan, read_toml(file), str(file))
+
+
+def _resume(arguments: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Return a command as it is, or the one that goes on with what it began."""
+    return (arguments[0], "--resume", str(folder)) if (folder / CONFIG_FILE).is_file() else arguments
+
+
+def _transfer(options: Sequence[str]) -> str:
+    """Return the transfer that the options of a command name.
+
+    Raises:
+        ConfigError: They name none.
+    """
+    if "--transfer" not in options[:-1]:
+        raise ConfigError(f"A contender needs a transfer, not '{shlex.join(options)}'. Begin with --transfer NAME.")
+    return options[list(options).index("--transfer") + 1]
+
+
+def _models(folder: Path, last: int) -> dict[int, Path]:
+    """Return the kept models by step; the finished one stands for its step."""
+    kept = {int(path.stem.rpartition("-")[2]): path for path in (folder / STEPS).glob("transfer-*.safetensors")}
+    return dict(sorted({**kept, last: folder / MODEL_FILE}.items()))

@@ -1,0 +1,108 @@
+"""The files that a bench leaves: one table in three forms, figures, and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import i2i
+from i2i.bench import plots, statistics, tables
+from i2i.bench.bench import Bench, Cell
+from i2i.bench.page import TABLE, write_bench_report
+from i2i.bench.statistics import Result
+from i2i.evaluation.heldout import show
+from i2i.images.files import write_image
+from i2i.images.grids import Block
+from i2i.models.checkpoint import load
+from i2i.runs.setup import read_setup
+from i2i.storage.files import write_text
+from i2i.storage.run_folder import MODEL_FILE, read_config
+
+TEXT, LINES = "bench.md", "bench.csv"
+SHOWN = 2
+"""Images of each group in the pictures."""
+Found = Mapping[Cell, Sequence[Result]]
+
+
+def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> None:
+    """Write ``bench.json``, ``.md`` and ``.csv``, ``*.png`` and ``report.html`` for the cells that are scored so far.
+
+    Args:
+        bench: The bench.
+        found: Every scored cell with the results of its models.
+        reference: The contender that all others are tested against.
+        folder: Where to write; files of that name are replaced.
+
+    Raises:
+        DataError: The folder cannot be written to.
+    """
+    write_text(folder / TABLE, json.dumps(_told(bench, found, reference), separators=(",", ":")))
+    write_text(folder / LINES, tables.comma_separated(result for own in found.values() for result in own))
+    write_text(folder / TEXT, _text(bench, found, reference))
+    for backbone, cells in _by_backbone(found).items():
+        results = [result for cell in cells for result in found[cell]]
+        for metric in statistics.metrics(results):
+            plots.dots(results, metric, folder / f"{backbone}-{metric}.png")
+            plots.curves(results, metric, folder / f"{backbone}-{metric}-seen.png")
+        write_image(plots.pictures(_blocks(bench, cells)), folder / f"{backbone}.png")
+    write_bench_report(folder)
+
+
+def _told(bench: Bench, found: Found, reference: str) -> dict[str, Any]:
+    return {
+        "plan": bench.plan.model_dump(mode="json"),
+        "version": i2i.__version__,
+        "machine": _machine(bench),
+        "reference": reference,
+        "cells": [_cell(bench, cell, own) for cell, own in found.items()],
+        "tests": {
+            backbone: [asdict(test) for test in statistics.tests([r for c in cells for r in found[c]], reference)]
+            for backbone, cells in _by_backbone(found).items()
+        },
+    }
+
+
+def _cell(bench: Bench, cell: Cell, own: Sequence[Result]) -> dict[str, Any]:
+    models = [{name: getattr(r, name) for name in ("step", "final", "seen", "scores")} for r in own]
+    about = {"backbone": cell.backbone, "contender": cell.contender, "seed": cell.seed}
+    return {**about, "command": cell.command, "seconds": round(bench.cost(cell), 1), "models": models}
+
+
+def _text(bench: Bench, found: Found, reference: str) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in _machine(bench).items())
+    parts = [f"# Bench\n\ni2i {i2i.__version__} on {told}."]
+    for backbone, cells in _by_backbone(found).items():
+        results = [result for cell in cells for result in found[cell]]
+        text = tables.markdown(results, reference)
+        parts.append(f"## {backbone}\n\n![{backbone}]({backbone}.png)\n\n{text}\n{_costs(bench, cells)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
+    lines = [f"| {c.contender} | {c.seed} | {bench.cost(c):.0f} | `{c.command}` |" for c in cells]
+    return "\n".join(["### Cells\n", "| | seed | seconds | command |", "| --- | --- | --- | --- |", *lines])
+
+
+def _machine(bench: Bench) -> dict[str, Any]:
+    """Return where the base models were trained, as their runs tell, and how many cores there are."""
+    told = read_config(bench.base(bench.plan.backbones[0]))
+    return {**told.get("machine", {}), "cores": os.cpu_count()}
+
+
+def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
+    """Return the pictures of the first seed's models."""
+    first = [cell for cell in cells if cell.seed == cells[0].seed]
+    models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
+    return show(models, read_setup(first[0].folder, bench.registry).dataset, SHOWN)
+
+
+def _by_backbone(found: Found) -> dict[str, list[Cell]]:
+    cells = defaultdict(list)
+    for cell in found:
+        cells[cell.backbone].append(cell)
+    return dict(cells)

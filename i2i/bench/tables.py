@@ -1,0 +1,120 @@
+"""Tables of a bench, as Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from i2i.bench.statistics import (
+    MARKS,
+    OVERALL,
+    Mean,
+    PairedTest,
+    Result,
+    contenders,
+    groups,
+    mark,
+    means,
+    measured,
+    metrics,
+    seen,
+    tests,
+)
+
+
+def markdown(results: Sequence[Result], reference: str) -> str:
+    """Return tables as Markdown: one a metric, with floor, ceiling and figures; what each has seen; tests overall."""
+    parts = [_scores_table(results, metric, about) for metric, about in metrics(results).items()]
+    return (
+        "\n\n".join(
+            [
+                *parts,
+                _seen_table(results),
+                _tests_table([test for test in tests(results, reference) if test.group == OVERALL]),
+            ]
+        )
+        + "\n"
+    )
+
+
+def comma_separated(results: Iterable[Result]) -> str:
+    """Return one line a score of every model: the table for other programs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*_KEYS, *_SCORE, "floor", "ceiling"], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        writer.writerows(_lines(result))
+    return text.getvalue()
+
+
+_KEYS = ("backbone", "contender", "seed", "step", "final", "group", "seen", "metric")
+
+_SCORE = ("value", "low", "high", "n", "network", "resize", "split", "note")
+
+
+def _lines(result: Result) -> Iterator[dict[str, Any]]:
+    own = {name: getattr(result, name) for name in ("backbone", "contender", "seed", "step", "final")}
+    for group, scores in result.scores.items():
+        for metric, score in scores.items():
+            marks = {mark: (score.get(mark) or {}).get("value") for mark in ("floor", "ceiling")}
+            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **score, **marks}
+
+
+def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> str:
+    columns = groups(results)
+    cells = {group: means(results, group, metric) for group in columns}
+    best = {group: _best(own, bool(about.get("higher_is_better"))) for group, own in cells.items()}
+    rows = [
+        [name, *(_shown(cells[group].get(name), name in best[group]) for group in columns)]
+        for name in contenders(results)
+    ]
+    marks = [[f"*{name}*", *(_figure(mark(results, group, metric, name)) for group in columns)] for name in MARKS]
+    stem = f"{next(iter(results)).backbone}-{metric}"
+    figures = f"![Final scores]({stem}.png)\n\n![Against drawings seen]({stem}-seen.png)"
+    return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks]) + f"\n\n{figures}"
+
+
+def _about(about: Mapping[str, Any]) -> str:
+    way = "Higher is better" if about.get("higher_is_better") else "Lower is better"
+    return "; ".join(filter(None, [way, measured(about)])) + f"; n = {about['n']} in the first group."
+
+
+def _best(own: Mapping[str, Mean], higher: bool) -> set[str]:
+    """Return who shows the best figure; several where rounding makes them equal."""
+    if not own:
+        return set()
+    figures = {name: f"{score.value:.3f}" for name, score in own.items()}
+    top = (max if higher else min)(own, key=lambda name: own[name].value)
+    return {name for name, figure in figures.items() if figure == figures[top]}
+
+
+def _shown(score: Mean | None, best: bool) -> str:
+    if score is None:
+        return "-"
+    return f"**{score}**" if best else str(score)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _seen_table(results: Sequence[Result]) -> str:
+    return "### Drawings seen\n\n" + _table(*seen(results))
+
+
+def _tests_table(found: Sequence[PairedTest]) -> str:
+    heading = "### Paired tests over seeds\n\nOf the mean over groups; those of single groups are in `bench.json`.\n\n"
+    if not found:
+        return heading + "Two seeds at least are needed.\n"
+    rows = [
+        [t.metric, f"{t.reference} - {t.other}", str(t.difference), _figure(t.p), _figure(t.adjusted), t.better]
+        for t in found
+    ]
+    return heading + _table(["metric", "", "difference", "p", "p (Holm)", "ahead"], rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

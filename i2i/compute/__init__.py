@@ -1,0 +1,4 @@
+"""Devices, processes, memory allocation and random numbers.
+
+Nothing here knows about models.
+"""

@@ -1,0 +1,114 @@
+"""The one module that knows lightning-fabric: devices, precision, joining other processes, random states, allocator."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
+
+from i2i.compute.allocator import tune_allocator
+from i2i.compute.processes import Processes, several
+from i2i.errors import ConfigError
+
+PATIENCE = timedelta(days=1)  # that processes wait for the first one, which evaluates alone
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+class Engine:
+    """Where and how exactly to compute.
+
+    Started by torchrun, every process has an engine of its own, on the GPU of its local rank, or on the CPU; they talk
+    by NCCL or gloo.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: ``32``, or ``bf16`` for bfloat16 autocast.
+        threads: CPU threads; 0 leaves the choice to torch.
+
+    Attributes:
+        processes: All that share the training.
+
+    Raises:
+        ConfigError: The device is unknown or not there.
+    """
+
+    def __init__(self, device: str = "auto", precision: str = "32", threads: int = 0) -> None:
+        tune_allocator()
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            with _quiet():
+                self._fabric = Fabric(accelerator=device, precision=PRECISIONS[precision], **_spread())  # type: ignore[arg-type]
+                self._fabric.launch()
+        except (MisconfigurationException, RuntimeError, ValueError) as error:
+            raise ConfigError(f"Device '{device}' cannot be used here ({error}). {_remedy()}") from error
+        self.processes = Processes(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors go."""
+        return self._fabric.device
+
+    def describe(self) -> dict[str, str | int]:
+        """Return what the last bits of a result depend on beside the options."""
+        on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
+        system = f"{platform.system()} {platform.machine()}"
+        threads = torch.get_num_threads()
+        return {"device": str(self.device), "processor": on, "processes": self.processes.count, "threads": threads,
+                "torch": torch.__version__, "system": system}  # fmt: skip
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Run forward passes inside at the chosen precision."""
+        return self._fabric.autocast()
+
+    def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> None:
+        """Add the gradient of ``loss`` to ``parameters`` and to nothing else; all others keep theirs, None or not."""
+        torch.autograd.backward(loss, inputs=list(parameters), retain_graph=retain_graph)
+
+
+def _spread() -> dict[str, Any]:
+    """Return what Fabric has to know of this process and those beside it."""
+    if not several():
+        return {"devices": 1}
+    here, hosts = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
+    return {"devices": here, "num_nodes": hosts, "strategy": DDPStrategy(timeout=PATIENCE)}
+
+
+def _remedy() -> str:
+    """Say what else to do where a device cannot be used."""
+    each = ", or start one process for each GPU" if several() else ""
+    return f"Use --device auto or cpu{each}."
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Fabric from telling of every process and precision."""
+    logger = logging.getLogger("lightning_fabric")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _processor() -> str:
+    """Return the CPU's name; only Linux keeps it where Python does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

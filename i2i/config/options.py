@@ -1,0 +1,88 @@
+"""Options as pydantic models: validated, merged, and explained when they are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from i2i.errors import ConfigError, did_you_mean
+
+Section = dict[str, Any]
+
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+# What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
+_TAKEN = frozenset(
+    """
+    T_destination add_module apply auto bfloat16 buffers call_super_init children clear compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+    items keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters
+    parameters pop register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to
+    to_empty train training type update values xpu zero_grad
+    """.split()  # noqa: SIM905
+)
+
+
+class Options(BaseModel):
+    """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:
+    """Build ``options`` from ``values``; ``where`` names the section in the message.
+
+    Raises:
+        ConfigError: An option is unknown (the nearest one is named) or its value is wrong.
+    """
+    try:
+        return options(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors()[0], options, where)) from error
+
+
+def merge(*layers: Mapping[str, Any]) -> Section:
+    """Merge nested dictionaries; later layers win, tables are merged key by key."""
+    merged: Section = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def check_group_name(name: str) -> str:
+    """Return ``name`` when it can name a group: letters, digits, ``_`` and ``-``, and no method of torch's ModuleDict.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN:
+        raise ConfigError(
+            f"'{name}' cannot name a group. Use letters, digits, '-' and '_' and no name of a torch method, "
+            f"such as '{re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-') or 'group'}-1'."
+        )
+    return name
+
+
+def _explain(error: Any, options: type[Options], where: str) -> str:
+    field = ".".join(map(str, error["loc"]))
+    table = options.model_fields.get(str(error["loc"][0]))
+    if error["type"] == "extra_forbidden" and table is not None and isinstance(table.default, Options):
+        return _explain({**error, "loc": error["loc"][1:]}, type(table.default), f"[{error['loc'][0]}]")
+    if error["type"] == "extra_forbidden":
+        known = list(options.model_fields)
+        return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."
+    if error["type"] == "missing" and len(error["loc"]) == 1:
+        return f"{where} needs the option '{field}': {_purpose(options, field)}"
+    return f"{where}: option '{field}' cannot be {error['input']!r}: {error['msg']}."
+
+
+def _purpose(options: type[Options], field: str) -> str:
+    return options.model_fields[field].description or "it has no default."

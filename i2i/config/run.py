@@ -1,0 +1,121 @@
+"""Options as pydantic models, and their two other forms: TOML files and nested dictionaries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from i2i.config.options import Options, Section
+
+PRESETS: dict[str, Section] = {
+    "quick": {"size": 64, "batch_size": 4, "steps": 500},
+    "paper": {"size": 256, "batch_size": 1, "steps": 100_000, "transfer_steps": 100_000},
+}
+
+STEPS_OPTIONS = {"base": "--steps", "transfer": "--transfer-steps"}
+"""What makes each stage longer or shorter."""
+
+INFORMATIVE = frozenset({"versions", "machine"})
+"""Tables of ``run.toml`` that tell how it came about; they are no options."""
+
+CROP_MARGIN = 286 / 256
+"""Images are resized so much larger than they are cropped, as published for CycleGAN and U-GAT-IT."""
+
+
+class AddedGroup(Options):
+    """A group that a run adds to a model which has groups already."""
+
+    group: str = Field(description="What it is called.")
+    root: Path | None = Field(None, description="Folder with trainA and trainB; None: a plugin's group of that name.")
+    train_trunk: bool = Field(False, description="Go on training what all groups share.")
+
+
+class Evaluating(Options):
+    """When and by what a run is evaluated."""
+
+    every: int = Field(
+        default=0,
+        ge=0,
+        description="Steps between evaluations, whose best model is kept; 0: only at the end of a stage.",
+    )
+    best: str | None = Field(
+        default=None,
+        description="The metric whose mean over groups decides which model is the best; by default the first of lpips, "
+        "kernel and l1 that the weights and the data allow.",
+    )
+    metrics: tuple[str, ...] | None = Field(
+        default=None,
+        description="Metrics by name, with commas between them; by default all that weights and data allow.",
+    )
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Read names with commas between them."""
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+class RunConfig(Options):
+    """Everything that decides a run, as ``run.toml`` holds it.
+
+    The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term, and
+    ``metric`` one a metric whose options differ from its defaults.
+    """
+
+    preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")
+    size: int = Field(64, ge=16, description="Side of the training images in pixels.")
+    batch_size: int = Field(4, ge=1, description="Samples in a step of the base stage, or in each of its sub-steps.")
+    accumulate: int = Field(1, ge=1, description="Sub-steps whose gradients are averaged before each optimizer step.")
+    steps: int = Field(500, ge=0, description="Steps of the base stage.")
+    transfer_steps: int | None = Field(None, ge=0, description="Steps of the transfer; a third of --steps by default.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, sampling and augmentation.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
+    keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
+    sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
+    log: Literal["none", "tensorboard"] = Field(
+        "none", description="Where losses, scores and grids go beside the files of the run."
+    )
+    flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
+    crop_margin: float = Field(
+        CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
+    )
+    augment: Literal["none", "diffaugment", "ada"] = Field(
+        "none", description="Change what discriminators see: never, always, or as often as overfitting asks for."
+    )
+    ada_target: float = Field(
+        0.6, gt=-1, lt=1, description="With ada: how sure discriminators may be of real images, from -1 to 1."
+    )
+    ada_rise: float = Field(
+        0.25, gt=0, description="With ada: share of a stage's steps in which the probability can rise from 0 to 1."
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the average of the generators' weights that is saved; 0 averages none."
+    )
+    extra_groups: tuple[str, ...] | None = Field(
+        None, description="Groups of plugins that join the data; by default those made for the data set."
+    )
+    stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
+    base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")
+    added: AddedGroup | None = Field(None, description="The one group to add to that model.")
+    backbone: Section = Field(default_factory=dict)
+    generator: Section = Field(default_factory=dict)
+    discriminator: Section = Field(default_factory=dict)
+    loss: dict[str, Section] = Field(default_factory=dict)
+    evaluate: Evaluating = Evaluating()
+    metric: dict[str, Section] = Field(default_factory=dict)
+    transfer: Section = Field(default_factory=dict)
+    data: Section = Field(default_factory=dict)
+
+    @property
+    def steps_of_transfer(self) -> int:
+        """Steps of the second stage."""
+        return self.steps // 3 if self.transfer_steps is None else self.transfer_steps
+
+    def steps_of(self, stage: str) -> int:
+        """Steps of a stage."""
+        return self.steps if stage == "base" else self.steps_of_transfer

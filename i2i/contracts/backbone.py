@@ -1,0 +1,176 @@
+"""The backbone contract: a whole translation model, and the passes of every two-generator cycle model."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.config.options import Options
+from i2i.contracts.augmentation import Augmentation, Unaugmented
+from i2i.contracts.batched import detach, take
+from i2i.contracts.branches import routed
+from i2i.contracts.discriminator import Discriminator, Verdict
+from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, Direction, Domain
+from i2i.contracts.generator import Generator, Translation
+from i2i.contracts.loss import Passes
+
+Side = Literal["generator", "discriminator"]
+
+
+class Backbone(nn.Module, ABC):
+    """A whole translation model: two generators, two discriminators, an objective and an order of updates.
+
+    Example:
+        A complete backbone that reuses registered parts::
+
+            class Pix(Backbone):
+                name = "pix"
+                objective = {"adversarial": 1.0, "cycle": 10.0}
+                first = "generator"
+
+                class Config(Backbone.Config):
+                    generator: str = "resnet"
+                    discriminator: str = "patch"
+
+    Attributes:
+        name: The name in the registry.
+        objective: Loss name to options (a number is the weight); the user can change both.
+        first: Which side updates first in a step.
+        provides: Passes that it computes beside those of every two-generator cycle model: ``"reconstructed"``.
+        requires: What its generators must provide, whatever the objective.
+        presets: Preset name to a partial configuration that suits this backbone.
+        generators: ``a2b`` and ``b2a``.
+        discriminators: ``a`` and ``b``, named after the domain that they judge.
+        augmentation: What happens to images on their way to the discriminators; training sets it.
+    """
+
+    name: ClassVar[str]
+    objective: ClassVar[dict[str, float | dict[str, Any]]]
+    first: ClassVar[Side] = "discriminator"
+    provides: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    class Config(Options):
+        """Options of every backbone; parts take ``size`` and ``channels`` from here unless given their own."""
+
+        generator: str = Field(description="The generator, by registered name.")
+        discriminator: str = Field(description="The discriminator, by registered name.")
+        channels: int = Field(64, gt=0, description="Width of the first layers of generators and discriminators.")
+        lr: float = Field(1e-4, gt=0, description="Adam's learning rate.")
+        betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's betas.")
+        weight_decay: float = Field(0.0, ge=0, description="Adam's L2 penalty.")
+
+    def __init__(
+        self,
+        config: Config,
+        generators: Mapping[Direction, Generator],
+        discriminators: Mapping[Domain, Discriminator],
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.generators = nn.ModuleDict(cast("Mapping[str, nn.Module]", generators))
+        self.discriminators = nn.ModuleDict(cast("Mapping[str, nn.Module]", discriminators))
+        self.augmentation: Augmentation = Unaugmented()
+
+    def networks(self, side: Side) -> nn.ModuleDict:
+        """Return the networks that a side updates."""
+        return self.generators if side == "generator" else self.discriminators
+
+    def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
+        """Run the generators once for everything that ``needs`` names; what shares weights shares a call."""
+        passes = Passes(batch, tuple(groups), needs)
+        for domain in DOMAINS:
+            self._into(domain, passes, "identity" in needs)
+        for domain in DOMAINS:
+            if "cycled" in needs:
+                passes.cycled[domain] = self._generate(
+                    DIRECTION_INTO[domain], passes.fake[OTHER_DOMAIN[domain]].image, batch.groups
+                )
+            if "encoded" in needs:
+                passes.encoded[domain] = self.encode(DIRECTION_INTO[domain], passes.fake[domain].image, batch.groups)
+        return passes
+
+    def judge(self, passes: Passes, side: Side) -> Passes:
+        """Let the discriminators judge: real and remembered, detached fakes; or, for the generators, live fakes.
+
+        All are augmented after that, so that the gradient at a real image is taken through the augmentation, and what
+        is remembered is the fake itself.
+        """
+        groups = passes.batch.groups
+        for domain in DOMAINS:
+            fake = passes.fake[domain].image
+            if side == "discriminator":
+                real = passes.batch.real[domain]
+                passes.judged[domain] = real.detach().requires_grad_() if "gradient" in passes.needs else real
+                passes.real_verdict[domain] = self._augmented_verdict(domain, passes.judged[domain], groups)
+                self.augmentation.observe(domain, passes.real_verdict[domain].logits, groups)
+                fake = self.remember(domain, detach(fake), groups)
+            passes.fake_verdict[domain] = self._augmented_verdict(domain, fake, groups)
+        return passes
+
+    def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
+        with routed(groups):
+            return cast(Verdict, self.discriminators[domain](x))
+
+    def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
+        """Return the feature maps that the encoder of a direction has of ``x``, ``(N, 3, H, W)``."""
+        with routed(groups):
+            return cast(Generator, self.generators[direction]).encode(x)
+
+    def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
+        """Return the fakes that the discriminator shall see; an image pool swaps some for older ones."""
+        return fake
+
+    def translate(self, x: Tensor, direction: Direction = "a2b", group: str | None = None) -> Tensor:
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1], as ``group`` (None: the base group)."""
+        groups = None if group is None else (group,) * len(x)
+        return self._generate(direction, x, groups).image
+
+    def after_step(self) -> None:
+        """Put parameters back into their range after an update."""
+        for generator in cast("Iterable[Generator]", self.generators.values()):
+            generator.after_step()
+
+    def optimizer(self, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Return the optimizer of one side for Adam-style parameter groups that carry their own ``lr``."""
+        config = self.config
+        return torch.optim.Adam(
+            parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        )
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """Return the factor on every learning rate before 0-based ``step``: constant, then linearly to zero."""
+        half = steps // 2
+        return 1.0 if step < half else (steps - step) / max(1, steps - half)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """Return what training must keep beside weights (an image pool), as tensors by name."""
+        return {}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what ``training_state`` returned."""
+
+    def _augmented_verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
+        return self.verdict(domain, self.augmentation(domain, x, groups), groups)
+
+    def _into(self, domain: Domain, passes: Passes, identity: bool) -> None:
+        real, groups = passes.batch.real, passes.batch.groups
+        source = real[OTHER_DOMAIN[domain]]
+        if not identity:
+            passes.fake[domain] = self._generate(DIRECTION_INTO[domain], source, groups)
+            return
+        both = self._generate(DIRECTION_INTO[domain], torch.cat([source, real[domain]]), groups + groups)
+        passes.fake[domain] = take(both, slice(len(source)))
+        passes.identity[domain] = take(both, slice(len(source), None))
+
+    def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
+        """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""
+        with routed(groups):
+            return cast(Translation, self.generators[direction](x))

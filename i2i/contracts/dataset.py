@@ -1,0 +1,170 @@
+"""The data set contract: which image files belong to which group and domain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from i2i.config.options import Options, check_group_name
+from i2i.errors import DataError
+
+if TYPE_CHECKING:
+    from i2i.contracts.domains import Domain
+
+ONLY_GROUP = "all"
+"""What data without groups, and the model of another project, call their one group."""
+
+
+class Dataset(ABC):
+    """Image files by group and domain, with a held-out part.
+
+    Attributes:
+        name: The name in the registry.
+        groups: The groups the base group first.
+        base: The data-rich group.
+    """
+
+    name: ClassVar[str]
+    groups: tuple[str, ...]
+    base: str
+
+    class Config(Options):
+        """Options of every data set."""
+
+        base: str | None = Field(None, description="The data-rich group; by default the data set's own choice.")
+
+    @abstractmethod
+    def train(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the training images of a group in a domain, sorted; unpaired with the other domain."""
+
+    @abstractmethod
+    def test(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the held-out images of a group in a domain, sorted; may be empty."""
+
+    def design(self, path: Path) -> str:
+        """Return what an image shows, whatever its colours: images of one design are variants of one another.
+
+        By default every file has a design of its own.
+        """
+        return str(path)
+
+    def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
+        """Return held-out (source, true target) pairs for evaluation only, or None where there are none."""
+        return None
+
+
+ImagePaths = Path | Sequence[Path]
+"""A folder, all images in which are meant, or image files."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A named group with its images, which a plugin or a command adds to a data set.
+
+    Attributes:
+        name: What the group is called.
+        train_a: The source images to learn from: a folder or files.
+        train_b: The target images to learn from, unpaired.
+        test_a: Held-out source images; may be empty.
+        test_b: Held-out target images; may be empty.
+        extends: The data set that it belongs to, to every run with which it is added; None: only where it is named.
+
+    Raises:
+        ConfigError: The name cannot name a group.
+    """
+
+    name: str
+    train_a: ImagePaths
+    train_b: ImagePaths
+    test_a: ImagePaths = ()
+    test_b: ImagePaths = ()
+    extends: str | None = None
+
+    def __post_init__(self) -> None:
+        check_group_name(self.name)
+
+    def train(self, domain: Domain) -> list[Path]:
+        """Return the images to learn from, sorted.
+
+        Raises:
+            DataError: There are none.
+        """
+        given = {"a": self.train_a, "b": self.train_b}[domain]
+        return _listed(given) or self._refuse(domain, given)
+
+    def test(self, domain: Domain) -> list[Path]:
+        """Return the held-out images, sorted."""
+        return _listed({"a": self.test_a, "b": self.test_b}[domain])
+
+    def _refuse(self, domain: str, given: ImagePaths) -> list[Path]:
+        where = f": {given} holds none" if isinstance(given, Path) else ""
+        raise DataError(f"The group '{self.name}' has no images of domain {domain} to learn from{where}. Add one.")
+
+
+class Extended(Dataset):
+    """A data set with further groups, or such groups alone.
+
+    Args:
+        groups: The further groups.
+        dataset: What they are added to.
+        kept: Which groups of the data set to keep; None: all of them.
+        base: The data-rich group; by default the data set's.
+
+    Raises:
+        DataError: A further group has no images, or the data set has a group of that name.
+    """
+
+    name = "extended"
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        dataset: Dataset | None = None,
+        kept: Sequence[str] | None = None,
+        base: str | None = None,
+    ) -> None:
+        own = () if dataset is None else dataset.groups
+        taken = next((group.name for group in groups if group.name in own), None)
+        if taken is not None:
+            raise DataError(f"The data has a group '{taken}' already. Give the new one another name.")
+        self._dataset = dataset
+        self._added = {group.name: group for group in groups}
+        self._train = {(g.name, domain): g.train(domain) for g in groups for domain in _DOMAINS}
+        self.groups = (*(name for name in own if kept is None or name in kept), *self._added)
+        self.base = base or (groups[0].name if dataset is None else dataset.base)
+
+    def train(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the training images of an added group, or the data set's."""
+        return self._train[group, domain] if group in self._added else self._inner.train(group, domain)
+
+    def test(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the held-out images of an added group, or the data set's."""
+        return self._added[group].test(domain) if group in self._added else self._inner.test(group, domain)
+
+    def design(self, path: Path) -> str:
+        """Return the design that the data set tells."""
+        return super().design(path) if self._dataset is None else self._dataset.design(path)
+
+    def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
+        """Return the data set's pairs; added groups have none."""
+        return None if group in self._added else self._inner.pairs(group)
+
+    @property
+    def _inner(self) -> Dataset:
+        if self._dataset is None:
+            raise DataError(f"The data has only {', '.join(self._added)}. Name one of them.")
+        return self._dataset
+
+
+_DOMAINS: tuple[Domain, Domain] = ("a", "b")
+
+
+def _listed(images: ImagePaths) -> list[Path]:
+    from i2i.images.files import list_images
+
+    return list_images(images) if isinstance(images, Path) else sorted(images)

@@ -1,0 +1,117 @@
+"""The discriminator contract: a network that judges the images of one domain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.config.options import Options
+from i2i.errors import ConfigError
+from i2i.nn.spectral import SpectralConv2d
+
+
+@dataclass
+class Verdict:
+    """What a discriminator says of N images; one entry a scale or part.
+
+    Attributes:
+        logits: Patch logits, each ``(N, 1, h, w)``; high means real.
+        cam_logits: Logits of the class-activation maps, each ``(N, heads)``; empty without a CAM.
+        features: The maps that the logits are computed from, each ``(N, C, h, w)``.
+        group_logits: Group logits, each ``(N, groups)``; empty without a group head.
+    """
+
+    logits: list[Tensor]
+    cam_logits: list[Tensor] = field(default_factory=list)
+    features: list[Tensor] = field(default_factory=list)
+    group_logits: list[Tensor] = field(default_factory=list)
+
+
+class Discriminator(nn.Module, ABC):
+    """A network that judges the images of one domain; global and local, or several scales, are one discriminator.
+
+    Attributes:
+        name: The name in the registry.
+        branch_points: ``fnmatch`` patterns of the submodules that a transfer may copy for each group; by
+            default every direct child, that is: the whole discriminator.
+        feature_channels: Channels of each map in ``Verdict.features``.
+        note: One sentence about a choice made for the user (a depth that fits the size), shown before training.
+    """
+
+    name: ClassVar[str]
+    branch_points: tuple[str, ...] = ("*",)
+    feature_channels: tuple[int, ...] = ()
+    note: str = ""
+
+    class Config(Options):
+        """Options of every discriminator."""
+
+        size: int = Field(256, gt=0, description="Side of the training images in pixels.")
+        channels: int = Field(64, gt=0, description="Width of the first layer.")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+
+    def published_keys(self) -> dict[str, str]:
+        """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        return {}
+
+    @classmethod
+    def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
+        """Return the options that the shapes of a published state dict, or of a part of it, tell; {} where none do.
+
+        Args:
+            state: The published state dict.
+            whose: What the message calls it.
+
+        Raises:
+            CheckpointError: A layer that tells is missing.
+        """
+        return {}
+
+
+class GroupHead(nn.Module):
+    """A discriminator with a head that tells the group of an image.
+
+    A spectrally normalised 1x1 convolution of each feature map's global average, taken over the map padded by one
+    reflected pixel as in the released code of Zhuang & Yang (arXiv 2007.13332).
+
+    Args:
+        judge: The discriminator.
+        groups: How many groups there are.
+
+    Raises:
+        ConfigError: The discriminator shows no features.
+    """
+
+    def __init__(self, judge: Discriminator, groups: int) -> None:
+        super().__init__()
+        if not judge.feature_channels:
+            raise ConfigError(
+                f"The discriminator '{judge.name}' shows no features (feature_channels is empty) to tell groups by. "
+                "Choose another --discriminator, or --transfer.judge branched."
+            )
+        self.judge = judge
+        self.heads = nn.ModuleList(SpectralConv2d(c, groups, 1, bias=False) for c in judge.feature_channels)
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)``, and add ``group_logits``, each ``(N, groups)``."""
+        verdict = cast(Verdict, self.judge(x))
+        pairs = zip(self.heads, verdict.features, strict=True)
+        return replace(verdict, group_logits=[head(_padded_mean(feature)).flatten(1) for head, feature in pairs])
+
+
+def _padded_mean(features: Tensor) -> Tensor:
+    pad = min(1, min(features.shape[-2:]) - 1)  # a single pixel has nothing to reflect
+    return F.pad(features, (pad,) * 4, mode="reflect").mean((2, 3), keepdim=True)

@@ -1,0 +1,94 @@
+"""The generator contract: a network that translates images in one direction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.config.options import Options
+
+
+@dataclass
+class Translation:
+    """What a generator returns for N images.
+
+    Attributes:
+        image: The translated images, ``(N, 3, H, W)`` in [-1, 1].
+        cam_logits: Domain logits of the class-activation map, ``(N, heads)``; None without a CAM.
+        heatmap: Where the CAM looked, ``(N, 1, h, w)``, unscaled; None without a CAM.
+        latent: The encoding that latent losses compare, ``(N, C, h, w)``; None where there is none.
+        encoded: The encoder's feature maps of the input, shallow to deep, each ``(N, C, h, w)``; may be empty.
+    """
+
+    image: Tensor
+    cam_logits: Tensor | None = None
+    heatmap: Tensor | None = None
+    latent: Tensor | None = None
+    encoded: list[Tensor] = field(default_factory=list)
+
+
+class Generator(nn.Module, ABC):
+    """A network that translates images in one direction.
+
+    A generator knows nothing about groups. It names in ``branch_points`` the outermost submodules of which
+    each group may get its own copy; everything else is the trunk.
+
+    Attributes:
+        name: The name in the registry.
+        provides: What it returns beside the image: any of ``"cam"``, ``"latent"``, ``"encoded"``.
+        branch_points: ``fnmatch`` patterns of submodule paths. A matched submodule is called with, and
+            returns, values with the batch first.
+        cam_points: The same for the classifiers of the class-activation map, of which a transfer may give each group
+            its own; empty without a CAM.
+        encoded_channels: Channels of each map in ``Translation.encoded``.
+        multiple_of: Height and width of the input must be divisible by this.
+        fixed_size: True when only ``config.size`` squared inputs work.
+    """
+
+    name: ClassVar[str]
+    provides: ClassVar[frozenset[str]] = frozenset()
+    branch_points: tuple[str, ...] = ()
+    cam_points: tuple[str, ...] = ()
+    encoded_channels: tuple[int, ...] = ()
+    multiple_of: int = 1
+    fixed_size: bool = False
+
+    class Config(Options):
+        """Options of every generator."""
+
+        size: int = Field(256, gt=0, description="Side of the training images in pixels.")
+        channels: int = Field(64, gt=0, description="Width of the first layer.")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Translation:
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the encoder's feature maps of ``x``, ``(N, 3, H, W)``, without decoding; with ``"encoded"`` only."""
+        raise NotImplementedError(f"The generator '{self.name}' does not provide its encoding.")
+
+    def from_latent(self, latent: Tensor) -> Tensor:
+        """Return the image, ``(N, 3, H, W)``, of a latent, ``(N, C, h, w)``; with ``"latent"`` only."""
+        raise NotImplementedError(f"The generator '{self.name}' has no latent to decode.")
+
+    def share_with(self, other: Generator) -> None:
+        """Take from the generator of the other direction the modules that both share; by default none."""
+
+    def after_step(self) -> None:
+        """Put parameters back into their range after an update: submodules that have a method ``clip`` do it."""
+        for module in self.modules():
+            clip = getattr(module, "clip", None)
+            if callable(clip):
+                clip()
+
+    def published_keys(self) -> dict[str, str]:
+        """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        return {}

@@ -1,0 +1,106 @@
+"""The loss contract, and the passes that losses read."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i.config.options import Options
+from i2i.contracts.discriminator import Verdict
+from i2i.contracts.domains import Batch, Domain
+from i2i.contracts.generator import Translation
+
+if TYPE_CHECKING:
+    from i2i.contracts.backbone import Backbone
+
+
+@dataclass
+class Passes:
+    """The forward passes of one step, each computed once; the keys are the domain an image lies in.
+
+    Attributes:
+        batch: The real images and their groups.
+        groups: Every group the model serves, in the order of the group logits.
+        needs: The passes that the terms need.
+        fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
+        identity: ``identity["b"]`` is what the generator into ``b`` makes of ``batch.real["b"]``.
+        cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
+        reconstructed: ``reconstructed["a"]`` is ``batch.real["a"]`` encoded and decoded again within its domain.
+        encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
+        real_verdict: What the discriminators say of the real images; on the discriminator side only.
+        fake_verdict: What they say of the fakes; detached from the generators on the discriminator side.
+        judged: The real images before any augmentation, with gradient where a term needs ``"gradient"``.
+    """
+
+    batch: Batch
+    groups: Sequence[str] = ()
+    needs: frozenset[str] = frozenset()
+    fake: dict[Domain, Translation] = field(default_factory=dict)
+    identity: dict[Domain, Translation] = field(default_factory=dict)
+    cycled: dict[Domain, Translation] = field(default_factory=dict)
+    reconstructed: dict[Domain, Tensor] = field(default_factory=dict)
+    encoded: dict[Domain, list[Tensor]] = field(default_factory=dict)
+    real_verdict: dict[Domain, Verdict] = field(default_factory=dict)
+    fake_verdict: dict[Domain, Verdict] = field(default_factory=dict)
+    judged: dict[Domain, Tensor] = field(default_factory=dict)
+
+    @property
+    def group_targets(self) -> Tensor:
+        """One-hot group of every sample, ``(N, groups)``."""
+        index = torch.tensor([list(self.groups).index(group) for group in self.batch.groups])
+        return torch.nn.functional.one_hot(index, len(self.groups)).float().to(self.batch.real["a"].device)
+
+
+class Loss(ABC):
+    """One named, weighted term, with a generator side, a discriminator side, or both.
+
+    Both sides return one value a sample, ``(N,)``, so that samples can be weighted and routed by group.
+
+    Attributes:
+        name: The name in the registry and in the objective.
+        needs: The passes it reads, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"reconstructed"``,
+            ``"verdict"``, ``"gradient"`` (of verdicts with respect to real images), ``"cam"``, ``"latent"``,
+            ``"encoded"``, ``"group"``. A pass that no term needs is never computed; ``"cam"``, ``"latent"`` and
+            ``"encoded"`` must be provided by the generator, ``"reconstructed"`` by the backbone, ``"group"`` by a
+            transfer that adds a group head. An instance may need more than its class, if its options say so.
+        boundary: The logit between real and fake in the game that an adversarial term plays, which adaptive
+            augmentation compares with; None for other terms.
+
+    Raises:
+        WeightsError: It needs a pretrained network whose weights are nowhere to be found.
+    """
+
+    name: ClassVar[str]
+    needs: frozenset[str]
+    boundary: float | None = None
+
+    class Config(Options):
+        """Options of every loss."""
+
+        weight: float = Field(1.0, ge=0, description="Weight of the term; 0 computes nothing.")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
+        """Load what the term needs onto ``device``, once, before training.
+
+        Returns:
+            Networks of its own that are trained with the generators, such as the projections of a contrastive
+            term; the training state keeps them. None, the default, when it has none.
+        """
+        return None
+
+    def generator(self, passes: Passes) -> Tensor | None:
+        """Return the generators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        return None
+
+    def discriminator(self, passes: Passes) -> Tensor | None:
+        """Return the discriminators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        return None

@@ -1,0 +1,54 @@
+"""What listeners may read of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from i2i.config.run import RunConfig
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.translator import Translator
+
+
+class RunView(Protocol):
+    """A run as its listeners see it.
+
+    Attributes:
+        folder: The run folder.
+        config: The complete configuration.
+        dataset: The data.
+        stage: The current stage, ``base`` or ``transfer``.
+        step: Completed steps of the stage.
+        steps: Total steps of the stage.
+        samples_per_step: Images of one domain drawn in each step.
+        seen: Group to images of domain b drawn so far in this stage.
+        model: The current model.
+        averaged: Returns a context in which the generators hold the averaged weights, if ``ema`` keeps any.
+    """
+
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
+    @property
+    def config(self) -> RunConfig: ...  # noqa: D102
+    @property
+    def dataset(self) -> Dataset: ...  # noqa: D102
+    @property
+    def stage(self) -> str: ...  # noqa: D102
+    @property
+    def step(self) -> int: ...  # noqa: D102
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+    @property
+    def samples_per_step(self) -> int: ...  # noqa: D102
+    @property
+    def seen(self) -> Mapping[str, int]: ...  # noqa: D102
+    @property
+    def model(self) -> Translator: ...  # noqa: D102
+    @property
+    def averaged(self) -> Callable[[], AbstractContextManager[None]]: ...  # noqa: D102
+
+    def base_model(self) -> Translator:
+        """Load the model that the transfer starts from."""
+        ...

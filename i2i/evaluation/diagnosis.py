@@ -1,0 +1,38 @@
+"""Looking for symptoms of failed training in translations of held-out images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.domains import DOMAINS
+from i2i.contracts.translator import Translator
+from i2i.evaluation.heldout import served, spread, stack, undisturbed
+from i2i.evaluation.symptoms import Look, figures
+
+if TYPE_CHECKING:
+    pass
+
+
+COUNT = 24  # images of each kind and group that are looked at
+
+
+def diagnose(model: Translator, dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Return group to symptom to figure; groups without held-out sources are left out, training is left undisturbed."""
+    groups = [group for group in dataset.groups if dataset.test(group, "a")]
+    with undisturbed(model.backbone):
+        return {group: figures(_look(model, dataset, group)) for group in groups}
+
+
+def count(dataset: Dataset, group: str) -> dict[str, int]:
+    """Return how many images a group has to learn from and held out, by domain, and how many held-out pairs."""
+    parts = {"train": dataset.train, "test": dataset.test}
+    counts = {f"{name} {domain}": len(part(group, domain)) for name, part in parts.items() for domain in DOMAINS}
+    return {**counts, "pairs": len(dataset.pairs(group) or ())}
+
+
+def _look(model: Translator, dataset: Dataset, group: str) -> Look:
+    source, real = (
+        stack(spread(paths, COUNT), model.size) for paths in (dataset.test(group, "a"), dataset.train(group, "b"))
+    )
+    return Look(source, model.translate(source, served(model, group)), real)

@@ -1,0 +1,106 @@
+"""Held-out images as a model sees them, what it makes of them, and looking at them unnoticed by training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i.compute.randomness import random_state, set_random_state
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.metric import Images
+from i2i.contracts.translator import Translator
+from i2i.images.files import read_image
+from i2i.images.grids import Block
+from i2i.images.pixels import crop_centre, fit_short_side, to_image, to_tensor
+from i2i.storage.caches import digest
+
+T = TypeVar("T")
+CHUNK = 16  # images read or translated at once
+CROP = "shorter side resized bicubic, middle square"
+
+
+def square(path: Path, size: int) -> Image.Image:
+    """Read the middle square of an image, ``size`` x ``size`` pixels."""
+    return crop_centre(fit_short_side(read_image(path), size), size)
+
+
+def stack(paths: Sequence[Path], size: int) -> Tensor:
+    """Read the middle squares of images as one ``(N, 3, size, size)`` in [-1, 1]."""
+    return torch.stack([to_tensor(square(path, size)) for path in paths])
+
+
+def files(paths: Sequence[Path], size: int, design: Callable[[Path], str] = str) -> Images:
+    """Return the middle squares of image files; their key is made of what the files hold, in their order."""
+
+    def chunks() -> Iterator[Tensor]:
+        return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
+
+    return Images(chunks, [design(path) for path in paths], _key(paths, size))
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Return at most ``count`` items, evenly from the first one on."""
+    step = max(1, len(items) / count) if count else 1
+    return [items[int(i * step)] for i in range(min(count, len(items)))]
+
+
+def served(model: Translator, group: str) -> str | None:
+    """Return the group of a model that serves a group of the data: the same, or else the base (None)."""
+    return group if group in model.groups else None
+
+
+def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8) -> list[Block]:
+    """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
+    return [_block(models, dataset, group, count) for group in dataset.groups]
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
+    was_training = network.training
+    network.eval()
+    try:
+        with unnoticed(), torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """Put every random generator back after the block."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
+
+
+def _key(paths: Sequence[Path], size: int) -> str:
+    told = [f"{size} px, {CROP}", *(digest(path) for path in paths)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest() if paths else ""
+
+
+def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count: int) -> Block:
+    sources, truths = _examples(dataset, group, count)
+    rows = [("source", [square(path, 256) for path in sources])]
+    for label, model in models.items():
+        images = model.translate(stack(sources, model.size), served(model, group))
+        rows.append((label, [to_image(image) for image in images]))
+    if truths:
+        rows.append(("true drawing", [square(path, 256) for path in truths]))
+    return Block(group, rows)
+
+
+def _examples(dataset: Dataset, group: str, count: int) -> tuple[list[Path], list[Path]]:
+    pairs = spread(dataset.pairs(group) or (), count)
+    if pairs:
+        return [source for source, _ in pairs], [truth for _, truth in pairs]
+    return spread(dataset.test(group, "a") or dataset.train(group, "a"), count), []

@@ -1,0 +1,83 @@
+"""``scores.json``: the scores of a model, and what is needed to have them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import i2i
+from i2i.compute.engine import Engine
+from i2i.contracts.scores import Scores, overall, plain
+from i2i.evaluation.scoring import Evaluation
+from i2i.models.checkpoint import read_model_description
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
+from i2i.storage.caches import digest
+from i2i.storage.files import write_text
+
+
+def scorecard(
+    file: Path,
+    model: Model,
+    data: Mapping[str, Any],
+    evaluation: Evaluation,
+    scores: Scores,
+    registry: Registry,
+    engine: Engine,
+) -> dict[str, Any]:
+    """Return scores, their mean over the model's groups, and how they came about, as JSON can hold them.
+
+    Args:
+        file: The model's file.
+        model: The model.
+        data: The data set with its options.
+        evaluation: What scored it.
+        scores: What it found.
+        registry: Where metrics come from.
+        engine: Where it was computed.
+    """
+    return {
+        "model": _of_model(file, model),
+        "data": {**data, "held_out": {group: _of_group(evaluation, group, model.size) for group in evaluation.groups}},
+        "size": model.size,
+        "seed": model.components.config.seed,
+        "metrics": {name: evaluation.options[name].model_dump(mode="json") for name in evaluation.metrics},
+        "versions": {
+            "i2i": i2i.__version__,
+            **{name: registry.provider("metric", name) for name in evaluation.metrics},
+        },
+        "machine": engine.describe(),
+        "scores": plain(scores),
+        **plain({"overall": overall(scores, counted(model, evaluation.groups))}),
+    }
+
+
+def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
+    """Write a card as JSON, whole or not at all.
+
+    Raises:
+        DataError: The place cannot be written to.
+    """
+    write_text(path, json.dumps(card, indent=1, allow_nan=False) + "\n", "Choose another --out.")
+
+
+def counted(model: Model, groups: Sequence[str]) -> list[str]:
+    """Return the groups whose mean counts: those that the model serves itself; all where it serves none by name."""
+    return [group for group in groups if group in model.groups] or list(groups)
+
+
+def _of_model(file: Path, model: Model) -> dict[str, Any]:
+    config, best = model.components.config, read_model_description(file).get("best")
+    parts = {part: getattr(config, part)["name"] for part in ("backbone", "generator", "discriminator")}
+    transfer = {"transfer": config.transfer["name"]} if model.new_groups else {}
+    about = {"file": str(file), "sha256": digest(file), **parts, **transfer, "groups": list(model.groups)}
+    return about if best is None else {**about, "best": best}
+
+
+def _of_group(evaluation: Evaluation, group: str, size: int) -> dict[str, Any]:
+    """Count and name by their content the images that a group is judged by; as they are at ``size``."""
+    case = evaluation.case(group, size)
+    parts = {"sources": case.source, "drawings": case.real, "truths": case.truth}
+    return {name: {"n": len(own), "sha256": own.key} for name, own in parts.items() if own is not None}

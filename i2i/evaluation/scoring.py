@@ -1,0 +1,234 @@
+"""Translate held-out images, and score them beside a floor and a ceiling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i.config.options import validate
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.metric import Case, Images, Metric, Score
+from i2i.contracts.scores import Judgement
+from i2i.contracts.scores import Scores as Scores
+from i2i.contracts.scores import plain as plain
+from i2i.contracts.translator import Translator
+from i2i.errors import WeightsError
+from i2i.evaluation.heldout import files, served, spread, undisturbed, unnoticed
+from i2i.registry.events import blaming
+from i2i.registry.registry import Registry
+
+
+def evaluate(
+    model: Translator,
+    dataset: Dataset,
+    registry: Registry,
+    metrics: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Scores:
+    """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+
+    To score several models on the same data, make one `Evaluation`.
+
+    Args:
+        model: The model; its mode and every random generator are as before afterwards.
+        dataset: The data.
+        registry: Where metrics come from.
+        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
+        options: Options of metrics by their names.
+
+    Returns:
+        Group to metric to judgement; groups without held-out sources are left out.
+
+    Raises:
+        UnknownComponentError: There is no such metric.
+        ConfigError: An option is unknown or wrong.
+        WeightsError: The weights of a metric that ``metrics`` names are nowhere to be found.
+        PluginError: A metric raised; the message names its plugin.
+    """
+    return Evaluation(dataset, registry, metrics, options).scores(model)
+
+
+class Evaluation:
+    """Scores models by the held-out images of a data set.
+
+    What does not depend on the model, floor and ceiling above all, is computed once for each size of images.
+
+    Args:
+        dataset: The data.
+        registry: Where metrics come from.
+        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
+        options: Options of metrics by their names.
+
+    Attributes:
+        metrics: The names of the metrics.
+        options: The options of each.
+        groups: The groups with held-out sources.
+
+    Raises:
+        UnknownComponentError: There is no such metric.
+        ConfigError: An option is unknown or wrong.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        registry: Registry,
+        metrics: Sequence[str] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.metrics = tuple(_by_default(registry) if metrics is None else metrics)
+        self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self._chosen = [name for name in self.metrics if self._named or name in (options or {})]
+        self.groups = tuple(group for group in dataset.groups if self._sources(group))
+        self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
+        self.options = {
+            name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
+            for name, metric in self._classes.items()
+        }
+        self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
+        self._drawings = cache(self._drawn)
+
+    def scores(self, model: Translator, groups: Collection[str] | None = None, through: str | None = None) -> Scores:
+        """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+
+        Args:
+            model: The model; its mode and every random generator are as before afterwards.
+            groups: Which groups alone to score.
+            through: The group as which all are translated, to see what their own branches bring; None: each as itself.
+
+        Raises:
+            WeightsError: The weights of a metric that was named are nowhere to be found.
+            PluginError: A metric raised; the message names its plugin.
+        """
+        with undisturbed(model.backbone):
+            wanted = [group for group in self.groups if groups is None or group in groups]
+            return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
+
+    def load(self, device: torch.device) -> None:
+        """Construct the metrics that were named, or given options, so that what cannot be computed is told now.
+
+        Raises:
+            ConfigError: One cannot be computed as configured.
+            WeightsError: The weights of one that was named are nowhere to be found.
+        """
+        for name in self._chosen:
+            try:
+                self._metric(name, device)
+            except WeightsError:
+                if self._named:
+                    raise
+
+    def case(self, group: str, size: int) -> Case:
+        """Return what a group is judged by, its sources in place of translations."""
+        return self._untranslated(group, size)
+
+    def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
+        """Say why a metric cannot score a group's images of a size; empty where it can.
+
+        Raises:
+            WeightsError: The weights of a metric that was named are nowhere to be found.
+        """
+        if group not in self.groups:
+            return f"'{group}' has no held-out images"
+        case = self._untranslated(group, size)
+        try:
+            return _lacking(self._classes[name], case) or self._metric(name, device).obstacle(case)
+        except WeightsError as error:
+            if self._named:
+                raise
+            return str(error)
+
+    def _judge(self, model: Translator, group: str, through: str | None) -> dict[str, Judgement]:
+        notes = {name: self.obstacle(name, group, model.size, model.device) for name in self.metrics}
+        case = self._untranslated(group, model.size)
+        if not all(notes.values()):
+            fakes = [model.translate(chunk, through) for chunk in case.source]
+            case = replace(case, fake=Images(lambda: iter(fakes), case.source.names))
+        return {n: Judgement(note=note) if note else self._judgement(n, case, model) for n, note in notes.items()}
+
+    def _judgement(self, name: str, case: Case, model: Translator) -> Judgement:
+        metric = self._metric(name, model.device)
+        score = self._score(metric, case)
+        floor, ceiling = self._bounds(name, case.group, model.size, model.device)
+        about = metric.network, metric.resize, _split(metric), metric.higher_is_better, floor, ceiling
+        if score is None:
+            return Judgement(None, None, None, len(case.fake), *about, f"{name} is no finite number here")
+        return Judgement(score.value, score.low, score.high, score.n, *about, _variants(case.fake))
+
+    def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
+        """Return floor and ceiling."""
+        metric, untranslated = self._metric(name, device), self._untranslated(group, size)
+        real = self._real(metric, untranslated, size)
+        enough = real is not None and not _lacking(metric, real)
+        return self._score(metric, real) if real is not None and enough else None, self._score(metric, untranslated)
+
+    def _real(self, metric: Metric, case: Case, size: int) -> Case | None:
+        """Put real drawings in place of the translations, as many where there are as many."""
+        if metric.paired or metric.to_source:
+            return None if case.truth is None else replace(case, fake=case.truth)
+        drawings = self._files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
+        return replace(case, fake=drawings, source=drawings)
+
+    def _score(self, metric: Metric, case: Case) -> Score | None:
+        with blaming(self._registry, "metric", metric.name):
+            score = metric.score(case)
+        return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
+
+    def _build(self, name: str, device: torch.device) -> Metric:
+        with unnoticed(), blaming(self._registry, "metric", name):  # networks draw weights before theirs are loaded
+            return self._classes[name](self.options[name], device)
+
+    def _gather(self, group: str, size: int) -> Case:
+        """Gather what a group is judged by, its sources in place of translations."""
+        data, pairs = self._dataset, self._dataset.pairs(group) or ()
+        sources = self._files(self._sources(group), size)
+        return Case(
+            group,
+            sources,
+            sources,
+            self._files(data.test(group, "b"), size),
+            self._files([truth for _, truth in pairs], size) if pairs else None,
+            {name: self._drawings(name, size) for name in data.groups},
+        )
+
+    def _drawn(self, group: str, size: int) -> Images:
+        return self._files([*self._dataset.train(group, "b"), *self._dataset.test(group, "b")], size)
+
+    def _files(self, paths: Sequence[Path], size: int) -> Images:
+        return files(paths, size, self._dataset.design)
+
+    def _sources(self, group: str) -> Sequence[Path]:
+        """Return the sources of a group's held-out pairs, or where there are none its held-out sources."""
+        return [source for source, _ in self._dataset.pairs(group) or ()] or self._dataset.test(group, "a")
+
+
+def _by_default(registry: Registry) -> list[str]:
+    return [name for name in registry.names("metric") if registry.metric(name).by_default]
+
+
+def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
+    if metric.paired and case.truth is None:
+        return f"{metric.name} needs true translations, and the data knows none"
+    if len(case.fake) < metric.fewest:
+        return f"n too small for {metric.name}: {len(case.fake)} of {metric.fewest}"
+    if len(case.real) < metric.fewest_real:
+        return f"too few held-out drawings for {metric.name}: {len(case.real)} of {metric.fewest_real}"
+    return ""
+
+
+def _variants(images: Images) -> str:
+    """Say how many designs there are where several images show one: they count as one in intervals."""
+    count = len(set(images.names))
+    return f"of {count} {'design' if count == 1 else 'designs'}" if count < len(images) else ""
+
+
+def _split(metric: Metric) -> str:
+    if metric.paired:
+        return "held-out pairs"
+    return "held-out sources" + (" against held-out drawings" if metric.fewest_real else "")

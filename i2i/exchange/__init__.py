@@ -1,0 +1,4 @@
+"""Importing and exporting other projects' checkpoints.
+
+The formats themselves live in plugins.
+"""

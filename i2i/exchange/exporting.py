@@ -1,0 +1,76 @@
+"""Write a model as another project's checkpoint files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i.contracts.branches import keep_branch
+from i2i.contracts.checkpoint_format import CheckpointFormat
+from i2i.contracts.discriminator import GroupHead
+from i2i.errors import CheckpointError, ConfigError
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
+from i2i.storage.files import refuse_existing, whole_file
+
+
+def export_checkpoint(
+    model: Model, name: str, out: Path, registry: Registry, group: str | None = None, overwrite: bool = False,
+    sources: Iterable[Path] = (),
+) -> list[Path]:  # fmt: skip
+    """Write a model as another project's files, and return them.
+
+    Args:
+        model: The model.
+        name: A format by its registered name.
+        out: A folder; or a file, where the format is a single one.
+        registry: Where formats come from.
+        group: Export what serves this group alone, as a model without groups.
+        overwrite: Replace files that are there.
+        sources: Where the model comes from, which is replaced by no means.
+
+    Raises:
+        CheckpointError: The other project has no such model.
+        ConfigError: There is no such group, ``out`` is a file but the format has several, or a file is there already.
+    """
+    contents = _write(registry.format(name)(), model if group is None else only(model, group))
+    is_file = out.suffix != "" and not out.is_dir()
+    single_file = len(contents) == 1 and is_file
+    if is_file and not single_file:
+        raise ConfigError(f"{name} consists of {len(contents)} files, {', '.join(contents)}. Name a folder: --out.")
+    targets = [out] if single_file else [out / file for file in contents]
+    refuse_existing(targets, overwrite, sources)
+    for target, content in zip(targets, contents.values(), strict=True):
+        with whole_file(target) as temporary:
+            torch.save(content, temporary)
+    return targets
+
+
+def only(model: Model, group: str) -> Model:
+    """Return a copy of ``model`` that serves ``group`` alone, as its base, without branches and group heads.
+
+    Raises:
+        ConfigError: It does not serve that group.
+    """
+    model.check_group(group)
+    single = copy.copy(model)
+    single.base, single.new_groups, single.transfer = group, (), None
+    single.backbone = copy.deepcopy(model.backbone)
+    keep_branch(single.backbone, group)
+    for domain, judge in list(single.backbone.discriminators.items()):
+        if isinstance(judge, GroupHead):
+            single.backbone.discriminators[domain] = judge.judge
+    return single
+
+
+def _write(format_: CheckpointFormat, model: Model) -> dict[str, dict[str, Any]]:
+    if model.new_groups and not format_.holds_groups:
+        one = f"--group {model.groups[-1]}"
+        raise CheckpointError(
+            f"The model serves groups ({', '.join(model.groups)}), {format_.name} holds one. Choose it: {one}."
+        )
+    return format_.write(model.backbone, model.groups)

@@ -1,0 +1,211 @@
+"""Other projects' checkpoints: recognise and read them into run folders, and write ours as theirs.
+
+Files are read without running pickled code: torch's ``weights_only`` admits tensors and plain containers alone.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import Section
+from i2i.contracts.checkpoint_format import CHECKPOINT_SUFFIXES, CheckpointFormat, Imported
+from i2i.errors import CheckpointError, I2IError
+from i2i.models.assembly import resolve, resolve_data
+from i2i.models.checkpoint import save
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
+from i2i.storage.run_folder import CONFIG_FILE, STAGE_FILES, claim, write_config
+
+Contents = dict[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import brought.
+
+    Attributes:
+        format: The name of the format that recognised the files.
+        model: The model.
+        file: Where it was saved.
+        sources: The files that were read.
+        notes: Sentences that the user should read.
+    """
+
+    format: str
+    model: Model
+    file: Path
+    sources: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A format that may be the one, with the files that it would take, and what they hold."""
+
+    reader: CheckpointFormat
+    files: dict[str, Path]
+    parts: Contents
+
+
+def import_checkpoint(
+    path: Path, folder: Path, registry: Registry, *, size: int | None = None, data: Section | None = None,
+    overwrite: bool = False,
+) -> ImportResult:  # fmt: skip
+    """Read another project's checkpoint into a run folder that translates, and from which training can go on.
+
+    Args:
+        path: A file or a folder.
+        folder: The run folder to make.
+        registry: Where formats and components come from.
+        size: Side of the training images in pixels, where the files do not tell; each format has a default.
+        data: The ``data`` section of the run; None: the run names no data, since the files do not.
+        overwrite: Replace the run that ``folder`` holds.
+
+    Raises:
+        CheckpointError: The files are missing, damaged, would run code, are of no known format or of several, or do
+            not fit it.
+        ConfigError: ``folder`` holds something, or ``data`` is wrong.
+        DataError: The data cannot be used.
+    """
+    found = _recognise(path, registry)
+    imported = _read(found, size, path)
+    stage = "transfer" if imported.groups else "base"
+    published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training goes on as the original's would
+    chosen = resolve({**published, **imported.config, "stages": [stage]}, registry)
+    seed_everything(chosen.config.seed)
+    model = Model(chosen, imported.base, imported.groups)
+    notes = (*imported.notes, *_load(model, imported, path))
+    section = {} if data is None else _checked(data, registry)
+    claim(folder, overwrite)
+    write_config(folder, chosen.config.model_copy(update={"data": section}), chosen.providers)
+    file = folder / STAGE_FILES[stage]
+    try:
+        save(model, file)
+    except BaseException:  # Ctrl-C, too: a run without its model would be trained from nothing when resumed
+        (folder / CONFIG_FILE).unlink()
+        raise
+    return ImportResult(found.reader.name, model, file, tuple(found.files.values()), notes)
+
+
+def read_foreign(path: Path) -> Mapping[str, Any]:
+    """Load a file that torch saved, without running code.
+
+    Raises:
+        CheckpointError: It is damaged, no dictionary, or would run code.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on old pickle protocols
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_refusal(path, error)) from error
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        raise CheckpointError(f"{path} is damaged, cut short, or not written by torch. Restore it.") from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds {type(content).__name__}, not networks by name. Name a checkpoint.")
+    return content
+
+
+def _recognise(path: Path, registry: Registry) -> Candidate:
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist. Name a checkpoint file, or the folder that holds its files.")
+    opened = cache(read_foreign)
+    readers: list[CheckpointFormat] = [registry.format(name)() for name in registry.names("format")]
+    named = [(reader, files) for reader in readers if (files := reader.find(path))]
+    candidates = [Candidate(r, files, {part: opened(file) for part, file in files.items()}) for r, files in named]
+    fitting = [candidate for candidate in candidates if candidate.reader.recognises(candidate.parts)]
+    if not fitting:
+        raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names("format"))))
+    if len(fitting) > 1 and path.is_dir():
+        raise CheckpointError(_ambiguous(path, fitting))
+    return fitting[0]
+
+
+def _read(found: Candidate, size: int | None, path: Path) -> Imported:
+    try:
+        return found.reader.read(found.parts, size)
+    except I2IError as error:
+        raise CheckpointError(f"{path}, read as {found.reader.name}: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(  # whatever parameters lead to whose shapes no network has
+            f"{path}, read as {found.reader.name}, has parameters that no such model can have "
+            f"({type(error).__name__}). It is damaged, or of another model."
+        ) from error
+
+
+def _checked(data: Section, registry: Registry) -> Section:
+    choice = resolve_data({"data": data}, registry)
+    choice.build()  # so that a folder that is not there is refused
+    return choice.section
+
+
+def _load(model: Model, imported: Imported, path: Path) -> list[str]:
+    """Give the model its weights; say which whole networks the files lack."""
+    state = model.backbone.state_dict()
+    missing = state.keys() - imported.tensors.keys()
+    lacking = {_network(key) for key in missing}
+    partly = lacking & {_network(key) for key in imported.tensors}
+    if partly or imported.tensors.keys() - state.keys():
+        odd = sorted([*(key for key in missing if _network(key) in partly), *(imported.tensors.keys() - state.keys())])
+        raise CheckpointError(f"{path} does not fit the model that its format describes, beginning with '{odd[0]}'.")
+    broken = next((key for key, tensor in imported.tensors.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise CheckpointError(
+            f"{path} holds what is no finite number, beginning with our '{broken}'. The training that wrote it had "
+            "broken down: take an earlier file."
+        )
+    model.backbone.load_state_dict({**state, **imported.tensors})
+    return [f"{path} has no {_title(network)}: that network starts anew." for network in sorted(lacking)]
+
+
+def _network(key: str) -> str:
+    return ".".join(key.split(".")[:2])
+
+
+def _title(network: str) -> str:
+    kind, key = network.split(".")
+    return f"generator {key}" if kind == "generators" else f"discriminator of domain {key}"
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f"it asks for {found[1]}" if found else "it is more than a plain archive of tensors"
+    return (
+        f"{path} is refused: {what}, and reading it could run code. Get plain state dicts from its authors, or, where "
+        "you trust it, load it yourself and save torch.save({name: network.state_dict()})."
+    )
+
+
+def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:
+    if (path / CONFIG_FILE).is_file() or path.suffix == ".safetensors":
+        return f"{path} looks like i2i's own, which needs no import: i2i translate and the others take it as it is."
+    if not candidates:
+        return _unnamed(path, names)
+    keys = list(dict.fromkeys(str(key) for found in candidates for content in found.parts.values() for key in content))
+    holds = f"holds {', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}" if keys else "is empty"
+    return f"{path} {holds}, which is of no known format ({names}). Plugins can add formats."
+
+
+def _unnamed(path: Path, names: str) -> str:
+    """Say that no format takes a path by its name, and what to name instead."""
+    if path.is_file():
+        endings = f"{', '.join(CHECKPOINT_SUFFIXES[:-1])} or {CHECKPOINT_SUFFIXES[-1]}"
+        return f"{path} does not end in {endings}, as files of the known formats do ({names}). Rename it if it is one."
+    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in CHECKPOINT_SUFFIXES)
+    instead = f"Name a file in it, such as {path / files[-1]}." if files else "Name a checkpoint file."
+    return f"{path} has no files by the names that known formats use in a folder ({names}). {instead}"
+
+
+def _ambiguous(path: Path, fitting: list[Candidate]) -> str:
+    found = "; ".join(f"{one.reader.name} ({', '.join(file.name for file in one.files.values())})" for one in fitting)
+    return f"{path} holds checkpoints of several formats: {found}. Name a file of the one that you mean."

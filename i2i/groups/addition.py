@@ -1,0 +1,215 @@
+"""One more group for a model that has groups already, while trunk and all other groups stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from i2i.config.run import AddedGroup, RunConfig
+from i2i.contracts.branches import Branches
+from i2i.contracts.dataset import Dataset, Extended, Group
+from i2i.contracts.transfer import Routes, Transfer
+from i2i.errors import ConfigError
+from i2i.groups.stored import TensorOwnership, tensor_ownership
+from i2i.models.assembly import Components, resolve_data
+from i2i.models.checkpoint import read_model_description
+from i2i.models.model import Model
+from i2i.registry.registry import Registry
+from i2i.storage.tensor_file import read
+
+
+class AddedGroupTransfer(Transfer):
+    """The strategy that shaped a model, with the samples of one more group and of those that it needs beside.
+
+    Args:
+        inner: The strategy, adapted to all groups.
+        drawn: The groups of which samples are drawn.
+    """
+
+    name = "adding"
+
+    def __init__(self, inner: Transfer, drawn: Sequence[str]) -> None:
+        super().__init__(inner.config, inner.base, inner.groups)
+        self.provides = inner.provides
+        self._inner, self._drawn = inner, frozenset(drawn)
+
+    def adapt(self, model: nn.Module) -> None:
+        """Leave the model as it is: it is adapted already."""
+
+    def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+        """Return the strategy's sub-batches, without the samples of all other groups."""
+        batches = [tuple(g for g in batch if g in self._drawn) for batch in self._inner.draw(batch_size, rng)]
+        return [batch for batch in batches if batch]
+
+    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+        """Return the strategy's routes; what is frozen learns nothing from them."""
+        return self._inner.route(networks, groups, losses)
+
+    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
+        """Return the strategy's."""
+        return self._inner.parameter_groups(networks, lr)
+
+
+class GroupAddition:
+    """A group on its way into a model.
+
+    Its branch starts as a copy of the base's. Everything else is frozen but what groups share in the discriminators:
+    that learns while the group is added, since frozen judges teach little, and is put back at the end.
+
+    Args:
+        chosen: The components, with what is added.
+        dataset: The data of the new group, and of those that it needs beside.
+
+    Attributes:
+        model: The model with the new group.
+        transfer: What trains it.
+    """
+
+    def __init__(self, chosen: Components, dataset: Dataset) -> None:
+        added, file = added_to(chosen.config)
+        about, (self._before, _) = read_model_description(file), read(file)
+        self._group, self._train_trunk = added.group, added.train_trunk
+        self.model = Model(chosen, about["base"], [*about["groups"], added.group])
+        self._anatomy = tensor_ownership(chosen, about, self._before)
+        self._fill()
+        self._freeze()
+        self.transfer = AddedGroupTransfer(self._strategy(), dataset.groups)
+
+    def settle(self) -> None:
+        """Give everything that is not the new group's its old bits again; with the trunk trained, other branches."""
+        self._give_back()
+        for parameter in self.model.backbone.parameters():
+            parameter.requires_grad_(True)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Show the model as `settle` would leave it; training goes on after the block as if nothing had been."""
+        learning = {name: tensor.clone() for name, tensor in self.model.backbone.state_dict().items()}
+        self._give_back()
+        try:
+            yield
+        finally:
+            self.model.backbone.load_state_dict(learning)
+
+    def _give_back(self) -> None:
+        others = [name for group in self.model.groups[1:-1] for name in self._anatomy.names(group).values()]
+        names = others if self._train_trunk else list(self._before)
+        self._copy({name: self._before[name] for name in names})
+
+    def _strategy(self) -> Transfer:
+        if self.model.transfer is None:
+            raise ConfigError(f"'{self._group}' cannot be added to a base model. Use i2i transfer.")
+        return self.model.transfer
+
+    def _fill(self) -> None:
+        """Take over the model's weights, and start the new group's as the base's."""
+        self._copy(self._before)
+        for module in self.model.backbone.modules():
+            if isinstance(module, Branches):
+                twin, own = (module.branches[group].state_dict() for group in (self.model.base, self._group))
+                if twin.keys() == own.keys():  # the base has no adapters, for example
+                    module.branches[self._group].load_state_dict(twin)
+
+    @torch.no_grad()
+    def _copy(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy tensors into the model; where a tensor has a row a group, into the first rows.
+
+        The new row of a buffer is zero: in a vector of spectral normalisation that leaves the norm, and with it what
+        the head says of all other groups, as it was.
+        """
+        current = self.model.backbone.state_dict()
+        buffers = {name for name, _ in self.model.backbone.named_buffers()}
+        for name, tensor in tensors.items():
+            rows = current[name][: len(tensor)] if current[name].shape != tensor.shape else current[name]
+            rows.copy_(tensor)
+            if name in self._anatomy.rows and name in buffers:
+                current[name][len(tensor) :].zero_()
+
+    def _freeze(self) -> None:
+        """Let nothing learn but the new group, what groups share in the discriminators, and, if asked, the trunk."""
+        frozen = {name for group in self.model.groups[1:-1] for name in self._anatomy.names(group).values()}
+        if not self._train_trunk:
+            frozen |= set(self._anatomy.names(self.model.base).values())
+            frozen |= {name for name in self._anatomy.shared if name.startswith("generators.")}
+        for name, parameter in self.model.backbone.named_parameters(remove_duplicate=False):
+            if name in frozen:
+                parameter.requires_grad_(False)
+
+
+def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
+    """Return what a run adds, and the model that it adds to.
+
+    Raises:
+        ConfigError: It adds nothing, or to nothing.
+    """
+    if config.added is None or config.base_model is None:
+        raise ConfigError("Name both base_model and added, as i2i groups add does.")
+    return config.added, Path(config.base_model)
+
+
+def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) -> Dataset:
+    """Return the data of the group that is added, and of the groups that are needed beside.
+
+    These are the base group, if the trunk is trained, and all that the data has, where a head tells groups apart.
+
+    Args:
+        chosen: The components, with what is added.
+        section: The data that the model was trained on.
+        registry: Where data sets and groups come from.
+
+    Raises:
+        ConfigError: The data of groups that are needed is not known.
+        DataError: A group has no images.
+    """
+    added, file = added_to(chosen.config)
+    about = read_model_description(file)
+    heads = "group" in chosen.transfer.build("base", ()).provides
+    kept = (about["base"], *(about["groups"] if heads else ()))
+    if not (heads or added.train_trunk):
+        return Extended([_group(added, registry)], base=about["base"])
+    if not section:
+        raise ConfigError(_unknown_data(added, about["base"], heads))
+    dataset = resolve_data({"data": section}, registry).build()
+    if about["base"] not in dataset.groups:
+        found = ", ".join(dataset.groups)
+        raise ConfigError(f"The data of the model's run has no group '{about['base']}', its base; it has {found}.")
+    return Extended([_group(added, registry)], dataset, kept)
+
+
+def check_added(chosen: Components, anatomy: TensorOwnership, about: Mapping[str, Any]) -> None:
+    """Refuse to add a group to a model that has no place for it.
+
+    Raises:
+        ConfigError: It is a base model, has such a group, or its groups have nothing of their own to train.
+    """
+    added, file = added_to(chosen.config)
+    if not about["groups"]:
+        raise ConfigError(f"{file} is a base model. Carry it over to '{added.group}' with: i2i transfer {file}.")
+    if added.group in (about["base"], *about["groups"]):
+        raise ConfigError(f"{file} has a group '{added.group}' already. Choose another name.")
+    own = about["config"]["transfer"]["name"]
+    if chosen.transfer.component.name != own:
+        raise ConfigError(f"{file} was made with --transfer {own}, which adds groups, too. Leave out --transfer.")
+    if not any(name.startswith("generators.") for name in anatomy.own):
+        raise ConfigError(f"The transfer '{own}' gives groups nothing of their own, so that none can be added.")
+
+
+def _group(added: AddedGroup, registry: Registry) -> Group:
+    if added.root is None:
+        return registry.group(added.group)
+    test_a, test_b = (folder if folder.is_dir() else () for folder in (added.root / "testA", added.root / "testB"))
+    return Group(added.group, added.root / "trainA", added.root / "trainB", test_a, test_b)
+
+
+def _unknown_data(added: AddedGroup, base: str, heads: bool) -> str:
+    why = "the heads that tell groups apart learn from all of them" if heads else "--train-trunk trains it, too"
+    return (
+        f"Adding '{added.group}' needs the data of '{base}', since {why}, and the model is in no run folder that tells "
+        "which. Name the run folder, or tell data in its run.toml, as i2i import --data does."
+    )

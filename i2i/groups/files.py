@@ -1,0 +1,62 @@
+"""Writing a model whose groups have changed, and one small file per group."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from i2i.groups.stored import StoredModel, export
+from i2i.storage.files import whole_file
+from i2i.storage.locks import locked
+from i2i.storage.run_folder import (
+    BASE_FILE,
+    CONFIG_FILE,
+    GROUPS,
+    LOCK_FILE,
+    MODEL_FILE,
+    claim,
+    model_file,
+)
+from i2i.storage.tensor_file import write
+
+
+def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
+    """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
+
+    Files of single groups that are there already stay, also that of a group that was removed, so that none is lost.
+
+    Args:
+        model: The model.
+        source: The run folder or file that it comes from.
+        out: The new folder, which also gets the run's configuration and base model; None changes ``source`` itself.
+        overwrite: Replace what ``out`` holds.
+
+    Raises:
+        ConfigError: ``out`` holds something else, or another command is at work in the folder.
+        DataError: The place cannot be written to.
+    """
+    file = model_file(source)
+    folder = file.parent if out is None else out
+    if out is not None:
+        claim(out, overwrite, str(file))
+        _copy(file.parent, out)
+    with locked(folder / LOCK_FILE):
+        if out is not None or source.is_dir():
+            write_groups(model, folder / GROUPS)
+        target = file if out is None else out / MODEL_FILE
+        write(target, model.tensors, model.about)
+    return target
+
+
+def write_groups(model: StoredModel, folder: Path) -> None:
+    """Write a small file a group, without judges, where groups share a trunk and hence have little of their own."""
+    for group in model.groups if model.ownership.own and model.ownership.shared else ():
+        export(model, group, folder / f"{group}.safetensors", judges=False)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Copy what else a run needs to be opened and resumed."""
+    for name in (CONFIG_FILE, BASE_FILE):
+        if (source / name).is_file():
+            with whole_file(folder / name) as temporary:
+                shutil.copyfile(source / name, temporary)

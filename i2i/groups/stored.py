@@ -1,0 +1,256 @@
+"""Groups of a trained model as files of their own: taken out, put into another copy of the same base, taken away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import i2i
+from i2i.config.options import check_group_name
+from i2i.errors import CheckpointError, ConfigError, did_you_mean
+from i2i.models.assembly import Components
+from i2i.models.checkpoint import describe, read_model_description, resolve_described
+from i2i.models.model import Model, outline
+from i2i.pretrained import weights
+from i2i.registry.registry import Registry
+from i2i.storage.run_folder import model_file
+from i2i.storage.tensor_file import read, read_description, write
+
+SLOT = "{group}"
+"""What stands for the group in the names of its tensors."""
+
+
+@dataclass(frozen=True)
+class TensorOwnership:
+    """Which tensors of a model belong to whom.
+
+    Attributes:
+        own: Names of the tensors that one group has for itself, with ``SLOT`` in the place of the group.
+        rows: Names of the tensors of which every group, the base group first, has one row: group heads.
+        shared: Names of those that all groups use: the trunk.
+    """
+
+    own: tuple[str, ...]
+    rows: tuple[str, ...]
+    shared: tuple[str, ...]
+
+    @property
+    def judges(self) -> frozenset[str]:
+        """Those of ``own`` that are in the discriminators, which translating does not need."""
+        return frozenset(name for name in self.own if name.startswith("discriminators."))
+
+    def names(self, group: str) -> dict[str, str]:
+        """Return the template and the name of each tensor that a group has for itself."""
+        return {template: template.replace(SLOT, group) for template in self.own}
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model as its file holds it, which can be changed without building it.
+
+    Attributes:
+        about: What the file says of itself.
+        tensors: The weights by name.
+        ownership: Whose they are.
+    """
+
+    about: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    ownership: TensorOwnership
+
+    @property
+    def base(self) -> str:
+        """The base group."""
+        return str(self.about["base"])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups beside the base."""
+        return tuple(self.about["groups"])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights."""
+        return weigh(self.tensors.values())
+
+    def part(self, group: str) -> dict[str, Tensor]:
+        """Return what a group, or the base group, has for itself: tensors by template, and rows ``(1, ...)``.
+
+        Raises:
+            ConfigError: There is no such group.
+        """
+        place = self._place(group)
+        own = {t: self.tensors[name] for t, name in self.ownership.names(group).items() if name in self.tensors}
+        return own | {name: self.tensors[name][place : place + 1] for name in self.ownership.rows}
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what all groups share: the structure, and every weight of the trunk."""
+        digest = hashlib.sha256(json.dumps(_structure(self.about), sort_keys=True).encode())
+        for name in sorted(self.ownership.shared):
+            tensor = self.tensors[name].contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def without(self, group: str) -> StoredModel:
+        """Return the model without a group; everything of the others stays as it is.
+
+        Raises:
+            ConfigError: There is no such group, it is the base, or the only one beside it.
+        """
+        place = self._place(group)
+        if group == self.base:
+            raise ConfigError(f"'{group}' is the base group, which every other one starts from. Remove another.")
+        if len(self.groups) == 1:
+            raise ConfigError(f"'{group}' is the only group beside the base. Use the base model instead.")
+        gone = set(self.ownership.names(group).values())
+        kept = {name: tensor for name, tensor in self.tensors.items() if name not in gone}
+        rows = {n: torch.cat([kept[n][:place], kept[n][place + 1 :]]) for n in self.ownership.rows}
+        return self._with([g for g in self.groups if g != group], kept | rows)
+
+    def adding(self, group: str, part: Mapping[str, Tensor]) -> StoredModel:
+        """Return the model with a further group; everything of the others stays as it is.
+
+        Raises:
+            ConfigError: The group is there already, or the name cannot name one.
+        """
+        check_group_name(group)
+        if group in (self.base, *self.groups):
+            raise ConfigError(f"The model has a group '{group}' already. Give the new one another name with --name.")
+        own = {template.replace(SLOT, group): part[template] for template in self.ownership.own}
+        rows = {name: torch.cat([self.tensors[name], part[name]]) for name in self.ownership.rows}
+        return self._with([*self.groups, group], {**self.tensors, **own, **rows})
+
+    def _with(self, groups: list[str], tensors: Mapping[str, Tensor]) -> StoredModel:
+        return replace(self, about={**self.about, "groups": groups}, tensors=tensors)
+
+    def _place(self, group: str) -> int:
+        known = (self.base, *self.groups)
+        if group not in known:
+            near = did_you_mean(group, known)
+            raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(known)}.")
+        return known.index(group)
+
+
+def open_model(path: Path, registry: Registry) -> StoredModel:
+    """Read a model and tell apart whose its weights are.
+
+    Args:
+        path: A run folder or a ``.safetensors`` model.
+        registry: Where its components come from.
+
+    Raises:
+        CheckpointError: There is none, or it does not fit what is installed.
+    """
+    file = model_file(path)
+    about, (tensors, _) = read_model_description(file), read(file)
+    return StoredModel(about, tensors, tensor_ownership(resolve_described(about, file, registry), about, tensors))
+
+
+def as_stored(model: Model) -> StoredModel:
+    """Return a model as its file would hold it."""
+    about, tensors = describe(model), model.backbone.state_dict()
+    return StoredModel(
+        about,
+        {name: t.detach().cpu() for name, t in tensors.items()},
+        tensor_ownership(model.components, about, tensors),
+    )
+
+
+def tensor_ownership(chosen: Components, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TensorOwnership:
+    """Tell whose the tensors of a described model are, by what changes in its outline with one group more."""
+    if not about["groups"]:
+        return TensorOwnership((), (), tuple(tensors))
+    with weights.brought():
+        larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
+    own = tuple(name for name in larger if SLOT in name)
+    branches = {template.replace(SLOT, group) for template in own for group in (about["base"], *about["groups"])}
+    rows = tuple(name for name, tensor in tensors.items() if name in larger and larger[name].shape != tensor.shape)
+    return TensorOwnership(own, rows, tuple(name for name in tensors if name not in branches | set(rows)))
+
+
+def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> int:
+    """Write a group's own tensors into a file that describes itself; return their bytes.
+
+    Args:
+        model: The model.
+        group: The group.
+        out: The file.
+        judges: Whether discriminators' branches go along, which only training needs, and which are large.
+
+    Raises:
+        ConfigError: There is no such group, or its transfer gives groups nothing of their own.
+    """
+    part = model.part(group)
+    if group == model.base or not part:
+        what = "is the base group" if group == model.base else "has nothing of its own, nor has any other group"
+        raise ConfigError(f"'{group}' {what}, so that no file can hold it alone. Copy the model's file.")
+    part = {name: tensor for name, tensor in part.items() if judges or name not in model.ownership.judges}
+    about = {
+        "group": group,
+        "base": model.base,
+        "fingerprint": model.fingerprint(),
+        "structure": _structure(model.about),
+        "providers": model.about.get("providers", {}),
+        "version": i2i.__version__,
+    }
+    write(out, part, about)
+    return weigh(part.values())
+
+
+def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredModel:
+    """Return the model with the group that a file holds, under its own or another name.
+
+    A group that comes without its judges gets copies of the base's.
+
+    Raises:
+        CheckpointError: The file holds no group, or one of another base.
+        ConfigError: The model has such a group already, or none to tell where one goes.
+    """
+    about = read_description(file)
+    if "group" not in about or "fingerprint" not in about:
+        raise CheckpointError(f"{file} holds no group. Name a file that i2i groups export wrote.")
+    if not model.groups:
+        raise ConfigError(f"A base model has no place for '{about['group']}'. Name a model with groups of that base.")
+    part, _ = read(file)
+    judges = {name: own for name, own in model.part(model.base).items() if name in model.ownership.judges}
+    _check_base(model, about, judges | part, file)
+    return model.adding(about["group"] if name is None else name, judges | part)
+
+
+def weigh(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes that tensors take."""
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _check_base(model: StoredModel, about: Mapping[str, Any], part: Mapping[str, Tensor], file: Path) -> None:
+    own = _structure(model.about)
+    odd = next((key for key in own if own[key] != about["structure"].get(key)), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"{file} holds '{about['group']}' of another model: its {odd} is {about['structure'].get(odd)}, not "
+            f"{own[odd]}. Attach it to a copy of the model that it was exported from."
+        )
+    fits = {name: (1, *model.tensors[name].shape[1:]) for name in model.ownership.rows}
+    fits |= {t: tuple(model.tensors[n].shape) for t, n in model.ownership.names(model.groups[0]).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in part.items()}
+    if fits != shapes or model.fingerprint() != about["fingerprint"]:
+        what = "its groups are made of other layers" if fits != shapes else "the trunks' fingerprints differ"
+        raise CheckpointError(
+            f"{file} holds '{about['group']}' of another base: {what}. A group translates well only over the very "
+            "trunk that it was trained on: attach it to a copy of that model."
+        )
+
+
+def _structure(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides which networks a model has; not how they are trained."""
+    config = about["config"]
+    names = {kind: config[kind]["name"] for kind in ("backbone", "discriminator", "transfer") if kind in config}
+    return {"base": about["base"], "size": config["size"], **names, "generator": config["generator"]}

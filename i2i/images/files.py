@@ -1,0 +1,89 @@
+"""Reading and writing image files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from i2i.errors import DataError
+from i2i.images.grids import LAYOUT
+from i2i.storage.files import whole_file
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def read_image(path: str | os.PathLike[str], background: str = "white") -> Image.Image:
+    """Read any image file as 8-bit RGB: EXIF rotation applied, alpha laid over ``background``, 16 bits scaled.
+
+    Raises:
+        DataError: The file is missing, empty, damaged, cut short, or no image.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with Image.open(path) as image:
+            return _to_rgb(ImageOps.exif_transpose(image), background)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image ({error}). Replace or remove it.") from error
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the image files directly in a folder, sorted by name.
+
+    Raises:
+        DataError: ``folder`` is missing or not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"{folder} {what}. Name a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+
+
+def write_image(image: Image.Image, path: Path) -> None:
+    """Write an image, whole or not at all.
+
+    Raises:
+        DataError: The place cannot be written to, or the suffix names no image format.
+    """
+    with whole_file(path) as temporary:
+        try:
+            image.save(temporary, pnginfo=_told(image))
+        except (ValueError, KeyError) as error:
+            raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
+
+
+def _told(image: Image.Image) -> PngInfo:
+    told = PngInfo()
+    if LAYOUT in image.info:
+        told.add_text(LAYOUT, image.info[LAYOUT])
+    return told
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Check the name.")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not an image file. Name a file in it.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes). Replace or remove it.")
+
+
+def _to_rgb(image: Image.Image, background: str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        image = _scale_to_8_bits(image)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, background)
+        image = Image.alpha_composite(canvas, layer)
+    return image.convert("RGB")
+
+
+def _scale_to_8_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, dtype=np.float64)
+    top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max(initial=1.0)))
+    return Image.fromarray((values / top * 255.0).round().clip(0, 255).astype(np.uint8))

@@ -1,0 +1,59 @@
+"""Labelled grids of images that a person can read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+LAYOUT = "i2i-layout"  # where a grid tells what it consists of
+
+
+@dataclass(frozen=True)
+class Block:
+    """One titled part of a grid: rows of images, each with a label."""
+
+    title: str
+    rows: list[tuple[str, list[Image.Image]]]
+
+
+def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
+    """Draw blocks below one another, each with its title and labelled rows of ``cell`` x ``cell`` images.
+
+    A grid that is written as PNG tells what it consists of, so that `cut` can take it apart.
+    """
+    gap, label, title = 4, 130, 30
+    columns = max(len(images) for block in blocks for _, images in block.rows)
+    heights = [title + len(block.rows) * (cell + gap) for block in blocks]
+    sheet = Image.new("RGB", (label + columns * (cell + gap), sum(heights) + gap), "white")
+    draw, top, layout = ImageDraw.Draw(sheet), 0, []
+    for block, height in zip(blocks, heights, strict=True):
+        draw.text((gap, top + title / 2), block.title, "black", ImageFont.load_default(17), anchor="lm")
+        places: list[tuple[str, list[tuple[int, int, int]]]] = []
+        for row, (text, images) in enumerate(block.rows):
+            y = top + title + row * (cell + gap)
+            draw.text((gap, y + cell / 2), text, "dimgray", ImageFont.load_default(14), anchor="lm")
+            for column, image in enumerate(images):
+                sheet.paste(image.resize((cell, cell), Image.Resampling.BICUBIC), (label + column * (cell + gap), y))
+            places.append((text, [(label + column * (cell + gap), y, cell) for column in range(len(images))]))
+        layout.append((block.title, places))
+        top += height
+    sheet.info[LAYOUT] = json.dumps(layout)
+    return sheet
+
+
+def cut(sheet: Image.Image) -> list[Block]:
+    """Take a grid apart that was written as PNG: its blocks, with images as small as they were drawn.
+
+    Returns:
+        The blocks; none for an image that does not tell what it consists of.
+    """
+    return [
+        Block(title, [(label, [_square_of(sheet, *at) for at in places]) for label, places in rows])
+        for title, rows in json.loads(sheet.info.get(LAYOUT, "[]"))
+    ]
+
+
+def _square_of(sheet: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    return sheet.crop((left, top, left + side, top + side))

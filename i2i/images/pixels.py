@@ -1,0 +1,40 @@
+"""Images: batches, value ranges, reading, resizing, writing, and grids that a person can read.
+
+Everywhere in i2i an image tensor is ``(N, 3, H, W)`` float in [-1, 1]; on disk and in caches it is 8-bit RGB.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """Turn an RGB image into ``(3, H, W)`` in [-1, 1]."""
+    return from_bytes(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """Map 8-bit values 0..255 to [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1.0)
+
+
+def to_image(x: Tensor) -> Image.Image:
+    """Turn ``(3, H, W)`` in [-1, 1] into an RGB image; values outside are clipped."""
+    pixels = x.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def fit_short_side(image: Image.Image, size: int) -> Image.Image:
+    """Resize so that the shorter side measures ``size`` pixels; the aspect ratio stays."""
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC) if image.size != (width, height) else image
+
+
+def crop_centre(image: Image.Image, size: int) -> Image.Image:
+    """Cut the middle ``size`` x ``size`` pixels out."""
+    left, top = ((side - size) // 2 for side in image.size)
+    return image.crop((left, top, left + size, top + size))

@@ -1,0 +1,251 @@
+"""A trained model with everything that it needs to translate: networks, options, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from i2i.contracts.backbone import Backbone
+from i2i.contracts.branches import has_branches
+from i2i.contracts.detector import AUTO, GroupDetector
+from i2i.contracts.discriminator import Verdict
+from i2i.contracts.domains import Direction, Domain
+from i2i.contracts.generator import Generator
+from i2i.contracts.transfer import Transfer
+from i2i.errors import ConfigError, DataError, PluginError, did_you_mean
+from i2i.images.pixels import fit_short_side, to_image, to_tensor
+from i2i.models.assembly import Components
+from i2i.registry.registry import Registry, installed
+
+_REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
+
+_SLACK = 0.01  # what rounding and resizing may add
+
+I = TypeVar("I", Image.Image, "np.ndarray[Any, Any]", Tensor)  # noqa: E741
+
+
+class Model:
+    """A translation model and the groups it serves.
+
+    Args:
+        chosen: The components and their options.
+        base: The data-rich group.
+        groups: The new groups; empty for a base model.
+
+    Attributes:
+        detector: What tells the group of an image for ``group="auto"``; None: the discriminators' group head, else the
+            one detector that a plugin provides.
+    """
+
+    def __init__(self, chosen: Components, base: str, groups: Sequence[str] = ()) -> None:
+        self.components = chosen
+        self.detector: GroupDetector | None = None
+        self.base = base
+        self.new_groups: tuple[str, ...] = ()
+        self.backbone: Backbone = chosen.build_backbone()
+        self.transfer: Transfer | None = None
+        if groups:
+            self.adapt(chosen, groups)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that can be asked for, the base group first."""
+        return (self.base, *self.new_groups)
+
+    @property
+    def size(self) -> int:
+        """Side of the training images in pixels."""
+        return self.components.config.size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.backbone.parameters()).device
+
+    def adapt(self, chosen: Components, groups: Sequence[str]) -> Transfer:
+        """Reshape the model for new groups by the transfer that ``chosen`` names, and return it."""
+        self.components, self.new_groups = chosen, tuple(groups)
+        self.transfer = chosen.transfer.build(self.base, self.new_groups)
+        self.transfer.adapt(self.backbone)
+        return self.transfer
+
+    def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
+        """Translate one image, or a batch of them, as a member of ``group``.
+
+        The image is scaled so that its shorter side has the training size, translated, and scaled back.
+
+        Args:
+            image: A PIL image; a ``(H, W, 3)`` array of 8-bit values; or a ``(3, H, W)`` or ``(N, 3, H, W)`` tensor
+                in [-1, 1].
+            group: One of ``groups``; None is the base group; ``"auto"`` lets each image decide, see `detect`.
+            direction: ``a2b`` or ``b2a``.
+
+        Returns:
+            The same kind of thing, of the same height and width.
+
+        Raises:
+            ConfigError: There is no such group or direction, or nothing that tells groups for ``"auto"``.
+            DataError: It is no image, or an array or tensor of another shape or type.
+        """
+        self.check_group(group)
+        if direction not in self.backbone.generators:
+            raise ConfigError(f"There is no direction '{direction}'. Use a2b or b2a.")
+        if isinstance(image, Image.Image):
+            return self._translate_image(image, group, direction)
+        if isinstance(image, np.ndarray):
+            return np.asarray(self._translate_image(_image_of(image), group, direction))
+        if isinstance(image, Tensor):
+            return self._translate_tensor(image, group, direction)
+        raise DataError(f"A {type(image).__name__} is no image. {_REMEDY}")
+
+    def check_group(self, group: str | None) -> None:
+        """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
+        if group is not None and group not in (AUTO, *self.groups):
+            near = did_you_mean(group, self.groups)
+            raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(self.groups)}.")
+
+    def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
+        """Return the group of an image, or of each of a batch, as ``translate(image, "auto")`` chooses it.
+
+        Args:
+            image: A PIL image, or a tensor ``(3, H, W)`` or ``(N, 3, H, W)`` in [-1, 1].
+            direction: Where it would be translated to; the discriminator of its own domain judges.
+
+        Raises:
+            ConfigError: The model has no group head, and there is no detector, or more than one.
+            PluginError: A detector names a group that the model lacks.
+        """
+        x = to_tensor(fit_short_side(image, self.size)) if isinstance(image, Image.Image) else image
+        batch = x if x.ndim == 4 else x[None]
+        return self._detect(_resize(batch, self._fitted(batch)), direction)
+
+    def _fitted(self, batch: Tensor) -> list[int]:
+        """Return the height and width at which the shorter side has the training size."""
+        scale = self.size / min(batch.shape[-2:])
+        return [max(self.size, round(side * scale)) for side in batch.shape[-2:]]
+
+    def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
+        if 0 in image.size:
+            raise DataError(f"An image of {image.width} x {image.height} pixels holds nothing. Leave it out.")
+        small = fit_short_side(image.convert("RGB"), self.size)
+        result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
+        return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
+
+    def _translate_tensor(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        if x.ndim not in (3, 4) or x.shape[-3] != 3:
+            raise DataError(f"An image tensor is (3, H, W) or (N, 3, H, W), not {tuple(x.shape)}.")
+        if not x.is_floating_point() or not x.numel():
+            raise DataError(f"A tensor {tuple(x.shape)} of {x.dtype} holds no image. {_REMEDY}")
+        if not x.abs().max() <= 1 + _SLACK:
+            raise DataError(f"An image tensor holds values in [-1, 1], not {x.min():.3g} to {x.max():.3g}. Scale it.")
+        batch = x if x.ndim == 4 else x[None]
+        small = _resize(batch, self._fitted(batch))
+        result = _resize(self._run(small, group, direction), list(batch.shape[-2:]))
+        return result if x.ndim == 4 else result[0]
+
+    @torch.no_grad()
+    def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        """Translate ``x``, ``(N, 3, h, w)``, padded to what the generator takes."""
+        if group == AUTO:
+            groups = self._detect(x, direction)
+            return torch.cat([self._run(one[None], own, direction) for one, own in zip(x, groups, strict=True)])
+        network = cast(Generator, self.backbone.generators[direction])
+        height, width = x.shape[-2:]
+        if network.fixed_size:
+            return _resize(self._call(_resize(x, [self.size, self.size]), group, direction), [height, width])
+        right, below = (-side % network.multiple_of for side in (width, height))
+        padded = F.pad(x, (0, right, 0, below), mode="replicate")
+        return self._call(padded, group, direction)[..., :height, :width]
+
+    def _call(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+        with self._evaluating():
+            return self.backbone.translate(x.to(self.device), direction, group).float().cpu()
+
+    @torch.no_grad()
+    def _detect(self, x: Tensor, direction: Direction) -> tuple[str, ...]:
+        """Return the group of each image of ``x``, ``(N, 3, h, w)``, by its middle square."""
+        top, left = ((side - self.size) // 2 for side in x.shape[-2:])
+        square = x[..., top : top + self.size, left : left + self.size]
+        if self.detector is None:
+            with self._evaluating():
+                scores = self._group_scores(square.to(self.device), "a" if direction == "a2b" else "b")
+            if scores is not None:
+                return tuple(self.groups[index] for index in scores.argmax(1).tolist())
+            self.detector = _only_detector(installed(), self.groups)
+        return tuple(_detected(self.detector, image, self.groups) for image in square)
+
+    def _group_scores(self, x: Tensor, domain: Domain) -> Tensor | None:
+        """Return the group head's logits, ``(N, groups)``, averaged over parts; None without a head.
+
+        Where discriminators have branches, each group's logit is what its own branch says.
+        """
+        if not has_branches(self.backbone.discriminators[domain]):
+            return _mean_logits(self.backbone.verdict(domain, x, (self.base,) * len(x)))
+        columns = [_mean_logits(self.backbone.verdict(domain, x, (group,) * len(x))) for group in self.groups]
+        found = [column[:, index] for index, column in enumerate(columns) if column is not None]
+        return torch.stack(found, 1) if found else None
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.backbone.training
+        self.backbone.eval()
+        try:
+            yield
+        finally:
+            self.backbone.train(was_training)
+
+
+def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:
+    """Build a model without memory for its weights, to see whether its parts work together and what they are called.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    try:
+        with torch.device("meta"):
+            return Model(chosen, base, groups)
+    except RuntimeError:  # of a network that needs real weights
+        return Model(chosen, base, groups)
+
+
+def _resize(x: Tensor, size: list[int]) -> Tensor:
+    if list(x.shape[-2:]) == size:
+        return x
+    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise DataError(f"An image array is (H, W, 3) of uint8, not {array.shape} of {array.dtype}. {_REMEDY}")
+    return Image.fromarray(array)
+
+
+def _mean_logits(verdict: Verdict) -> Tensor | None:
+    """Return group logits, ``(N, groups)``, averaged over the parts of a discriminator."""
+    return torch.stack(verdict.group_logits).float().mean(0) if verdict.group_logits else None
+
+
+def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:
+    names = registry.names("detector")
+    if len(names) == 1:
+        return registry.detector(names[0])()
+    if names:
+        raise ConfigError(f"Several plugins tell groups: {', '.join(names)}. Choose one: --detector {names[0]}.")
+    raise ConfigError(
+        "Nothing tells the group of an image: the model has no group head (--transfer.judge classification), and no "
+        f"plugin provides a detector. Name a group: {', '.join(groups)}."
+    )
+
+
+def _detected(detector: GroupDetector, image: Tensor, groups: Sequence[str]) -> str:
+    found = detector.detect(image, groups)
+    if found not in groups:
+        raise PluginError(f"The detector '{detector.name}' found '{found}', which is none of {', '.join(groups)}.")
+    return found

@@ -1,0 +1,60 @@
+"""Attention by class-activation maps."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from i2i.nn.spectral import SpectralLinear
+
+
+class CamHeads(nn.Module):
+    """The two domain classifiers of a class-activation map: one reads averages, the other maxima of the features."""
+
+    def __init__(self, channels: int, spectral: bool = False, bias: bool = False) -> None:
+        super().__init__()
+        linear = SpectralLinear if spectral else nn.Linear
+        self.average, self.maximum = linear(channels, 1, bias=bias), linear(channels, 1, bias=bias)
+
+    def forward(self, average: Tensor, maximum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map two ``(N, C)`` to logits ``(N, 2)`` and the weights of either head, each ``(N, C)``.
+
+        The weights are the raw ones also under spectral normalisation, as U-GAT-IT's code has them.
+        """
+        logits = torch.cat([self.average(average), self.maximum(maximum)], 1)
+        count = len(average)
+        return logits, self.average.weight.expand(count, -1), self.maximum.weight.expand(count, -1)
+
+
+class CamAttention(nn.Module):
+    """Weight features by their share in telling the domains apart (U-GAT-IT, arXiv 1907.10830, section 2.1.1).
+
+    Args:
+        channels: Width of the features.
+        spectral: Normalise the classifiers spectrally.
+        slope: Negative slope of the activation after merging; 0 is ReLU.
+        bias: Let the classifiers have one.
+    """
+
+    def __init__(self, channels: int, spectral: bool = False, slope: float = 0.0, bias: bool = False) -> None:
+        super().__init__()
+        self.heads = CamHeads(channels, spectral, bias)
+        self.merge = nn.Conv2d(2 * channels, channels, 1)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return attended features, ``(N, C, H, W)``, and the two logits, ``(N, 2)``."""
+        logits, by_average, by_maximum = self.heads(x.mean((2, 3)), x.amax((2, 3)))
+        if isinstance(self.heads, CamHeads):  # one head for all samples, not a branch a group
+            y = F.conv2d(x, self._folded(by_average[:1], by_maximum[:1])[0], self.merge.bias)
+        else:
+            weight = self._folded(by_average, by_maximum).flatten(0, 1)  # (N * C, C, 1, 1)
+            y = F.conv2d(x.flatten(0, 1)[None], weight, groups=len(x)).reshape(x.shape)
+            y = y + self.merge.bias[:, None, None] if self.merge.bias is not None else y
+        return F.leaky_relu(y, self.slope), logits
+
+    def _folded(self, by_average: Tensor, by_maximum: Tensor) -> Tensor:
+        """Weighting channels and merging two copies is one convolution: fold ``(n, C)`` into ``(n, C, C, 1, 1)``."""
+        first, second = self.merge.weight.chunk(2, dim=1)
+        return first * by_average[:, None, :, None, None] + second * by_maximum[:, None, :, None, None]

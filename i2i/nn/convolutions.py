@@ -1,0 +1,59 @@
+"""Convolutions that compute published layers with fewer operations."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DoublingConv2d(nn.Conv2d):
+    """Nearest-neighbour up-sampling by 2, one reflected pixel of padding and a 3x3 convolution, as one convolution.
+
+    Every output pixel sees only 2x2 different input pixels, so that a 2x2 convolution with four times the outputs and
+    an interleaving compute the same with 2.25 times fewer operations. (Reflecting the up-sampled image repeats its
+    border, so the input is padded by replication.)
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
+        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _by_phase(self.weight))
+        y = y.reshape(len(y), -1, 2, 2, *y.shape[2:])  # (N, outputs, row phase, column phase, H + 1, W + 1)
+        even, odd = slice(None, -1), slice(1, None)
+        top = torch.stack([y[:, :, 0, 0, even, even], y[:, :, 0, 1, even, odd]], -1)
+        bottom = torch.stack([y[:, :, 1, 0, odd, even], y[:, :, 1, 1, odd, odd]], -1)
+        return torch.stack([top, bottom], 3).flatten(4, 5).flatten(2, 3)
+
+
+class ImageConv2d(nn.Conv2d):
+    """A 7x7 convolution to few channels over three reflected pixels of padding; even sizes only.
+
+    Few outputs starve a convolution, so four neighbouring output pixels are computed as channels of an 8x8
+    convolution of stride 2, and shuffled into place: the same sums, two to three times faster on a CPU.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 7, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
+        shifted = [F.pad(self.weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
+        weight = torch.stack(shifted, 1).flatten(0, 1)  # (outputs * 4, inputs, 8, 8)
+        return F.pixel_shuffle(F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), weight, stride=2), 2)
+
+
+def _by_phase(weight: Tensor) -> Tensor:
+    """Turn ``(O, I, 3, 3)`` into ``(O * 4, I, 2, 2)``: which input pixels each of the 2x2 output pixels sees."""
+    rows = _halve_taps(weight, 2)  # (O, 2, I, 2, 3)
+    return _halve_taps(rows, 4).movedim(1, 2).flatten(0, 2)
+
+
+def _halve_taps(weight: Tensor, dim: int) -> Tensor:
+    """Merge the three taps along ``dim`` to the two that an even and an odd output see; phases become dimension 1."""
+    first, middle, last = weight.unbind(dim)
+    even = torch.stack([first, middle + last], dim)
+    odd = torch.stack([first + middle, last], dim)
+    return torch.stack([even, odd], 1)

@@ -1,0 +1,57 @@
+"""Building blocks that several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from i2i.nn.convolutions import DoublingConv2d
+from i2i.nn.norms import LayerInstanceNorm
+
+
+class ResidualBlock(nn.Module):
+    """Two unbiased, reflection-padded 3x3 convolutions with instance norms beside a skip; keeps ``(N, C, H, W)``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels), nn.ReLU(),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what the convolutions make of ``x`` to ``x``."""
+        y: Tensor = self.body(x)
+        return x + y
+
+
+def entry_stage(channels: int) -> nn.Sequential:
+    """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` by a 7x7 convolution, instance norm and ReLU."""
+    return nn.Sequential(
+        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), nn.InstanceNorm2d(channels), nn.ReLU()
+    )
+
+
+def halving_stage(channels: int) -> nn.Sequential:
+    """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H / 2, W / 2)`` by a convolution, instance norm and ReLU."""
+    return nn.Sequential(
+        nn.ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
+        nn.InstanceNorm2d(2 * channels), nn.ReLU(),
+    )  # fmt: skip
+
+
+def doubling_stage(channels: int) -> nn.Sequential:
+    """Map ``(N, channels, H, W)`` to ``(N, channels / 2, 2 * H, 2 * W)`` by `DoublingConv2d`, ILN and ReLU."""
+    return nn.Sequential(
+        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU()
+    )
+
+
+def each_stage(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Return what comes out of every stage, each of which takes what the one before it gives."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return maps

@@ -1,0 +1,311 @@
+"""Every hook that i2i calls.
+
+A plugin is a module in the entry-point group ``i2i`` that has some of these functions, marked ``hookimpl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+    from i2i.contracts.backbone import Backbone
+    from i2i.contracts.checkpoint_format import CheckpointFormat
+    from i2i.contracts.dataset import Dataset, Group
+    from i2i.contracts.detector import GroupDetector
+    from i2i.contracts.discriminator import Discriminator
+    from i2i.contracts.feature import FeatureNetwork
+    from i2i.contracts.generator import Generator
+    from i2i.contracts.loss import Loss
+    from i2i.contracts.metric import Metric
+    from i2i.contracts.run_events import RunView
+    from i2i.contracts.scores import Judgement
+    from i2i.contracts.transfer import Transfer
+    from i2i.contracts.weights import WeightsSource
+from i2i.hooks import hookspec
+
+
+@hookspec
+def register_backbones() -> Iterable[type[Backbone]]:
+    """Return the backbones that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_backbones():
+            from my_plugin.model import Pix
+
+            return [Pix]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_generators() -> Iterable[type[Generator]]:
+    """Return the generators that the plugin adds; each is exchangeable in any two-generator cycle backbone.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_generators():
+            from my_plugin.networks import TinyGenerator
+
+            return [TinyGenerator]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_discriminators() -> Iterable[type[Discriminator]]:
+    """Return the discriminators that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_discriminators():
+            from my_plugin.networks import PixelDiscriminator
+
+            return [PixelDiscriminator]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_losses() -> Iterable[type[Loss]]:
+    """Return the loss terms that the plugin adds; a backbone or ``--loss.NAME`` puts one to use.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_losses():
+            from my_plugin.losses import TotalVariation
+
+            return [TotalVariation]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_transfers() -> Iterable[type[Transfer]]:
+    """Return the transfer strategies that the plugin adds.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_transfers():
+            from my_plugin.transfer import Rotate
+
+            return [Rotate]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_metrics() -> Iterable[type[Metric]]:
+    """Return the metrics that the plugin adds; every evaluation computes all that fit the data.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_metrics():
+            from my_plugin.metrics import Sharpness
+
+            return [Sharpness]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_features() -> Iterable[type[FeatureNetwork]]:
+    """Return the feature networks that the plugin adds, for metrics that compare features.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_features():
+            from my_plugin.features import Dino
+
+            return [Dino]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_datasets() -> Iterable[type[Dataset]]:
+    """Return the data sets that the plugin adds, for ``--data NAME``.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_datasets():
+            from my_plugin.data import Sketches
+
+            return [Sketches]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_groups() -> Iterable[Group]:
+    """Return groups with their images, as instances: they join the data set that they extend, or a model by name.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_groups():
+            from pathlib import Path
+
+            from i2i import Group
+
+            folder = Path(__file__).parent / "robots"
+            return [Group("robot", folder / "trainA", folder / "trainB", extends="emoji")]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_detectors() -> Iterable[type[GroupDetector]]:
+    """Return detectors, which tell the group of an image for ``--group auto``.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_detectors():
+            from my_plugin.detect import ByAge
+
+            return [ByAge]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_formats() -> Iterable[type[CheckpointFormat]]:
+    """Return the formats of other projects' checkpoints that the plugin reads and writes.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_formats():
+            from my_plugin.checkpoint import PixTorch
+
+            return [PixTorch]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_weights() -> Iterable[WeightsSource]:
+    """Return places, as instances, where the weights of pretrained networks may be found.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_weights():
+            from my_plugin.weights import LAB_SERVER
+
+            return [LAB_SERVER]
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_commands(app: typer.Typer) -> None:
+    """Add commands to ``i2i``; called at every start, so import nothing slow outside of the commands.
+
+    Example:
+        ```python
+        @hookimpl
+        def register_commands(app):
+            @app.command()
+            def hello():
+                "Say hello."
+                print("hello")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_train_start(run: RunView) -> None:
+    """Hear that a stage of training starts or goes on; ``run.step`` steps of it are done.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_train_start(run):
+            print(f"{run.stage}: {run.steps} steps into {run.folder}")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
+    """Hear that 1-based ``step`` of a stage is done, and the mean losses of it, unweighted, by ``side/term``.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_step(run, step, losses):
+            if losses["generator/cycle"] > 2:
+                print(f"step {step}: the cycle does not close")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_evaluate(run: RunView, step: int, scores: Mapping[str, Mapping[str, Judgement]]) -> None:
+    """Hear the scores of an evaluation, by group and metric; a judgement without a value says why in its ``note``.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_evaluate(run, step, scores):
+            print(scores["kid"]["l1"].value)
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_checkpoint(run: RunView, path: Path) -> None:
+    """Hear that a checkpoint was written to ``path``.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_checkpoint(run, path):
+            print(f"saved {path}")
+        ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def on_train_end(run: RunView) -> None:
+    """Hear that a stage of training ended or was stopped; ``run.step`` tells which.
+
+    Example:
+        ```python
+        @hookimpl
+        def on_train_end(run):
+            print(f"{run.step} of {run.steps} steps done")
+        ```
+    """
+    raise NotImplementedError

@@ -1,0 +1,128 @@
+"""What must fit before a run starts: the data, the model to start from, and the parts of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from i2i.config.options import check_group_name
+from i2i.config.run import RunConfig
+from i2i.contracts.dataset import ONLY_GROUP, Dataset
+from i2i.errors import CheckpointError, ConfigError, DataError
+from i2i.groups.addition import added_to, check_added
+from i2i.groups.stored import tensor_ownership
+from i2i.models.assembly import Components
+from i2i.models.checkpoint import check_weights, read_model_description
+from i2i.models.model import outline
+from i2i.storage.run_folder import BASE_FILE
+from i2i.storage.tensor_file import read
+from i2i.training.loader import broken_images
+
+
+def check_data(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse data that cannot be used, or does not go with the model to start from.
+
+    Raises:
+        DataError: An image is broken.
+        ConfigError: A name cannot name a group, or the model's groups are not those of the data.
+    """
+    _refuse_broken(dataset)
+    for group in dataset.groups:
+        check_group_name(group)
+    if config.base_model is not None and config.added is None:
+        _check_start(config.base_model, "base" in config.stages, dataset)
+
+
+def check_networks(chosen: Components, dataset: Dataset) -> None:
+    """Build losses, and networks without memory, so that what does not work is refused before anything starts.
+
+    Raises:
+        ConfigError: A part cannot be transferred.
+        WeightsError: A loss needs a pretrained network that is nowhere to be found.
+        CheckpointError: The model to start from does not fit.
+    """
+    chosen.build_losses(frozenset({"group"}))
+    base, groups = dataset.base, ()
+    if chosen.config.base_model is not None:
+        file = Path(chosen.config.base_model)
+        about = read_model_description(file)
+        base, groups = base_of(about, dataset), about["groups"]
+        if chosen.config.added is not None:
+            _check_added(chosen)
+        check_weights(outline(chosen, base, groups), file)
+        _refuse_broken_weights(file)
+    if "transfer" in chosen.config.stages and not groups:
+        outline(chosen, base, new_groups(dataset, base))
+
+
+def check_logging(log: str) -> None:
+    """Refuse a way of logging that is not installed.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if log == "tensorboard" and find_spec("tensorboard") is None:
+        raise ConfigError("--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'.")
+
+
+def base_of(about: Mapping[str, Any], dataset: Dataset) -> str:
+    """Return the group that a described model has as its base; one that was made without groups takes the data's."""
+    return dataset.base if about["base"] == ONLY_GROUP and not about["groups"] else str(about["base"])
+
+
+def new_groups(dataset: Dataset, base: str) -> list[str]:
+    """Return the groups of the data beside the base."""
+    return [group for group in dataset.groups if group != base]
+
+
+def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
+    about = read_model_description(Path(file))
+    if not base_stage:
+        _check_base(base_of(about, dataset), dataset)
+        _check_served(file, about, dataset)
+    elif about["groups"]:
+        raise ConfigError(f"{file} serves {', '.join(about['groups'])} already. Go on with: i2i transfer {file}.")
+
+
+def _check_base(base: str, dataset: Dataset) -> None:
+    if base not in dataset.groups:
+        found = ", ".join(dataset.groups)
+        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
+    if len(dataset.groups) == 1:
+        raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
+
+
+def _check_served(file: str, about: Mapping[str, Any], dataset: Dataset) -> None:
+    """Refuse data of other groups than those that a model with groups serves: it goes on with all of them."""
+    served, found = about["groups"], new_groups(dataset, about["base"])
+    other = ", ".join(group for group in found if group not in served)
+    if served and other:
+        raise ConfigError(
+            f"{file} serves {', '.join(served)}, but not {other} of the data, and a transfer goes on with "
+            f"those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as "
+            f"{BASE_FILE} of its run."
+        )
+    lacking = ", ".join(group for group in served if group not in found)
+    if lacking:
+        raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
+
+
+def _check_added(chosen: Components) -> None:
+    _, file = added_to(chosen.config)
+    tensors, about = read(file)
+    check_added(chosen, tensor_ownership(chosen, about, tensors), about)
+
+
+def _refuse_broken_weights(file: Path) -> None:
+    broken = next((name for name, tensor in read(file)[0].items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{file} is damaged: {broken} holds what is no finite number. Restore it.")
+
+
+def _refuse_broken(dataset: Dataset) -> None:
+    problems = broken_images(dataset)
+    if problems:
+        more = f"\n... and {len(problems) - 5} more; i2i data check lists all." if len(problems) > 5 else ""
+        raise DataError("\n".join(problems[:5]) + more)

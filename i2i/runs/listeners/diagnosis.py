@@ -1,0 +1,46 @@
+"""Looking for symptoms of training gone wrong whenever a run is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from i2i.evaluation.symptoms import SYMPTOMS, Symptom, afflicted
+from i2i.hooks import hookimpl
+from i2i.runs.listeners.metrics_file import write_line
+
+if TYPE_CHECKING:
+    from i2i.contracts.run_events import RunView
+    from i2i.contracts.scores import Scores
+from i2i.evaluation.diagnosis import count, diagnose
+
+
+class Diagnosis:
+    """Writes the figures of symptoms, and how many images each group has, into ``metrics.jsonl``.
+
+    At the end of a stage it also warns of those that have reached their limit.
+
+    Args:
+        console: Where to warn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @hookimpl
+    def on_evaluate(self, run: RunView, step: int, scores: Scores) -> None:
+        """Look at translations of held-out sources."""
+        found = diagnose(run.model, run.dataset)
+        images = {group: count(run.dataset, group) for group in run.dataset.groups}
+        write_line(run, {"stage": run.stage, "step": step, "symptoms": found, "images": images})
+        if step == run.steps:
+            for symptom in SYMPTOMS:
+                self._warn(symptom, run.stage, afflicted(found, symptom))
+
+    def _warn(self, symptom: Symptom, stage: str, groups: Mapping[str, float]) -> None:
+        if groups:
+            told = ", ".join(f"{group} {figure:.2f}" for group, figure in groups.items())
+            about = f"{symptom.title}: {told}, from {symptom.limit:g} on. {symptom.meaning} {symptom.remedy(stage)}"
+            self._console.print(about, style="yellow", highlight=False, markup=False)

@@ -1,0 +1,58 @@
+"""The log of a run: ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from i2i.contracts.run_events import RunView
+from i2i.contracts.scores import Scores, overall, plain
+from i2i.hooks import hookimpl
+from i2i.storage.files import write_text
+from i2i.storage.run_folder import METRICS_FILE
+
+
+class MetricsFile:
+    """``metrics.jsonl``: a line a step with losses, images seen and seconds; and a line an evaluation with scores."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+
+    @hookimpl
+    def on_train_start(self, run: RunView) -> None:
+        """Drop what a stopped run wrote after its last saved state."""
+        self._before = time.monotonic()
+        path = run.folder / METRICS_FILE
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill can cut the last one
+        kept = [line for line in lines if not _after(json.loads(line), run)]
+        write_text(path, "".join(kept))
+
+    @hookimpl
+    def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
+        """Add a line of losses; its seconds are those since the last line, whatever was done in them."""
+        now = time.monotonic()
+        seconds, self._before = round(now - self._before, 4), now
+        counted = {"seen": dict(run.seen), "seconds": seconds}
+        write_line(run, {"stage": run.stage, "step": step, **counted, "losses": dict(losses)})
+
+    @hookimpl
+    def on_evaluate(self, run: RunView, step: int, scores: Scores) -> None:
+        """Add a line of scores."""
+        mean = {"overall": overall(scores, run.model.groups)}
+        write_line(run, {"stage": run.stage, "step": step, "scores": plain(scores), **plain(mean)})
+
+
+def _after(entry: Mapping[str, Any], run: RunView) -> bool:
+    """Say whether a line is later than the state: of the evaluation at the end of a stage every line is."""
+    step = entry["step"]
+    of_an_evaluation = {"scores", "symptoms"} & entry.keys()
+    return entry["stage"] == run.stage and (step > run.step or (bool(of_an_evaluation) and step == run.steps))
+
+
+def write_line(run: RunView, entry: Mapping[str, Any]) -> None:
+    """Add a line to ``metrics.jsonl``."""
+    with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")

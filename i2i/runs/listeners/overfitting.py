@@ -1,0 +1,62 @@
+"""The gauge of overfitting discriminators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from i2i.contracts.run_events import RunView
+from i2i.evaluation.overfitting import FEWEST, RUNAWAY, overfitting, remedy
+from i2i.hooks import hookimpl
+from i2i.runs.listeners.metrics_file import write_line
+from i2i.runs.listeners.samples import _time_for_samples
+
+
+class OverfittingGauge:
+    """Measures every ``sample_every`` steps how far discriminators have learned drawings by heart.
+
+    The figures, and the probabilities of adaptive augmentation, go into ``metrics.jsonl``. Each group whose figure runs
+    away is warned of once a stage.
+
+    Args:
+        console: Where to warn.
+
+    Attributes:
+        figures: Group to figure, as `i2i.evaluation.overfitting.overfitting` last measured it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.figures: dict[str, float] = {}
+        self._console = console
+        self._warned: set[str] = set()
+
+    @hookimpl
+    def on_train_start(self, run: RunView) -> None:
+        """Forget the last stage."""
+        self.figures, self._warned = {}, set()
+
+    @hookimpl(tryfirst=True)
+    def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
+        """Measure when it is time; before the display shows the figures."""
+        if not _time_for_samples(run, step):
+            return
+        self.figures = overfitting(run.model, run.dataset)
+        measured = {"overfitting": self.figures, "augmentation": run.model.backbone.augmentation.chances}
+        if any(measured.values()):
+            write_line(run, {"stage": run.stage, "step": step, **measured})
+        for group in self._running_away(run):
+            self._warned.add(group)
+            self._console.print(_warning(run, group, self.figures[group]), style="yellow", highlight=False)
+
+    def _running_away(self, run: RunView) -> list[str]:
+        high = [group for group, figure in self.figures.items() if figure > RUNAWAY and group not in self._warned]
+        return [group for group in high if len(run.dataset.test(group, "b")) >= FEWEST]
+
+
+def _warning(run: RunView, group: str, figure: float) -> str:
+    return (
+        f"The discriminator learns the drawings of '{group}' by heart: overfitting {figure:.2f} at step {run.step} of "
+        f"{run.stage}, where 0 is none, and 1 judges held-out drawings like fakes. "
+        f"Use {remedy(run.stage, run.config.augment)}, or a gradient penalty: --loss.adversarial.r1 1."
+    )

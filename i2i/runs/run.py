@@ -1,0 +1,306 @@
+"""A run: one folder that holds everything a training produced, and the stages that fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import seed_everything
+from i2i.contracts.transfer import NoTransfer, Transfer
+from i2i.errors import TrainingError
+from i2i.evaluation.best import Best, decider
+from i2i.evaluation.scoring import Evaluation
+from i2i.groups.addition import GroupAddition
+from i2i.groups.files import write_groups
+from i2i.groups.stored import as_stored
+from i2i.models.checkpoint import load, load_weights, read_model_description, save
+from i2i.models.model import Model
+from i2i.registry.events import announce, listening
+from i2i.registry.registry import Registry
+from i2i.runs.checks import base_of, new_groups
+from i2i.runs.interrupt import Interrupt
+from i2i.runs.setup import read_setup, write_setup
+from i2i.storage.locks import locked
+from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
+from i2i.storage.tensor_file import read, read_description, write
+from i2i.training.augmentation import choose_augmentation
+from i2i.training.loader import Loader
+from i2i.training.step import Training, below
+
+
+class Stopped(Exception):
+    """Training was stopped as asked; its state is saved, and executing the run again goes on."""
+
+
+class Run:
+    """One run folder and the training that fills it; every event hands it to the listeners.
+
+    Args:
+        folder: A folder that holds ``run.toml``.
+        registry: Where components come from.
+
+    Attributes:
+        config: The complete configuration.
+        made_on: What is known of the machine that it was made on.
+        dataset: The data.
+        stage: The stage at hand, ``base`` or ``transfer``.
+        step: Steps of it that are done.
+        steps: Steps of it in all.
+        samples_per_step: Images of one domain that each step draws.
+        seen: Group to images of domain b that this stage has drawn of it so far.
+        model: The model at hand.
+        averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
+    """
+
+    def __init__(self, folder: Path, registry: Registry) -> None:
+        self.folder, self.registry = folder, registry
+        recipe = read_setup(folder, registry)
+        self.config, self.components, self.dataset = recipe.config, recipe.components, recipe.dataset
+        self.made_on = recipe.made_on
+        self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
+        self._processes = self.engine.processes
+        self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
+        self.seen: Mapping[str, int] = {}
+        self.model: Model
+        self._addition: GroupAddition | None = None
+        self._best: Best | None = None
+        self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._from_scratch = False
+        self._interrupt = Interrupt(twice=self._processes.count == 1)
+
+    @property
+    def changes(self) -> str:
+        """What differs from the machine that the run was made on, beyond which equal bytes are not promised."""
+        now = self.engine.describe()
+        changed = {name: old for name, old in self.made_on.items() if now.get(name) != old}
+        return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What scores the models of both stages, whose floors and ceilings are computed once."""
+        return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
+
+    def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
+        """Train every stage that is not finished, going on where the saved state is. Ctrl-C saves and stops.
+
+        Every process of a training has to call it; the first one alone writes, evaluates, and has listeners.
+
+        Args:
+            listeners: Objects with hookimpls that hear the events of this run.
+            stop_after: Save and stop after this many steps of all stages together, earlier sittings included.
+
+        Raises:
+            Stopped: It stopped before the end, as asked.
+            ConfigError: Another command is at work in the folder.
+            TrainingError: A loss or a weight is no finite number; the message says where one can go on.
+            PluginError: A plugin that listens or measures raised.
+            ProcessError: Another process failed.
+        """
+        with ExitStack() as held:
+            self._processes.once(lambda: held.enter_context(locked(self.folder / LOCK_FILE)))
+            held.enter_context(listening(self.registry, listeners if self._processes.first else ()))
+            held.enter_context(self._interrupt.heard())
+            for stage in self.config.stages:
+                if not self._is_finished(stage):
+                    self._train(stage, stop_after)
+
+    def base_model(self) -> Model:
+        """Load the model that the transfer starts from."""
+        return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry)
+
+    def _is_finished(self, stage: str) -> bool:
+        return self._processes.any(self._processes.first and (self.folder / STAGE_FILES[stage]).exists())
+
+    def _train(self, stage: str, stop_after: int | None) -> None:
+        seed_everything(self.config.seed)
+        self.stage = stage
+        transfer = self._start_base() if stage == "base" else self._start_transfer()
+        self.steps = self._steps_of(stage, transfer)
+        training = self._training(transfer)
+        self._restore(training)
+        self._processes.once(self._prepare_evaluation)
+        self._announce("on_train_start")
+        try:
+            self._loop(training, stop_after)
+        except TrainingError as error:
+            raise TrainingError(f"{error} {self._way_on()}") from error
+        finally:
+            self._announce("on_train_end")
+        with self.averaged():
+            if self._addition is not None:
+                self._addition.settle()
+            self._processes.once(self._finish)
+
+    def _finish(self) -> None:
+        self._evaluate()
+        if self.stage == "transfer":
+            write_groups(as_stored(self.model), self.folder / GROUPS)
+        save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file says that the stage is finished
+        self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
+
+    def _prepare_evaluation(self) -> None:
+        """Choose what decides which model of the stage is the best."""
+        self.evaluation.load(self.model.device)
+        if self.config.evaluate.every:
+            groups = [group for group in self.dataset.groups if group in self.model.groups]
+            size, device, named = self.model.size, self.model.device, self.config.evaluate.best
+            self._best = Best(
+                self.folder / BEST_FILE, self.stage, *decider(self.evaluation, groups, size, device, named)
+            )
+
+    def _evaluate(self) -> None:
+        """Score the model at hand, and keep it if it is the best so far; on the way only the groups that it serves."""
+        scores = self.evaluation.scores(self.model, None if self.step == self.steps else self.model.groups)
+        self._announce("on_evaluate", step=self.step, scores=scores)
+        if self._best is not None and self._best.offer(self.model, self.step, scores):
+            self._announce("on_checkpoint", path=self._best.path)
+
+    def _loop(self, training: Training, stop_after: int | None) -> None:
+        before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
+        while training.done < training.steps:
+            stop = self._processes.any(self._interrupt.requested)
+            if stop or (stop_after is not None and before + training.done >= stop_after):
+                self._save_state(training)
+                raise Stopped
+            losses = training.step()
+            self.step, self.seen = training.done, training.seen
+            self._announce("on_step", step=self.step, losses=losses)
+            if self._time_to_evaluate():
+                with self._as_saved():
+                    self._processes.once(self._evaluate)
+            if self.config.keep_every and self.step % self.config.keep_every == 0:
+                self._processes.once(self._keep)
+            if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
+                self._save_state(training)
+
+    @contextmanager
+    def _as_saved(self) -> Iterator[None]:
+        """Show the model in the midst of training as it would be saved at the end of the stage."""
+        with self.averaged(), self._addition.settled() if self._addition is not None else nullcontext():
+            yield
+
+    def _time_to_evaluate(self) -> bool:
+        """Say whether to look; the end of a stage is looked at when it is finished."""
+        every = self.config.evaluate.every
+        return bool(every) and self.step % every == 0 and self.step < self.steps
+
+    def _keep(self) -> None:
+        path = self.folder / STEPS / f"{self.stage}-{self.step:06d}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        with self._as_saved():
+            save(self.model, path)
+        self._announce("on_checkpoint", path=path)
+
+    def _start_base(self) -> Transfer:
+        self.model = Model(self.components, self.dataset.base)
+        file = self._start_of("base")
+        if file is not None:
+            load_weights(self.model, file)
+        return _alone(self.model)
+
+    def _start_transfer(self) -> Transfer:
+        if self.config.added is not None:
+            return self._start_addition()
+        file = self._start_of("transfer") or self.folder / BASE_FILE
+        about = read_model_description(file)
+        self.model = Model(self.components, base_of(about, self.dataset), about["groups"])
+        new = new_groups(self.dataset, self.model.base)
+        self._from_scratch = self.components.transfer.component.from_scratch and bool(new) and not about["groups"]
+        if not self._from_scratch:
+            load_weights(self.model, file)
+        if self.model.transfer is None and new:
+            self.model.adapt(self.components, new)
+        return self.model.transfer or _alone(self.model)
+
+    def _start_addition(self) -> Transfer:
+        self._addition = GroupAddition(self.components, self.dataset)
+        self.model = self._addition.model
+        return self._addition.transfer
+
+    def _steps_of(self, stage: str, transfer: Transfer) -> int:
+        """Return the steps of a stage; a transfer that starts from scratch gets those of both."""
+        if stage == "transfer" and not transfer.trains:
+            return 0
+        return self.config.steps_of(stage) + (self.config.steps if self._from_scratch else 0)
+
+    def _start_of(self, stage: str) -> Path | None:
+        """Return the file that the user gave to start a stage from; only the first stage of a run starts from one."""
+        given = self.config.base_model
+        return Path(given) if given is not None and stage == self.config.stages[0] else None
+
+    def _training(self, transfer: Transfer) -> Training:
+        losses = self.components.build_losses(transfer.provides)
+        boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
+        training = Training(
+            self.model.backbone,
+            transfer,
+            losses,
+            self._loader(),
+            self.engine,
+            steps=self.steps,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            augmentation=choose_augmentation(self.config, self.steps, boundary),
+            ema=self.config.ema,
+            accumulate=self.config.accumulate,
+        )
+        self.averaged = training.averaged
+        self.samples_per_step = training.samples_per_step
+        return training
+
+    def _loader(self) -> Loader:
+        config = self.config
+        return Loader(self.dataset, config.size, config.seed, flip=config.flip, margin=config.crop_margin)
+
+    def _save_state(self, training: Training) -> None:
+        weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}
+        tensors = weights | training.state()
+        self._processes.once(lambda: self._write_state(training, tensors))
+
+    def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:
+        path = self.folder / STATE_FILE
+        broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+        if broken is not None:
+            raise TrainingError(f"Step {training.done}: {broken} holds what is no finite number.")
+        write(path, tensors, {"stage": self.stage, **training.progress()})
+        self._announce("on_checkpoint", path=path)
+
+    def _restore(self, training: Training) -> None:
+        path = self.folder / STATE_FILE
+        self.step, self.seen = 0, {}
+        if not path.exists():
+            return
+        tensors, about = read(path)
+        if about["stage"] == self.stage:
+            self.model.backbone.load_state_dict(below(tensors, "weights"))
+            training.restore(tensors, about)
+            self.step, self.seen = training.done, training.seen
+
+    def _way_on(self) -> str:
+        path = self.folder / STATE_FILE
+        about = read_description(path) if path.exists() else {"stage": None}
+        saved = f"step {about['done']}" if about["stage"] == self.stage else f"the start of the stage '{self.stage}'"
+        return (
+            f'To go on from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
+            f"then --resume {self.folder}."
+        )
+
+    def _announce(self, event: str, **details: Any) -> None:
+        if self._processes.first:
+            announce(self.registry, event, run=self, **details)
+
+
+def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> Run:
+    """Make a run of what the user decided, in a folder of its own, as `write_setup` does."""
+    write_setup(folder, given, registry, overwrite)
+    return Run(folder, registry)
+
+
+def _alone(model: Model) -> Transfer:
+    return NoTransfer(NoTransfer.Config(), model.base, ())

@@ -1,0 +1,105 @@
+"""What a run is made from, its configuration, parts and data: checked and written, and read from its folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from i2i.compute.engine import Engine
+from i2i.config.options import validate
+from i2i.config.run import INFORMATIVE, RunConfig
+from i2i.contracts.dataset import Dataset
+from i2i.errors import ConfigError
+from i2i.evaluation.best import check_evaluation
+from i2i.groups.addition import data_of
+from i2i.models.assembly import Components, Configured, build_data, resolve, resolve_data
+from i2i.pretrained import weights
+from i2i.registry.registry import Registry
+from i2i.runs.checks import check_data, check_logging, check_networks
+from i2i.storage.run_folder import CONFIG_FILE, claim, read_config, write_config
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What ``run.toml`` says.
+
+    Attributes:
+        config: The complete configuration.
+        components: The parts that it chooses.
+        dataset: The data.
+        made_on: What is known of the machine that the run was made on.
+    """
+
+    config: RunConfig
+    components: Components
+    dataset: Dataset
+    made_on: Mapping[str, Any]
+
+
+def read_setup(folder: Path, registry: Registry) -> RunSetup:
+    """Read the recipe of a run folder.
+
+    Raises:
+        ConfigError: The folder is no run folder, or what its ``run.toml`` says is wrong.
+        DataError: The data cannot be used.
+    """
+    content = read_config(folder)
+    options = {name: value for name, value in content.items() if name not in INFORMATIVE}
+    config = validate(RunConfig, options, str(folder / CONFIG_FILE))
+    with weights.brought():  # whoever trains looks for them when networks are built
+        chosen = resolve(config.model_dump(mode="json", exclude={"data"}), registry)
+    return RunSetup(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
+
+
+def write_setup(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> None:
+    """Make a run folder with a complete ``run.toml``; nothing is written when anything given is wrong.
+
+    Of several processes the first one does, and all of them have to call.
+
+    Args:
+        folder: The run folder.
+        given: What the user decided, nested as in ``run.toml``.
+        registry: Where components come from.
+        overwrite: Replace the run that the folder holds.
+
+    Raises:
+        ConfigError: The configuration is wrong, or the folder holds a run and ``overwrite`` is off.
+        DataError: The data cannot be used, or the folder cannot be written to.
+    """
+    chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
+    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
+    engine.processes.once(lambda: _write(folder, chosen, given, engine, registry, overwrite))
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{platform.node()} does not see {folder}. Choose an --out that all hosts share.")
+
+
+def _write(
+    folder: Path, chosen: Components, given: Mapping[str, Any], engine: Engine, registry: Registry, overwrite: bool
+) -> None:
+    data = None if chosen.config.added is not None else resolve_data(given, registry)
+    told = {"data": given.get("data", {})} if data is None else _told(data, chosen.config, registry)
+    config = chosen.config.model_copy(update=told)
+    dataset = _data(chosen, config, registry)
+    check_data(config, dataset)
+    check_networks(chosen, dataset)
+    check_logging(config.log)
+    check_evaluation(config, dataset, registry, engine.device)
+    claim(folder, overwrite, config.base_model)
+    source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
+    write_config(folder, config, {**chosen.providers, **source}, engine.describe())
+
+
+def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
+    if config.added is not None:
+        return data_of(chosen, config.data, registry)
+    return build_data(resolve_data({"data": config.data}, registry), config.extra_groups or (), registry)
+
+
+def _told(data: Configured[Dataset], config: RunConfig, registry: Registry) -> dict[str, Any]:
+    """Return what ``run.toml`` shall say of the data: the set with its options, and the groups that join it."""
+    extra = config.extra_groups
+    joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
+    return {"data": data.section, "extra_groups": joining or None}

@@ -1,0 +1,71 @@
+"""Files that are written whole or not at all, and locks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from i2i.errors import ConfigError, DataError
+
+if sys.platform == "win32":
+    pass
+else:
+    pass
+
+
+REMEDY = "Free some space or choose another place."
+
+
+@contextmanager
+def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block ends well it is synced and takes its place.
+
+    Missing folders are made. When the block raises, nothing is left and an older file stays as it was.
+
+    Args:
+        path: The file.
+        remedy: What the message says when the place cannot be written to.
+
+    Raises:
+        DataError: The place cannot be written to.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error}). {remedy}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
+    """Write a text as UTF-8, whole or not at all; arguments and errors are those of `whole_file`."""
+    with whole_file(path, remedy) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[Path] = ()) -> None:
+    """Refuse to write over files that are there, unless asked to; and over what is read, even then.
+
+    Folders that are missing are no mistake: `whole_file` makes them.
+
+    Raises:
+        ConfigError: A target exists, or is what it is to be made from.
+    """
+    read = {source.resolve() for source in sources}
+    for target in targets:
+        if target.resolve() in read:
+            raise ConfigError(f"{target} is what is read. Choose another --out.")
+        if target.is_dir():
+            raise ConfigError(f"{target} is a folder, which no file can replace. Choose another --out.")
+        if target.exists() and not overwrite:
+            raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")

@@ -1,0 +1,149 @@
+"""A run folder: what its files are called, how it is claimed and described, and how a changed model gets into one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import i2i
+from i2i.config.run import RunConfig
+from i2i.config.toml import read_toml, to_toml
+from i2i.errors import CheckpointError, ConfigError, DataError
+from i2i.storage.files import write_text
+from i2i.storage.locks import locked
+
+MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
+BEST_FILE = "best.safetensors"
+GROUPS = "groups"
+"""The folder of a run that holds one file per group."""
+CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
+
+STEPS, SCORES_FILE = "steps", "scores.json"
+
+LOSSES_TABLE, SCORES_TABLE, LOGS = "losses.csv", "scores.csv", "logs"
+
+LOCK_FILE = "run.lock"
+
+STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
+
+Line = Mapping[str, Any]
+"""What a line of ``metrics.jsonl`` holds: a stage, a step, and more."""
+
+_WRITTEN = (
+    CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
+    GROUPS,
+)  # fmt: skip
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``run.toml``.
+
+    Raises:
+        ConfigError: The folder is no run folder, or the file is no TOML.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
+    return read_toml(folder / CONFIG_FILE)
+
+
+def run_folder(model: Path) -> Path | None:
+    """Return the run folder that a model lies in, or is; None where there is none. Kept models lie a folder deeper."""
+    places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
+    return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
+
+    Raises:
+        DataError: Another line is no JSON object of a stage and a step.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # who was killed in writing has cut the last one
+    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
+
+
+def write_config(
+    folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``run.toml``: the configuration, and what it was made with.
+
+    Args:
+        folder: The run folder.
+        config: The configuration.
+        providers: Kind of component to name and version of the distribution that provides it.
+        machine: What `Engine.describe` says of the machine that trains.
+    """
+    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
+    write_text(folder / CONFIG_FILE, to_toml({**config.model_dump(mode="json"), **told}))
+
+
+def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
+    """Make ``folder`` ready for a new run.
+
+    Raises:
+        ConfigError: It holds a run and ``overwrite`` is off, or files that are no run, or the base model itself.
+        DataError: It cannot be made.
+    """
+    if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
+        raise ConfigError(f"{folder} holds the model to start from. Choose another --out.")
+    if (folder / CONFIG_FILE).exists():
+        if not overwrite:
+            raise ConfigError(
+                f"{folder} holds a run already. Go on with i2i run --resume {folder}, or replace it: --overwrite."
+            )
+        with locked(folder / LOCK_FILE):
+            _clear(folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
+
+
+def scores_file(model: str = "") -> Path:
+    """Return the name of the file for the scores of the run's model, or of another one, named without its suffix."""
+    own = Path(SCORES_FILE)
+    return own.with_stem(f"{own.stem}-{model}") if model else own
+
+
+def _clear(folder: Path) -> None:
+    others = folder.glob(scores_file("*").name)
+    for path in (*(folder / name for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS)), *others):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _parse(line: str, where: str) -> Line:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
+    if not isinstance(entry, dict) or not {"stage", "step"} <= entry.keys():
+        raise DataError(f"{where} names no stage and step. Remove that line.")
+    return entry
+
+
+def model_file(path: Path, names: Sequence[str] = (MODEL_FILE, BASE_FILE)) -> Path:
+    """Return the model's file in a run folder, or the file itself.
+
+    Args:
+        path: The folder or file.
+        names: What to look for in a folder, in this order.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist. Name a run folder or a .safetensors file.")
+    if path.is_file():
+        return path
+    for name in names:
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"{path} holds no {MODEL_FILE}. Name a run folder whose training has finished a stage.")

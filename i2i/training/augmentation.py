@@ -1,0 +1,171 @@
+"""Augmentation of what discriminators see: real images and fakes alike, so that few images are not learned by heart.
+
+Zhao et al. 2020 (DiffAugment, arXiv 2006.10738) always change what is judged; Karras et al. 2020 (ADA, arXiv
+2006.06676) as often as the discriminators' overfitting asks for. Generators get the gradient through the changes, and
+their own input and output stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from i2i.config.run import RunConfig
+from i2i.contracts.augmentation import Augmentation, Unaugmented
+
+MOST = 0.8  # beyond it generators begin to draw the changes themselves (Karras et al. 2020, section 2.2)
+
+INTERVAL = 4  # steps between adjustments of a probability, as published
+
+FURTHEST = 1 / 8  # of the side: the longest shift, as published for DiffAugment
+
+HOLE = 1 / 2  # side of what is cut out, as published for DiffAugment
+
+Operation = Callable[[Tensor, float, float], Tensor]
+
+
+class DiffAugment(Augmentation):
+    """Every operation on every image (Zhao et al. 2020, policy "color,translation,cutout")."""
+
+    def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
+        """Return ``x``, ``(N, 3, H, W)``, changed by all operations."""
+        return augment(x, [1.0] * len(x))
+
+
+class Adaptive(Augmentation):
+    """Each operation with a probability that follows how sure a discriminator is of real images (Karras et al. 2020).
+
+    Every domain and group has its own probability, since a group of ten images is learned by heart long before one of
+    a hundred. It rises while r_t = E[sign(D(real) - boundary)] (eq. 1) is above ``target``, and falls below it.
+
+    Args:
+        boundary: The logit between real and fake: 0.5 for least squares, whose optimal judge of a real and a fake that
+            look alike says so; 0 for the other games.
+        rise: Steps in which a probability can rise from 0 to 1.
+        target: The r_t that is aimed at.
+    """
+
+    def __init__(self, boundary: float, rise: float, target: float = 0.6) -> None:
+        self._boundary, self._rise, self._target = boundary, rise, target
+        self._chances: dict[str, float] = {}
+        self._heard: dict[str, tuple[float, int]] = {}  # sum of r_t since the last adjustment, and steps
+
+    def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
+        """Return ``x``, ``(N, 3, H, W)``, each sample changed with the probability of its group."""
+        return augment(x, [self._chances.get(f"{domain}/{group}", 0.0) for group in groups])
+
+    def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
+        """Count how many patches of real images lie beyond the boundary; scales and parts count alike."""
+        sides = [(one.detach().float() - self._boundary).sign().flatten(1).mean(1) for one in logits]
+        means = torch.stack(sides).mean(0).tolist()
+        for group in dict.fromkeys(groups):
+            own = [mean for mean, of in zip(means, groups, strict=True) if of == group]
+            self._hear(f"{domain}/{group}", sum(own) / len(own))
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """The probability of each operation, by ``domain/group``."""
+        return dict(self._chances)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return probability, heard sum and heard steps of every domain and group, each ``(3,)``."""
+        known = self._chances.keys() | self._heard.keys()
+        rows = {key: (self._chances.get(key, 0.0), *self._heard.get(key, (0.0, 0))) for key in sorted(known)}
+        return {key: torch.tensor(row, dtype=torch.float64) for key, row in rows.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        rows = {key: row.tolist() for key, row in state.items()}
+        self._chances = {key: chance for key, (chance, _, _) in rows.items()}
+        self._heard = {key: (total, int(steps)) for key, (_, total, steps) in rows.items()}
+
+    def _hear(self, key: str, overconfidence: float) -> None:
+        total, steps = self._heard.get(key, (0.0, 0))
+        total, steps = total + overconfidence, steps + 1
+        if steps == INTERVAL:
+            change = INTERVAL / self._rise * (1 if total / steps > self._target else -1)
+            self._chances[key] = min(MOST, max(0.0, self._chances.get(key, 0.0) + change))
+            total, steps = 0.0, 0
+        self._heard[key] = total, steps
+
+
+def choose_augmentation(config: RunConfig, steps: int, boundary: float) -> Augmentation:
+    """Return the augmentation that a configuration asks for.
+
+    Args:
+        config: The run.
+        steps: Steps of the stage.
+        boundary: The logit between real and fake.
+    """
+    if config.augment == "ada":
+        return Adaptive(boundary, max(1.0, config.ada_rise * steps), config.ada_target)
+    return DiffAugment() if config.augment == "diffaugment" else Unaugmented()
+
+
+def augment(x: Tensor, chances: Sequence[float]) -> Tensor:
+    """Change each sample by brightness, saturation, contrast, a shift and a hole, each with the sample's probability.
+
+    A sample takes one row of random numbers from torch's global generator on the CPU, whatever happens to it. What is
+    shifted in or cut out is 0, grey, as published. Gradients pass, also those of gradients.
+
+    Args:
+        x: ``(N, 3, H, W)`` in [-1, 1]; the result may leave the range.
+        chances: N probabilities.
+    """
+    draws = torch.rand(len(x), len(OPERATIONS), 3).tolist()
+    return torch.stack([_change(*sample) for sample in zip(x, draws, chances, strict=True)])
+
+
+def brighten(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
+    """Add -0.5 to 0.5 to all values of ``x``, ``(3, H, W)``, for an amount in [0, 1)."""
+    return x + (amount - 0.5)
+
+
+def saturate(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
+    """Move each pixel of ``x``, ``(3, H, W)``, from its own grey by a factor of 0 to 2, for an amount in [0, 1)."""
+    grey = x.mean(0, keepdim=True)
+    return grey + (x - grey) * (2 * amount)
+
+
+def contrast(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
+    """Move all values of ``x``, ``(3, H, W)``, from their mean by a factor of 0.5 to 1.5, for an amount in [0, 1)."""
+    mean = x.mean()
+    return mean + (x - mean) * (amount + 0.5)
+
+
+def shift(x: Tensor, down: float, right: float) -> Tensor:
+    """Shift ``x``, ``(3, H, W)``, by up to an eighth of its sides; 0 is fully up or left, almost 1 down or right."""
+    (rows, columns) = (_whole(at, side) for at, side in zip((down, right), x.shape[1:], strict=True))
+    return F.pad(x, (columns, -columns, rows, -rows))
+
+
+def cut_out(x: Tensor, down: float, right: float) -> Tensor:
+    """Set a window of half the sides of ``x``, ``(3, H, W)``, to 0; its centre lies anywhere in the image."""
+    spans = [_window(at, side) for at, side in zip((down, right), x.shape[1:], strict=True)]
+    mask = x.new_ones(x.shape[1:])
+    mask[spans[0], spans[1]] = 0
+    return x * mask
+
+
+OPERATIONS: tuple[Operation, ...] = (brighten, saturate, contrast, shift, cut_out)
+
+
+def _change(image: Tensor, draws: Sequence[Sequence[float]], chance: float) -> Tensor:
+    for operation, (lot, first, second) in zip(OPERATIONS, draws, strict=True):
+        if lot < chance:
+            image = operation(image, first, second)
+    return image
+
+
+def _whole(at: float, side: int) -> int:
+    furthest = round(side * FURTHEST)
+    return int(at * (2 * furthest + 1)) - furthest
+
+
+def _window(at: float, side: int) -> slice:
+    size = round(side * HOLE)
+    start = int(at * (side + 1)) - size // 2
+    return slice(max(0, start), min(side, start + size))

@@ -1,0 +1,274 @@
+"""The training step, written once for every backbone and every transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from i2i.compute.engine import Engine
+from i2i.compute.randomness import random_state, seed_process, set_random_state
+from i2i.contracts.augmentation import Augmentation, Unaugmented
+from i2i.contracts.backbone import Backbone, Side
+from i2i.contracts.domains import Batch
+from i2i.contracts.loss import Loss, Passes
+from i2i.contracts.transfer import Route, Transfer
+from i2i.errors import PluginError, TrainingError
+from i2i.training.average import Average
+from i2i.training.gradients import Gradients
+from i2i.training.loader import Loader
+from i2i.training.substeps import (
+    CollectingAugmentation,
+    PassesBySide,
+    SequentialPasses,
+    SubStepSchedule,
+    joint_passes,
+    needs,
+)
+
+SIDES: tuple[Side, Side] = ("discriminator", "generator")
+
+
+class Training:
+    """One stage of training: a model, a strategy, its losses, two optimizers, and the step.
+
+    Translations are computed once a step. The discriminators judge them detached, the generators' losses use the same
+    graph; both sides' gradients reach only the parameters that the strategy routes them to. A step may consist of
+    sub-steps, here and in other processes, whose gradients are averaged; several here take turns, see
+    `SequentialPasses`. Their samples are those that a single process would draw, sub-step by sub-step.
+
+    Args:
+        backbone: The model, adapted already.
+        transfer: Which groups make up a step, and what they may update.
+        losses: The terms by name.
+        loader: Where batches come from.
+        engine: Where and how exactly to compute.
+        steps: Steps of the whole stage; learning rates depend on it.
+        batch_size: What the strategy is asked for; the base stage draws so many samples in a sub-step.
+        seed: Seed of what the strategy draws.
+        augmentation: What happens to images on their way to the discriminators; nothing by default.
+        ema: Decay of the moving average of the generators; 0 averages none.
+        accumulate: Sub-steps of a step in each process.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        transfer: Transfer,
+        losses: Mapping[str, Loss],
+        loader: Loader,
+        engine: Engine,
+        *,
+        steps: int,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        ema: float = 0.0,
+        accumulate: int = 1,
+    ) -> None:
+        self.backbone = backbone.to(engine.device).train()
+        self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
+        self.steps, self.batch_size, self.accumulate, self.done = steps, batch_size, accumulate, 0
+        self._schedule = SubStepSchedule(transfer, loader, engine.processes, batch_size, accumulate, seed)
+        self._augmentation = CollectingAugmentation(augmentation or Unaugmented(), self._groups, engine.processes)
+        backbone.augmentation = self._augmentation
+        self.average = Average(backbone.generators, ema) if ema else None
+        self.heads = self._prepare()
+        self._start_alike(seed)
+        self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
+        self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
+        self._gradients = Gradients()
+        self._needs = needs(losses.values())
+
+    def networks(self, side: Side) -> nn.Module:
+        """Return what a side updates: the generators, with the heads that losses bring; or the discriminators."""
+        own = self.backbone.networks(side)
+        return nn.ModuleDict({"networks": own, "heads": self.heads}) if side == "generator" and self.heads else own
+
+    @property
+    def samples_per_step(self) -> int:
+        """Images of one domain that a step draws, in all processes together."""
+        return self._schedule.samples(self.done)
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Group to images of domain b that have been drawn of it."""
+        return {stream.removesuffix("/b"): n for stream, n in self.loader.positions.items() if stream.endswith("/b")}
+
+    def step(self) -> dict[str, float]:
+        """Take one step; return the mean unweighted losses by ``side/term``.
+
+        Raises:
+            TrainingError: A loss is not a finite number.
+        """
+        self._set_learning_rates()
+        passes, first = self._passes(), self.backbone.first
+        means = [self._update(side, passes(side)) for side in (first, *(side for side in SIDES if side != first))]
+        self._augmentation.settle()
+        self.backbone.after_step()
+        self.done += 1
+        if self.average is not None:
+            self.average.update(self.done)
+        return self._report({name: mean for side in means for name, mean in side.items()})
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the generators have their averaged weights in the block, if an average is kept."""
+        return nullcontext() if self.average is None else self.average.shown()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything beside weights that the next step depends on, as tensors by name.
+
+        All processes have to call; the first one gets what is each other one's own, too: image pools, random states.
+        """
+        tensors = {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
+        tensors |= {f"augmentation/{k}": v for k, v in self.backbone.augmentation.state().items()}
+        tensors |= {f"average/{k}": v for k, v in (self.average.state() if self.average is not None else {}).items()}
+        for side, optimizer in self.optimizers.items():
+            for index, entries in optimizer.state_dict()["state"].items():
+                tensors |= {f"{side}/{index}/{key}": torch.as_tensor(value) for key, value in entries.items()}
+        for index, own in enumerate(self.engine.processes.gather(self._own_state())):
+            tensors |= {_place(index) + name: tensor for name, tensor in own.items()}
+        return tensors
+
+    def _own_state(self) -> dict[str, Tensor]:
+        tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
+        return tensors | {f"random/{k}": v for k, v in random_state().items()}
+
+    def progress(self) -> dict[str, Any]:
+        """Return the numbers of the state that are no tensors; JSON can hold them."""
+        return {"done": self.done, "positions": dict(self.loader.positions)}
+
+    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Go on exactly where `state` and `progress` were taken, with as many processes."""
+        self.done = progress["done"]
+        self.loader.positions = dict(progress["positions"])
+        for side, optimizer in self.optimizers.items():
+            _restore(optimizer, below(tensors, side))
+        self.heads.load_state_dict(below(tensors, "heads"))
+        self.backbone.augmentation.load(below(tensors, "augmentation"))
+        if self.average is not None:
+            self.average.load(below(tensors, "average"))
+        self._restore_own(tensors)
+
+    def _restore_own(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what is this process's own; one that was not there starts as at the start of the stage."""
+        place = _place(self.engine.processes.index)
+        self.backbone.load_training_state(below(tensors, f"{place}backbone"))
+        random = below(tensors, f"{place}random")
+        if random:
+            set_random_state(random)
+
+    def _prepare(self) -> nn.ModuleDict:
+        """Let losses load their networks, and gather the heads that some bring."""
+        found = {name: loss.prepare(self.backbone, self.engine.device) for name, loss in self.losses.items()}
+        return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
+
+    def _start_alike(self, seed: int) -> None:
+        """Give every process the weights of the first one, and random numbers of its own."""
+        processes = self.engine.processes
+        for module in (self.backbone, self.heads):
+            processes.share(module)
+        if not processes.first:
+            seed_process(seed, processes.index)
+
+    def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
+        groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
+        return self.backbone.optimizer(groups)
+
+    def _set_learning_rates(self) -> None:
+        factor = self.backbone.lr_factor(self.done, self.steps)
+        for side, optimizer in self.optimizers.items():
+            for group, rate in zip(optimizer.param_groups, self._rates[side], strict=True):
+                group["lr"] = rate * factor
+
+    @property
+    def _groups(self) -> tuple[str, ...]:
+        return (self.transfer.base, *self.transfer.groups)
+
+    def _draw(self) -> list[tuple[str, ...]]:
+        return self._schedule.draw(self.done)
+
+    def _passes(self) -> PassesBySide:
+        batches = self._schedule.load(self.done, self.engine.device)
+        if self.accumulate == 1:
+            return joint_passes(batches, self._run, self._needs)
+        return SequentialPasses(batches, self._run, self.losses.values(), self.backbone.first)
+
+    def _run(self, batch: Batch, wanted: frozenset[str]) -> Passes:
+        with self.engine.autocast():
+            return self.backbone.passes(batch, wanted, self._groups)
+
+    def _generate(self, groups: tuple[str, ...]) -> Passes:
+        return self._run(self.loader.batch(groups, self.engine.device), self._needs)
+
+    def _update(self, side: Side, passes: Iterable[Passes]) -> dict[str, Tensor]:
+        """Take the gradients of all sub-batches, then the optimizer's steps; return the mean of each term."""
+        means = list(map(partial(self._backward, side), passes))  # which holds no passes while it runs the next ones
+        optimizer, processes = self.optimizers[side], self.engine.processes
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for _ in self._gradients.updates(processes.largest):
+            processes.average_gradients(parameters)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return {name: torch.stack([mean[name] for mean in means]).mean() for name in means[0]}
+
+    def _backward(self, side: Side, passes: Passes) -> dict[str, Tensor]:
+        groups = passes.batch.groups
+        with self.engine.autocast():
+            if "verdict" in self._needs:
+                self.backbone.judge(passes, side)
+            terms = {name: getattr(loss, side)(passes) for name, loss in self.losses.items()}
+        losses = {name: term for name, term in terms.items() if term is not None}
+        _check_shapes(losses, len(groups))
+        if not losses:
+            return {}
+        weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
+        self._send([Route(*route) for route in self.transfer.route(self.networks(side), groups, weighted)])
+        return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
+
+    def _send(self, routes: list[Route]) -> None:
+        """Send each loss into the parameters of its route; they may be none, when all of them are frozen."""
+        learning = [[parameter for parameter in route.parameters if parameter.requires_grad] for route in routes]
+        sent = [(route, own) for route, own in zip(routes, learning, strict=True) if own]
+        for index, (route, own) in enumerate(sent, start=1):
+            with self._gradients.of(route.update, own):
+                self.engine.backward(route.loss / self.accumulate, own, retain_graph=index < len(sent))
+
+    def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
+        values = dict(zip(means, self.engine.processes.mean(torch.stack(list(means.values()))).tolist(), strict=True))
+        broken = [name for name, value in values.items() if not np.isfinite(value)]
+        if broken:
+            raise TrainingError(f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}.")
+        return values
+
+
+def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
+    for name, term in losses.items():
+        if not isinstance(term, Tensor) or term.shape != (samples,):
+            found = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            raise PluginError(
+                f"Loss '{name}' returned {found}, not one value for each of {samples} samples: ({samples},)."
+            )
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix/``, by the rest of their names."""
+    return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
+
+
+def _place(process: int) -> str:
+    """Return what the names of a process's own tensors start with."""
+    return f"process/{process}/" if process else ""
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,187 @@
+"""The sub-steps of an optimizer step: who draws which, the passes of each, and what augmentation hears of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from i2i.compute.processes import Processes
+from i2i.contracts.augmentation import Augmentation
+from i2i.contracts.backbone import Side
+from i2i.contracts.batched import detach, join
+from i2i.contracts.domains import Batch
+from i2i.contracts.loss import Loss, Passes
+from i2i.contracts.transfer import Transfer
+
+if TYPE_CHECKING:
+    from i2i.training.loader import Loader
+
+Generate = Callable[[Batch, frozenset[str]], Passes]
+PassesBySide = Callable[[Side], Iterable[Passes]]
+_UNJUDGED = frozenset({"identity", "cycled", "reconstructed", "encoded"})  # what discriminators hardly ever read
+
+
+def needs(losses: Iterable[Loss]) -> frozenset[str]:
+    """Return the passes that any of these terms needs."""
+    found: frozenset[str] = frozenset()
+    return found.union(*(loss.needs for loss in losses))
+
+
+def judging(losses: Iterable[Loss]) -> list[Loss]:
+    """Return the terms that have a discriminator side."""
+    return [loss for loss in losses if type(loss).discriminator is not Loss.discriminator]
+
+
+def joint_passes(batches: Sequence[Batch], generate: Generate, wanted: frozenset[str]) -> PassesBySide:
+    """Run the generators now; both sides then read the same passes and, if they want, the same graph."""
+    passes = [generate(batch, wanted) for batch in batches]
+    return lambda side: passes
+
+
+class SubStepSchedule:
+    """The sub-steps that fall to one process; all together are those that a single one with as many would take.
+
+    Args:
+        transfer: Which groups make up a sub-step.
+        loader: Where batches come from; its positions are those of all processes.
+        processes: All that share the training.
+        batch_size: What the strategy is asked for.
+        accumulate: Sub-steps of a step in each process.
+        seed: Seed of what the strategy draws.
+    """
+
+    def __init__(
+        self, transfer: Transfer, loader: Loader, processes: Processes, batch_size: int, accumulate: int, seed: int
+    ) -> None:
+        self._transfer, self._loader, self._processes = transfer, loader, processes
+        self._batch_size, self._accumulate, self._seed = batch_size, accumulate, seed
+
+    def samples(self, step: int) -> int:
+        """Return how many images of one domain all sub-steps of 0-based ``step`` have."""
+        return sum(len(groups) for sub_step in self._sub_steps(step) for groups in sub_step)
+
+    def draw(self, step: int) -> list[tuple[str, ...]]:
+        """Return the groups of each sub-batch of this process in a step."""
+        return [groups for n, sub_step in enumerate(self._sub_steps(step)) if self._is_own(n) for groups in sub_step]
+
+    def load(self, step: int, device: torch.device) -> list[Batch]:
+        """Load this process's sub-batches, and pass over those of the others."""
+        found = []
+        for number, sub_step in enumerate(self._sub_steps(step)):
+            for groups in sub_step:
+                if self._is_own(number):
+                    found.append(self._loader.batch(groups, device))
+                else:
+                    self._loader.skip(groups)
+        return found
+
+    def _sub_steps(self, step: int) -> list[list[tuple[str, ...]]]:
+        """Return the sub-batches of every sub-step, of all processes."""
+        rng = np.random.default_rng([self._seed, step])
+        count = self._accumulate * self._processes.count
+        return [self._transfer.draw(self._batch_size, rng) for _ in range(count)]
+
+    def _is_own(self, sub_step: int) -> bool:
+        return sub_step % self._processes.count == self._processes.index
+
+
+class SequentialPasses:
+    """Runs the generators for one sub-batch after the other, so that there is one graph at a time, of however many.
+
+    All fakes are made at the weights that generators have at the start of the step, and both sides see them, as if all
+    sub-batches had been one. Generators that update first leave their fakes, without a graph, to the discriminators.
+    Where discriminators update first, fakes are made for them without a graph, and made once more for the generators,
+    whose losses have to wait for the discriminators' update: that costs a forward pass of the translations alone, where
+    keeping the graphs would cost the memory that sub-steps are meant to save. What is random in a generator (dropout,
+    noise) is drawn anew.
+
+    Args:
+        batches: The sub-batches of a step.
+        generate: Runs the generators on one, for the passes that are named.
+        losses: The terms.
+        first: The side that updates first.
+    """
+
+    def __init__(self, batches: Sequence[Batch], generate: Generate, losses: Iterable[Loss], first: Side) -> None:
+        terms = list(losses)
+        self._batches, self._generate, self._first = batches, generate, first
+        self._wanted, self._judged = needs(terms), needs(judging(terms))
+        self._left: list[Passes] = []
+
+    def __call__(self, side: Side) -> Iterator[Passes]:
+        """Yield the passes of each sub-batch for a side; none is kept here, so that each can be freed after its use."""
+        if side == "generator":
+            return map(self._leaving if self._first == side else self._live, self._batches)
+        return map(self._unlinked, self._batches) if self._first == side else self._left_behind()
+
+    def _live(self, batch: Batch) -> Passes:
+        return self._generate(batch, self._wanted)
+
+    def _leaving(self, batch: Batch) -> Passes:
+        passes = self._live(batch)
+        left = detach(passes)
+        for name in _UNJUDGED - self._judged:
+            getattr(left, name).clear()
+        self._left.append(left)
+        return passes
+
+    @torch.no_grad()
+    def _unlinked(self, batch: Batch) -> Passes:
+        return self._generate(batch, self._judged)
+
+    def _left_behind(self) -> Iterator[Passes]:
+        while self._left:
+            yield self._left.pop(0)
+
+
+class CollectingAugmentation(Augmentation):
+    """Lets an augmentation hear once a step what discriminators said of real images in all sub-steps and processes.
+
+    Args:
+        inner: The augmentation.
+        groups: Every group there is.
+        processes: All that share the training.
+    """
+
+    def __init__(self, inner: Augmentation, groups: Sequence[str], processes: Processes) -> None:
+        self._inner, self._groups, self._processes = inner, tuple(groups), processes
+        self._heard: dict[str, list[tuple[list[Tensor], tuple[str, ...]]]] = {}
+
+    def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
+        """Return ``x``, ``(N, 3, H, W)``, as the augmentation changes it."""
+        return self._inner(domain, x, groups)
+
+    def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
+        """Keep what was said until `settle`."""
+        self._heard.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
+
+    def settle(self) -> None:
+        """End a step: let the augmentation hear of all of it, each domain's samples as one batch."""
+        if type(self._inner).observe is not Augmentation.observe:
+            for domain, said in self._heard.items():
+                logits = join([one for one, _ in said])
+                groups = list(chain.from_iterable(own for _, own in said))
+                self._inner.observe(domain, [self._processes.join(one) for one in logits], self._of_all(groups))
+        self._heard = {}
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """The augmentation's."""
+        return self._inner.chances
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the augmentation's state; nothing is heard between steps."""
+        return self._inner.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self._inner.load(state)
+
+    def _of_all(self, groups: Sequence[str]) -> list[str]:
+        numbers = torch.tensor([self._groups.index(group) for group in groups], device=self._processes.device)
+        return [self._groups[number] for number in self._processes.join(numbers).tolist()]

@@ -1,0 +1,91 @@
+"""Contrastive learning on patches (CUT: Park et al. 2020, arXiv 2007.15651): a translation keeps what lies where."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from i2i import DIRECTION_INTO, DOMAINS, Backbone, Direction, Domain, Generator, Loss, Passes
+
+
+class PatchNCE(Loss):
+    """A patch of the translation resembles the source's patch at the same place more than any of its other patches.
+
+    Park et al. 2020 (arXiv 2007.15651), eq. 4: softmax cross-entropy over patches of one image, for the projected
+    features of every encoder map, in both directions. The source's features are constants, as in its released code.
+    The projections are built before training, from the generators' ``encoded_channels``.
+    """
+
+    name = "patch_nce"
+    needs = frozenset({"fake", "encoded"})
+
+    class Config(Loss.Config):
+        """Options of the contrastive term."""
+
+        patches: int = Field(256, ge=2, description="Patches of an image that are told apart, fewer on small maps.")
+        temperature: float = Field(0.07, gt=0, description="Divides the similarities.")
+        width: int = Field(256, ge=1, description="Channels of the projections.")
+
+    config: Config
+
+    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module:
+        """Build a projection for every encoder map of either direction."""
+        self.projections = nn.ModuleDict(
+            {domain: self._projections(backbone, DIRECTION_INTO[domain]) for domain in DOMAINS}
+        )
+        return self.projections.to(device)
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return how badly patches are told apart, ``(N,)``, averaged over maps and patches."""
+        terms = [self._map(passes, domain, index) for domain in DOMAINS for index in range(len(passes.encoded[domain]))]
+        return torch.stack(terms).sum(0) / len(passes.encoded["b"])
+
+    def _map(self, passes: Passes, domain: Domain, index: int) -> Tensor:
+        project = cast(nn.ModuleList, self.projections[domain])[index]
+        fake, source = (
+            features[index].flatten(2) for features in (passes.encoded[domain], passes.fake[domain].encoded)
+        )
+        places = torch.randperm(fake.shape[2])[: self.config.patches].to(fake.device)
+        queries = project(fake[..., places].transpose(1, 2))  # (N, S, width)
+        with torch.no_grad():
+            keys = project(source[..., places].transpose(1, 2))
+        return contrast(queries, keys, self.config.temperature)
+
+    def _projections(self, backbone: Backbone, direction: Direction) -> nn.ModuleList:
+        generator = cast(Generator, backbone.generators[direction])
+        return nn.ModuleList(Projection(channels, self.config.width) for channels in generator.encoded_channels)
+
+
+class Projection(nn.Module):
+    """A two-layer perceptron onto the unit sphere, ``(N, S, C)`` to ``(N, S, width)``."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(channels, width), nn.ReLU(), nn.Linear(width, width))
+        for layer in (self.layers[0], self.layers[2]):
+            nn.init.normal_(cast(Tensor, layer.weight), 0.0, 0.02)
+            nn.init.zeros_(cast(Tensor, layer.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Project features."""
+        return F.normalize(self.layers(x), dim=-1, eps=1e-7)
+
+
+def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """Return the cross-entropy of finding query s by key s among the keys of its image.
+
+    Args:
+        queries: ``(N, S, C)``.
+        keys: ``(N, S, C)``; the key at s belongs to the query at s.
+        temperature: Divides the dot products.
+
+    Returns:
+        One value a sample, ``(N,)``.
+    """
+    similarities = torch.einsum("nsc,ntc->nst", queries, keys) / temperature
+    right = torch.diagonal(similarities, dim1=1, dim2=2)
+    return (similarities.logsumexp(2) - right).mean(1)

@@ -1,0 +1,171 @@
+"""The stock loss terms. Each returns one value a sample and adds both directions up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from i2i import DOMAINS, Loss, Passes, Verdict
+
+Mode = Literal["lsgan", "hinge", "nonsaturating"]
+Criterion = Callable[[Tensor], Tensor]
+
+# What each mode makes of logits: (real, fake) on the discriminators' side, fake on the generators'.
+_REAL: dict[str, Criterion] = {
+    "lsgan": lambda logits: (logits - 1).square(),
+    "hinge": lambda logits: F.relu(1 - logits),
+    "nonsaturating": lambda logits: F.softplus(-logits),
+}
+_FAKE: dict[str, Criterion] = {
+    "lsgan": torch.square,
+    "hinge": lambda logits: F.relu(1 + logits),
+    "nonsaturating": F.softplus,
+}
+_FOOL: dict[str, Criterion] = _REAL | {"hinge": torch.neg}
+# How far group logits, (N, groups), are from one-hot targets.
+_MISTAKEN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda logits, targets: (logits - targets).square().mean(1),
+    "cross_entropy": lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"),
+}
+
+
+class Adversarial(Loss):
+    """Generators against discriminators, on patch logits and on the discriminators' CAM logits where there are any.
+
+    Sources: LSGAN (Mao et al. 2017, eq. 9 with a=0, b=c=1), hinge (Lim & Ye 2017), non-saturating (Goodfellow et al.
+    2014), R1 penalty (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Parts and scales of one discriminator are added
+    up, as U-GAT-IT and UNIT do.
+    """
+
+    name = "adversarial"
+    needs = frozenset({"fake", "verdict"})
+
+    class Config(Loss.Config):
+        """Options of the adversarial term."""
+
+        mode: Mode = Field("lsgan", description="The game that is played.")
+        discriminator_weight: float = Field(1.0, ge=0, description="Factor on the discriminators' side.")
+        r1: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 is off.")
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.boundary = 0.5 if config.mode == "lsgan" else 0.0
+        if config.r1:
+            self.needs = self.needs | {"gradient"}
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return how far the fakes are from passing as real, ``(N,)``."""
+        return _total(_judge(passes.fake_verdict[domain], _FOOL[self.config.mode]) for domain in DOMAINS)
+
+    def discriminator(self, passes: Passes) -> Tensor:
+        """Return how badly real and fake are told apart, ``(N,)``."""
+        real = _total(_judge(passes.real_verdict[domain], _REAL[self.config.mode]) for domain in DOMAINS)
+        fake = _total(_judge(passes.fake_verdict[domain], _FAKE[self.config.mode]) for domain in DOMAINS)
+        told_apart = (real + fake) * self.config.discriminator_weight
+        return told_apart + self.config.r1 / 2 * _steepness(passes) if self.config.r1 else told_apart
+
+
+class Cycle(Loss):
+    """Mean absolute difference after a round trip (Zhu et al. 2017, arXiv 1703.10593, eq. 2)."""
+
+    name = "cycle"
+    needs = frozenset({"fake", "cycled"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the round-trip error, ``(N,)``."""
+        return _total(_distance(passes.cycled[domain].image, passes.batch.real[domain]) for domain in DOMAINS)
+
+
+class Identity(Loss):
+    """Mean absolute change of an image that lies in the target domain already (Zhu et al. 2017, section 5.2)."""
+
+    name = "identity"
+    needs = frozenset({"identity"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the change, ``(N,)``."""
+        return _total(_distance(passes.identity[domain].image, passes.batch.real[domain]) for domain in DOMAINS)
+
+
+class Cam(Loss):
+    """The generators' attention tells source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
+
+    name = "cam"
+    needs = frozenset({"fake", "identity", "cam"})
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return the binary cross-entropy of the CAM logits, ``(N,)``."""
+        return _total(
+            _cross_entropy(passes.fake[domain].cam_logits, 1.0)
+            + _cross_entropy(passes.identity[domain].cam_logits, 0.0)
+            for domain in DOMAINS
+        )
+
+
+class GroupClassification(Loss):
+    """Group classification by the discriminators' group heads, as squared error to the one-hot group or cross-entropy.
+
+    Real images teach the heads; fakes teach the generators to be taken for their group (Zhuang & Yang, arXiv
+    2007.13332, and its released code: heads are added up on the discriminators' side, averaged on the generators').
+    """
+
+    name = "group"
+    needs = frozenset({"fake", "verdict", "group"})
+
+    class Config(Loss.Config):
+        """Options of group classification."""
+
+        mode: Literal["mse", "cross_entropy"] = Field(
+            "mse", description="Squared error, as released, or cross-entropy."
+        )
+
+    config: Config
+
+    def generator(self, passes: Passes) -> Tensor:
+        """Return how far fakes are from being taken for their group, ``(N,)``."""
+        errors = list(self._errors(passes, [passes.fake_verdict[domain] for domain in DOMAINS]))
+        return _total(errors) / len(errors)
+
+    def discriminator(self, passes: Passes) -> Tensor:
+        """Return how badly the heads tell the groups of real images, ``(N,)``."""
+        return _total(self._errors(passes, [passes.real_verdict[domain] for domain in DOMAINS]))
+
+    def _errors(self, passes: Passes, verdicts: list[Verdict]) -> Iterable[Tensor]:
+        targets = passes.group_targets
+        criterion = _MISTAKEN[self.config.mode]
+        return (criterion(logits, targets) for verdict in verdicts for logits in verdict.group_logits)
+
+
+def _judge(verdict: Verdict, criterion: Criterion) -> Tensor:
+    return _total(criterion(logits).flatten(1).mean(1) for logits in verdict.logits + verdict.cam_logits)
+
+
+def _steepness(passes: Passes) -> Tensor:
+    """Return the squared norm of the verdicts' gradient at each real image, ``(N,)``; patches are averaged first."""
+    images = [passes.judged[domain] for domain in DOMAINS]
+    verdicts = [logits.flatten(1).mean(1) for domain in DOMAINS for logits in passes.real_verdict[domain].logits]
+    gradients = torch.autograd.grad(_total(verdicts).sum(), images, create_graph=True)
+    return _total(gradient.square().flatten(1).sum(1) for gradient in gradients)
+
+
+def _distance(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).abs().flatten(1).mean(1)
+
+
+def _cross_entropy(logits: Tensor | None, label: float) -> Tensor:
+    if logits is None:
+        raise TypeError("The generator gave no CAM logits.")
+    target = torch.full_like(logits, label)
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    first, *rest = terms
+    return sum(rest, start=first)

@@ -1,0 +1,145 @@
+"""Several processes: what they tell one another, who learns from whom, and runs that stop, go on and fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i.compute.engine import Engine
+from i2i.compute.processes import tells
+from i2i.errors import ProcessError
+from i2i.storage.tensor_file import read
+from i2i.training.augmentation import INTERVAL
+from tests.compute.pair import TRANSFERS
+from tests.plugins.i2i_transfer.routing import CASES, expected, owners, precise, training_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, folder_root) -> Path:
+    """What two processes that torchrun started left, and their output."""
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "data").symlink_to(folder_root)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--redirects", "3"]
+    command = [*torchrun, "--log-dir", str(folder / "logs"), "-m", "tests.compute.pair", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, (done.stderr, printed(folder, "stderr"))
+    return folder
+
+
+def printed(folder: Path, stream: str) -> list[str]:
+    """Return what each of the two has printed to ``stdout`` or ``stderr``."""
+    return [next(folder.glob(f"logs/*/attempt_0/{index}/{stream}.log")).read_text() for index in range(2)]
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    """What each of the two found."""
+    return [json.loads((folder / f"found-{index}.json").read_text()) for index in range(2)]
+
+
+def test_meetings(found):
+    first, second = (one["meetings"] for one in found)
+    alike = {
+        "largest": 1, "any": [True, False], "mean": [0.5, 1.5], "join": [0.0, 1.0, 2.0], "share": [1.0] * 4,
+        "gradients": [[1.5, 3.0], [1.5, 2.5], None, [4.0]],
+    }  # fmt: skip
+    assert {name: first[name] for name in alike} == {name: second[name] for name in alike} == alike
+    assert first["gather"] == [{"own": [0.0, 1.0]}, {"own": [1.0, 2.0]}]
+    assert second["gather"] == [{"own": [1.0, 2.0]}]
+    assert [one["meetings"]["once"] for one in found] == [["ConfigError", "Schluß"], ["ProcessError", "Schluß"]]
+
+
+def test_augmentation_hears_what_all_processes_heard(found):
+    assert found[0]["heard"] == found[1]["heard"] == {"b/kid": INTERVAL / 8, "b/woman": INTERVAL / 8, "b/man": 0.0}
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_a_sample_changes_what_it_may_in_both_processes(found, name):
+    for own in (one["trainings"][name] for one in found):
+        for group, changed in own["changed"].items():
+            for side, whose in expected(name, group).items():
+                assert owners(n for n in changed if n.startswith(f"{side}s.")) == whose, (group, side)
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_two_processes_equal_two_sub_steps_of_one(found, folder, tmp_path, registry, name):
+    first, second = (one["trainings"][name] for one in found)
+    assert first == second, "weights, losses and positions, to the last bit"
+    alone = precise(training_of(tmp_path, registry, name, backbone="cyclegan", accumulate=2, **CASES[name][0]))
+    draw = alone.transfer.draw
+    for group in ("woman", "man"):
+        alone.transfer.draw = lambda batch_size, rng, group=group: [(group,)]
+        alone.step()
+    alone.transfer.draw = draw
+    assert first["report"] == pytest.approx(alone.step(), rel=1e-9)
+    assert first["positions"] == alone.loader.positions
+    weights = alone.backbone.state_dict()
+    for key, tensor in read(folder / f"{name}.safetensors")[0].items():
+        torch.testing.assert_close(tensor, weights[key], rtol=1e-11, atol=1e-14, msg=key)
+
+
+def test_a_run_stops_goes_on_and_ends_with_the_same_bytes(found, folder):
+    statuses = {"whole": 0, "stopped": 0, "resumed": 0, "interrupted": 130, "gone on": 0, "refused": 2, "failed": 2}
+    assert [one["statuses"] for one in found] == [statuses] * 2
+    for name in ("base.safetensors", "model.safetensors", "state.safetensors"):
+        whole, stopped, interrupted = (
+            (folder / run / name).read_bytes() for run in ("whole", "stopped", "interrupted")
+        )
+        assert whole == stopped == interrupted, name
+    tensors, _ = read(folder / "whole" / "state.safetensors")
+    assert not torch.equal(tensors["random/torch"], tensors["process/1/random/torch"])
+    pool = "backbone/pool/b/man"
+    assert not torch.equal(tensors[pool], tensors[f"process/1/{pool}"]), "each has its own image pool"
+
+
+def test_the_first_process_alone_speaks(folder):
+    first, second = printed(folder, "stdout")
+    assert second == ""
+    assert first.count("i2i cyclegan at 32 px on cpu in 2 processes, transfer 'branch'") == 6
+    assert first.count("Stopped after step 1 of 2 (transfer). Go on with: i2i run --resume") == 1
+    assert first.count("Done: ") == 3
+
+
+def test_one_message_tells_why_all_end(folder):
+    """The first process was refused the folder; later the second one could not read an image."""
+    first, second = printed(folder, "stderr")
+    assert first.count("error: ") == 1
+    assert f"error: {folder}/whole holds a run already. Go on with i2i run --resume {folder}/whole" in first
+    assert second.strip() == "error: spoilt.png cannot be read. Restore it."
+
+
+def test_a_single_process_meets_nobody():
+    processes = Engine("cpu").processes
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    processes.average_gradients([parameter])
+    assert (processes.count, processes.index, processes.first, parameter.grad) == (1, 0, True, None)
+    assert (processes.largest(3), processes.any(True), processes.any(False)) == (3, True, False)
+    x = torch.arange(3.0)
+    assert torch.equal(processes.join(x), x)
+    assert torch.equal(processes.mean(x), x)
+    assert processes.gather({"x": x})[0]["x"] is x
+    done = []
+    processes.once(lambda: done.append(1))
+    assert done == [1]
+    with pytest.raises(ZeroDivisionError):
+        processes.once(lambda: 1 / 0)
+
+
+def test_who_tells_of_an_error(monkeypatch):
+    assert tells(ProcessError("bad", told=True)), "a single process tells of everything"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "nobody keeps count")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert tells(ValueError()) == (rank == "0")
+        assert not tells(ProcessError("bad", told=True))

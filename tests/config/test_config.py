@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from i2i.config.options import Options, check_group_name, merge, validate
+from i2i.config.run import RunConfig
+from i2i.config.toml import read_toml, to_toml
+from i2i.errors import ConfigError, did_you_mean
+
+
+class Pix(Options):
+    channels: int = Field(32, gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+    mode: Literal["lsgan", "hinge"] = "lsgan"
+
+
+class Rooted(Options):
+    root: str = Field(description="The folder.")
+
+
+def test_validate_reads_text_as_the_command_line_gives_it() -> None:
+    actual = validate(Pix, {"channels": "8", "betas": [0.1, "0.2"], "mode": "hinge"}, "pix")
+    assert actual == Pix(channels=8, betas=(0.1, 0.2), mode="hinge")
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "message"),
+    [
+        (Pix, {"chanels": 8}, "pix has no option 'chanels'. Did you mean 'channels'? It has: channels, betas, mode."),
+        (Pix, {"zzz": 8}, "pix has no option 'zzz'. It has: channels, betas, mode."),
+        (Options, {"zzz": 8}, "pix has no option 'zzz'. It has: none."),
+        (Pix, {"channels": 0}, "pix: option 'channels' cannot be 0: Input should be greater than 0."),
+        (Pix, {"mode": "x"}, "pix: option 'mode' cannot be 'x': Input should be 'lsgan' or 'hinge'."),
+        (Pix, {"betas": [0.5]}, "pix: option 'betas.1' cannot be [0.5]: Field required."),
+        (Rooted, {}, "pix needs the option 'root': The folder."),
+    ],
+)
+def test_validate_explains(options, values, message) -> None:
+    with pytest.raises(ConfigError) as error:
+        validate(options, values, "pix")
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"evry": 1}, r"^\[evaluate\] has no option 'evry'\. Did you mean 'every'\? It has: every, best, metrics\.$"),
+        (
+            {"every": -1},
+            r"^the run: option 'evaluate\.every' cannot be -1: Input should be greater than or equal to 0\.$",
+        ),
+    ],
+)
+def test_validate_explains_what_is_wrong_in_a_table(values, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(RunConfig, {"evaluate": values}, "the run")
+
+
+@pytest.mark.parametrize("given", ["l1,ssim", " l1 , ssim,", ["l1", "ssim"]])
+def test_names_of_metrics_have_commas_between_them(given) -> None:
+    assert validate(RunConfig, {"evaluate": {"metrics": given}}, "the run").evaluate.metrics == ("l1", "ssim")
+
+
+def test_a_third_of_the_steps_goes_to_the_transfer() -> None:
+    assert RunConfig(steps=600).steps_of("transfer") == 200
+    assert RunConfig(steps=600, transfer_steps=7).steps_of("transfer") == 7
+    assert RunConfig(steps=600, transfer_steps=0).steps_of("transfer") == 0
+    assert RunConfig(steps=600).steps_of("base") == 600
+
+
+@pytest.mark.parametrize("value", [0.9, 5])
+def test_a_crop_margin_that_crops_nothing_or_nearly_all_is_refused(value) -> None:
+    with pytest.raises(ConfigError, match=rf"the run: option 'crop_margin' cannot be {value}: Input should be"):
+        validate(RunConfig, {"crop_margin": value}, "the run")
+
+
+def test_images_are_resized_as_published_for_256_pixels() -> None:
+    assert round(256 * RunConfig().crop_margin) == 286
+
+
+def test_merge_lets_later_layers_win_key_by_key() -> None:
+    lower, upper = {"a": {"x": 1, "y": 2}, "b": 1, "c": {"x": 1}}, {"a": {"y": 3}, "b": {"z": 1}, "c": 5}
+    assert merge(lower, upper) == {"a": {"x": 1, "y": 3}, "b": {"z": 1}, "c": 5}
+    assert lower == {"a": {"x": 1, "y": 2}, "b": 1, "c": {"x": 1}}
+    assert merge() == {}
+
+
+plain = st.text(max_size=5) | st.integers(-9, 9) | st.booleans() | st.floats(allow_nan=False) | st.lists(st.booleans())
+tables = st.dictionaries(st.text(min_size=1, max_size=5), plain, max_size=3)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5), plain | tables, max_size=3))
+@settings(max_examples=30)
+def test_toml_round_trip(section) -> None:
+    assert tomllib.loads(to_toml(section)) == section
+
+
+def test_toml_leaves_none_out() -> None:
+    assert tomllib.loads(to_toml({"a": None, "b": {"c": None, "d": (1, 2)}})) == {"b": {"d": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"cannot be read \(No such file or directory\)\. Name an existing TOML file\."),
+        (b"a: 1", r"is not a TOML file \(.*line 1.*\)\. Mend it, or start from a run's run\.toml\."),
+        (b"a = '\xff'", "is not a TOML file"),
+    ],
+)
+def test_read_toml_explains(tmp_path: Path, content, message) -> None:
+    if content is not None:
+        (tmp_path / "x.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"x\.toml {message}"):
+        read_toml(tmp_path / "x.toml")
+
+
+def test_read_toml_of_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder\. Name a TOML file\."):
+        read_toml(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["kid", "young-woman", "group_2", "7", "A"])
+def test_group_names(name) -> None:
+    assert check_group_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["train", "a.b", "", "a b", "-x", "ü", "../x", "keys", "parameters", "to"])
+def test_group_names_that_torch_or_files_cannot_bear(name) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_group_name(name)
+    assert str(error.value).startswith(f"'{name}' cannot name a group. Use letters, digits,")
+    suggested = str(error.value).split("'")[-2]
+    assert check_group_name(suggested) == suggested
+
+
+def test_did_you_mean() -> None:
+    assert did_you_mean("ugatti", ["cyclegan", "ugatit"]) == " Did you mean 'ugatit'?"
+    assert did_you_mean("xyz", ["cyclegan", "ugatit"]) == ""
+    assert did_you_mean("xyz", []) == ""
+    assert did_you_mean("ugatit", ["unit", "ugatit-pytorch"]) == " Did you mean 'ugatit-pytorch'?"
+    assert did_you_mean("", ["unit"]) == ""

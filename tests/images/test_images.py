@@ -1,0 +1,210 @@
+"""Reading, resizing and writing images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i.errors import DataError
+from i2i.images import files, grids, pixels
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def read_pixel(path: Path, background: str = "white") -> tuple[int, ...]:
+    image = files.read_image(path, background)
+    assert image.mode == "RGB"
+    pixel = image.getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "image.png"
+
+
+def test_read_grey(path: Path) -> None:
+    Image.new("L", (3, 2), 77).save(path)
+    assert read_pixel(path) == (77, 77, 77)
+
+
+def test_read_16_bit_grey_is_scaled_not_clipped(path: Path) -> None:
+    Image.fromarray(np.full((2, 3), 128 * 257, np.uint16)).save(path)
+    assert read_pixel(path) == (128, 128, 128)
+
+
+def test_read_palette_with_transparency(path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([9, 9, 9, *RED])
+    image.putpixel((1, 0), 1)
+    image.save(path, transparency=0)
+    assert read_pixel(path) == WHITE
+    assert files.read_image(path).getpixel((1, 0)) == RED
+
+
+def test_read_rgba_over_white_or_the_background(path: Path) -> None:
+    Image.new("RGBA", (2, 2), (255, 0, 0, 51)).save(path)
+    assert read_pixel(path) == (255, 204, 204)
+    assert read_pixel(path, "black") == (51, 0, 0)
+
+
+def test_read_grey_with_alpha(path: Path) -> None:
+    Image.new("LA", (2, 2), (0, 0)).save(path)
+    assert read_pixel(path) == WHITE
+
+
+def test_read_cmyk(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "image.jpg", quality=95)
+    assert read_pixel(tmp_path / "image.jpg") == pytest.approx(RED, abs=3)
+
+
+def test_read_applies_exif_rotation(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 16), "white")
+    image.paste(RED, (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side: left becomes top
+    image.save(tmp_path / "image.jpg", exif=exif, quality=95)
+    actual = files.read_image(tmp_path / "image.jpg")
+    assert actual.size == (16, 32)
+    assert actual.getpixel((8, 4)) == pytest.approx(RED, abs=8)
+    assert actual.getpixel((8, 28)) == pytest.approx(WHITE, abs=8)
+
+
+def damage(path: Path, how: str) -> None:
+    if how == "truncated":
+        Image.effect_noise((64, 64), 80).save(path, "JPEG")
+        path.write_bytes(path.read_bytes()[:1000])
+    elif how == "text":
+        path.write_text("not an image")
+    elif how == "empty":
+        path.touch()
+    elif how == "folder":
+        path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("truncated", "cannot be read as an image.*truncated"),
+        ("text", "cannot be read as an image"),
+        ("empty", "is empty"),
+        ("folder", "is a folder, not an image file"),
+        ("missing", "does not exist"),
+    ],
+)
+def test_read_names_the_file_that_cannot_be_read(path: Path, how: str, words: str) -> None:
+    damage(path, how)
+    with pytest.raises(DataError, match=rf"image\.png {words}"):
+        files.read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "desired"), [((200, 100), (64, 32)), ((100, 200), (32, 64)), ((10, 20), (32, 64)), ((333, 100), (107, 32))]
+)
+def test_fit_short_side(size: tuple[int, int], desired: tuple[int, int]) -> None:
+    assert pixels.fit_short_side(Image.new("RGB", size), 32).size == desired
+
+
+def test_fit_short_side_leaves_a_fitting_image_alone() -> None:
+    image = Image.new("RGB", (32, 50))
+    assert pixels.fit_short_side(image, 32) is image
+
+
+def test_crop_centre() -> None:
+    image = Image.new("RGB", (30, 10), "white")
+    image.paste(RED, (10, 0, 20, 10))
+    actual = pixels.crop_centre(image, 10)
+    assert actual.size == (10, 10)
+    assert actual.getcolors() == [(100, RED)]
+
+
+def test_tensor_round_trip_is_exact_for_every_value() -> None:
+    values = np.arange(256 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    x = pixels.to_tensor(Image.fromarray(values))
+    assert x.shape == (3, 16, 16)
+    assert (x.min(), x.max()) == (-1, 1)
+    assert np.array_equal(np.asarray(pixels.to_image(x)), values)
+
+
+def test_to_image_clips() -> None:
+    x = torch.tensor([-3.0, 0.0, 3.0]).view(3, 1, 1)
+    assert pixels.to_image(x).getpixel((0, 0)) == (0, 128, 255)
+
+
+def test_write_makes_the_folder_and_leaves_only_the_image(tmp_path: Path) -> None:
+    files.write_image(Image.new("RGB", (2, 2), RED), tmp_path / "new" / "image.png")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["image.png"]
+    assert read_pixel(tmp_path / "new" / "image.png") == RED
+
+
+@pytest.mark.parametrize("name", ["image.xyz", "image.psd", "image"])
+def test_write_refuses_a_suffix_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"{name} cannot be written"):
+        files.write_image(Image.new("RGB", (2, 2)), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_leaves_the_old_image_when_it_fails(path: Path) -> None:
+    Image.new("RGB", (2, 2), RED).save(path)
+    with pytest.raises(DataError, match="cannot be written"):
+        files.write_image(Image.new("CMYK", (2, 2)), path)  # png has no CMYK
+    assert list(path.parent.iterdir()) == [path]
+    assert read_pixel(path) == RED
+
+
+def test_write_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        files.write_image(Image.new("RGB", (2, 2)), tmp_path / "file" / "image.png")
+
+
+def test_write_cleans_up_when_interrupted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_image(Image.new("RGB", (2, 2)), path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_list_images_sorts_and_skips_what_is_hidden_or_no_image(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "c.webp", ".hidden.png", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in files.list_images(tmp_path)] == ["a.png", "b.JPG", "c.webp"]
+
+
+def test_list_images_errors(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file is a file, not a folder"):
+        files.list_images(tmp_path / "file")
+    with pytest.raises(DataError, match="gone does not exist"):
+        files.list_images(tmp_path / "gone")
+
+
+def test_cut_takes_a_written_grid_apart(path: Path) -> None:
+    shades = [Image.new("RGB", (8, 8), (shade, shade, shade)) for shade in (0, 80, 160)]
+    blocks = [
+        grids.Block("woman", [("source", shades), ("translation", shades[::-1])]),
+        grids.Block("kid", [("source", shades[:1])]),
+    ]
+    files.write_image(grids.grid(blocks, cell=8), path)
+
+    with Image.open(path) as sheet:
+        found = grids.cut(sheet)
+
+    def bare(blocks: list[grids.Block]) -> list[object]:
+        return [(b.title, [(label, [i.tobytes() for i in row]) for label, row in b.rows]) for b in blocks]
+
+    assert bare(found) == bare(blocks)
+
+
+def test_cut_finds_nothing_in_an_image_that_is_no_grid(path: Path) -> None:
+    files.write_image(Image.new("RGB", (8, 8)), path)
+    with Image.open(path) as image:
+        assert grids.cut(image) == []

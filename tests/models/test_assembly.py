@@ -1,0 +1,171 @@
+"""Completing a configuration: presets, defaults, what parts inherit, and what cannot work together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from i2i.config.options import merge
+from i2i.config.toml import to_toml
+from i2i.errors import ConfigError, UnknownComponentError
+from i2i.models.assembly import resolve, resolve_data
+
+
+def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
+    config = resolve({}, registry).config
+    assert (config.preset, config.size, config.backbone["name"], config.transfer["name"]) == (
+        "quick", 64, "ugatit", "branch",
+    )  # fmt: skip
+    assert config.loss["cam"]["weight"] == 10  # from the backbone's own quick preset
+    assert config.transfer["branch_lr"] == 5  # from the strategy's own
+
+
+def test_paper_preset_is_as_published(registry) -> None:
+    config = resolve({"preset": "paper"}, registry).config
+    assert (config.size, config.batch_size, config.steps) == (256, 1, 100_000)
+    assert config.backbone["channels"] == 64
+    assert config.loss["cam"]["weight"] == 1000
+
+
+def test_given_options_win_over_presets(registry) -> None:
+    config = resolve({"preset": "quick", "steps": 7, "backbone": {"channels": 5}}, registry).config
+    assert (config.size, config.steps, config.backbone["channels"]) == (64, 7, 5)
+
+
+def test_parts_take_size_and_shared_options_from_run_and_backbone(registry) -> None:
+    chosen = resolve({"size": 96, "backbone": {"channels": 6, "light": False}}, registry)
+    assert (chosen.generator.options.size, chosen.discriminator.options.size) == (96, 96)
+    assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (6, 6)
+    assert chosen.generator.options.light is False
+
+
+def test_own_options_of_a_part_win_over_inherited_ones(registry) -> None:
+    own = {"generator": {"channels": 4, "light": False}, "discriminator": {"channels": 3}}
+    chosen = resolve({"backbone": {"channels": 6}, **own}, registry)
+    assert (chosen.generator.options.channels, chosen.discriminator.options.channels) == (4, 3)
+    assert (chosen.backbone.options.light, chosen.generator.options.light) == (True, False)
+
+
+def test_parts_are_exchangeable_by_name(registry) -> None:
+    chosen = resolve({"backbone": {"name": "cyclegan"}, "generator": {"name": "unet"}, "size": 64}, registry)
+    assert (chosen.config.generator["name"], chosen.config.discriminator["name"]) == ("unet", "patch")
+    by_option = resolve({"backbone": {"name": "cyclegan", "generator": "unet"}, "size": 64}, registry)
+    assert by_option.config.generator == chosen.config.generator
+
+
+def test_options_of_metrics_are_completed_where_there_are_some(registry) -> None:
+    assert resolve({}, registry).config.metric == {}
+    found = resolve({"metric": {"group_accuracy": {}}}, registry).config.metric
+    assert found == {"group_accuracy": registry.metric("group_accuracy").Config().model_dump()}
+
+
+@pytest.mark.parametrize(
+    "given", [{"evaluate": {"metrics": ["ssmi"]}}, {"evaluate": {"best": "ssmi"}}, {"metric": {"ssmi": {}}}]
+)
+def test_metrics_that_there_are_not(registry, given) -> None:
+    with pytest.raises(UnknownComponentError, match=r"There is no metric 'ssmi'\. Did you mean 'ssim'\?"):
+        resolve(given, registry)
+
+
+def test_a_number_is_the_weight_of_a_loss(registry) -> None:
+    loss = resolve({"loss": {"identity": 5, "adversarial": {"mode": "hinge"}}}, registry).config.loss
+    assert loss["identity"]["weight"] == 5
+    assert (loss["adversarial"]["mode"], loss["adversarial"]["weight"]) == ("hinge", 1)
+    assert loss["cycle"]["weight"] == 10
+
+
+def test_a_complete_configuration_reproduces_itself(tiny, registry) -> None:
+    given = {key: value for key, value in tiny.items() if key != "data"}
+    for extra in ({}, {"backbone": {"name": "cyclegan"}}, {"transfer": {"judge": "classification"}}):
+        config = resolve(merge(given, extra), registry).config.model_dump(mode="json")
+        assert to_toml(resolve(config, registry).config.model_dump(mode="json")) == to_toml(config)
+
+
+def test_choosing_tells_who_provides_each_part(registry) -> None:
+    providers = resolve({}, registry).providers
+    assert set(providers) == {"backbone", "generator", "discriminator", "transfer"}
+    assert all(provider.startswith("i2i ") for provider in providers.values())
+
+
+def test_losses_of_weight_zero_and_those_a_base_stage_cannot_compute_are_not_built(tiny, registry) -> None:
+    given = {key: value for key, value in tiny.items() if key != "data"}
+    chosen = resolve(merge(given, {"loss": {"cycle": 0}, "transfer": {"judge": "classification"}}), registry)
+    assert set(chosen.build_losses(frozenset())) == {"adversarial", "identity", "cam"}
+    assert set(chosen.build_losses(frozenset({"group"}))) == {"adversarial", "identity", "cam", "group"}
+
+
+def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
+    before = torch.get_rng_state()
+    resolve({"preset": "paper", "backbone": {"light": False}}, registry)  # gigabytes, if they were made
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"generator": {"name": "resnet"}},
+         "Loss 'cam' needs 'cam', but the generator 'resnet' gives no cam. "
+         "Set --loss.cam 0, or choose another generator."),
+        ({"loss": {"group": 1}},
+         "Loss 'group' needs 'group', but the transfer 'branch' adds no group head as configured. "
+         "Set --loss.group 0, or choose another transfer."),
+        ({"loss": {"group": 1}, "transfer": {"name": "none"}}, "the transfer 'none' adds no group head"),
+        ({"size": 32, "discriminator": {"global_layers": 7}}, "needs images of 128 px or more, not 32"),
+        ({"preset": "slow"}, "There is no preset 'slow'. Known: quick, paper."),
+        ({"steps": "many"}, "the run: option 'steps' cannot be 'many'"),
+        ({"stepps": 3}, "the run has no option 'stepps'. Did you mean 'steps'?"),
+        ({"backbone": {"chanels": 3}}, "backbone 'ugatit' has no option 'chanels'. Did you mean 'channels'?"),
+        ({"loss": {"cycle": {"wieght": 3}}}, "loss 'cycle' has no option 'wieght'. Did you mean 'weight'?"),
+        ({"backbone": "ugatit"}, "'backbone' cannot be 'ugatit'. Give a table with its name and options."),
+        ({"loss": 3}, "'loss' cannot be 3. Give a table a term, or its weight."),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_explained(registry, given, message) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(given, registry)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("remedy", [{"loss": {"cam": 0}}, {"generator": {"name": "ugatit"}}])
+def test_the_remedies_of_a_misfit_work(registry, remedy) -> None:
+    resolve(merge({"generator": {"name": "resnet"}}, remedy), registry)
+
+
+def test_options_can_be_looked_up_although_the_parts_do_not_fit(registry) -> None:
+    chosen = resolve({"generator": {"name": "resnet"}}, registry, fitting=False)
+    assert chosen.generator.options.blocks == 9
+
+
+@pytest.mark.parametrize("kind", ["backbone", "generator", "discriminator", "transfer", "loss"])
+def test_unknown_names_are_refused(registry, kind) -> None:
+    given = {"loss": {"zzz": 1}} if kind == "loss" else {kind: {"name": "zzz"}}
+    with pytest.raises(UnknownComponentError, match=f"There is no {kind} 'zzz'. Known: "):
+        resolve(given, registry)
+
+
+def test_data_sets(registry, folder_root) -> None:
+    choice = resolve_data({"data": {"name": "folder", "root": str(folder_root), "base": "man"}}, registry)
+    assert choice.build().groups == ("man", "kid", "woman")
+    assert choice.section == {"name": "folder", "root": str(folder_root), "base": "man"}
+    with pytest.raises(UnknownComponentError, match=r"There is no data set 'x'.*named by a path, such as \./x\."):
+        resolve_data({"data": {"name": "x"}}, registry)
+    with pytest.raises(ConfigError, match="data 'folder' needs the option 'root': The folder: ROOT/<group>/trainA"):
+        resolve_data({"data": {"name": "folder"}}, registry)
+
+
+def test_a_size_that_the_generator_cannot_take_names_the_nearest(registry) -> None:
+    with pytest.raises(ConfigError, match="'ugatit' takes sizes that divide by 4, not 50. Try --size 48"):
+        resolve({"size": 50}, registry)
+
+
+def test_nothing_to_learn_is_refused(registry) -> None:
+    zeros = dict.fromkeys(("adversarial", "cycle", "identity", "cam"), 0)
+    with pytest.raises(ConfigError, match="Every loss has weight 0"):
+        resolve({"loss": zeros}, registry)
+
+
+def test_a_resolved_configuration_can_be_changed_and_its_parts_follow(registry) -> None:
+    resolved = resolve({}, registry).config.model_dump(mode="json")
+    changed = resolve(merge(resolved, {"size": 32, "backbone": {"channels": 7}}), registry)
+    assert (changed.generator.options.channels, changed.discriminator.options.channels) == (7, 7)
+    assert (changed.generator.options.size, changed.generator.options.blocks) == (32, 3)

@@ -1,0 +1,206 @@
+"""Discovery of really installed plugins, isolation of broken ones, and look-ups."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2i.contracts.loss import Loss
+from i2i.errors import PluginError, UnknownComponentError
+from i2i.hooks import hookimpl
+from i2i.registry.registry import KINDS, Registry, installed
+
+GOOD = """
+    from i2i import Loss, hookimpl
+
+    class Tv(Loss):
+        "Total variation."
+        name = "tv"
+        needs = frozenset({"fake"})
+
+    @hookimpl
+    def register_losses():
+        return [Tv]
+"""
+CYCLE = GOOD.replace('"tv"', '"cycle"')
+BROKEN = {
+    "import": ("raise OSError('the disk\\n  is full')", "OSError: the disk is full"),
+    "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "syntax": ("def (", "SyntaxError: invalid syntax"),
+    "typo": (
+        GOOD.replace("register_losses", "register_loses"),
+        "i2i has no hook 'register_loses'. Did you mean 'register_losses'?",
+    ),
+    "argument": (
+        GOOD + "\n    @hookimpl\n    def on_step(run, stepp):\n        pass\n",
+        "Argument(s) {'stepp'} are declared in the hookimpl but can not be found in the hookspec",
+    ),
+    "hook": (GOOD.replace("return [Tv]", "return [Tvv]"), "NameError: name 'Tvv' is not defined"),
+    "instance": (
+        GOOD.replace("return [Tv]", "return [Tv(Tv.Config())]"),
+        "register_losses returned <my_plugin.Tv object at",
+    ),
+    "other": (
+        GOOD.replace("return [Tv]", "return [dict]"),
+        "register_losses returned <class 'dict'>, which is no subclass of i2i.Loss.",
+    ),
+    "class": (
+        GOOD.replace("return [Tv]", "return Tv"),
+        "register_losses returned <class 'my_plugin.Tv'>. Return a list of classes.",
+    ),
+    "nameless": (
+        GOOD.replace('name = "tv"', ""),
+        'register_losses returned Tv, which has no name. Set name = "...".',
+    ),
+}
+
+
+@pytest.fixture(params=BROKEN)
+def broken(request, install) -> str:
+    code, message = BROKEN[request.param]
+    install("my-plugin", code, "0.3")
+    return message
+
+
+def find(registry: Registry, name: str):
+    return next(plugin for plugin in registry.plugins if plugin.name == name)
+
+
+def test_everything_shipped_comes_through_entry_points(registry) -> None:
+    registry.load_components()
+    assert {p.name for p in registry.plugins} >= {"losses", "ugatit", "cyclegan", "transfer", "data", "metrics"}
+    assert [p.error for p in registry.plugins if p.error] == []
+    assert [p.conflicts for p in registry.plugins if p.conflicts] == []
+    assert {kind for kind in KINDS if not registry.names(kind)} == {"group", "detector"}  # left to others
+
+
+def test_an_installed_plugin_takes_part(install) -> None:
+    install("my-plugin", GOOD, "0.3")
+    registry = Registry()
+    assert registry.loss("tv").__name__ == "Tv"
+    assert "tv" in registry.names("loss")
+    assert registry.provider("loss", "tv") == "my-plugin 0.3"
+    plugin = find(registry, "my-plugin")
+    assert (plugin.hooks, plugin.components) == (("register_losses",), {"loss": ["tv"]})
+    assert registry.provided_by(plugin) == [("loss", registry.loss("tv"))]
+
+
+def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
+    registry = Registry()
+    registry.load_components()
+    plugin = find(registry, "my-plugin")
+    assert broken in plugin.error
+    assert "\n" not in plugin.error
+    assert (plugin.distribution, plugin.components) == ("my-plugin 0.3", {})
+    assert registry.provided_by(plugin) == []
+    assert not registry.hooks.has_plugin("my-plugin")
+    assert registry.backbone("ugatit").name == "ugatit"
+    assert {"adversarial", "cam", "cycle", "group", "identity"} <= set(registry.names("loss"))
+    assert "tv" not in registry.names("loss")
+
+
+def test_asking_for_what_only_a_broken_plugin_provides_names_it(broken) -> None:
+    with pytest.raises(UnknownComponentError) as error:
+        Registry().loss("tv")
+    assert str(error.value).startswith("There is no loss 'tv'. Known: adversarial,")
+    assert "Plugin 'my-plugin' (my-plugin 0.3) is broken: " in str(error.value)
+    assert broken in str(error.value)
+
+
+def test_strict_refuses_a_broken_plugin(broken) -> None:
+    with pytest.raises(PluginError) as error:
+        Registry(strict=True).load_components()
+    assert str(error.value).startswith("Plugin 'my-plugin' (my-plugin 0.3) is broken: ")
+    assert broken in str(error.value)
+    assert str(error.value).endswith("Mend or uninstall it, or set I2I_DISABLE_PLUGINS=my-plugin.")
+
+
+def test_strict_registry_stays_strict_after_a_failure(install) -> None:
+    install("my-plugin", CYCLE)
+    registry = Registry(strict=True)
+    with pytest.raises(PluginError):
+        registry.load_components()
+    assert registry.backbone("ugatit").name == "ugatit"
+
+
+def test_a_disabled_plugin_is_not_even_imported(install, monkeypatch) -> None:
+    install("my-plugin", "raise SystemExit('imported')")
+    monkeypatch.setenv("I2I_DISABLE_PLUGINS", " other, my-plugin ")
+    monkeypatch.setenv("I2I_STRICT_PLUGINS", "1")
+    assert "my-plugin" not in [p.name for p in installed().plugins]
+
+
+class TestConflicts:
+    MESSAGE = (
+        "The loss 'cycle' is defined by plugin 'losses' of i2i 0.1.0 and plugin 'my-plugin' of my-plugin 1.0. "
+        "Uninstall one, or name it in I2I_DISABLE_PLUGINS."
+    )
+
+    @pytest.fixture(autouse=True)
+    def _plugin(self, install) -> None:
+        install("my-plugin", CYCLE)
+
+    def test_the_name_is_refused_with_both_distributions(self) -> None:
+        for ask in (Registry().loss, lambda name: Registry().provider("loss", name)):
+            with pytest.raises(PluginError) as error:
+                ask("cycle")
+            assert str(error.value) == self.MESSAGE
+
+    def test_all_other_names_work(self) -> None:
+        registry = Registry()
+        assert {"adversarial", "cam", "group", "identity"} <= set(registry.names("loss"))
+        assert "cycle" not in registry.names("loss")
+        assert registry.loss("identity").name == "identity"
+        assert not any(p.error for p in registry.plugins)
+        assert {p.name: p.conflicts for p in registry.plugins if p.conflicts} == {
+            "my-plugin": [self.MESSAGE],
+            "losses": [self.MESSAGE],
+        }
+
+    def test_both_still_show_what_they_provide(self) -> None:
+        registry = Registry()
+        for plugin in ("my-plugin", "losses"):
+            assert ("loss", "cycle") in [(k, c.name) for k, c in registry.provided_by(find(registry, plugin))]
+
+    def test_disabling_one_settles_it(self) -> None:
+        assert Registry(disabled=["my-plugin"]).loss("cycle").__module__ == "i2i_losses.terms"
+        assert Registry(disabled=["losses"]).loss("cycle").__module__ == "my_plugin"
+
+    def test_strict_refuses(self) -> None:
+        with pytest.raises(PluginError, match=r"The loss 'cycle' is defined by .*i2i 0\.1\.0 and .*my-plugin 1\.0"):
+            Registry(strict=True).load_components()
+
+
+def test_two_plugins_of_one_name_leave_the_first_intact(install) -> None:
+    install("evil-twin", GOOD, "6.6", plugin="ugatit")
+    registry = Registry()
+    errors = {plugin.distribution: plugin.error for plugin in registry.plugins if plugin.name == "ugatit"}
+    assert sorted(errors) == ["evil-twin 6.6", "i2i 0.1.0"]
+    assert [e for e in errors.values() if e] == [
+        next(f"{d} has a plugin of that name already. Uninstall one." for d, e in errors.items() if not e)
+    ]
+
+
+def test_a_look_up_names_the_nearest(registry) -> None:
+    for kind, wrong, right in (("backbone", "ugatti", "ugatit"), ("metric", "l2", "l1"), ("loss", "cyle", "cycle")):
+        with pytest.raises(UnknownComponentError, match=f"There is no {kind} '{wrong}'. Did you mean '{right}'"):
+            getattr(registry, kind)(wrong)
+    with pytest.raises(UnknownComponentError, match="There is no data set 'fodler'. Did you mean 'folder'"):
+        registry.dataset("fodler")
+
+
+def test_a_plugin_can_be_added_without_installing_it() -> None:
+    class Tv(Loss):
+        name = "tv"
+        needs = frozenset({"fake"})
+
+    class Mine:
+        @hookimpl
+        def register_losses(self):
+            return [Tv]
+
+    registry = Registry()
+    registry.load_components()
+    registry.add(Mine(), "mine")
+    assert registry.loss("tv") is Tv
+    assert registry.provider("loss", "tv") == "this process"
+    assert registry.loss("cycle").name == "cycle"

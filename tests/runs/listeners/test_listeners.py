@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from i2i.config.options import merge
+from i2i.contracts.scores import Judgement
+from i2i.evaluation import overfitting
+from i2i.runs.listeners import overfitting as listener
+from i2i.runs.listeners.metrics_file import MetricsFile
+from i2i.runs.listeners.overfitting import OverfittingGauge
+from i2i.runs.listeners.progress import ProgressDisplay
+from i2i.runs.run import Run, Stopped, create
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=400, soft_wrap=True)
+
+
+@pytest.fixture
+def given(tiny):
+    return merge(tiny, {"backbone": {"name": "cyclegan"}, "steps": 4, "transfer_steps": 3, "sample_every": 2})
+
+
+def entries(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if "overfitting" in entry]
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """What the gauge measures: change it."""
+    figures = {"woman": 0.1, "kid": 0.7}
+    monkeypatch.setattr(listener, "overfitting", lambda model, dataset: dict(figures))
+    return figures
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that has come to a step."""
+
+    def make(step=200, stage="transfer", augment="none", held_out=6):
+        config = SimpleNamespace(sample_every=200, augment=augment)
+        dataset = SimpleNamespace(test=lambda group, domain: [None] * held_out)
+        chances = {"b/kid": 0.25} if augment == "ada" else {}
+        backbone = SimpleNamespace(augmentation=SimpleNamespace(chances=chances))
+        model = SimpleNamespace(backbone=backbone)
+        return SimpleNamespace(stage=stage, step=step, steps=1000, config=config, dataset=dataset, model=model,
+                               folder=tmp_path)  # fmt: skip
+
+    return make
+
+
+class TestOverfittingGauge:
+    def test_writes_figures_and_probabilities_when_grids_are_drawn(self, run, console, measured, tmp_path):
+        gauge = OverfittingGauge(console)
+        for step in (199, 200, 201, 1000):
+            gauge.on_step(run(step, augment="ada"), step, {})
+        assert entries(tmp_path) == [
+            {"stage": "transfer", "step": step, "overfitting": measured, "augmentation": {"b/kid": 0.25}}
+            for step in (200, 1000)
+        ]
+
+    def test_writes_nothing_where_nothing_is_measured(self, run, console, measured, tmp_path):
+        measured.clear()
+        OverfittingGauge(console).on_step(run(), 200, {})
+        assert not (tmp_path / "metrics.jsonl").exists()
+
+    def test_warns_once_a_stage_of_a_group_that_runs_away(self, run, console, measured):
+        gauge = OverfittingGauge(console)
+        for step in (200, 400):
+            gauge.on_step(run(step), step, {})
+        assert console.file.getvalue() == (
+            "The discriminator learns the drawings of 'kid' by heart: overfitting 0.70 at step 200 of transfer, where 0"
+            " is none, and 1 judges held-out drawings like fakes. Use --augment ada, fewer --transfer-steps, or a "
+            "gradient penalty: --loss.adversarial.r1 1.\n"
+        )
+        gauge.on_train_start(run(0, stage="base"))
+        assert gauge.figures == {}
+        gauge.on_step(run(200, stage="base", augment="ada"), 200, {})
+        assert "200 of base, where" in console.file.getvalue()
+        assert "Use fewer --steps, or a gradient penalty" in console.file.getvalue()
+
+    @pytest.mark.parametrize(("figure", "held_out"), [(0.5, 6), (0.9, 3)])
+    def test_does_not_warn_below_the_threshold_or_of_what_chance_can_do(self, run, console, measured, figure, held_out):
+        measured["kid"] = figure
+        OverfittingGauge(console).on_step(run(held_out=held_out), 200, {})
+        assert console.file.getvalue() == ""
+
+    def test_does_not_disturb_training(self, tmp_path, given, registry, console, monkeypatch):
+        monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)  # nothing is told apart so soon
+        given = merge(given, {"augment": "ada", "ada_target": -0.9, "ema": 0.9, "backbone": {"name": "ugatit"}})
+        create(tmp_path / "alone", given, registry).execute()
+        watched = create(tmp_path / "watched", {**given, "sample_every": 1}, registry)
+        watched.execute([OverfittingGauge(console), MetricsFile()])
+        for name in ("base.safetensors", "model.safetensors"):
+            assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "watched" / name).read_bytes()
+        assert [(entry["stage"], entry["step"]) for entry in entries(tmp_path / "watched")] == [
+            *(("base", step) for step in (1, 2, 3, 4)),
+            *(("transfer", step) for step in (1, 2, 3)),
+        ]
+
+    def test_a_resumed_run_measures_the_same(self, tmp_path, given, registry, console, monkeypatch):
+        monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)
+        watch = [OverfittingGauge(console), MetricsFile()]
+        create(tmp_path / "whole", given, registry).execute(watch)
+        with pytest.raises(Stopped):
+            create(tmp_path / "parts", given, registry).execute(watch, stop_after=3)
+        Run(tmp_path / "parts", registry).execute(watch)
+        assert entries(tmp_path / "whole") == entries(tmp_path / "parts") != []
+
+
+class TestProgressDisplay:
+    def test_shows_the_mean_over_the_model_s_groups(self, run, console):
+        at = run(200)
+        at.model.groups = ("woman", "kid")
+        scores = {
+            group: {"l1": Judgement(value, value, value, 3), "ssim": Judgement(0.5, 0.5, 0.5, 3, higher_is_better=True)}
+            for group, value in (("woman", 0.25), ("kid", 0.5), ("man", 1.0))
+        }
+        display = ProgressDisplay(console)
+        display.on_evaluate(at, 200, scores)
+        display.on_evaluate(at, 200, {"woman": {"l1": Judgement(note="n too small")}})
+        assert console.file.getvalue() == "transfer 200/1000  scores: l1 0.375 ↓  ssim 0.500 ↑\n"
+
+    def test_shows_the_group_that_overfits_most(self, run, console, measured):
+        gauge = OverfittingGauge(Console(file=io.StringIO()))
+        display = ProgressDisplay(console, every=0, gauge=gauge)
+        at = run(200)
+        at.samples_per_step = 4
+        display.on_step(at, 199, {"generator/cycle": 1.0})
+        gauge.on_step(at, 200, {})
+        display.on_step(at, 200, {"generator/cycle": 1.0})
+        first, second = console.file.getvalue().splitlines()
+        assert first.endswith("G cycle 1.000")
+        assert second.endswith("G cycle 1.000  D overfits kid 0.70")

@@ -1,0 +1,341 @@
+"""Whole runs: what lands in the folder, equal seeds, and going on after a stop, to the byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from PIL import Image
+
+import i2i
+from i2i import report
+from i2i.config.options import merge
+from i2i.config.toml import read_toml
+from i2i.errors import CheckpointError, ConfigError, TrainingError
+from i2i.hooks import hookimpl
+from i2i.models import checkpoint
+from i2i.runs.listeners.metrics_file import MetricsFile
+from i2i.runs.listeners.samples import SampleGrids
+from i2i.runs.run import Run, Stopped, create
+from i2i.storage import tensor_file
+from i2i.storage.locks import locked
+
+FILES = ("base.safetensors", "model.safetensors")
+
+
+@pytest.fixture(scope="module", params=["ugatit", "cyclegan"])
+def given(request, tiny):
+    return merge(tiny, {"backbone": {"name": request.param}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, given, registry):
+    """What a run of that configuration leaves that nobody stops; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    create(folder, given, registry).execute(listeners())
+    return folder
+
+
+@pytest.fixture
+def quick(tiny):
+    return merge(tiny, {"backbone": {"name": "cyclegan"}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
+
+
+def listeners():
+    return [report.Reporter(), MetricsFile(), SampleGrids()]
+
+
+def written(folder, name):
+    """Return what a file of a run holds; of the metrics without seconds, which are never the same twice."""
+    if name != "metrics.jsonl":
+        return (folder / name).read_bytes()
+    entries = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries]
+
+
+def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
+    create(tmp_path / "run", tiny, registry).execute(listeners())
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    folders, tables = {"samples", "groups"}, {"metrics.jsonl", "losses.csv", "scores.csv"}
+    assert names == {"run.toml", *FILES, "state.safetensors", "report.html", *folders, *tables}
+    entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [(e["stage"], e["step"]) for e in entries if "losses" in e] == [
+        *(("base", step) for step in (1, 2, 3)),
+        *(("transfer", step) for step in (1, 2)),
+    ]
+    grids = {p.name for p in (tmp_path / "run" / "samples").iterdir()}
+    assert grids == {"base-000003.png", "base.png", "transfer-000002.png", "transfer.png"}
+    with Image.open(tmp_path / "run" / "samples" / "transfer.png") as grid:
+        assert grid.size == (130 + 2 * 100, 3 * (30 + 3 * 100) + 4)  # two held-out images; three groups of three rows
+
+
+def test_models_are_kept_on_the_way(tmp_path, quick, registry):
+    given = merge(quick, {"keep_every": 2, "ema": 0.5})
+    run = create(tmp_path / "kept", given, registry)
+    run.execute([MetricsFile()])
+    kept = {path.name: path for path in (tmp_path / "kept" / "steps").iterdir()}
+    assert kept.keys() == {"base-000002.safetensors", "base-000004.safetensors", "transfer-000002.safetensors"}
+    assert kept["base-000004.safetensors"].read_bytes() == (tmp_path / "kept" / "base.safetensors").read_bytes()
+    assert checkpoint.load(kept["transfer-000002.safetensors"], registry).groups == ("woman", "kid", "man")
+    create(tmp_path / "plain", merge(quick, {"ema": 0.5}), registry).execute()
+    assert all((tmp_path / "plain" / f).read_bytes() == (tmp_path / "kept" / f).read_bytes() for f in FILES)
+
+
+def test_the_metrics_file_counts_images_of_each_group_and_seconds(tmp_path, quick, registry):
+    run = create(tmp_path / "run", quick, registry)
+    run.execute([MetricsFile()])
+    entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    seen = {(e["stage"], e["step"]): e["seen"] for e in entries if "seen" in e}
+    assert all(0 < entry["seconds"] < 60 for entry in entries if "seen" in entry)
+    assert seen["base", 4] == {"woman": 8}
+    assert seen["transfer", 1] == {"woman": 2, "man": 2, "kid": 2}
+    assert seen["transfer", 3] == run.seen == {"woman": 6, "man": 6, "kid": 6}
+
+
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, registry, whole):
+    for name, seed in (("again", 0), ("other", 6)):
+        create(tmp_path / name, {**given, "seed": seed}, registry).execute()
+    folders = (whole, tmp_path / "again", tmp_path / "other")
+    first, again, other = ([(folder / f).read_bytes() for f in FILES] for folder in folders)
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1] != other[1]
+
+
+@pytest.mark.parametrize("stops", [(1,), (4,), (2, 3, 6)])
+def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry, whole, stops):
+    run = create(tmp_path / "parts", given, registry)
+    for stop in stops:
+        with pytest.raises(Stopped):
+            run.execute(listeners(), stop_after=stop)
+        run = Run(tmp_path / "parts", registry)
+    run.execute(listeners())
+    for name in (*FILES, "metrics.jsonl"):
+        assert written(tmp_path / "parts", name) == written(whole, name), name
+
+
+def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
+    """Looked at after every step it is as `whole`, which equals one that nobody looks at (the test of equal seeds)."""
+    create(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
+    for name in FILES:
+        assert (tmp_path / "watched" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry, whole):
+    class Interrupter:
+        @hookimpl
+        def on_step(self, run, step):
+            if (run.stage, step) == ("base", 3):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    run = create(tmp_path / "run", given, registry)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped):
+        run.execute([Interrupter()])
+    assert (run.step, signal.getsignal(signal.SIGINT)) == (3, handler)
+    Run(tmp_path / "run", registry).execute()
+    assert (tmp_path / "run" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
+
+
+def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry, whole):
+    class Crash:
+        @hookimpl
+        def on_step(self, run, step):
+            if (run.stage, step) == ("base", 3):
+                raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        create(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
+    Run(tmp_path / "run", registry).execute(listeners())
+    for name in (*FILES, "metrics.jsonl"):
+        assert written(tmp_path / "run", name) == written(whole, name)
+
+
+@pytest.mark.parametrize("stage", ["base", "transfer"])
+def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, whole, stage):
+    class Crash:
+        @hookimpl(tryfirst=True)
+        def on_evaluate(self, run):
+            if run.stage == stage:
+                raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
+    Run(tmp_path / "run", registry).execute(listeners())
+    for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
+        assert written(tmp_path / "run", name) == written(whole, name)
+
+
+def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
+    run = create(tmp_path / "run", given, registry)
+    with pytest.raises(Stopped):
+        run.execute(listeners(), stop_after=2)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "ba')
+    run.execute(listeners())
+    entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries if "losses" in entry] == [1, 2, 3, 4, 1, 2, 3]
+
+
+def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry, whole):
+    create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
+    apart = {**given, "stages": ["transfer"], "base_model": str(tmp_path / "base" / FILES[0])}
+    create(tmp_path / "apart", apart, registry).execute()
+    assert (tmp_path / "apart" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
+
+
+def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, registry):
+
+    create(tmp_path / "run", {**tiny, "transfer": {"name": "none"}}, registry).execute()
+    model = i2i.load(tmp_path / "run")
+    x = torch.rand(1, 3, 32, 32)
+    assert model.groups == ("woman", "kid", "man")
+    assert torch.equal(model.translate(x, "kid"), model.translate(x, "woman"))
+    assert i2i.load(tmp_path / "run" / "base.safetensors").groups == ("woman",)
+
+
+class TestStart:
+    """Training from an existing model."""
+
+    @pytest.fixture
+    def given(self, quick):
+        return quick
+
+    @pytest.fixture
+    def base(self, tmp_path, given, registry):
+        create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
+        return tmp_path / "base" / FILES[0]
+
+    def test_without_a_step_it_is_that_model(self, tmp_path, given, registry, base):
+        create(tmp_path / "more", {**given, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
+        old, new = (tensor_file.read(path)[0] for path in (base, tmp_path / "more" / FILES[0]))
+        assert old.keys() == new.keys()
+        assert all(torch.equal(old[name], new[name]) for name in old)
+        assert i2i.load(tmp_path / "more").groups == ("woman", "kid", "man")
+
+    @pytest.mark.parametrize("stop", [1, 5])
+    def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, given, registry, base, stop):
+        given = {**given, "base_model": str(base)}
+        create(tmp_path / "whole", given, registry).execute(listeners())
+        with pytest.raises(Stopped):
+            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
+        Run(tmp_path / "parts", registry).execute(listeners())
+        for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
+            assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
+        assert (tmp_path / "whole" / FILES[0]).read_bytes() != base.read_bytes()
+
+    def test_options_of_the_run_count(self, tmp_path, given, registry, base):
+        still = merge(given, {"base_model": str(base), "stages": ["transfer"], "backbone": {"lr": 1e-12}})
+        create(tmp_path / "still", still, registry).execute()
+        x = torch.rand(1, 3, 32, 32)
+        torch.testing.assert_close(i2i.load(tmp_path / "still").translate(x), i2i.load(base).translate(x))
+
+    @pytest.mark.parametrize("judge", ["branched", "classification"])
+    def test_a_model_with_groups_goes_on(self, tmp_path, given, registry, base, judge):
+        given = {**given, "stages": ["transfer"], "transfer": {"judge": judge}}
+        create(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()
+        start = tmp_path / "groups" / FILES[1]
+        given = {**given, "base_model": str(start)}
+        create(tmp_path / "whole", given, registry).execute(listeners())
+        with pytest.raises(Stopped):
+            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=1)
+        Run(tmp_path / "parts", registry).execute(listeners())
+        whole = (tmp_path / "whole" / FILES[1]).read_bytes()
+        assert (tmp_path / "parts" / FILES[1]).read_bytes() == whole != start.read_bytes()
+        assert i2i.load(tmp_path / "whole").groups == i2i.load(start).groups
+
+    def test_a_model_made_without_groups_takes_the_base_of_the_data(self, tmp_path, given, registry, base):
+        tensors, about = tensor_file.read(base)
+        tensor_file.write(tmp_path / "all.safetensors", tensors, {**about, "base": "all"})
+        for name, file in {"named": base, "nameless": tmp_path / "all.safetensors"}.items():
+            apart = {**given, "stages": ["transfer"], "base_model": str(file)}
+            create(tmp_path / name, apart, registry).execute()
+        named, nameless = ((tmp_path / name / FILES[1]).read_bytes() for name in ("named", "nameless"))
+        assert named == nameless
+
+    def test_weights_that_are_not_finite_are_refused(self, tmp_path, given, registry, base):
+        tensors, about = tensor_file.read(base)
+        name = next(name for name in tensors if tensors[name].is_floating_point())
+        tensor_file.write(tmp_path / "bad.safetensors", {**tensors, name: tensors[name] * float("nan")}, about)
+        with pytest.raises(CheckpointError, match=rf"is damaged: {name} holds what is no finite number\. Restore it\."):
+            create(tmp_path / "run", {**given, "base_model": str(tmp_path / "bad.safetensors")}, registry)
+        assert not (tmp_path / "run").exists()
+
+
+class TestMachine:
+    def test_is_in_run_toml_and_no_option(self, tmp_path, tiny, registry):
+        run = create(tmp_path / "run", tiny, registry)
+        machine = read_toml(tmp_path / "run" / "run.toml")["machine"]
+        assert machine == run.engine.describe()
+        assert (machine["device"], machine["threads"], machine["torch"]) == ("cpu", 1, torch.__version__)
+        assert machine["processor"]
+        assert run.changes == ""
+
+    def test_another_one_is_told(self, tmp_path, tiny, registry):
+        create(tmp_path / "run", tiny, registry)
+        torch.set_num_threads(2)
+        try:
+            assert Run(tmp_path / "run", registry).changes == "threads is 2, was 1"
+        finally:
+            torch.set_num_threads(1)
+
+
+class Spoiler:
+    """Makes a weight infinite after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    @hookimpl
+    def on_step(self, run, step):
+        if (run.stage, step) == ("base", self.step):
+            with torch.no_grad():
+                next(run.model.backbone.generators.parameters()).view(-1)[0] = float("inf")
+
+
+class TestNumbersThatAreNotFinite:
+    @pytest.fixture
+    def given(self, quick):
+        return quick
+
+    @pytest.mark.parametrize(("spoilt", "saved"), [(1, "the start of the stage 'base'"), (4, "step 2"), (3, "step 2")])
+    def test_leave_the_last_good_state(self, tmp_path, given, registry, spoilt, saved):
+        run = create(tmp_path / "run", {**given, "steps": 6}, registry)
+        with pytest.raises(TrainingError) as error:
+            run.execute([Spoiler(spoilt)])
+        assert f"To go on from {saved}, lower lr in [backbone] of {tmp_path}/run/run.toml" in str(error.value)
+        assert str(error.value).endswith(f"then --resume {tmp_path}/run.")
+        state = tmp_path / "run" / "state.safetensors"
+        if state.exists():
+            tensors, about = tensor_file.read(state)
+            assert about["done"] == 2
+            assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+    def test_are_named_where_no_loss_shows_them(self, tmp_path, given, registry):
+        run = create(tmp_path / "run", given, registry)
+        with pytest.raises(
+            TrainingError, match=r"^Step 4: weights/\S+ holds what is no finite number\. To go on from st"
+        ):
+            run.execute([Spoiler(4)])
+        assert not (tmp_path / "run" / FILES[0]).exists()
+
+    def test_the_way_on_works(self, tmp_path, given, registry):
+        create(tmp_path / "whole", given, registry).execute()
+        with pytest.raises(TrainingError):
+            create(tmp_path / "run", given, registry).execute([Spoiler(3)])
+        Run(tmp_path / "run", registry).execute()
+        assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+
+
+def test_two_in_one_folder_are_refused(tmp_path, tiny, registry):
+    run = create(tmp_path / "run", tiny, registry)
+    with locked(tmp_path / "run" / "run.lock"):
+        with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
+            run.execute()
+        with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
+            create(tmp_path / "run", tiny, registry, overwrite=True)
+        assert (tmp_path / "run" / "run.toml").exists()
+    run.execute()
