@@ -19,12 +19,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from i2i import Backbone
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.contracts.domains import Batch
 from i2i.contracts.transfer import NoTransfer
 from i2i.models.assembly import Components, resolve
 from i2i.models.model import Model, outline
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import installed
 from i2i.testing import Noise
 from i2i.training.loader import Loader
@@ -35,7 +37,7 @@ MILLION, GIGA = 1e6, 1e9
 
 def main() -> None:
     options = _options()
-    chosen = {name: _choose(name, options) for name in installed().names("backbone")}
+    chosen = {name: _choose(name, options) for name in installed().names(Backbone)}
     times = {} if options.no_time else _times(chosen, options.rounds)
     print(f"{'backbone':15}{'generator':>11}{'discriminator':>15}{'branch':>9}{'GFLOP a step':>14}{'s a step':>10}")
     for name, one in chosen.items():
@@ -97,7 +99,7 @@ def _training(chosen: Components, data: Noise) -> Training:
     return Training(
         model.backbone, NoTransfer(NoTransfer.Config(), data.base, ()), chosen.build_losses(frozenset()),
         Loader(data, chosen.config.size, 0), Engine("cpu", threads=1), steps=100, batch_size=chosen.config.batch_size,
-        seed=0,
+        seed=0, pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
 
 

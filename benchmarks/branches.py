@@ -60,6 +60,7 @@ def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int,
     from i2i.compute.randomness import seed_everything
     from i2i.models.assembly import resolve
     from i2i.models.model import Model
+    from i2i.pretrained.networks import PretrainedNetworks
     from i2i.registry.registry import installed
     from i2i.testing import Noise
     from i2i.training.loader import Loader
@@ -75,7 +76,7 @@ def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int,
     model.transfer.draw = lambda batch_size, rng: draw(batch_size, rng)[1:]
     return Training(
         model.backbone, model.transfer, chosen.build_losses(model.transfer.provides), Loader(data, options.size, 0),
-        Engine("cpu", threads=1), steps=100, batch_size=1, seed=0,
+        Engine("cpu", threads=1), steps=100, batch_size=1, seed=0, pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def _steps(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     from i2i.contracts.transfer import NoTransfer
     from i2i.models.assembly import resolve
     from i2i.models.model import Model
+    from i2i.pretrained.networks import PretrainedNetworks
     from i2i.registry.registry import installed
     from i2i.testing import Noise
     from i2i.training.loader import Loader
@@ -70,7 +71,7 @@ def _steps(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     training = Training(
         Model(chosen, data.base).backbone, NoTransfer(NoTransfer.Config(), data.base, ()),
         chosen.build_losses(frozenset()), Loader(data, options.size, 0), Engine("cpu", threads=options.threads),
-        steps=100, batch_size=options.batch, seed=0,
+        steps=100, batch_size=options.batch, seed=0, pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
     return {"ours": training.step, "plain": lambda: plain_step(training)}
 

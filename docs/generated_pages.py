@@ -15,7 +15,8 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
 from i2i import cli
-from i2i.registry.registry import KINDS, Registry, summary
+from i2i.registry.kinds import KINDS
+from i2i.registry.registry import Registry, summary
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line

@@ -33,15 +33,17 @@ from .contracts.domains import OTHER_DOMAIN as OTHER_DOMAIN
 from .contracts.domains import Batch as Batch
 from .contracts.domains import Direction as Direction
 from .contracts.domains import Domain as Domain
-from .contracts.feature import FeatureNetwork as FeatureNetwork
 from .contracts.generator import Generator as Generator
 from .contracts.generator import Translation as Translation
+from .contracts.lookup import Lookup as Lookup
 from .contracts.loss import Loss as Loss
 from .contracts.loss import Passes as Passes
 from .contracts.metric import Case as Case
 from .contracts.metric import Images as Images
 from .contracts.metric import Metric as Metric
 from .contracts.metric import Score as Score
+from .contracts.pretrained import FeatureNetwork as FeatureNetwork
+from .contracts.pretrained import Pretrained as Pretrained
 from .contracts.run_events import RunView as RunView
 from .contracts.scores import Judgement as Judgement
 from .contracts.transfer import NoTransfer as NoTransfer
@@ -50,6 +52,7 @@ from .contracts.transfer import Routes as Routes
 from .contracts.transfer import Transfer as Transfer
 from .contracts.transfer import group_mean as group_mean
 from .contracts.translator import Translator as Translator
+from .contracts.weights import FoundWeights as FoundWeights
 from .contracts.weights import WeightsSource as WeightsSource
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
@@ -70,6 +73,9 @@ from .images.files import write_image as write_image
 from .models.checkpoint import load as load
 from .models.checkpoint import save as save
 from .models.model import Model as Model
+from .pretrained.features import extract_features as extract_features
+from .pretrained.networks import PretrainedNetworks as PretrainedNetworks
+from .pretrained.weights import read_weights_file as read_weights_file
 from .registry.registry import Registry as Registry
 from .storage.caches import digest as digest
 from .storage.caches import in_hugging_face_cache as in_hugging_face_cache

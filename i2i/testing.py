@@ -33,11 +33,12 @@ from i2i.contracts.branches import branch, routed
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS, Domain
 from i2i.contracts.metric import Case, Images, Metric
-from i2i.contracts.transfer import NoTransfer
+from i2i.contracts.transfer import NoTransfer, Transfer
 from i2i.hooks import hookimpl
 from i2i.models.assembly import resolve
 from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.training.loader import Loader
 from i2i.training.step import Training
@@ -86,7 +87,7 @@ class BackboneTests:
     def registry(self) -> Registry:
         """Everything installed, and the backbone under test."""
         registry = Registry()
-        if self.backbone.name not in registry.names("backbone"):
+        if self.backbone.name not in registry.names(Backbone):
             registry.add(_Providing(self.backbone), "under-test")
         return registry
 
@@ -150,7 +151,7 @@ class BackboneTests:
     def test_goes_with_every_transfer(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
         """Adapted by each installed transfer, it takes three steps and translates every group."""
         data = Noise(tmp_path)
-        for name in registry.names("transfer"):
+        for name in registry.names(Transfer):
             chosen = resolve(merge(given, {"transfer": {"name": name}}), registry)
             model = Model(chosen, data.base, ["man"])
             training = _training(model, data)
@@ -175,7 +176,9 @@ class MetricTests:
     @pytest.fixture
     def built(self) -> Metric:
         """The metric."""
-        return self.metric(self.metric.Config(**self.options), torch.device("cpu"))
+        metric = self.metric(self.metric.Config(**self.options))
+        metric.prepare(PretrainedNetworks(Registry()), torch.device("cpu"))
+        return metric
 
     def test_says_what_it_is(self, built: Metric) -> None:
         """Tables show its name, and ``i2i plugins`` the first line of its docstring."""
@@ -215,14 +218,24 @@ class _Providing:
 
 def _model(registry: Registry, given: dict[str, Any]) -> Model:
     seed_everything(0)
-    return Model(resolve(given, registry), "woman")
+    model = Model(resolve(given, registry), "woman")
+    model.prepare(PretrainedNetworks(registry))
+    return model
 
 
 def _training(model: Model, data: Dataset) -> Training:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     losses = model.components.build_losses(transfer.provides)
     return Training(
-        model.backbone, transfer, losses, Loader(data, SIZE, 0), Engine("cpu"), steps=10, batch_size=2, seed=0
+        model.backbone,
+        transfer,
+        losses,
+        Loader(data, SIZE, 0),
+        Engine("cpu"),
+        steps=10,
+        batch_size=2,
+        seed=0,
+        pretrained=PretrainedNetworks(model.components.registry),
     )
 
 

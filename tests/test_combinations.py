@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from i2i import Backbone, Discriminator, Generator, Transfer
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
@@ -15,6 +16,7 @@ from i2i.contracts.transfer import NoTransfer
 from i2i.errors import ConfigError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.testing import SIZE, Noise
 from i2i.training.loader import Loader
@@ -22,7 +24,7 @@ from i2i.training.step import Training
 
 GROUPS = ("woman", "man", "kid")
 INSTALLED = Registry()
-TWO_GENERATORS = [name for name in INSTALLED.names("backbone") if not INSTALLED.backbone(name).requires]
+TWO_GENERATORS = [name for name in INSTALLED.names(Backbone) if not INSTALLED.get(Backbone, name).requires]
 
 
 @pytest.fixture
@@ -30,26 +32,28 @@ def data(tmp_path) -> Noise:
     return Noise(tmp_path, GROUPS)
 
 
-@pytest.mark.parametrize("transfer", INSTALLED.names("transfer"))
-@pytest.mark.parametrize("backbone", INSTALLED.names("backbone"))
+@pytest.mark.parametrize("transfer", INSTALLED.names(Transfer))
+@pytest.mark.parametrize("backbone", INSTALLED.names(Backbone))
 def test_every_backbone_with_every_transfer(data, backbone, transfer) -> None:
     model = trained(data, {"backbone": {"name": backbone}, "transfer": {"name": transfer}}, GROUPS[1:], steps=3)
     images = [model.translate(torch.zeros(1, 3, SIZE, SIZE), group) for group in model.groups]
     assert all(image.shape == (1, 3, SIZE, SIZE) and image.isfinite().all() for image in images)
 
 
-@pytest.mark.parametrize("generator", INSTALLED.names("generator"))
+@pytest.mark.parametrize("generator", INSTALLED.names(Generator))
 @pytest.mark.parametrize("backbone", TWO_GENERATORS)
 def test_every_generator_in_every_two_generator_backbone(data, backbone, generator) -> None:
     given = {"backbone": {"name": backbone}, "generator": {"name": generator}}
-    provides = INSTALLED.generator(generator).provides
-    without = {"loss": {"cam": 0}} if "cam" not in provides and "cam" in INSTALLED.backbone(backbone).objective else {}
+    provides = INSTALLED.get(Generator, generator).provides
+    without = (
+        {"loss": {"cam": 0}} if "cam" not in provides and "cam" in INSTALLED.get(Backbone, backbone).objective else {}
+    )
     trained(data, merge(given, without), GROUPS[1:])
 
 
-@pytest.mark.parametrize("discriminator", INSTALLED.names("discriminator"))
+@pytest.mark.parametrize("discriminator", INSTALLED.names(Discriminator))
 @pytest.mark.parametrize("judge", ["branched", "classification"])
-@pytest.mark.parametrize("backbone", INSTALLED.names("backbone"))
+@pytest.mark.parametrize("backbone", INSTALLED.names(Backbone))
 def test_every_discriminator_in_every_backbone(data, backbone, discriminator, judge) -> None:
     own = {"name": discriminator}
     if discriminator == "timm":
@@ -59,7 +63,7 @@ def test_every_discriminator_in_every_backbone(data, backbone, discriminator, ju
 
 
 def test_a_part_without_what_the_backbone_requires_is_refused() -> None:
-    requiring = [name for name in INSTALLED.names("backbone") if INSTALLED.backbone(name).requires]
+    requiring = [name for name in INSTALLED.names(Backbone) if INSTALLED.get(Backbone, name).requires]
     for name in requiring:
         with pytest.raises(
             ConfigError, match=f"The backbone '{name}' needs generators that give 'latent', but 'resnet'"
@@ -75,7 +79,7 @@ def trained(data: Noise, given: dict[str, Any], groups: tuple[str, ...], steps: 
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     training = Training(
         model.backbone, transfer, chosen.build_losses(transfer.provides), Loader(data, SIZE, 0), Engine("cpu"),
-        steps=10, batch_size=2, seed=0,
+        steps=10, batch_size=2, seed=0, pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
     before = {name: tensor.clone() for name, tensor in model.backbone.generators.named_parameters()}
     reports = [training.step() for _ in range(steps)]

@@ -28,9 +28,9 @@ class TestPix(BackboneTests):
     options = SMALL
 
 
-for _name in installed().names("backbone"):
+for _name in installed().names(Backbone):
     _narrow = {"backbone": {"channels": 4}}  # all that every backbone has
-    _own = {"backbone": installed().backbone(_name), "options": _narrow}
+    _own = {"backbone": installed().get(Backbone, _name), "options": _narrow}
     _own["test_goes_with_every_transfer"] = None  # tests/test_combinations.py has each of them
     _suite = type(f"Test_{_name}", (BackboneTests,), _own)
     globals()[_suite.__name__] = _suite

@@ -19,6 +19,8 @@ from pydantic import Field
 from i2i.bench.statistics import Result
 from i2i.config.options import Options, validate
 from i2i.config.toml import read_toml, to_toml
+from i2i.contracts.backbone import Backbone
+from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError
 from i2i.evaluation.scoring import Evaluation, plain
 from i2i.models.checkpoint import load
@@ -88,7 +90,7 @@ class Bench:
         self._evaluation = cache(self._evaluate)
         self.plan = plan or _read_plan(folder)
         for name in self.plan.backbones:
-            registry.backbone(name)
+            registry.get(Backbone, name)
         for contender in self.plan.contenders:
             self._from_scratch(contender)
 
@@ -172,7 +174,7 @@ class Bench:
         )
 
     def _from_scratch(self, contender: str) -> bool:
-        return self.registry.transfer(_transfer(self.plan.contenders[contender])).from_scratch
+        return self.registry.get(Transfer, _transfer(self.plan.contenders[contender])).from_scratch
 
     def _base_arguments(self, backbone: str) -> tuple[str, ...]:
         folder = self.base(backbone)

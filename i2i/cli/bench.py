@@ -84,10 +84,11 @@ def _plan(
 ) -> Plan:
     from i2i.bench.bench import TRANSFERS, Plan
     from i2i.config.options import validate
+    from i2i.contracts.transfer import Transfer
 
     registry, names = installed(), _listed(transfers) if transfers is not None else TRANSFERS
     for name in names:
-        registry.transfer(name)
+        registry.get(Transfer, name)
     given: dict[str, Any] = {**(QUICK if quick else {}), "backbones": _listed(backbones)}
     given["base"] = (*given.get("base", ()), *options)
     given["contenders"] = {name: ("--transfer", name) for name in names} | dict(_variant(text) for text in variants)

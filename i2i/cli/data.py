@@ -17,10 +17,12 @@ app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
 @app.command("list")
 def list_() -> None:
     """Show the data sets that plugins provide."""
+    from i2i.contracts.dataset import Dataset
+
     registry = installed()
     table = Table("data set", "what it is", "from", box=None, padding=(0, 2, 0, 0))
-    for name in registry.names("dataset"):
-        table.add_row(name, summary(registry.dataset(name)), registry.provider("dataset", name))
+    for name in registry.names(Dataset):
+        table.add_row(name, summary(registry.get(Dataset, name)), registry.provider(Dataset, name))
     Console().print(table)
 
 

@@ -45,12 +45,13 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a model as the checkpoint files that another project loads."""
+    from i2i.contracts.checkpoint_format import CheckpointFormat
     from i2i.exchange.exporting import export_checkpoint
     from i2i.models.checkpoint import load
     from i2i.storage.run_folder import model_file
 
     registry = installed()
-    registry.format(format_)  # an unknown name is refused before a model is loaded
+    registry.get(CheckpointFormat, format_)  # an unknown name is refused before a model is loaded
     sources = [model_file(model)]
     for file in export_checkpoint(load(model), format_, out, registry, group, overwrite, sources):
         Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)

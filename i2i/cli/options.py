@@ -129,6 +129,7 @@ def _names(command: Command) -> list[inspect.Parameter]:
 
 
 def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
+    from i2i.contracts.loss import Loss
     from i2i.models.assembly import find_dataset, resolve
 
     registry = installed()
@@ -140,8 +141,8 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
         choice = None if kind == "data" else getattr(chosen, kind)
         component, values = (choice.component, choice.options.model_dump()) if choice else (data, {})
         found += _section(kind, component.Config, values, f"{kind.capitalize()} '{component.name}'")
-    for name in () if command.only else registry.names("loss"):
-        options = registry.loss(name).Config
+    for name in () if command.only else registry.names(Loss):
+        options = registry.get(Loss, name).Config
         values = chosen.losses[name].options.model_dump() if name in chosen.losses else {"weight": 0.0}
         found += _section(f"loss.{name}", options, values, "Losses")
     if not command.only:
@@ -150,8 +151,10 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
 
 
 def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
+    from i2i.contracts.metric import Metric
+
     registry = installed()
-    classes = {name: registry.metric(name) for name in registry.names("metric")}
+    classes = {name: registry.get(Metric, name) for name in registry.names(Metric)}
     return [
         parameter
         for name, metric in classes.items()

@@ -56,7 +56,7 @@ def translate(
 def _detector(name: str, group: str | None) -> GroupDetector:
     if group != AUTO:
         raise ConfigError(f"--detector {name} tells groups for --group {AUTO} alone. Add that, or leave it out.")
-    return installed().detector(name)()
+    return installed().get(GroupDetector, name)()
 
 
 def _gather(patterns: Sequence[str]) -> list[Path]:

@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from i2i.contracts.weights import WeightsSource
-from i2i.pretrained.weights import Found, download, sources, state_of
+from i2i.contracts.weights import FoundWeights, WeightsSource
+from i2i.pretrained.weights import download, sources, state_of
+from i2i.registry.registry import installed
 
 app = typer.Typer(help="List pretrained networks, or download one.", invoke_without_command=True, no_args_is_help=False)
 _COLOURS = {"verified": "green", "damaged": "red", "missing": "yellow"}
@@ -30,7 +31,7 @@ def main(context: typer.Context) -> None:
 def list_() -> None:
     """Show every source of weights: what it enables, where its file is, whether that is verified, how to get it."""
     console = Console()
-    for network, found in groupby(sources(), key=lambda source: source.network):
+    for network, found in groupby(sources(installed()), key=lambda source: source.network):
         own = list(found)
         console.print(f"[bold]{escape(network)}[/]: {escape(own[0].enables)}", highlight=False)
         console.print(_table(own))
@@ -43,7 +44,7 @@ def download_(name: Annotated[str, typer.Argument(help="A source or a network th
     columns = (TextColumn(escape(name)), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name)
-        path = download(name, lambda done, total: bar.update(task, completed=done, total=total or None))
+        path = download(installed(), name, lambda done, total: bar.update(task, completed=done, total=total or None))
     console.print(str(path), soft_wrap=True, highlight=False)
 
 
@@ -62,4 +63,4 @@ def _table(own: list[WeightsSource]) -> Table:
 def _state(source: WeightsSource, path: Path | None) -> str:
     if path is not None and source.size not in (0, path.stat().st_size):
         return "damaged"
-    return state_of(Found(path, source) if path else None)
+    return state_of(FoundWeights(path, source) if path else None)

@@ -15,6 +15,7 @@ from i2i.contracts.backbone import Backbone
 from i2i.contracts.dataset import ONLY_GROUP
 from i2i.contracts.discriminator import Discriminator
 from i2i.contracts.generator import Generator
+from i2i.contracts.lookup import Lookup
 from i2i.errors import CheckpointError
 
 CheckpointParts = Mapping[str, Mapping[str, Any]]
@@ -44,6 +45,9 @@ class Imported:
 class CheckpointFormat(ABC):
     """Reads and writes the checkpoint files of another project. The core opens the files, without running pickle code.
 
+    Args:
+        lookup: The components at hand, for formats whose networks come from another plugin.
+
     Attributes:
         name: The name in the registry, for ``i2i export --format``.
         holds_groups: Whether `write` can write a model with branches; else it is handed models without groups alone.
@@ -51,6 +55,9 @@ class CheckpointFormat(ABC):
 
     name: ClassVar[str]
     holds_groups: ClassVar[bool] = False
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.lookup = lookup
 
     def find(self, path: Path) -> dict[str, Path]:
         """Return the files that make up the checkpoint at ``path``, a file or folder, by part.

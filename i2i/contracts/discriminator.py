@@ -12,6 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.config.options import Options
+from i2i.contracts.lookup import Lookup
+from i2i.contracts.pretrained import Pretrained
 from i2i.errors import ConfigError
 from i2i.nn.spectral import SpectralConv2d
 
@@ -62,6 +64,22 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+
+    def assemble(self, lookup: Lookup) -> None:
+        """Build the parts that are components themselves, such as a feature network; called once, after construction.
+
+        Raises:
+            UnknownComponentError: No plugin provides a part.
+        """
+
+    def prepare(self, pretrained: Pretrained) -> None:
+        """Load pretrained weights, once, before training; not called where a saved model's weights follow.
+
+        On the meta device they are only looked for.
+
+        Raises:
+            WeightsError: The weights that the options name are missing, damaged, or those of another network.
+        """
 
     def published_keys(self) -> dict[str, str]:
         """Return the keys of the state dict and those that the original project saves them by; {} without one."""

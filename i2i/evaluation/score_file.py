@@ -9,6 +9,7 @@ from typing import Any
 
 import i2i
 from i2i.compute.engine import Engine
+from i2i.contracts.metric import Metric
 from i2i.contracts.scores import Scores, overall, plain
 from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import read_model_description
@@ -46,7 +47,7 @@ def scorecard(
         "metrics": {name: evaluation.options[name].model_dump(mode="json") for name in evaluation.metrics},
         "versions": {
             "i2i": i2i.__version__,
-            **{name: registry.provider("metric", name) for name in evaluation.metrics},
+            **{name: registry.provider(Metric, name) for name in evaluation.metrics},
         },
         "machine": engine.describe(),
         "scores": plain(scores),

@@ -20,6 +20,7 @@ from i2i.contracts.scores import plain as plain
 from i2i.contracts.translator import Translator
 from i2i.errors import WeightsError
 from i2i.evaluation.heldout import files, served, spread, undisturbed, unnoticed
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import blaming
 from i2i.registry.registry import Registry
 
@@ -84,9 +85,10 @@ class Evaluation:
     ) -> None:
         self.metrics = tuple(_by_default(registry) if metrics is None else metrics)
         self._dataset, self._registry, self._named = dataset, registry, metrics is not None
+        self._pretrained = PretrainedNetworks(registry)
         self._chosen = [name for name in self.metrics if self._named or name in (options or {})]
         self.groups = tuple(group for group in dataset.groups if self._sources(group))
-        self._classes = {name: registry.metric(name) for name in (*self.metrics, *(options or {}))}
+        self._classes = {name: registry.get(Metric, name) for name in (*self.metrics, *(options or {}))}
         self.options = {
             name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
             for name, metric in self._classes.items()
@@ -176,13 +178,15 @@ class Evaluation:
         return replace(case, fake=drawings, source=drawings)
 
     def _score(self, metric: Metric, case: Case) -> Score | None:
-        with blaming(self._registry, "metric", metric.name):
+        with blaming(self._registry, Metric, metric.name):
             score = metric.score(case)
         return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
 
     def _build(self, name: str, device: torch.device) -> Metric:
-        with unnoticed(), blaming(self._registry, "metric", name):  # networks draw weights before theirs are loaded
-            return self._classes[name](self.options[name], device)
+        with unnoticed(), blaming(self._registry, Metric, name):  # networks draw weights before theirs are loaded
+            metric = self._classes[name](self.options[name])
+            metric.prepare(self._pretrained, device)
+            return metric
 
     def _gather(self, group: str, size: int) -> Case:
         """Gather what a group is judged by, its sources in place of translations."""
@@ -209,7 +213,7 @@ class Evaluation:
 
 
 def _by_default(registry: Registry) -> list[str]:
-    return [name for name in registry.names("metric") if registry.metric(name).by_default]
+    return [name for name in registry.names(Metric) if registry.get(Metric, name).by_default]
 
 
 def _lacking(metric: type[Metric] | Metric, case: Case) -> str:

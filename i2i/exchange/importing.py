@@ -23,6 +23,7 @@ from i2i.errors import CheckpointError, I2IError
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.checkpoint import save
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.storage.run_folder import CONFIG_FILE, STAGE_FILES, claim, write_config
 
@@ -84,6 +85,7 @@ def import_checkpoint(
     chosen = resolve({**published, **imported.config, "stages": [stage]}, registry)
     seed_everything(chosen.config.seed)
     model = Model(chosen, imported.base, imported.groups)
+    model.prepare(PretrainedNetworks(registry))
     notes = (*imported.notes, *_load(model, imported, path))
     section = {} if data is None else _checked(data, registry)
     claim(folder, overwrite)
@@ -120,12 +122,14 @@ def _recognise(path: Path, registry: Registry) -> Candidate:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist. Name a checkpoint file, or the folder that holds its files.")
     opened = cache(read_foreign)
-    readers: list[CheckpointFormat] = [registry.format(name)() for name in registry.names("format")]
+    readers: list[CheckpointFormat] = [
+        registry.get(CheckpointFormat, name)(registry) for name in registry.names(CheckpointFormat)
+    ]
     named = [(reader, files) for reader in readers if (files := reader.find(path))]
     candidates = [Candidate(r, files, {part: opened(file) for part, file in files.items()}) for r, files in named]
     fitting = [candidate for candidate in candidates if candidate.reader.recognises(candidate.parts)]
     if not fitting:
-        raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names("format"))))
+        raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names(CheckpointFormat))))
     if len(fitting) > 1 and path.is_dir():
         raise CheckpointError(_ambiguous(path, fitting))
     return fitting[0]

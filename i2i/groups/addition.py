@@ -202,7 +202,7 @@ def check_added(chosen: Components, anatomy: TensorOwnership, about: Mapping[str
 
 def _group(added: AddedGroup, registry: Registry) -> Group:
     if added.root is None:
-        return registry.group(added.group)
+        return registry.get_instance(Group, added.group)
     test_a, test_b = (folder if folder.is_dir() else () for folder in (added.root / "testA", added.root / "testB"))
     return Group(added.group, added.root / "trainA", added.root / "trainB", test_a, test_b)
 

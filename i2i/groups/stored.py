@@ -18,7 +18,6 @@ from i2i.errors import CheckpointError, ConfigError, did_you_mean
 from i2i.models.assembly import Components
 from i2i.models.checkpoint import describe, read_model_description, resolve_described
 from i2i.models.model import Model, outline
-from i2i.pretrained import weights
 from i2i.registry.registry import Registry
 from i2i.storage.run_folder import model_file
 from i2i.storage.tensor_file import read, read_description, write
@@ -168,8 +167,7 @@ def tensor_ownership(chosen: Components, about: Mapping[str, Any], tensors: Mapp
     """Tell whose the tensors of a described model are, by what changes in its outline with one group more."""
     if not about["groups"]:
         return TensorOwnership((), (), tuple(tensors))
-    with weights.brought():
-        larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
+    larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
     own = tuple(name for name in larger if SLOT in name)
     branches = {template.replace(SLOT, group) for template in own for group in (about["base"], *about["groups"])}
     rows = tuple(name for name, tensor in tensors.items() if name in larger and larger[name].shape != tensor.shape)

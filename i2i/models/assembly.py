@@ -12,11 +12,12 @@ import torch
 from i2i.config.options import Section, merge, validate
 from i2i.config.run import PRESETS, RunConfig
 from i2i.contracts.backbone import Backbone
-from i2i.contracts.dataset import Dataset, Extended
+from i2i.contracts.dataset import Dataset, Extended, Group
 from i2i.contracts.discriminator import Discriminator
 from i2i.contracts.domains import DOMAINS, Direction
 from i2i.contracts.generator import Generator
 from i2i.contracts.loss import Loss
+from i2i.contracts.metric import Metric
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, UnknownComponentError, did_you_mean
 from i2i.registry.registry import Registry
@@ -56,10 +57,12 @@ class Components:
 
     Attributes:
         config: The configuration, complete.
+        registry: Where the parts come from.
         providers: Kind of part to name and version of the distribution that provides it.
     """
 
     config: RunConfig
+    registry: Registry
     backbone: Configured[Backbone]
     generator: Configured[Generator]
     discriminator: Configured[Discriminator]
@@ -71,8 +74,14 @@ class Components:
         """Construct generators, discriminators and the backbone around them."""
         generators = {direction: self.generator.build() for direction in DIRECTIONS}
         generators["b2a"].share_with(generators["a2b"])
-        discriminators = {domain: self.discriminator.build() for domain in DOMAINS}
+        discriminators = {domain: self.build_discriminator() for domain in DOMAINS}
         return self.backbone.build(generators, discriminators)
+
+    def build_discriminator(self) -> Discriminator:
+        """Construct a discriminator with its parts; weights of pretrained ones are not loaded yet."""
+        discriminator = self.discriminator.build()
+        discriminator.assemble(self.registry)
+        return discriminator
 
     def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
         """Construct the terms of positive weight that can be computed, given what the transfer provides."""
@@ -80,6 +89,10 @@ class Components:
         wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
         return {name: loss for name, loss in wanted.items() if loss.needs & _OPTIONAL <= can}
 
+
+_CONTRACTS: dict[str, type[Any]] = {
+    "backbone": Backbone, "generator": Generator, "discriminator": Discriminator, "transfer": Transfer,
+}  # fmt: skip
 
 # Passes that not every combination of components provides.
 _OPTIONAL = frozenset({"cam", "latent", "encoded", "reconstructed", "group"})
@@ -101,14 +114,14 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
         ConfigError: An option is unknown or wrong, or the parts cannot work together.
     """
     given = {**given, "loss": _tables(given.get("loss", {}))}
-    backbone_class = registry.backbone(_name(given, "backbone"))
+    backbone_class = registry.get(Backbone, _name(given, "backbone"))
     full = merge(_preset(given, backbone_class), given)
     run = validate(RunConfig, full, "the run")
     backbone = _pick(backbone_class, run.backbone, "backbone")
     shared = {**backbone.options.model_dump(), "size": run.size}
-    generator = registry.generator(_name(full, "generator", backbone.options.generator))
-    discriminator = registry.discriminator(_name(full, "discriminator", backbone.options.discriminator))
-    strategy = registry.transfer(_name(full, "transfer"))
+    generator = registry.get(Generator, _name(full, "generator", backbone.options.generator))
+    discriminator = registry.get(Discriminator, _name(full, "discriminator", backbone.options.discriminator))
+    strategy = registry.get(Transfer, _name(full, "transfer"))
     transfer = _pick(strategy, merge(strategy.presets.get(run.preset, {}), run.transfer), "transfer")
     parts: dict[str, Configured[Any]] = {
         "backbone": backbone,
@@ -119,9 +132,9 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     losses = _losses(backbone_class, transfer, run.loss, registry)
     sections = {kind: choice.section for kind, choice in parts.items()}
     tables = {name: choice.options.model_dump(mode="json") for name, choice in losses.items()}
-    providers = {kind: registry.provider(kind, choice.component.name) for kind, choice in parts.items()}
+    providers = {kind: registry.provider(_CONTRACTS[kind], part.component.name) for kind, part in parts.items()}
     config = run.model_copy(update={**sections, "loss": tables, "metric": _metrics(run, registry)})
-    chosen = Components(config, losses=losses, providers=providers, **parts)
+    chosen = Components(config, registry, losses=losses, providers=providers, **parts)
     if fitting:
         _check_fit(chosen, transfer.build("base", ()).provides)
     return chosen
@@ -149,11 +162,11 @@ def build_data(data: Configured[Dataset], groups: Sequence[str], registry: Regis
     for name in groups:
         if name in dataset.groups:
             raise DataError(
-                f"The data set '{data.component.name}' ({registry.provider('dataset', data.component.name)}) has a "
-                f"group '{name}', and so has {registry.provider('group', name)}. Name the plugins' groups to use: "
+                f"The data set '{data.component.name}' ({registry.provider(Dataset, data.component.name)}) has a "
+                f"group '{name}', and so has {registry.provider(Group, name)}. Name the plugins' groups to use: "
                 "--extra-groups '[]'."
             )
-    return Extended([registry.group(name) for name in groups], dataset) if groups else dataset
+    return Extended([registry.get_instance(Group, name) for name in groups], dataset) if groups else dataset
 
 
 def find_dataset(given: Mapping[str, Any], registry: Registry) -> type[Dataset]:
@@ -164,7 +177,7 @@ def find_dataset(given: Mapping[str, Any], registry: Registry) -> type[Dataset]:
     """
     name = _name(given, "data")
     try:
-        return registry.dataset(name)
+        return registry.get(Dataset, name)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{error} A folder of images is named by a path, such as ./{name}.") from error
 
@@ -214,14 +227,14 @@ def _losses(
 ) -> dict[str, Configured[Loss]]:
     added = transfer.build("base", ()).objective
     terms = merge(_tables(backbone.objective), _tables(added), given)
-    return {name: _pick(registry.loss(name), section, "loss") for name, section in terms.items()}
+    return {name: _pick(registry.get(Loss, name), section, "loss") for name, section in terms.items()}
 
 
 def _metrics(run: RunConfig, registry: Registry) -> dict[str, Section]:
     """Complete the options of metrics that are given some; refuse names of metrics that there are not."""
     for name in (*(run.evaluate.metrics or ()), *filter(None, [run.evaluate.best])):
-        registry.metric(name)
-    picked = {name: _pick(registry.metric(name), section, "metric") for name, section in run.metric.items()}
+        registry.get(Metric, name)
+    picked = {name: _pick(registry.get(Metric, name), section, "metric") for name, section in run.metric.items()}
     return {name: choice.options.model_dump(mode="json") for name, choice in picked.items()}
 
 
@@ -244,20 +257,20 @@ def _check_fit(chosen: Components, provided: frozenset[str]) -> None:
         raise ConfigError(
             "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
         )
-    for part in (chosen.generator, chosen.discriminator):
-        _check_buildable(part, chosen.config.size)
+    _check_buildable(chosen)
 
 
-def _check_buildable(part: Configured[Any], size: int) -> None:
-    """Construct a network without memory for its weights, so that it can refuse its options before anything starts."""
-    with suppress(RuntimeError), torch.device("meta"):  # what needs real weights is built later
-        step = getattr(part.build(), "multiple_of", 1)
+def _check_buildable(components: Components) -> None:
+    """Construct the networks without memory for their weights, so that they can refuse options before a run starts."""
+    with suppress(RuntimeError), torch.device("meta"):  # networks that need real weights are built later
+        step, size = components.generator.build().multiple_of, components.config.size
         if size % step:
             near = max(step, round(size / step) * step)
             raise ConfigError(
-                f"The generator '{part.component.name}' takes sizes that divide by {step}, not {size}. "
+                f"The generator '{components.generator.component.name}' takes sizes that divide by {step}, not {size}. "
                 f"Try --size {near}."
             )
+        components.build_discriminator()
 
 
 def _misfit(chosen: Components, loss: str, lacking: str) -> str:

@@ -11,7 +11,6 @@ import i2i
 from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
 from i2i.models.assembly import Components, resolve
 from i2i.models.model import Model
-from i2i.pretrained import weights
 from i2i.registry.registry import Registry, installed
 from i2i.storage.run_folder import MODEL_FILE, model_file
 from i2i.storage.tensor_file import _read_tensors, read_description, read_shapes, write
@@ -38,8 +37,7 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Mode
     file = model_file(Path(path))
     about = read_model_description(file)
     chosen = resolve_described(about, file, registry or installed())
-    with weights.brought():
-        model = Model(chosen, about["base"], about["groups"])
+    model = Model(chosen, about["base"], about["groups"])
     load_weights(model, file)
     return model
 
@@ -78,8 +76,7 @@ def resolve_described(about: Mapping[str, Any], file: Path, registry: Registry) 
     """
     makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
     try:
-        with weights.brought():
-            return resolve({"transfer": {"name": "none"}, **about["config"]}, registry)
+        return resolve({"transfer": {"name": "none"}, **about["config"]}, registry)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
     except ConfigError as error:

@@ -15,14 +15,15 @@ from torch import Tensor
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import has_branches
 from i2i.contracts.detector import AUTO, GroupDetector
-from i2i.contracts.discriminator import Verdict
+from i2i.contracts.discriminator import Discriminator, Verdict
 from i2i.contracts.domains import Direction, Domain
 from i2i.contracts.generator import Generator
+from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError, did_you_mean
 from i2i.images.pixels import fit_short_side, to_image, to_tensor
 from i2i.models.assembly import Components
-from i2i.registry.registry import Registry, installed
+from i2i.registry.registry import Registry
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
 
@@ -75,6 +76,16 @@ class Model:
         self.transfer = chosen.transfer.build(self.base, self.new_groups)
         self.transfer.adapt(self.backbone)
         return self.transfer
+
+    def prepare(self, pretrained: Pretrained) -> None:
+        """Load the pretrained weights that discriminators start from, before a training from fresh weights.
+
+        Raises:
+            WeightsError: Weights that the options name are missing, damaged, or those of another network.
+        """
+        for module in self.backbone.discriminators.modules():
+            if isinstance(module, Discriminator):
+                module.prepare(pretrained)
 
     def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
         """Translate one image, or a batch of them, as a member of ``group``.
@@ -178,7 +189,7 @@ class Model:
                 scores = self._group_scores(square.to(self.device), "a" if direction == "a2b" else "b")
             if scores is not None:
                 return tuple(self.groups[index] for index in scores.argmax(1).tolist())
-            self.detector = _only_detector(installed(), self.groups)
+            self.detector = _only_detector(self.components.registry, self.groups)
         return tuple(_detected(self.detector, image, self.groups) for image in square)
 
     def _group_scores(self, x: Tensor, domain: Domain) -> Tensor | None:
@@ -233,9 +244,9 @@ def _mean_logits(verdict: Verdict) -> Tensor | None:
 
 
 def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:
-    names = registry.names("detector")
+    names = registry.names(GroupDetector)
     if len(names) == 1:
-        return registry.detector(names[0])()
+        return registry.get(GroupDetector, names[0])()
     if names:
         raise ConfigError(f"Several plugins tell groups: {', '.join(names)}. Choose one: --detector {names[0]}.")
     raise ConfigError(

@@ -1,8 +1,7 @@
-"""The contract of feature networks: pretrained networks that turn images into vectors which metrics compare."""
+"""Features of images, extracted chunk by chunk and cached by content."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -10,55 +9,40 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from i2i.contracts.feature import FeatureNetwork
 from i2i.contracts.metric import Images
-from i2i.registry.registry import installed
+from i2i.contracts.pretrained import FeatureNetwork
 from i2i.storage.caches import cache_folder
 from i2i.storage.files import whole_file
 
 KEY = "features"
-
 CPU = torch.device("cpu")
 
 
-@cache
-def network(name: str, weights: str | None = None, device: torch.device = CPU) -> FeatureNetwork:
-    """Return the feature network of a name, such as ``alexnet`` or ``timm:resnet50``; it is built once a process.
-
-    Raises:
-        UnknownComponentError: No plugin provides it.
-        WeightsError: Its weights are not on this machine.
-    """
-    kind, _, variant = name.partition(":")
-    built: FeatureNetwork = installed().feature(kind)(variant, weights)
-    return built.eval().requires_grad_(False).to(device)
-
-
 @torch.no_grad()
-def extract(seen_by: FeatureNetwork, images: Images, device: torch.device = CPU) -> Tensor:
-    """Return the features, ``(N, C)`` on the CPU, that a network has of images; those of known content are kept.
+def extract_features(network: FeatureNetwork, images: Images, device: torch.device = CPU) -> Tensor:
+    """Return a network's features, ``(N, C)`` on the CPU, of images; those with a ``key`` are cached.
 
-    They are kept in i2i's cache folder, in ``features/``, which may be emptied at any time.
+    The cache is the folder ``features/`` in i2i's cache folder; it may be emptied at any time.
     """
-    file = _kept(seen_by, images)
-    known = None if file is None else _read(file)
-    if known is not None and len(known) == len(images):
-        return known
-    found = torch.cat([seen_by(chunk.to(device)).float().cpu() for chunk in images])
+    file = _cache_file(network, images)
+    cached = None if file is None else _read(file)
+    if cached is not None and len(cached) == len(images):
+        return cached
+    features = torch.cat([network(chunk.to(device)).float().cpu() for chunk in images])
     if file is not None:
         with whole_file(file) as temporary:
-            save_file({KEY: found.contiguous()}, temporary)
-    return found
+            save_file({KEY: features.contiguous()}, temporary)
+    return features
 
 
-def _kept(seen_by: FeatureNetwork, images: Images) -> Path | None:
-    if not images.key or not seen_by.fingerprint:
+def _cache_file(network: FeatureNetwork, images: Images) -> Path | None:
+    if not images.key or not network.fingerprint:
         return None
-    return cache_folder() / "features" / f"{seen_by.fingerprint}-{images.key}.safetensors"
+    return cache_folder() / "features" / f"{network.fingerprint}-{images.key}.safetensors"
 
 
 def _read(file: Path) -> Tensor | None:
-    """Return kept features, or None where there are none that can be read."""
+    """Return cached features, or None if there are none or they cannot be read."""
     try:
         with safe_open(file, framework="pt") as held:
             tensor: Tensor = held.get_tensor(KEY)

@@ -6,72 +6,40 @@ Nothing is downloaded unless `download` is called, which only ``i2i weights down
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from i2i.contracts.weights import FoundWeights, WeightsSource
 from i2i.errors import WeightsError, did_you_mean
-from i2i.registry.registry import installed
+from i2i.registry.registry import Registry
 from i2i.storage.caches import Progress, digest, fetch, torch_cache
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-from i2i.contracts.weights import WeightsSource
 
 State = Literal["verified", "not verified", "damaged", "missing"]
 
 _PLACES = ("cache", "package")
 
 
-@dataclass(frozen=True)
-class Found:
-    """The file that holds a network's weights.
-
-    Attributes:
-        path: The file.
-        source: What knows to read it; None for a file that the user gave and no source knows.
-    """
-
-    path: Path
-    source: WeightsSource | None
-
-
-_brought: ContextVar[bool] = ContextVar("i2i_weights_brought", default=False)
-
-
-@contextmanager
-def brought() -> Iterator[None]:
-    """Let networks that are built in this block look for no weights: those of a saved model follow."""
-    token = _brought.set(True)
-    try:
-        yield
-    finally:
-        _brought.reset(token)
-
-
-def are_brought() -> bool:
-    """Say whether weights follow, so that none need be looked for."""
-    return _brought.get()
-
-
-def sources(network: str | None = None) -> list[WeightsSource]:
+def sources(registry: Registry, network: str | None = None) -> list[WeightsSource]:
     """Return the registered sources, of one network or of all, by network and in the order of looking."""
-    registry = installed()
-    found = [registry.weights(name) for name in registry.names("weights")]
+    found = [registry.get_instance(WeightsSource, name) for name in registry.names(WeightsSource)]
     wanted = [source for source in found if network in (None, source.network)]
     return sorted(wanted, key=lambda source: (source.network, _PLACES.index(source.place), source.name))
 
 
-def find(network: str, path: Path | str | None = None, also: Iterable[WeightsSource] = ()) -> Found:
+def find(
+    registry: Registry, network: str, path: Path | str | None = None, also: Iterable[WeightsSource] = ()
+) -> FoundWeights:
     """Find the weights of a network: the user's file; else a cache that has them; else an installed package.
 
     Nothing is read but the size of the file, and nothing is downloaded.
 
     Args:
+        registry: Where sources come from.
         network: Such as ``vgg16``.
         path: The user's file.
         also: Sources that cannot be registered, since there are any number of such networks.
@@ -79,30 +47,28 @@ def find(network: str, path: Path | str | None = None, also: Iterable[WeightsSou
     Raises:
         WeightsError: They are nowhere; the message names where was looked, and the remedies.
     """
-    candidates = sorted((*sources(network), *also), key=lambda source: _PLACES.index(source.place))
+    candidates = sorted((*sources(registry, network), *also), key=lambda source: _PLACES.index(source.place))
     if path is not None:
         return _given(network, Path(path).expanduser(), candidates)
     places = [(source, source.locate()) for source in candidates]
     for source, place in places:
         if place is not None and source.size in (0, place.stat().st_size):
-            return Found(place, source)
-    raise WeightsError(_nowhere(network, places))
+            return FoundWeights(place, source)
+    raise WeightsError(_nowhere(registry, network, places))
 
 
-def load(network: str, path: Path | str | None = None, also: Iterable[WeightsSource] = ()) -> dict[str, Tensor]:
-    """Find, verify and read the weights of a network; the arguments are those of `find`.
+def read(found: FoundWeights) -> dict[str, Tensor]:
+    """Verify and read a file of weights.
 
     Raises:
-        WeightsError: They are nowhere, are not those they should be, or cannot be read.
+        WeightsError: It is damaged, or cannot be read.
     """
-    found = find(network, path, also)
     if state_of(found) == "damaged":
         raise WeightsError(_damaged(found))
-    read = found.source.load if found.source else read_tensors
-    return dict(read(found.path))
+    return dict((found.source.load if found.source else read_weights_file)(found.path))
 
 
-def state_of(found: Found | None) -> State:
+def state_of(found: FoundWeights | None) -> State:
     """Compare a file with the hash that its source tells; a file is hashed once a process."""
     if found is None:
         return "missing"
@@ -133,7 +99,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], whose: str) -> None:
         network.load_state_dict(dict(state))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_weights_file(path: Path) -> dict[str, Tensor]:
     """Read a file of named tensors: safetensors, or torch's own format without running pickled code.
 
     Raises:
@@ -149,10 +115,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def download(name: str, progress: Progress | None = None) -> Path:
+def download(registry: Registry, name: str, progress: Progress | None = None) -> Path:
     """Fetch a source's file from its official address into torch's cache, whole or not at all.
 
     Args:
+        registry: Where sources come from.
         name: A source, or a network that has an address.
         progress: Told the bytes fetched and the bytes in all (0: not known), now and then.
 
@@ -160,21 +127,21 @@ def download(name: str, progress: Progress | None = None) -> Path:
         WeightsError: There is no such address, it does not answer, or it sent something else.
         DataError: The cache cannot be written to.
     """
-    source = _downloadable(name)
+    source = _downloadable(registry, name)
     target = torch_cache() / Path(urlsplit(source.url).path).name
     fetch(source.url, target, source.sha256, progress or (lambda done, total: None))
     return target
 
 
-def _given(network: str, path: Path, candidates: Iterable[WeightsSource]) -> Found:
+def _given(network: str, path: Path, candidates: Iterable[WeightsSource]) -> FoundWeights:
     """Return the user's file with the source that knows it by its hash, if one does."""
     if not path.is_file():
         raise WeightsError(f"{path}, given as the weights of {network}, is no file. Check the path.")
     known = (s for s in candidates if s.sha256 and s.size in (0, path.stat().st_size))
-    return Found(path, next((s for s in known if digest(path).startswith(s.sha256)), None))
+    return FoundWeights(path, next((s for s in known if digest(path).startswith(s.sha256)), None))
 
 
-def _expected(found: Found) -> str:
+def _expected(found: FoundWeights) -> str:
     """Return the hash that a file should have; the Hugging Face cache names what it links to by its hash."""
     if found.source is None or found.source.sha256:
         return found.source.sha256 if found.source else ""
@@ -182,10 +149,10 @@ def _expected(found: Found) -> str:
     return blob if found.path.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob) else ""
 
 
-def _nowhere(network: str, places: list[tuple[WeightsSource, Path | None]]) -> str:
-    known = sorted({source.network for source in sources()})
+def _nowhere(registry: Registry, network: str, places: list[tuple[WeightsSource, Path | None]]) -> str:
+    known = sorted({source.network for source in sources(registry)})
     if not places:
-        near, broken = did_you_mean(network, known), [plugin.name for plugin in installed().plugins if plugin.error]
+        near, broken = did_you_mean(network, known), [plugin.name for plugin in registry.plugins if plugin.error]
         hint = f" Broken plugins, see i2i plugins: {', '.join(broken)}." if broken else ""
         return f"No plugin knows weights of '{network}'.{near} Known: {', '.join(known) or 'none'}.{hint}"
     damaged = "".join(f" {place} has the wrong size; remove it." for _, place in places if place is not None)
@@ -194,15 +161,15 @@ def _nowhere(network: str, places: list[tuple[WeightsSource, Path | None]]) -> s
     return f"The weights of {network} are nowhere on this machine (looked for: {looked}).{damaged} {remedies}"
 
 
-def _damaged(found: Found) -> str:
+def _damaged(found: FoundWeights) -> str:
     return (
         f"{found.path} is damaged or another file: its SHA-256 is {digest(found.path)}, not {_expected(found)}. "
         f"Remove it and get it again: {found.source.remedy if found.source else ''}"
     )
 
 
-def _downloadable(name: str) -> WeightsSource:
-    known = sources()
+def _downloadable(registry: Registry, name: str) -> WeightsSource:
+    known = sources(registry)
     chosen = [source for source in known if name in (source.name, source.network)]
     if not chosen:
         names = sorted({n for source in known if source.url for n in (source.name, source.network)})

@@ -10,6 +10,7 @@ from typing import Any
 import pluggy
 
 from i2i.errors import I2IError, PluginError
+from i2i.registry.kinds import kind_of
 from i2i.registry.registry import DISABLE, Plugin, Registry
 
 
@@ -49,7 +50,7 @@ def announce(registry: Registry, event: str, **details: Any) -> None:
 
 
 @contextmanager
-def blaming(registry: Registry, kind: str, name: str) -> Iterator[None]:
+def blaming(registry: Registry, contract: type[Any], name: str) -> Iterator[None]:
     """Name the plugin that provides a component when the block raises.
 
     Raises:
@@ -60,8 +61,9 @@ def blaming(registry: Registry, kind: str, name: str) -> Iterator[None]:
     except I2IError:
         raise
     except Exception as error:
-        plugin = next(p for p in registry.plugins if name in p.components.get(kind, ()))
-        raise PluginError(_blame(plugin, f"{kind} '{name}'", error)) from error
+        kind = kind_of(contract)
+        plugin = next(p for p in registry.plugins if name in p.components.get(kind.name, ()))
+        raise PluginError(_blame(plugin, f"{kind.title} '{name}'", error)) from error
 
 
 def _listen(registry: Registry, listener: object) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from i2i.contracts.dataset import Dataset, Group
     from i2i.contracts.detector import GroupDetector
     from i2i.contracts.discriminator import Discriminator
-    from i2i.contracts.feature import FeatureNetwork
     from i2i.contracts.generator import Generator
     from i2i.contracts.loss import Loss
     from i2i.contracts.metric import Metric
+    from i2i.contracts.pretrained import FeatureNetwork
     from i2i.contracts.run_events import RunView
     from i2i.contracts.scores import Judgement
     from i2i.contracts.transfer import Transfer

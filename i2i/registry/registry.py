@@ -1,8 +1,7 @@
-"""Plugins: discovery through entry points, isolation of broken ones, and the registry of components."""
+"""The registry: plugins found through entry points, broken ones isolated, and their components by contract and name."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator
@@ -10,63 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, TypeVar, cast
 
 import pluggy
 
 from i2i.errors import PluginError, UnknownComponentError, did_you_mean
 from i2i.hooks import PROJECT
 from i2i.registry import hookspecs
+from i2i.registry.kinds import KINDS, Kind, kind_of
 
-if TYPE_CHECKING:
-    from i2i.contracts.backbone import Backbone
-    from i2i.contracts.checkpoint_format import CheckpointFormat
-    from i2i.contracts.dataset import Dataset, Group
-    from i2i.contracts.detector import GroupDetector
-    from i2i.contracts.discriminator import Discriminator
-    from i2i.contracts.feature import FeatureNetwork
-    from i2i.contracts.generator import Generator
-    from i2i.contracts.loss import Loss
-    from i2i.contracts.metric import Metric
-    from i2i.contracts.transfer import Transfer
-    from i2i.contracts.weights import WeightsSource
-
-KINDS = {
-    "backbone": "register_backbones",
-    "generator": "register_generators",
-    "discriminator": "register_discriminators",
-    "loss": "register_losses",
-    "transfer": "register_transfers",
-    "metric": "register_metrics",
-    "feature": "register_features",
-    "dataset": "register_datasets",
-    "group": "register_groups",
-    "detector": "register_detectors",
-    "format": "register_formats",
-    "weights": "register_weights",
-}
-"""Kind of component to the hook that registers it."""
 DISABLE = "I2I_DISABLE_PLUGINS"
 STRICT = "I2I_STRICT_PLUGINS"
 
-
-_TITLES = {
-    "feature": "feature network",
-    "dataset": "data set",
-    "group": "plugin's group",
-    "detector": "group detector",
-    "format": "checkpoint format",
-    "weights": "source of weights",
-}
-_CONTRACTS = {
-    "feature": "FeatureNetwork",
-    "format": "CheckpointFormat",
-    "weights": "WeightsSource",
-    "detector": "GroupDetector",
-}
-_MODULES = {"group": "dataset", "format": "checkpoint_format"}
-_INSTANCES = frozenset({"group", "weights"})
-_Components = dict[str, dict[str, list[tuple[type[Any], "Plugin"]]]]
+C = TypeVar("C")
+_Components = dict[str, dict[str, list[tuple[Any, "Plugin"]]]]
 
 
 @dataclass
@@ -97,24 +53,26 @@ class Registry:
 
     Args:
         entry_points: Where to look; by default everything installed in the group ``i2i``.
-        disabled: Names of plugins to leave out.
-        strict: Raise for a broken plugin instead of remembering and working on.
+        disabled: Names of plugins to leave out; by default those in ``I2I_DISABLE_PLUGINS``, separated by commas.
+        strict: Raise for a broken plugin instead of remembering it and going on; by default if
+            ``I2I_STRICT_PLUGINS`` is set.
     """
 
     def __init__(
         self,
         entry_points: Iterable[EntryPoint] | None = None,
-        disabled: Iterable[str] = (),
-        strict: bool = False,
+        disabled: Iterable[str] | None = None,
+        strict: bool | None = None,
     ) -> None:
         self.hooks = pluggy.PluginManager(PROJECT)
         self.hooks.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
-        self._strict = strict
+        self._strict = bool(os.environ.get(STRICT)) if strict is None else strict
         self._components: _Components | None = None
+        left_out = set(_disabled() if disabled is None else disabled)
         found = importlib.metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
         for entry_point in sorted(found, key=lambda e: e.name):
-            if entry_point.name not in set(disabled):
+            if entry_point.name not in left_out:
                 self._load(entry_point)
 
     def add(self, module: object, name: str) -> None:
@@ -125,72 +83,43 @@ class Registry:
         with self._isolated(plugin):
             self._register(module, plugin)
 
-    def backbone(self, name: str) -> type[Backbone]:
-        """Return the backbone class of that name, or raise `UnknownComponentError` naming the nearest."""
-        return self._find("backbone", name)
+    def get(self, contract: type[C], name: str) -> type[C]:
+        """Return a component class by its contract and name, such as ``get(Backbone, "ugatit")``.
 
-    def generator(self, name: str) -> type[Generator]:
-        """Return the generator class of that name."""
-        return self._find("generator", name)
+        Raises:
+            UnknownComponentError: No plugin provides it; the message names the nearest.
+            PluginError: Two plugins do.
+        """
+        return cast("type[C]", self._find(kind_of(contract), name))
 
-    def discriminator(self, name: str) -> type[Discriminator]:
-        """Return the discriminator class of that name."""
-        return self._find("discriminator", name)
+    def get_instance(self, contract: type[C], name: str) -> C:
+        """Return a component that plugins register as an instance, such as ``get_instance(Group, "robot")``.
 
-    def loss(self, name: str) -> type[Loss]:
-        """Return the loss class of that name."""
-        return self._find("loss", name)
+        Raises:
+            UnknownComponentError: No plugin provides it; the message names the nearest.
+            PluginError: Two plugins do.
+        """
+        return cast(C, self._find(kind_of(contract), name))
 
-    def transfer(self, name: str) -> type[Transfer]:
-        """Return the transfer class of that name."""
-        return self._find("transfer", name)
+    def names(self, contract: type[Any]) -> list[str]:
+        """Return the names of all components of a contract, sorted; those that two plugins define are left out."""
+        return sorted(name for name, providers in self._all()[kind_of(contract).name].items() if len(providers) == 1)
 
-    def metric(self, name: str) -> type[Metric]:
-        """Return the metric class of that name."""
-        return self._find("metric", name)
-
-    def feature(self, name: str) -> type[FeatureNetwork]:
-        """Return the feature network class of that name, without what follows a colon."""
-        return self._find("feature", name)
-
-    def dataset(self, name: str) -> type[Dataset]:
-        """Return the data set class of that name."""
-        return self._find("dataset", name)
-
-    def group(self, name: str) -> Group:
-        """Return the group, with its images, of that name."""
-        return cast("Group", self._find("group", name))
+    def provider(self, contract: type[Any], name: str) -> str:
+        """Return name and version of the distribution that provides a component."""
+        kind = kind_of(contract)
+        self._find(kind, name)
+        return self._all()[kind.name][name][0][1].distribution
 
     def groups_of(self, dataset: str) -> list[str]:
         """Return the names of the groups that extend a data set, sorted; also those that two plugins define."""
-        found = self._all()["group"].items()
-        return sorted(name for name, all_ in found if any(cast("Group", g).extends == dataset for g, _ in all_))
+        groups = self._all()["group"].items()
+        return sorted(name for name, all_ in groups if any(group.extends == dataset for group, _ in all_))
 
-    def detector(self, name: str) -> type[GroupDetector]:
-        """Return the group detector class of that name."""
-        return self._find("detector", name)
-
-    def format(self, name: str) -> type[CheckpointFormat]:
-        """Return the checkpoint format class of that name."""
-        return self._find("format", name)
-
-    def weights(self, name: str) -> WeightsSource:
-        """Return the source of weights of that name."""
-        return cast("WeightsSource", self._find("weights", name))
-
-    def names(self, kind: str) -> list[str]:
-        """Return the names of all components of a kind, sorted; those that two plugins define are left out."""
-        return sorted(name for name, providers in self._all()[kind].items() if len(providers) == 1)
-
-    def provided_by(self, plugin: Plugin) -> list[tuple[str, type[Any]]]:
+    def provided_by(self, plugin: Plugin) -> list[tuple[str, Any]]:
         """Return kind and class of every component of a plugin, also of those that another plugin defines too."""
         everything = [(kind, pair) for kind, named in self._all().items() for pairs in named.values() for pair in pairs]
         return [(kind, component) for kind, (component, owner) in everything if owner is plugin]
-
-    def provider(self, kind: str, name: str) -> str:
-        """Return name and version of the distribution that provides a component."""
-        self._find(kind, name)
-        return self._all()[kind][name][0][1].distribution
 
     def load_components(self) -> None:
         """Import all components now, so that ``plugins`` tells what each provides and which are broken."""
@@ -215,21 +144,22 @@ class Registry:
             with self._isolated(plugin):
                 self._call(plugin, "register_commands", app=app)
 
-    def _find(self, kind: str, name: str) -> type[Any]:
-        providers = self._all()[kind].get(name, [])
+    def _find(self, kind: Kind, name: str) -> Any:
+        providers = self._all()[kind.name].get(name, [])
         if len(providers) == 1:
             return providers[0][0]
         if providers:
             raise PluginError(_conflict(kind, name, [plugin for _, plugin in providers]))
-        known, title = self.names(kind), _TITLES.get(kind, kind)
+        known = sorted(name for name, owners in self._all()[kind.name].items() if len(owners) == 1)
         broken = "".join(f" Plugin '{p.name}' ({p.distribution}) is broken: {p.error}" for p in self.plugins if p.error)
+        near = did_you_mean(name, known)
         raise UnknownComponentError(
-            f"There is no {title} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.{broken}"
+            f"There is no {kind.title} '{name}'.{near} Known: {', '.join(known) or 'none'}.{broken}"
         )
 
     def _all(self) -> _Components:
         if self._components is None:
-            found: _Components = {kind: {} for kind in KINDS}
+            found: _Components = {kind.name: {} for kind in KINDS}
             for plugin in [p for p in self.plugins if not p.error]:
                 with self._isolated(plugin):
                     self._gather(plugin, found)
@@ -237,18 +167,18 @@ class Registry:
         return self._components
 
     def _gather(self, plugin: Plugin, into: _Components) -> None:
-        hooks = {kind: hook for kind, hook in KINDS.items() if hook in plugin.hooks}
-        found = {kind: _checked(kind, self._call(plugin, hook)) for kind, hook in hooks.items()}
-        plugin.components = {kind: [item.name for item in items] for kind, items in found.items()}
+        kinds = [kind for kind in KINDS if kind.hook in plugin.hooks]
+        found = {kind: kind.check(self._call(plugin, kind.hook)) for kind in kinds}
+        plugin.components = {kind.name: [item.name for item in items] for kind, items in found.items()}
         plugin.conflicts = []
         for kind, items in found.items():
             for component in items:
-                providers = into[kind].setdefault(component.name, [])
+                providers = into[kind.name].setdefault(component.name, [])
                 providers.append((component, plugin))
                 if len(providers) > 1:
                     self._refuse_conflict(kind, component.name, [p for _, p in providers])
 
-    def _refuse_conflict(self, kind: str, name: str, owners: list[Plugin]) -> None:
+    def _refuse_conflict(self, kind: Kind, name: str, owners: list[Plugin]) -> None:
         message = _conflict(kind, name, owners)
         if self._strict:
             raise PluginError(message)
@@ -293,9 +223,8 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """Return the registry of everything installed, less the names in ``I2I_DISABLE_PLUGINS`` (comma-separated)."""
-    disabled = [name.strip() for name in os.environ.get(DISABLE, "").split(",")]
-    return Registry(disabled=disabled, strict=bool(os.environ.get(STRICT)))
+    """Return the registry of everything installed; it is built once per process."""
+    return Registry()
 
 
 def summary(component: Any) -> str:
@@ -306,34 +235,13 @@ def summary(component: Any) -> str:
     return " ".join((component.__doc__ or "").partition("\n\n")[0].split())
 
 
-def _checked(kind: str, returned: Any) -> list[Any]:
-    """Return what a hook returned as a list, or refuse it."""
-    if not isinstance(returned, Iterable):
-        what = "instances" if kind in _INSTANCES else "classes"
-        raise PluginError(f"{KINDS[kind]} returned {returned!r}. Return a list of {what}.")
-    contract: type[Any] = getattr(
-        importlib.import_module(f"i2i.contracts.{_MODULES.get(kind, kind)}"), _CONTRACTS.get(kind, kind.capitalize())
-    )
-    components = list(returned)
-    for component in components:
-        if not _fulfils(component, contract, kind):
-            what = "instance" if kind in _INSTANCES else "subclass"
-            raise PluginError(f"{KINDS[kind]} returned {component!r}, which is no {what} of i2i.{contract.__name__}.")
-        if not isinstance(getattr(component, "name", None), str):
-            raise PluginError(f'{KINDS[kind]} returned {component.__name__}, which has no name. Set name = "...".')
-    return components
-
-
-def _fulfils(component: Any, contract: type[Any], kind: str) -> bool:
-    if kind in _INSTANCES:
-        return isinstance(component, contract)
-    return isinstance(component, type) and issubclass(component, contract)
-
-
-def _conflict(kind: str, name: str, owners: list[Plugin]) -> str:
+def _conflict(kind: Kind, name: str, owners: list[Plugin]) -> str:
     whose = " and ".join(f"plugin '{p.name}' of {p.distribution}" for p in owners)
-    what = f"The {_TITLES.get(kind, kind)} '{name}'"
-    return f"{what} is defined by {whose}. Uninstall one, or name it in {DISABLE}."
+    return f"The {kind.title} '{name}' is defined by {whose}. Uninstall one, or name it in {DISABLE}."
+
+
+def _disabled() -> list[str]:
+    return [name.strip() for name in os.environ.get(DISABLE, "").split(",")]
 
 
 def _describe(distribution: Distribution | None) -> str:

@@ -7,15 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from i2i.config.options import check_group_name
 from i2i.config.run import RunConfig
 from i2i.contracts.dataset import ONLY_GROUP, Dataset
+from i2i.contracts.pretrained import Pretrained
 from i2i.errors import CheckpointError, ConfigError, DataError
 from i2i.groups.addition import added_to, check_added
 from i2i.groups.stored import tensor_ownership
 from i2i.models.assembly import Components
 from i2i.models.checkpoint import check_weights, read_model_description
-from i2i.models.model import outline
+from i2i.models.model import Model, outline
 from i2i.storage.run_folder import BASE_FILE
 from i2i.storage.tensor_file import read
 from i2i.training.loader import broken_images
@@ -35,26 +38,36 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
         _check_start(config.base_model, "base" in config.stages, dataset)
 
 
-def check_networks(chosen: Components, dataset: Dataset) -> None:
-    """Build losses, and networks without memory, so that what does not work is refused before anything starts.
+def check_networks(components: Components, dataset: Dataset, pretrained: Pretrained) -> None:
+    """Build all networks without memory for their weights, so that mistakes are reported before a run starts.
 
     Raises:
         ConfigError: A part cannot be transferred.
-        WeightsError: A loss needs a pretrained network that is nowhere to be found.
+        WeightsError: A loss or a discriminator needs pretrained weights that are missing, damaged or another network's.
         CheckpointError: The model to start from does not fit.
     """
-    chosen.build_losses(frozenset({"group"}))
+    model = _check_model(components, dataset)
+    model.prepare(pretrained)
+    for loss in components.build_losses(frozenset({"group"})).values():
+        loss.prepare(model.backbone.generators, torch.device("meta"), pretrained)
+
+
+def _check_model(components: Components, dataset: Dataset) -> Model:
+    """Return the outline of the model that the run ends with."""
     base, groups = dataset.base, ()
-    if chosen.config.base_model is not None:
-        file = Path(chosen.config.base_model)
+    model = outline(components, base)
+    if components.config.base_model is not None:
+        file = Path(components.config.base_model)
         about = read_model_description(file)
         base, groups = base_of(about, dataset), about["groups"]
-        if chosen.config.added is not None:
-            _check_added(chosen)
-        check_weights(outline(chosen, base, groups), file)
+        if components.config.added is not None:
+            _check_added(components)
+        model = outline(components, base, groups)
+        check_weights(model, file)
         _refuse_broken_weights(file)
-    if "transfer" in chosen.config.stages and not groups:
-        outline(chosen, base, new_groups(dataset, base))
+    if "transfer" in components.config.stages and not groups:
+        return outline(components, base, new_groups(dataset, base))
+    return model
 
 
 def check_logging(log: str) -> None:

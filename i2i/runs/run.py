@@ -21,6 +21,7 @@ from i2i.groups.files import write_groups
 from i2i.groups.stored import as_stored
 from i2i.models.checkpoint import load, load_weights, read_model_description, save
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import announce, listening
 from i2i.registry.registry import Registry
 from i2i.runs.checks import base_of, new_groups
@@ -59,7 +60,7 @@ class Run:
     """
 
     def __init__(self, folder: Path, registry: Registry) -> None:
-        self.folder, self.registry = folder, registry
+        self.folder, self.registry, self.pretrained = folder, registry, PretrainedNetworks(registry)
         recipe = read_setup(folder, registry)
         self.config, self.components, self.dataset = recipe.config, recipe.components, recipe.dataset
         self.made_on = recipe.made_on
@@ -199,6 +200,7 @@ class Run:
 
     def _start_base(self) -> Transfer:
         self.model = Model(self.components, self.dataset.base)
+        self.model.prepare(self.pretrained)
         file = self._start_of("base")
         if file is not None:
             load_weights(self.model, file)
@@ -212,7 +214,9 @@ class Run:
         self.model = Model(self.components, base_of(about, self.dataset), about["groups"])
         new = new_groups(self.dataset, self.model.base)
         self._from_scratch = self.components.transfer.component.from_scratch and bool(new) and not about["groups"]
-        if not self._from_scratch:
+        if self._from_scratch:
+            self.model.prepare(self.pretrained)
+        else:
             load_weights(self.model, file)
         if self.model.transfer is None and new:
             self.model.adapt(self.components, new)
@@ -246,6 +250,7 @@ class Run:
             steps=self.steps,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
+            pretrained=self.pretrained,
             augmentation=choose_augmentation(self.config, self.steps, boundary),
             ema=self.config.ema,
             accumulate=self.config.accumulate,

@@ -16,7 +16,7 @@ from i2i.errors import ConfigError
 from i2i.evaluation.best import check_evaluation
 from i2i.groups.addition import data_of
 from i2i.models.assembly import Components, Configured, build_data, resolve, resolve_data
-from i2i.pretrained import weights
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.runs.checks import check_data, check_logging, check_networks
 from i2i.storage.run_folder import CONFIG_FILE, claim, read_config, write_config
@@ -49,8 +49,7 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
     content = read_config(folder)
     options = {name: value for name, value in content.items() if name not in INFORMATIVE}
     config = validate(RunConfig, options, str(folder / CONFIG_FILE))
-    with weights.brought():  # whoever trains looks for them when networks are built
-        chosen = resolve(config.model_dump(mode="json", exclude={"data"}), registry)
+    chosen = resolve(config.model_dump(mode="json", exclude={"data"}), registry)
     return RunSetup(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
 
 
@@ -84,11 +83,11 @@ def _write(
     config = chosen.config.model_copy(update=told)
     dataset = _data(chosen, config, registry)
     check_data(config, dataset)
-    check_networks(chosen, dataset)
+    check_networks(chosen, dataset, PretrainedNetworks(registry))
     check_logging(config.log)
     check_evaluation(config, dataset, registry, engine.device)
     claim(folder, overwrite, config.base_model)
-    source = {} if data is None else {"data": registry.provider("dataset", config.data["name"])}
+    source = {} if data is None else {"data": registry.provider(Dataset, config.data["name"])}
     write_config(folder, config, {**chosen.providers, **source}, engine.describe())
 
 

@@ -17,6 +17,7 @@ from i2i.contracts.augmentation import Augmentation, Unaugmented
 from i2i.contracts.backbone import Backbone, Side
 from i2i.contracts.domains import Batch
 from i2i.contracts.loss import Loss, Passes
+from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import PluginError, TrainingError
 from i2i.training.average import Average
@@ -51,6 +52,7 @@ class Training:
         steps: Steps of the whole stage; learning rates depend on it.
         batch_size: What the strategy is asked for; the base stage draws so many samples in a sub-step.
         seed: Seed of what the strategy draws.
+        pretrained: Where losses get pretrained networks from.
         augmentation: What happens to images on their way to the discriminators; nothing by default.
         ema: Decay of the moving average of the generators; 0 averages none.
         accumulate: Sub-steps of a step in each process.
@@ -67,6 +69,7 @@ class Training:
         steps: int,
         batch_size: int,
         seed: int,
+        pretrained: Pretrained,
         augmentation: Augmentation | None = None,
         ema: float = 0.0,
         accumulate: int = 1,
@@ -78,7 +81,7 @@ class Training:
         self._augmentation = CollectingAugmentation(augmentation or Unaugmented(), self._groups, engine.processes)
         backbone.augmentation = self._augmentation
         self.average = Average(backbone.generators, ema) if ema else None
-        self.heads = self._prepare()
+        self.heads = self._prepare(pretrained)
         self._start_alike(seed)
         self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
@@ -163,9 +166,10 @@ class Training:
         if random:
             set_random_state(random)
 
-    def _prepare(self) -> nn.ModuleDict:
+    def _prepare(self, pretrained: Pretrained) -> nn.ModuleDict:
         """Let losses load their networks, and gather the heads that some bring."""
-        found = {name: loss.prepare(self.backbone, self.engine.device) for name, loss in self.losses.items()}
+        generators, device = self.backbone.generators, self.engine.device
+        found = {name: loss.prepare(generators, device, pretrained) for name, loss in self.losses.items()}
         return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
 
     def _start_alike(self, seed: int) -> None:

@@ -22,13 +22,13 @@ def register_losses() -> Iterable[type[Loss]]:
 
 @hookimpl
 def register_features() -> Iterable[type[FeatureNetwork]]:
-    """Return the networks that metrics see with."""
-    from i2i_features.seeing import VGG16, AlexNet
+    """Return the feature networks."""
+    from i2i_features.seeing import VGG16, AlexNet, CaffeVGG16
     from i2i_features.seeing_faces import DlibFace, MobileFaceNet
     from i2i_features.seeing_inception import Inception
     from i2i_features.seeing_timm import Timm
 
-    return [AlexNet, VGG16, Timm, Inception, DlibFace, MobileFaceNet]
+    return [AlexNet, VGG16, CaffeVGG16, Timm, Inception, DlibFace, MobileFaceNet]
 
 
 @hookimpl

@@ -6,11 +6,9 @@ it. Parameters are named and ordered as torchvision's, ``features.0.weight`` and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
-
-from i2i import ConfigError, did_you_mean
 
 Named = list[tuple[str, nn.Module]]
 
@@ -22,38 +20,42 @@ class Convolutions(nn.Module):
 
     Args:
         stack: Every layer with its name.
-        layers: Names of the layers whose maps are wanted.
         without: Names of layers that maps are computed without.
 
-    Raises:
-        ConfigError: There is no such layer.
+    Attributes:
+        names: The names of all layers, from shallow to deep.
+        widths: The channels of each layer's map.
     """
 
-    def __init__(self, stack: Named, layers: Sequence[str], without: Sequence[str] = ()) -> None:
+    def __init__(self, stack: Named, without: Sequence[str] = ()) -> None:
         super().__init__()
         self.features = nn.Sequential(*(module for _, module in stack))
-        names = [name for name, _ in stack]
-        self.layers = [_index(layer, names) for layer in layers]
-        self.skipped = [_index(layer, names) for layer in without]
+        self.names = tuple(name for name, _ in stack)
+        self.widths = tuple(_widths(self.features))
+        self.skipped = frozenset(self.names.index(name) for name in without)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map normalised images, ``(N, 3, H, W)``, to one map a layer, each ``(N, C, h, w)``, in order of depth."""
+    def forward(self, x: Tensor, layers: Sequence[str]) -> list[Tensor]:
+        """Map normalised images, ``(N, 3, H, W)``, to one map per layer, each ``(N, C, h, w)``, in order of depth."""
+        wanted = {self.names.index(layer) for layer in layers}
         maps = []
-        for index, layer in enumerate(self.features[: max(self.layers) + 1]):
+        for index, layer in enumerate(self.features[: max(wanted) + 1]):
             x = x if index in self.skipped else layer(x)
-            if index in self.layers:
+            if index in wanted:
                 maps.append(x)
         return maps
 
 
-def vgg16(layers: Sequence[str], without: Sequence[str] = ()) -> Convolutions:
-    """Return VGG16 without its classifier; layers are ``conv1_1``, ``relu1_1``, … ``relu5_3``, ``pool5``."""
-    return Convolutions(_vgg16(), layers, without)
+def vgg16() -> Convolutions:
+    """Return VGG16 without its classifier; layers are ``conv1_1``, ``relu1_1``, … ``relu5_3``, ``pool5``.
+
+    Maps of its last block are computed without the pooling before it, as UNIT's and MUNIT's perceptual losses do.
+    """
+    return Convolutions(_vgg16(), without=["pool4"])
 
 
-def alexnet(layers: Sequence[str]) -> Convolutions:
+def alexnet() -> Convolutions:
     """Return AlexNet without its classifier; layers are ``conv1``, ``relu1``, ``pool1``, … ``relu5``, ``pool5``."""
-    return Convolutions(_alexnet(), layers)
+    return Convolutions(_alexnet())
 
 
 def _vgg16() -> Named:
@@ -78,8 +80,8 @@ def _alexnet() -> Named:
     ]  # fmt: skip
 
 
-def _index(layer: str, names: list[str]) -> int:
-    if layer not in names:
-        near = did_you_mean(layer, names)
-        raise ConfigError(f"The network has no layer '{layer}'.{near} It has: {', '.join(names)}.")
-    return names.index(layer)
+def _widths(layers: nn.Sequential) -> Iterator[int]:
+    width = 3
+    for layer in layers:
+        width = layer.out_channels if isinstance(layer, nn.Conv2d) else width
+        yield width

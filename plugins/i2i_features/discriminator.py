@@ -7,18 +7,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import ConfigError, Discriminator, Verdict, WeightsError
+from i2i import ConfigError, Discriminator, FeatureNetwork, Lookup, Pretrained, Verdict, WeightsError
 from i2i.nn import SpectralConv2d
-from i2i.pretrained import weights
-from i2i_features import timm_maps
-from i2i_features.frozen import Frozen
 
 AUTO, RANDOM = "auto", "random"
 SLOPE = 0.2
 
 
 class TimmDiscriminator(Discriminator):
-    """A frozen network of timm whose maps at several depths are judged by small heads; only these are trained.
+    """A frozen feature network whose maps at several depths are judged by small heads; only these are trained.
 
     Of the paper's two random projections the first is here, a fixed 1x1 convolution that mixes the channels of each
     map, so that heads cannot rest on a few channels; mixing across scales is left out.
@@ -28,48 +25,46 @@ class TimmDiscriminator(Discriminator):
     branch_points = ("heads.*",)
 
     class Config(Discriminator.Config):
-        """Options of the discriminator of timm's features."""
+        """Options of the discriminator of pretrained features."""
 
-        network: str = Field("tf_efficientnet_lite0", description="The network, as timm calls it.")
+        network: str = Field(
+            "tf_efficientnet_lite0", description="The network, as timm calls it, or any feature network with layers."
+        )
         weights: str = Field(AUTO, description="A file; random; or auto: what is on this machine, else random.")
-        scales: int = Field(4, ge=1, description="How many of the network's maps are judged, from the deepest.")
+        scales: int = Field(4, ge=1, description="How many of the network's layers are judged, from the deepest.")
         mixing: bool = Field(True, description="Mix the channels of every map by a fixed random convolution.")
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        maps = timm_maps.TimmMaps(config.network)
-        self._take_weights(maps)
-        self.trunk = Frozen(maps, maps.about.mean, maps.about.std)
-        widths = _deepest(maps, config)
+    def assemble(self, lookup: Lookup) -> None:
+        """Build the feature network, and the heads that judge its maps."""
+        config = self.config
+        self.trunk = _feature_network(config.network, lookup).requires_grad_(False)
+        self.layers, widths = _deepest(self.trunk, config)
         mixers = [_mixer(width, config.channels) if config.mixing else nn.Identity() for width in widths]
         self.mixers = nn.ModuleList(mixers).requires_grad_(False)
         inputs = [config.channels] * len(widths) if config.mixing else widths
         self.heads = nn.ModuleList(_Head(width, config.channels) for width in inputs)
         self.feature_channels = (config.channels,) * len(widths)
 
-    def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every scale."""
-        maps = self.trunk(x)[-len(self.heads) :]
-        pairs = [head(mixer(map_)) for head, mixer, map_ in zip(self.heads, self.mixers, maps, strict=True)]
-        logits, features = zip(*pairs, strict=True)
-        return Verdict(list(logits), features=list(features))
-
-    def _take_weights(self, maps: timm_maps.TimmMaps) -> None:
-        """Fill ``maps``, but where a saved model's weights follow; on the meta device a user's file is only checked."""
-        path = None if self.config.weights == AUTO else self.config.weights
-        unseen = path is None and next(maps.parameters()).is_meta
-        if self.config.weights == RANDOM or unseen or weights.are_brought():
+    def prepare(self, pretrained: Pretrained) -> None:
+        """Load the feature network's weights; without a user's file, missing ones are noted and stay random."""
+        if self.config.weights == RANDOM:
             return
+        path = None if self.config.weights == AUTO else self.config.weights
         try:
-            timm_maps.look_up(maps.name, path)
+            self.trunk.prepare(pretrained, path)
         except WeightsError as error:
             if path is not None:
                 raise
-            self.note = f"The discriminator's {maps.name} keeps random weights. {error}"
-            return
-        maps.take(timm_maps.read(maps.name, path))
+            self.note = f"The discriminator's {self.config.network} keeps random weights. {error}"
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every scale."""
+        maps = self.trunk.maps(x, self.layers)
+        pairs = [head(mixer(map_)) for head, mixer, map_ in zip(self.heads, self.mixers, maps, strict=True)]
+        logits, features = zip(*pairs, strict=True)
+        return Verdict(list(logits), features=list(features))
 
 
 class _Head(nn.Module):
@@ -87,13 +82,21 @@ class _Head(nn.Module):
         return self.last(features), features
 
 
-def _deepest(maps: timm_maps.TimmMaps, config: TimmDiscriminator.Config) -> list[int]:
-    if config.scales > len(maps.channels):
+def _feature_network(name: str, lookup: Lookup) -> FeatureNetwork:
+    """Return a registered feature network; a name that is none is one of timm's."""
+    kind, _, variant = name.partition(":")
+    known = kind in lookup.names(FeatureNetwork)
+    return lookup.get(FeatureNetwork, kind if known else "timm")(variant if known else name).eval()
+
+
+def _deepest(network: FeatureNetwork, config: TimmDiscriminator.Config) -> tuple[list[str], list[int]]:
+    """Return the names and the channels of the layers that are judged."""
+    if config.scales > len(network.layers):
         raise ConfigError(
-            f"The timm network '{config.network}' has maps of {len(maps.channels)} scales, not {config.scales}. "
+            f"The feature network '{config.network}' has maps of {len(network.layers)} scales, not {config.scales}. "
             "Lower --discriminator.scales."
         )
-    return list(maps.channels[-config.scales :])
+    return list(network.layers[-config.scales :]), list(network.channels[-config.scales :])
 
 
 def _mixer(inputs: int, outputs: int) -> nn.Conv2d:

@@ -24,7 +24,7 @@ LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1
 
 
 class DlibFace(nn.Module):
-    """The network; input as ``Frozen`` normalises it with ``MEAN`` and ``STD``."""
+    """The network; input normalised with ``MEAN`` and ``STD``."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import DOMAINS, OTHER_DOMAIN, Backbone, ConfigError, Loss, Passes
-from i2i_features import maps
+from i2i import DOMAINS, OTHER_DOMAIN, ConfigError, Loss, Passes, Pretrained
+from i2i_features.normalised import checked
 
 EPS = 1e-5
 
@@ -27,29 +27,34 @@ class Perceptual(Loss):
     class Config(Loss.Config):
         """Options of the perceptual term."""
 
-        network: str = Field("vgg16", description="vgg16, vgg16-caffe (as in UNIT), alexnet, or timm:NAME.")
-        layers: tuple[str, ...] = Field((), description="Layers that are compared; none: the deepest.")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+        network: str = Field("vgg16", description="vgg16, vgg16-caffe (as in UNIT), alexnet, timm:NAME, …")
+        layers: tuple[str, ...] = Field((), description="Layers to compare; by default the deepest.")
+        weights: str | None = Field(None, description="File of the network's weights; by default they are looked for.")
 
     config: Config
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        maps.check(config.network, config.layers, config.weights)
-
-    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module | None:
+    def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> None:
         """Load the network onto ``device``; it learns nothing."""
-        config = self.config
-        self.network = maps.pretrained(config.network, config.layers, config.weights).to(device)
-        return None
+        self.network = pretrained.features(self.config.network, self.config.weights, device)
+        self._layers = checked(self.config.layers, self.network) or self._deepest()
+
+    def _deepest(self) -> list[str]:
+        if not self.network.layers:
+            raise ConfigError(
+                f"The feature network '{self.config.network}' shows no layers to compare. Choose another."
+            )
+        return [self.network.layer or self.network.layers[-1]]
 
     def generator(self, passes: Passes) -> Tensor:
         """Return how far the fakes' features are from their sources', ``(N,)``; directions and layers are added."""
         with torch.no_grad():
-            sources = self.network(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
-        fakes = self.network(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
+            sources = self._maps([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS])
+        fakes = self._maps([passes.fake[domain].image for domain in DOMAINS])
         distances = [self._distance(fake, source) for fake, source in zip(fakes, sources, strict=True)]
         return torch.stack(torch.stack(distances).sum(0).chunk(len(DOMAINS))).sum(0)
+
+    def _maps(self, images: list[Tensor]) -> list[Tensor]:
+        return self.network.maps(torch.cat(images), self._layers)
 
     def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
         if fake.shape[-2:] == (1, 1):

@@ -1,40 +1,49 @@
-"""The networks that metrics see with: AlexNet and VGG16."""
+"""AlexNet and VGG16 as feature networks."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from abc import ABC
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from i2i import FeatureNetwork, digest
-from i2i.pretrained.weights import find
-from i2i_features import maps
+from i2i import Pretrained
+from i2i_features import convolutions
+from i2i_features.normalised import Normalised, checked, fingerprint, square
 
 SIDE = 128
-"""Smaller images hold too little for the strides of AlexNet; at its own 224 px, real emoji are told apart no better."""
+"""Smaller images hold too little for the strides of AlexNet; at 224 px, its own size, accuracy is no better."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CAFFE = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)
 
 
-class Convolutional(FeatureNetwork):
-    """The maps of one layer of a stack of convolutions (abstract)."""
+class Convolutional(Normalised, ABC):
+    """The maps of a stack of convolutions (abstract)."""
 
-    layer: ClassVar[str]
+    stack: ClassVar[Callable[[], convolutions.Convolutions]]
+    norm: ClassVar[tuple[Sequence[float], Sequence[float]]] = IMAGENET
 
-    def __init__(self, variant: str = "", weights: str | None = None) -> None:
-        super().__init__()
-        layer = variant or self.layer
-        found = find(self.name, weights)
-        self.network = maps.pretrained(self.name, [layer], weights)
-        self.title = f"{type(self).__name__} {layer} ({found.source.name if found.source else found.path})"
+    def __init__(self, variant: str = "") -> None:
+        super().__init__(variant, *self.norm)
+        self.network = type(self).stack()
+        self.layers, self.channels = self.network.names, self.network.widths
+        (self.layer,) = checked([variant or self.layer], self)
         self.resize = f"{SIDE} px, bicubic"
-        self.fingerprint = fingerprint(f"{self.name} {layer} {self.resize}", found.path)
 
-    def maps(self, x: Tensor) -> Tensor:
-        """Return the layer's maps, ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
-        found: list[Tensor] = self.network(resized(x, SIDE))
-        return found[0]
+    def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
+        """Load the weights of the convolutions."""
+        found = pretrained.fill(self.network, self.name, weights)
+        self.title = f"{type(self).__name__} {self.layer} ({found.title})"
+        self.fingerprint = fingerprint(f"{self.name} {self.layer} {self.resize}", found.path)
+
+    def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
+        """Return one map per layer, each ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+        return self.network(self.normalised(x), checked(layers, self) or [self.layer])  # type: ignore[no-any-return]
+
+    def resized(self, x: Tensor) -> Tensor:
+        """Return images, ``(N, 3, H, W)`` in [-1, 1], at 128 px."""
+        return square(x, SIDE)
 
 
 class AlexNet(Convolutional):
@@ -42,6 +51,7 @@ class AlexNet(Convolutional):
 
     name = "alexnet"
     layer = "relu5"
+    stack = staticmethod(convolutions.alexnet)
 
 
 class VGG16(Convolutional):
@@ -49,15 +59,11 @@ class VGG16(Convolutional):
 
     name = "vgg16"
     layer = "relu5_3"
+    stack = staticmethod(convolutions.vgg16)
 
 
-def fingerprint(told: str, weights: Path) -> str:
-    """Name a network by what it is told to be and its file of weights, for `FeatureNetwork.fingerprint`."""
-    return hashlib.sha256(f"{told} {digest(weights)}".encode()).hexdigest()[:16]
+class CaffeVGG16(VGG16):
+    """VGG16 with Caffe's weights and its normalisation, as in UNIT's perceptual loss."""
 
-
-def resized(x: Tensor, side: int) -> Tensor:
-    """Scale images, ``(N, 3, H, W)`` in [-1, 1], to ``side`` squared, without ringing out of the range."""
-    if x.shape[-2:] == (side, side):
-        return x
-    return F.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+    name = "vgg16-caffe"
+    norm = CAFFE

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i2i import ConfigError, FeatureNetwork, did_you_mean
-from i2i.pretrained.weights import fill, find, load
+from i2i import ConfigError, FeatureNetwork, Pretrained, did_you_mean
 from i2i_features.inception import InceptionV3, folded
-from i2i_features.seeing import fingerprint
+from i2i_features.normalised import fingerprint
 
 SIDE = 299
 
@@ -23,25 +24,36 @@ class Inception(FeatureNetwork):
 
     name = "inception"
 
-    def __init__(self, variant: str = "", weights: str | None = None) -> None:
-        super().__init__()
+    def __init__(self, variant: str = "") -> None:
+        super().__init__(variant)
         if variant not in RESIZERS:
             known = [name for name in RESIZERS if name]
             near = did_you_mean(variant, known)
             raise ConfigError(
                 f"There is no 'inception:{variant}'.{near} Known: inception:{', inception:'.join(known)}."
             )
-        found = find(self.name, weights)
         self.network = InceptionV3()
-        fill(self.network, folded(load(self.name, weights)), "FID's Inception")
-        self.resized, self.resize = RESIZERS[variant]
-        self.title = f"FID's Inception ({found.source.name if found.source else found.path})"
+        self._resizer, self.resize = RESIZERS[variant]
+
+    def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
+        """Load the weights, with batch normalisation folded into the convolutions."""
+        found = pretrained.fill(self.network, self.name, weights, convert=folded)
+        self.title = f"FID's Inception ({found.title})"
         self.fingerprint = fingerprint(f"{self.name} {self.resize}", found.path)
 
-    def maps(self, x: Tensor) -> Tensor:
-        """Return the maps, ``(N, 2048, 8, 8)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
-        maps: Tensor = self.network(self.resized(x.float().clamp(-1, 1).add(1).mul(127.5).round()))
-        return maps
+    def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
+        """Return the last maps, ``(N, 2048, 8, 8)`` of 299 px, of ``x``, ``(N, 3, H, W)`` in [-1, 1].
+
+        Raises:
+            ConfigError: A layer is named; it shows none.
+        """
+        if layers:
+            raise ConfigError("FID's Inception shows no layers. Choose alexnet, vgg16 or timm:NAME.")
+        return [self.network(x)]
+
+    def resized(self, x: Tensor) -> Tensor:
+        """Return images, ``(N, 3, H, W)`` in [-1, 1], as 8-bit files would hold them, at 299 px."""
+        return self._resizer(x.float().clamp(-1, 1).add(1).mul(127.5).round())
 
 
 def as_pytorch_fid(pixels: Tensor) -> Tensor:

@@ -1,68 +1,96 @@
-"""Any network of timm, as a network that metrics see with."""
+"""Any network of timm as a feature network."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from i2i import ConfigError, FeatureNetwork
-from i2i.pretrained.weights import find
+from torch import Tensor
+
+from i2i import ConfigError, Pretrained
 from i2i_features import timm_maps
-from i2i_features.frozen import Frozen
-from i2i_features.seeing import fingerprint, resized
+from i2i_features.normalised import Normalised, checked, fingerprint, square
 
 
-class Timm(FeatureNetwork):
-    """A network of timm: the features before its classifier, of images of the size that it was trained on.
+class Timm(Normalised):
+    """A network of timm: ``timm:tf_efficientnet_lite0`` has 1280 features, ``timm:resnet50`` 2048.
 
-    ``timm:tf_efficientnet_lite0`` has 1280, ``timm:resnet50`` 2048.
+    Its layers are the stages that timm shows, numbered from ``0``. Features are what its own head pools, of images of
+    the size that it was trained on; without named layers `maps` returns the last maps before pooling. The whole
+    network, which these two need, is built when one of them is called first.
     """
 
     name = "timm"
 
-    def __init__(self, variant: str = "", weights: str | None = None) -> None:
-        super().__init__()
+    def __init__(self, variant: str = "") -> None:
         if not variant:
             raise ConfigError(
                 "The feature network 'timm' needs a name, such as 'timm:resnet50'. See timm.list_models()."
             )
-        about = timm_maps.published(variant)
-        found = find(f"timm:{variant}", weights, [timm_maps.source(variant)])
-        self.body = timm_maps.whole(variant, timm_maps.read(variant, weights))
-        self.body.reset_classifier(0)
-        self.last = Frozen(_Last(self.body), about.mean, about.std)
-        self.side: int = about.input_size[-1]
-        self.title = f"timm's {variant} ({found.source.name if found.source else found.path})"
+        config = timm_maps.published(variant)
+        super().__init__(variant, config.mean, config.std)
+        self.variant, self.side = variant, int(config.input_size[-1])
         self.resize = f"{self.side} px, bicubic"
-        self.fingerprint = fingerprint(f"timm {variant} {self.resize}", found.path)
+        self._read: Callable[[], Mapping[str, Tensor]] = dict
+        self.whole: Any = None
+        self._build_stages()
 
-    def maps(self, x: Tensor) -> Tensor:
-        """Return the last maps, ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1].
+    def _build_stages(self) -> None:
+        try:
+            self.network = timm_maps.TimmMaps(self.variant)
+        except ConfigError as error:  # such as a transformer, which still has features
+            self._refusal = str(error)
+            return
+        self.channels = self.network.channels
+        self.layers = tuple(str(number) for number in range(len(self.channels)))
+
+    def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
+        """Load the weights of the stages."""
+        given = f"timm:{self.variant}", weights, [timm_maps.source(self.variant)]
+        if self.layers:
+            found = pretrained.fill(self.network.body, *given, self.network.converted)
+        else:
+            found = pretrained.find(*given)
+        self._read = partial(pretrained.load, *given)
+        self.title = f"timm's {self.variant} ({found.title})"
+        self.fingerprint = fingerprint(f"timm {self.variant} {self.resize}", found.path)
+
+    def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
+        """Return one map per layer, each ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1].
 
         Raises:
-            ConfigError: It has no maps, as a vision transformer.
+            ConfigError: It has no such layer, or no maps at all, like a vision transformer.
         """
-        found = self._seen(x)
-        if found.dim() != 4:
-            raise ConfigError(f"{self.title} has no maps. Choose a convolutional network.")
-        return found if found.shape[1] == self.body.num_features else found.movedim(-1, 1)  # some end in C
+        if not layers:
+            return [self._last(x)]
+        if not self.layers:
+            raise ConfigError(self._refusal)
+        stages = self.network(self.normalised(x))
+        return [stages[int(layer)] for layer in checked(layers, self)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features, ``(N, D)``, as the network's own head pools them."""
-        pooled: Tensor = self.body.forward_head(self._seen(x))
+        """Return features, ``(N, D)``, of images of any size, as the network's own head pools them."""
+        pooled: Tensor = self._whole(x).forward_head(self._unpooled(self.resized(x)))
         return pooled
 
-    def _seen(self, x: Tensor) -> Tensor:
-        found: Tensor = self.last(resized(x, self.side))
-        return found
+    def resized(self, x: Tensor) -> Tensor:
+        """Return images, ``(N, 3, H, W)`` in [-1, 1], at the size that the network was trained on."""
+        return square(x, self.side)
 
+    def _last(self, x: Tensor) -> Tensor:
+        maps = self._unpooled(x)
+        if maps.dim() != 4:
+            raise ConfigError(f"{self.title} has no maps. Choose a convolutional network.")
+        return maps if maps.shape[1] == self._whole(x).num_features else maps.movedim(-1, 1)  # some end in C
 
-class _Last(nn.Module):
-    """What a network of timm has last, before pooling."""
+    def _unpooled(self, x: Tensor) -> Tensor:
+        unpooled: Tensor = self._whole(x).forward_features(self.normalised(x))
+        return unpooled
 
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.body.forward_features(x)
-        return found
+    def _whole(self, x: Tensor) -> Any:
+        if self.whole is None:
+            whole = timm_maps.whole(self.variant, self._read())
+            whole.reset_classifier(0)
+            self.whole = whole.eval().requires_grad_(False).to(x.device)
+        return self.whole

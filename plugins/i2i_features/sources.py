@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from i2i import WeightsError, WeightsSource, in_package, in_torch_cache
-from i2i.pretrained.weights import read_tensors
+from i2i import WeightsError, WeightsSource, in_package, in_torch_cache, read_weights_file
 from i2i_features import convolutions
 from i2i_features.dlib_face import read_dlib
 from i2i_features.pickles import read_arrays
@@ -80,7 +79,7 @@ def _weight(layers: Mapping[str, Any], name: str, path: Path) -> Tensor:
 
 def features_alone(path: Path) -> dict[str, Tensor]:
     """Read a file of torchvision, and leave the classifier away."""
-    return {key: tensor for key, tensor in read_tensors(path).items() if key.startswith("features.")}
+    return {key: tensor for key, tensor in read_weights_file(path).items() if key.startswith("features.")}
 
 
 def _from_lpips(network: str, file: str, size: int, sha256: str, load: Callable[[Path], Any]) -> WeightsSource:
@@ -126,11 +125,11 @@ ENABLES = {
 SOURCES = [
     _from_lpips(
         "vgg16", "vgg16.ckpt", 58866625, VGG16_HASH,
-        partial(lpips_convolutions, name="VGG16_0", build=partial(convolutions.vgg16, ["relu5_3"])),
+        partial(lpips_convolutions, name="VGG16_0", build=convolutions.vgg16),
     ),
     _from_lpips(
         "alexnet", "alexnet.ckpt", 9884491, ALEXNET_HASH,
-        partial(lpips_convolutions, name="AlexNet_0", build=partial(convolutions.alexnet, ["relu5"])),
+        partial(lpips_convolutions, name="AlexNet_0", build=convolutions.alexnet),
     ),
     _from_lpips("lpips-vgg16", "vgg16.ckpt", 58866625, VGG16_HASH, lpips_heads),
     _from_lpips("lpips-alexnet", "alexnet.ckpt", 9884491, ALEXNET_HASH, lpips_heads),
@@ -142,7 +141,7 @@ SOURCES = [
         network="inception",
         enables="FID, KID",
         locate=_inception,
-        load=read_tensors,
+        load=read_weights_file,
         sha256="6726825d",  # the name of the file tells the first digits
         remedy="i2i weights download inception-pytorch-fid",
         place="cache",
@@ -163,7 +162,7 @@ SOURCES = [
         network="mobilefacenet",
         enables="face_identity loss as in photo2cartoon, metric 'identity'",
         locate=partial(in_torch_cache, "model_mobilefacenet.pth"),
-        load=read_tensors,
+        load=read_weights_file,
         sha256="",
         remedy="Give photo2cartoon's model_mobilefacenet.pth: --loss.face_identity.weights FILE",
         place="cache",

@@ -12,14 +12,21 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
-from i2i import ConfigError, WeightsError, WeightsSource, did_you_mean, in_hugging_face_cache, in_torch_cache
-from i2i.pretrained.weights import fill, find, load, read_tensors
+from i2i import (
+    ConfigError,
+    WeightsError,
+    WeightsSource,
+    did_you_mean,
+    in_hugging_face_cache,
+    in_torch_cache,
+    read_weights_file,
+)
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class TimmMaps(nn.Module):
-    """A network of timm without its classifier, with random weights until `take` is called.
+    """A network of timm without its classifier, with random weights.
 
     Args:
         name: As timm calls it.
@@ -46,25 +53,25 @@ class TimmMaps(nn.Module):
         pairs = zip(self.body(x), self.channels, strict=True)
         return [found if found.shape[1] == width else found.movedim(-1, 1) for found, width in pairs]  # some end in C
 
-    def take(self, state: Mapping[str, Tensor]) -> None:
-        """Take published weights, which include a classifier; on the meta device only see whether they fit.
+    def converted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights, which include a classifier, as those of ``body``.
 
         Raises:
             WeightsError: They are those of another network.
         """
-        with torch.device("cpu"):
-            own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
-        fill(self.body, {key: own[_flat(key)] for key in self.body.state_dict()}, f"timm's {self.name}")
+        own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
+        return {key: own[_flat(key)] for key in self.body.state_dict()}
 
 
 def whole(name: str, state: Mapping[str, Tensor]) -> Any:
-    """Return a network of timm with its classifier and published weights.
+    """Return a network of timm with its classifier and published weights, on the CPU; no random number is drawn.
 
     Raises:
         WeightsError: They are those of another network.
     """
     try:
-        return _timm().create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return _timm().create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)})
     except (RuntimeError, KeyError, AttributeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise WeightsError(
@@ -85,20 +92,6 @@ def published(name: str) -> Any:
     return about
 
 
-def look_up(name: str, path: str | None = None) -> None:
-    """Raise `WeightsError` when the weights of a timm network are nowhere."""
-    find(f"timm:{name}", path, [source(name)])
-
-
-def read(name: str, path: str | None = None) -> dict[str, Tensor]:
-    """Read the weights of a timm network, for `TimmMaps.take`.
-
-    Raises:
-        WeightsError: They are nowhere, or damaged.
-    """
-    return load(f"timm:{name}", path, [source(name)])
-
-
 def source(name: str) -> WeightsSource:
     """Return where caches may hold the weights of a timm network: there are too many to register each."""
     about = published(name)
@@ -107,7 +100,7 @@ def source(name: str) -> WeightsSource:
         network=f"timm:{name}",
         enables="perceptual loss and discriminator",
         locate=lambda: _cached(about),
-        load=read_tensors,
+        load=read_weights_file,
         sha256="",
         remedy=f"Fetch {_address(about)} and give the file as the option 'weights'",
         place="cache",
@@ -122,7 +115,7 @@ def lite0_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: It is no such file.
     """
-    state = read_tensors(path)
+    state = read_weights_file(path)
     with torch.device("meta"):
         own = _timm().create_model("tf_efficientnet_lite0").state_dict()
     if [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in state.values()]:

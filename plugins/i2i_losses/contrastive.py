@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import DIRECTION_INTO, DOMAINS, Backbone, Direction, Domain, Generator, Loss, Passes
+from i2i import DIRECTION_INTO, DOMAINS, Domain, Generator, Loss, Passes, Pretrained
 
 
 class PatchNCE(Loss):
@@ -32,10 +32,10 @@ class PatchNCE(Loss):
 
     config: Config
 
-    def prepare(self, backbone: Backbone, device: torch.device) -> nn.Module:
+    def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module:
         """Build a projection for every encoder map of either direction."""
         self.projections = nn.ModuleDict(
-            {domain: self._projections(backbone, DIRECTION_INTO[domain]) for domain in DOMAINS}
+            {domain: self._projections(generators[DIRECTION_INTO[domain]]) for domain in DOMAINS}
         )
         return self.projections.to(device)
 
@@ -55,9 +55,9 @@ class PatchNCE(Loss):
             keys = project(source[..., places].transpose(1, 2))
         return contrast(queries, keys, self.config.temperature)
 
-    def _projections(self, backbone: Backbone, direction: Direction) -> nn.ModuleList:
-        generator = cast(Generator, backbone.generators[direction])
-        return nn.ModuleList(Projection(channels, self.config.width) for channels in generator.encoded_channels)
+    def _projections(self, generator: nn.Module) -> nn.ModuleList:
+        channels = cast(Generator, generator).encoded_channels
+        return nn.ModuleList(Projection(width, self.config.width) for width in channels)
 
 
 class Projection(nn.Module):

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from i2i import Case, Images, Score
-from i2i.pretrained import features
+from i2i import Case, Images, Score, extract_features
 from i2i_metrics.bootstrap import proportion
 from i2i_metrics.seeing import NETWORK, Seeing
 
@@ -41,8 +40,8 @@ class GroupAccuracy(Seeing):
     def score(self, case: Case) -> Score:
         """Return the share of fakes that are taken for drawings of ``case.group``, with Wilson's interval."""
         drawings = _known(case)
-        seen = {group: features.extract(self.sees, own, self.device) for group, own in drawings.items()}
-        fakes = features.extract(self.sees, case.fake, self.device)
+        seen = {group: extract_features(self.sees, own, self.device) for group, own in drawings.items()}
+        fakes = extract_features(self.sees, case.fake, self.device)
         hits = torch.zeros(len(fakes))
         for design in dict.fromkeys(case.fake.names):
             rows = [row for row, name in enumerate(case.fake.names) if name == design]

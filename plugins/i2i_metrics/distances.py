@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from i2i import Case, Score
-from i2i.pretrained import features
+from i2i import Case, Score, extract_features
 from i2i_metrics.bootstrap import alike, around, counts
 from i2i_metrics.seeing import Seeing
 
@@ -31,7 +30,7 @@ class FeatureDistance(Seeing):
 
     def score(self, case: Case) -> Score:
         """Return the distance of the fakes to the held-out drawings; n counts the fakes."""
-        real, fake = (features.extract(self.sees, images, self.device).double() for images in (case.real, case.fake))
+        real, fake = (extract_features(self.sees, images, self.device).double() for images in (case.real, case.fake))
         resampled = self._resampled((real, case.real.names), (fake, case.fake.names))
         return around(self._distance(real, fake), resampled, len(fake))
 

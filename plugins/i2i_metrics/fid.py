@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from i2i import Case, Metric, Score
+from i2i import Case, Metric, Pretrained, Score
 from i2i_metrics.distances import Frechet
 
 
@@ -25,14 +25,16 @@ class FID(Metric):
         """Options of FID."""
 
         clean: bool = Field(False, description="Resize as clean-fid does; off: as pytorch-fid.")
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+        weights: str | None = Field(None, description="File of the network's weights; by default they are looked for.")
 
     config: Config
 
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        network = "inception:clean" if config.clean else "inception"
-        self.frechet = Frechet(Frechet.Config(network=network, weights=config.weights), device)
+    def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
+        """Load Inception."""
+        super().prepare(pretrained, device)
+        network = "inception:clean" if self.config.clean else "inception"
+        self.frechet = Frechet(Frechet.Config(network=network, weights=self.config.weights))
+        self.frechet.prepare(pretrained, device)
         self.network, self.resize = self.frechet.network, self.frechet.resize
 
     def score(self, case: Case) -> Score:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from pydantic import Field
 
-from i2i import Case, Score
-from i2i.pretrained import features
+from i2i import Case, Score, extract_features
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.seeing import NETWORK, Seeing
 
@@ -30,5 +29,5 @@ class Identity(Seeing):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        fake, source = (features.extract(self.sees, images, self.device) for images in (case.fake, case.source))
+        fake, source = (extract_features(self.sees, images, self.device) for images in (case.fake, case.source))
         return bootstrap(F.cosine_similarity(fake, source), case.fake.names)

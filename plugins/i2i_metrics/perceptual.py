@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import Case, Metric, Score
-from i2i.pretrained.weights import find, load
+from i2i import Case, Metric, Pretrained, Score
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.paired import to_truth
 
@@ -36,11 +35,12 @@ class Perceptual(Metric):
 
     config: Config
 
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        found = find(NETWORKS[config.network])
-        self.network = f"LPIPS 0.1, {config.network} ({found.source.name if found.source else found.path})"
-        self.distance = published(config.network, device)
+    def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
+        """Load LPIPS."""
+        super().prepare(pretrained, device)
+        network = self.config.network
+        self.network = f"LPIPS 0.1, {network} ({pretrained.find(NETWORKS[network]).title})"
+        self.distance = published(network, device, pretrained)
 
     def compare(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the LPIPS of images, each ``(N, 3, H, W)`` in [-1, 1], pair by pair: ``(N,)`` on the CPU."""
@@ -80,13 +80,13 @@ class Diversity(Perceptual):
 
 
 @cache
-def published(network: Literal["alex", "vgg"], device: torch.device) -> nn.Module:
+def published(network: Literal["alex", "vgg"], device: torch.device, pretrained: Pretrained) -> nn.Module:
     """Return the module of the package ``lpips`` with the weights found on this machine; built once per process.
 
     Raises:
         WeightsError: They are not on this machine.
     """
-    backbone, heads = load(NETWORKS[network]), load(f"lpips-{NETWORKS[network]}")
+    backbone, heads = (pretrained.load(name) for name in (NETWORKS[network], f"lpips-{NETWORKS[network]}"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks torchvision for the network in a deprecated way
         import lpips

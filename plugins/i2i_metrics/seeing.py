@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 
-from i2i import Metric
-from i2i.pretrained import features
+from i2i import Metric, Pretrained
 
 NETWORK = "What sees the images: alexnet, vgg16, timm:NAME, inception, dlib, …, with :LAYER where it has several."
 
@@ -18,11 +17,12 @@ class Seeing(Metric):
         """Options of metrics that compare features."""
 
         network: str = Field("alexnet", description=NETWORK)
-        weights: str | None = Field(None, description="File of the network's weights, if they shall not be looked for.")
+        weights: str | None = Field(None, description="File of the network's weights; by default they are looked for.")
 
     config: Config
 
-    def __init__(self, config: Config, device: torch.device) -> None:
-        super().__init__(config, device)
-        self.sees = features.network(config.network, config.weights, device)
+    def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
+        """Load the feature network."""
+        super().prepare(pretrained, device)
+        self.sees = pretrained.features(self.config.network, self.config.weights, device)
         self.network, self.resize = self.sees.title, self.sees.resize

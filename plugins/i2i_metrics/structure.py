@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from i2i import Case, Score
+from i2i import Case, Pretrained, Score
 from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.seeing import NETWORK, Seeing
 
@@ -28,8 +28,9 @@ class Structure(Seeing):
 
         network: str = Field("alexnet:relu3", description=NETWORK)
 
-    def __init__(self, config: Seeing.Config, device: torch.device) -> None:
-        super().__init__(config, device)
+    def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
+        """Load the feature network."""
+        super().prepare(pretrained, device)
         self._maps(torch.zeros(1, 3, 64, 64))  # a network that has none refuses now, before anything is trained
 
     def score(self, case: Case) -> Score:
@@ -45,7 +46,7 @@ class Structure(Seeing):
 
     @torch.no_grad()
     def _maps(self, x: Tensor) -> Tensor:
-        return self.sees.maps(x.to(self.device))
+        return self.sees.maps(self.sees.resized(x.to(self.device)))[0]
 
 
 def _self_similarity(maps: Tensor) -> Tensor:

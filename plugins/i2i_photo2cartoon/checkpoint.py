@@ -57,8 +57,9 @@ class Photo2CartoonFile(CheckpointFormat):
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the generators and discriminators that there are."""
         states = networks(parts)
-        config = describe(states, size)
-        generator, judge = empty_networks(config)
+        judge = self.lookup.get(Discriminator, "ugatit")  # another plugin's
+        config = describe(states, size, judge)
+        generator, discriminator = empty_networks(config, judge)
         tensors = {
             f"generators.{direction}.{key}": tensor
             for name, direction in GENERATORS.items()
@@ -66,7 +67,7 @@ class Photo2CartoonFile(CheckpointFormat):
             for key, tensor in from_published(states[name], generator, name).items()
         }
         for domain, state in judges(states).items():
-            own = from_published(state, judge, f"disG{domain.upper()} and disL{domain.upper()}")
+            own = from_published(state, discriminator, f"disG{domain.upper()} and disL{domain.upper()}")
             tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
         return Imported(config, tensors, notes=_age(states["genA2B"]))
 
@@ -97,7 +98,7 @@ def networks(parts: CheckpointParts) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def describe(states: States, size: int | None) -> dict[str, Any]:
+def describe(states: States, size: int | None, judge: type[Discriminator]) -> dict[str, Any]:
     """Infer the configuration from shapes, for a generator of one group or several.
 
     Raises:
@@ -115,13 +116,12 @@ def describe(states: States, size: int | None) -> dict[str, Any]:
         "size": own_size,
         "backbone": {"name": "photo2cartoon", "channels": channels, "light": light},
         "generator": {"name": "photo2cartoon"},
-        "discriminator": {"name": "ugatit", **_judge_options(states)},
+        "discriminator": {"name": "ugatit", **_judge_options(states, judge)},
     }
 
 
-def empty_networks(config: Mapping[str, Any]) -> tuple[HourglassGenerator, Discriminator]:
+def empty_networks(config: Mapping[str, Any], judge: type[Discriminator]) -> tuple[HourglassGenerator, Discriminator]:
     """Build a generator and the registered discriminator ``ugatit`` without memory for weights."""
-    judge = _judge()
     shared = {"size": config["size"], "channels": config["backbone"]["channels"]}
     options = {key: value for key, value in config["discriminator"].items() if key != "name"}
     with torch.device("meta"):
@@ -165,18 +165,11 @@ def own_judge(network: nn.Module, whose: str) -> Discriminator:
     return network
 
 
-def _judge_options(states: States) -> dict[str, Any]:
+def _judge_options(states: States, judge: type[Discriminator]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for letter, name in (pair for domain in DOMAINS for pair in judge_names(domain).items()):
-        options |= _judge().published_options(join_states(states, {letter: name}), name)
+        options |= judge.published_options(join_states(states, {letter: name}), name)
     return options
-
-
-def _judge() -> type[Discriminator]:
-    """Return the registered discriminator ``ugatit``: plugins never import one another, and it is another's."""
-    from i2i.registry.registry import installed
-
-    return installed().discriminator("ugatit")
 
 
 def _age(state: Mapping[str, Tensor]) -> tuple[str, ...]:

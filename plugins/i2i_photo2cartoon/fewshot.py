@@ -69,8 +69,9 @@ class FewShotFile(CheckpointFormat):
         """Read the generators and discriminators that there are, for as many groups as the classifiers have rows."""
         states = networks(parts)
         groups = _names(len(states["genA2B"]["gap_fc_new.weight"]))
-        config = describe(states, size)
-        generator, judge = empty_networks(config)
+        kind = self.lookup.get(Discriminator, "ugatit")  # another plugin's
+        config = describe(states, size, kind)
+        generator, judge = empty_networks(config, kind)
         tensors: dict[str, Tensor] = {}
         for name, direction in GENERATORS.items():
             if name in states:

@@ -37,7 +37,7 @@ METRICS = """
     class Weightless(Metric):
         name = "weightless"
 
-        def __init__(self, config, device):
+        def prepare(self, pretrained, device):
             raise WeightsError("The weights of Eye are nowhere. Get them.")
 
         def score(self, case):

@@ -30,8 +30,8 @@ class Brightness(Metric):
     name = "brightness"
     fewest_real = 1
 
-    def __init__(self, config, device):
-        super().__init__(config, device)
+    def prepare(self, pretrained, device):
+        super().prepare(pretrained, device)
         torch.rand(1)
 
     def score(self, case):
@@ -55,7 +55,7 @@ class Scripted(Metric):
 class Weightless(Metric):
     name = "weightless"
 
-    def __init__(self, config, device):
+    def prepare(self, pretrained, device):
         raise WeightsError("The weights of Eye are nowhere. Get them.")
 
     def score(self, case):

@@ -124,7 +124,7 @@ def test_groups_without_held_out_sources_have_no_scores(model, tmp_path, registr
 
 
 def test_without_names_every_metric_judges(model, data, registry):
-    wanted = {name for name in registry.names("metric") if registry.metric(name).by_default}
+    wanted = {name for name in registry.names(Metric) if registry.get(Metric, name).by_default}
     assert evaluate(model, data, registry)["woman"].keys() == wanted
     assert "frechet" not in wanted
     assert set(evaluate(model, data, registry, ["frechet"])["woman"]) == {"frechet"}
@@ -252,13 +252,13 @@ class TestNotes:
         assert found.higher_is_better
 
     def test_no_weights(self, model, held_out):
-        assert self.find(model, held_out, __init__=_weightless).note == "The weights of Eye are nowhere. Get them."
+        assert self.find(model, held_out, prepare=_weightless).note == "The weights of Eye are nowhere. Get them."
 
     def test_nothing_is_translated_where_no_metric_can_judge(self, model, held_out, monkeypatch):
         monkeypatch.setattr(model, "translate", None)
         registry = providing(metric(name="none", fewest=9))
-        for name in registry.names("metric"):
-            monkeypatch.setattr(registry.metric(name), "fewest", 9)
+        for name in registry.names(Metric):
+            monkeypatch.setattr(registry.get(Metric, name), "fewest", 9)
         assert all(own.note for own in evaluate(model, held_out, registry)["man"].values())
 
 
@@ -274,14 +274,14 @@ class TestNamedMetrics:
 
     def test_must_have_their_weights(self, model, held_out):
         with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
-            evaluate(model, held_out, providing(metric(__init__=_weightless)), ["brightness"])
+            evaluate(model, held_out, providing(metric(prepare=_weightless)), ["brightness"])
 
     def test_that_are_given_options_are_tried_before_training(self, held_out):
-        def refuse(self, config, device):
+        def refuse(self, pretrained, device):
             raise ConfigError("It has no maps.")
 
         for built, told in ((refuse, pytest.raises(ConfigError, match="no maps")), (_weightless, nullcontext())):
-            registry = providing(metric(__init__=built))
+            registry = providing(metric(prepare=built))
             Evaluation(held_out, registry).load(torch.device("cpu"))
             with told:
                 Evaluation(held_out, registry, options={"brightness": {"gain": 2}}).load(torch.device("cpu"))
@@ -311,7 +311,7 @@ def test_a_metric_that_raises_is_named(model, data):
     )
 
 
-def _weightless(self, config, device):
+def _weightless(self, pretrained, device):
     raise WeightsError("The weights of Eye are nowhere. Get them.")
 
 

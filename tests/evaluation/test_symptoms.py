@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from i2i import Dataset
 from i2i.evaluation.symptoms import SYMPTOMS, Look, blobs, checkerboard, copying, figures, inversion, sameness
 from i2i.images.files import read_image
 from i2i.images.pixels import crop_centre, fit_short_side, to_tensor
@@ -19,7 +20,7 @@ LIMITS = {symptom.name: symptom.limit for symptom in SYMPTOMS}
 @pytest.fixture(scope="module")
 def emoji(registry: Registry) -> dict[str, Look]:
     """Each group's held-out sources, their true drawings in place of translations, and drawings to learn from."""
-    data = registry.dataset("emoji")(registry.dataset("emoji").Config())
+    data = registry.get(Dataset, "emoji")(registry.get(Dataset, "emoji").Config())
     return {
         group: Look(
             read([source for source, _ in data.pairs(group)]),

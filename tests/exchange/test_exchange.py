@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import i2i
+from i2i import CheckpointFormat
 from i2i.errors import CheckpointError, ConfigError, DataError, UnknownComponentError
 from i2i.exchange.exporting import export_checkpoint, only
 from i2i.exchange.importing import import_checkpoint, read_foreign
@@ -146,7 +147,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, registry) -> None:
     bare.mkdir()
     own.mkdir()
     (own / "run.toml").touch()
-    known = ", ".join(registry.names("format"))
+    known = ", ".join(registry.names(CheckpointFormat))
     for path, message in {
         tmp_path / "none.pt": "none.pt does not exist. Name a checkpoint file, or the folder that holds its files.",
         tmp_path / "tensor.pt": "tensor.pt holds Tensor, not networks by name. Name a checkpoint.",

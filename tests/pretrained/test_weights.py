@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from i2i.contracts.weights import WeightsSource
+from i2i.contracts.weights import FoundWeights, WeightsSource
 from i2i.errors import WeightsError
 from i2i.hooks import hookimpl
 from i2i.pretrained import weights
-from i2i.pretrained.weights import Found, fill, find, load, read_tensors, state_of
+from i2i.pretrained.networks import PretrainedNetworks
+from i2i.pretrained.weights import fill, read_weights_file, state_of
 from i2i.registry.registry import Registry
 
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
@@ -34,22 +35,30 @@ class Providing:
 
 
 Knowing = Callable[..., None]
+HERE = [Registry(entry_points=[])]
 
 
 @pytest.fixture
-def know(monkeypatch) -> Knowing:
+def know() -> Knowing:
     """Let these sources be all that are registered."""
 
     def call(*found: WeightsSource) -> None:
-        registry = Registry(entry_points=[])
-        registry.add(Providing(list(found)), "under-test")
-        monkeypatch.setattr(weights, "installed", lambda: registry)
+        HERE[0] = Registry(entry_points=[])
+        HERE[0].add(Providing(list(found)), "under-test")
 
     return call
 
 
+def find(*given, **more) -> FoundWeights:
+    return PretrainedNetworks(HERE[0]).find(*given, **more)
+
+
+def load(*given) -> dict[str, torch.Tensor]:
+    return PretrainedNetworks(HERE[0]).load(*given)
+
+
 def source(name: str, path: Path | None = None, **changes) -> WeightsSource:
-    given = {"network": "net", "sha256": "", "remedy": f"Get {name}.", "enables": "tests", "load": read_tensors}
+    given = {"network": "net", "sha256": "", "remedy": f"Get {name}.", "enables": "tests", "load": read_weights_file}
     return WeightsSource(name=name, locate=lambda: path, **(given | changes))
 
 
@@ -77,7 +86,7 @@ def test_a_cache_comes_before_a_package_and_the_users_file_before_both(know, cac
     know(source("a-package", packaged), source("b-cache", cached, place="cache"))
     assert find("net").path == cached
     assert find("net", written(tmp_path / "mine.safetensors")).path == tmp_path / "mine.safetensors"
-    assert [one.name for one in weights.sources("net")] == ["b-cache", "a-package"]
+    assert [one.name for one in weights.sources(HERE[0], "net")] == ["b-cache", "a-package"]
 
 
 def test_sources_that_are_not_registered_take_part(know, cached, packaged) -> None:
@@ -111,7 +120,7 @@ def test_an_unknown_network(know) -> None:
 
 def test_an_unknown_network_beside_a_broken_plugin(know) -> None:
     know(source("package"))
-    weights.installed().add(object(), "under-test")  # a name twice
+    HERE[0].add(object(), "under-test")  # a name twice
     with pytest.raises(WeightsError, match=r"Known: net\. Broken plugins, see i2i plugins: under-test\."):
         find("other")
 
@@ -153,43 +162,43 @@ def test_the_users_file_is_missing(know) -> None:
 
 def test_states(know, cached, tmp_path) -> None:
     assert state_of(None) == "missing"
-    assert state_of(Found(cached, None)) == "not verified"
-    assert state_of(Found(cached, source("any"))) == "not verified"
-    assert state_of(Found(cached, source("right", sha256=sha256(cached)))) == "verified"
-    assert state_of(Found(cached, source("wrong", sha256="0" * 64))) == "damaged"
+    assert state_of(FoundWeights(cached, None)) == "not verified"
+    assert state_of(FoundWeights(cached, source("any"))) == "not verified"
+    assert state_of(FoundWeights(cached, source("right", sha256=sha256(cached)))) == "verified"
+    assert state_of(FoundWeights(cached, source("wrong", sha256="0" * 64))) == "damaged"
 
 
 def test_the_hugging_face_cache_tells_hashes_by_names(cached) -> None:
     blob = cached.rename(cached.with_name(sha256(cached)))
     link = cached.with_name("model.safetensors")
     link.symlink_to(blob)
-    assert state_of(Found(link, source("hub"))) == "verified"
+    assert state_of(FoundWeights(link, source("hub"))) == "verified"
     blob.write_bytes(b"damaged")
-    assert state_of(Found(link, source("hub"))) == "damaged"
+    assert state_of(FoundWeights(link, source("hub"))) == "damaged"
 
 
-def test_read_tensors_reads_torchs_files_without_running_code(tmp_path) -> None:
+def test_read_weights_file_reads_torchs_files_without_running_code(tmp_path) -> None:
     torch.save({"state_dict": STATE, "epoch": 3}, tmp_path / "net.pth")
-    assert torch.equal(read_tensors(tmp_path / "net.pth")["weight"], STATE["weight"])
+    assert torch.equal(read_weights_file(tmp_path / "net.pth")["weight"], STATE["weight"])
     torch.save({"weight": print}, tmp_path / "evil.pth")
     with pytest.raises(WeightsError, match=r"evil.pth cannot be read as weights \(Weights only load failed.*\)\. Get"):
-        read_tensors(tmp_path / "evil.pth")
+        read_weights_file(tmp_path / "evil.pth")
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
-def test_read_tensors_of_a_damaged_file(tmp_path, name) -> None:
+def test_read_weights_file_of_a_damaged_file(tmp_path, name) -> None:
     (tmp_path / name).write_bytes(b"not weights at all")
     with pytest.raises(WeightsError, match=rf"{name} cannot be read as weights \(.+\)\. Get the file again\."):
-        read_tensors(tmp_path / name)
+        read_weights_file(tmp_path / name)
 
 
 @pytest.mark.parametrize("held", [[1, 2], {"epoch": 3}, {}])
-def test_read_tensors_of_something_else(tmp_path, held) -> None:
+def test_read_weights_file_of_something_else(tmp_path, held) -> None:
     torch.save(held, tmp_path / "net.pth")
     with pytest.raises(
         WeightsError, match=r"net.pth holds no table of named tensors\. Give the file of a state dict\."
     ):
-        read_tensors(tmp_path / "net.pth")
+        read_weights_file(tmp_path / "net.pth")
 
 
 def test_fill() -> None:
@@ -222,11 +231,11 @@ def test_fill_refuses_what_does_not_fit(state, problem) -> None:
 def test_download_asks_for_an_address(know) -> None:
     know(source("net-package"), source("other-official", network="other", url="http://127.0.0.1:9/other.pth"))
     with pytest.raises(WeightsError, match=r"^'net' has no official address to download from\. Get net-package\.$"):
-        weights.download("net")
+        weights.download(HERE[0], "net")
     with pytest.raises(
         WeightsError, match=r"^There are no weights 'othre'\. Did you mean 'other'\? Known: other, other-"
     ):
-        weights.download("othre")
+        weights.download(HERE[0], "othre")
 
 
 def test_download_goes_into_torchs_cache(know, monkeypatch, tmp_path) -> None:
@@ -234,12 +243,12 @@ def test_download_goes_into_torchs_cache(know, monkeypatch, tmp_path) -> None:
     fetched = []
     monkeypatch.setattr(weights, "fetch", lambda *given: fetched.append(given[:3]))
     know(source("net-package"), source("net-official", url="https://example.org/a/net.pth?x=1", sha256="ab"))
-    assert weights.download("net") == tmp_path / "hub" / "checkpoints" / "net.pth"
-    assert weights.download("net-official") == tmp_path / "hub" / "checkpoints" / "net.pth"
+    assert weights.download(HERE[0], "net") == tmp_path / "hub" / "checkpoints" / "net.pth"
+    assert weights.download(HERE[0], "net-official") == tmp_path / "hub" / "checkpoints" / "net.pth"
     assert fetched == [("https://example.org/a/net.pth?x=1", tmp_path / "hub/checkpoints/net.pth", "ab")] * 2
 
 
 def test_pickle_is_what_torch_would_run(tmp_path) -> None:
     (tmp_path / "net.pth").write_bytes(pickle.dumps(print))
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        read_tensors(tmp_path / "net.pth")
+        read_weights_file(tmp_path / "net.pth")

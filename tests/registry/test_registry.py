@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+import i2i
+from i2i import Backbone, Dataset, Metric
 from i2i.contracts.loss import Loss
 from i2i.errors import PluginError, UnknownComponentError
 from i2i.hooks import hookimpl
-from i2i.registry.registry import KINDS, Registry, installed
+from i2i.registry.kinds import KINDS
+from i2i.registry.registry import Registry, installed
 
 GOOD = """
     from i2i import Loss, hookimpl
@@ -70,18 +75,19 @@ def test_everything_shipped_comes_through_entry_points(registry) -> None:
     assert {p.name for p in registry.plugins} >= {"losses", "ugatit", "cyclegan", "transfer", "data", "metrics"}
     assert [p.error for p in registry.plugins if p.error] == []
     assert [p.conflicts for p in registry.plugins if p.conflicts] == []
-    assert {kind for kind in KINDS if not registry.names(kind)} == {"group", "detector"}  # left to others
+    lacking = {kind.name for kind in KINDS if not registry.names(getattr(i2i, kind.contract))}
+    assert lacking == {"group", "detector"}  # left to others
 
 
 def test_an_installed_plugin_takes_part(install) -> None:
     install("my-plugin", GOOD, "0.3")
     registry = Registry()
-    assert registry.loss("tv").__name__ == "Tv"
-    assert "tv" in registry.names("loss")
-    assert registry.provider("loss", "tv") == "my-plugin 0.3"
+    assert registry.get(Loss, "tv").__name__ == "Tv"
+    assert "tv" in registry.names(Loss)
+    assert registry.provider(Loss, "tv") == "my-plugin 0.3"
     plugin = find(registry, "my-plugin")
     assert (plugin.hooks, plugin.components) == (("register_losses",), {"loss": ["tv"]})
-    assert registry.provided_by(plugin) == [("loss", registry.loss("tv"))]
+    assert registry.provided_by(plugin) == [("loss", registry.get(Loss, "tv"))]
 
 
 def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
@@ -93,14 +99,14 @@ def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
     assert (plugin.distribution, plugin.components) == ("my-plugin 0.3", {})
     assert registry.provided_by(plugin) == []
     assert not registry.hooks.has_plugin("my-plugin")
-    assert registry.backbone("ugatit").name == "ugatit"
-    assert {"adversarial", "cam", "cycle", "group", "identity"} <= set(registry.names("loss"))
-    assert "tv" not in registry.names("loss")
+    assert registry.get(Backbone, "ugatit").name == "ugatit"
+    assert {"adversarial", "cam", "cycle", "group", "identity"} <= set(registry.names(Loss))
+    assert "tv" not in registry.names(Loss)
 
 
 def test_asking_for_what_only_a_broken_plugin_provides_names_it(broken) -> None:
     with pytest.raises(UnknownComponentError) as error:
-        Registry().loss("tv")
+        Registry().get(Loss, "tv")
     assert str(error.value).startswith("There is no loss 'tv'. Known: adversarial,")
     assert "Plugin 'my-plugin' (my-plugin 0.3) is broken: " in str(error.value)
     assert broken in str(error.value)
@@ -119,7 +125,7 @@ def test_strict_registry_stays_strict_after_a_failure(install) -> None:
     registry = Registry(strict=True)
     with pytest.raises(PluginError):
         registry.load_components()
-    assert registry.backbone("ugatit").name == "ugatit"
+    assert registry.get(Backbone, "ugatit").name == "ugatit"
 
 
 def test_a_disabled_plugin_is_not_even_imported(install, monkeypatch) -> None:
@@ -140,16 +146,16 @@ class TestConflicts:
         install("my-plugin", CYCLE)
 
     def test_the_name_is_refused_with_both_distributions(self) -> None:
-        for ask in (Registry().loss, lambda name: Registry().provider("loss", name)):
+        for ask in (Registry().loss, lambda name: Registry().provider(Loss, name)):
             with pytest.raises(PluginError) as error:
                 ask("cycle")
             assert str(error.value) == self.MESSAGE
 
     def test_all_other_names_work(self) -> None:
         registry = Registry()
-        assert {"adversarial", "cam", "group", "identity"} <= set(registry.names("loss"))
-        assert "cycle" not in registry.names("loss")
-        assert registry.loss("identity").name == "identity"
+        assert {"adversarial", "cam", "group", "identity"} <= set(registry.names(Loss))
+        assert "cycle" not in registry.names(Loss)
+        assert registry.get(Loss, "identity").name == "identity"
         assert not any(p.error for p in registry.plugins)
         assert {p.name: p.conflicts for p in registry.plugins if p.conflicts} == {
             "my-plugin": [self.MESSAGE],
@@ -162,8 +168,8 @@ class TestConflicts:
             assert ("loss", "cycle") in [(k, c.name) for k, c in registry.provided_by(find(registry, plugin))]
 
     def test_disabling_one_settles_it(self) -> None:
-        assert Registry(disabled=["my-plugin"]).loss("cycle").__module__ == "i2i_losses.terms"
-        assert Registry(disabled=["losses"]).loss("cycle").__module__ == "my_plugin"
+        assert Registry(disabled=["my-plugin"]).get(Loss, "cycle").__module__ == "i2i_losses.terms"
+        assert Registry(disabled=["losses"]).get(Loss, "cycle").__module__ == "my_plugin"
 
     def test_strict_refuses(self) -> None:
         with pytest.raises(PluginError, match=r"The loss 'cycle' is defined by .*i2i 0\.1\.0 and .*my-plugin 1\.0"):
@@ -181,11 +187,12 @@ def test_two_plugins_of_one_name_leave_the_first_intact(install) -> None:
 
 
 def test_a_look_up_names_the_nearest(registry) -> None:
-    for kind, wrong, right in (("backbone", "ugatti", "ugatit"), ("metric", "l2", "l1"), ("loss", "cyle", "cycle")):
+    for contract, wrong, right in ((Backbone, "ugatti", "ugatit"), (Metric, "l2", "l1"), (Loss, "cyle", "cycle")):
+        kind = contract.__name__.lower()
         with pytest.raises(UnknownComponentError, match=f"There is no {kind} '{wrong}'. Did you mean '{right}'"):
-            getattr(registry, kind)(wrong)
+            registry.get(contract, wrong)
     with pytest.raises(UnknownComponentError, match="There is no data set 'fodler'. Did you mean 'folder'"):
-        registry.dataset("fodler")
+        registry.get(Dataset, "fodler")
 
 
 def test_a_plugin_can_be_added_without_installing_it() -> None:
@@ -201,6 +208,55 @@ def test_a_plugin_can_be_added_without_installing_it() -> None:
     registry = Registry()
     registry.load_components()
     registry.add(Mine(), "mine")
-    assert registry.loss("tv") is Tv
-    assert registry.provider("loss", "tv") == "this process"
-    assert registry.loss("cycle").name == "cycle"
+    assert registry.get(Loss, "tv") is Tv
+    assert registry.provider(Loss, "tv") == "this process"
+    assert registry.get(Loss, "cycle").name == "cycle"
+
+
+@pytest.mark.parametrize(
+    ("hook", "code", "message"),
+    [
+        ("register_losses", "needs = frozenset({'fakes'})", r"loss 'odd' lists 'fakes' in needs\. Did you mean 'fake'"),
+        (
+            "register_generators",
+            "provides = frozenset({'cams'})",
+            r"generator 'odd' lists 'cams' .* Did you mean 'cam'",
+        ),
+        (
+            "register_transfers",
+            "provides = frozenset({'groups'})",
+            r"transfer 'odd' lists 'groups' .*Did you mean 'group'",
+        ),
+        ("register_backbones", "requires = frozenset({'latents'})", r"backbone 'odd' lists 'latents' in requires"),
+    ],
+)
+def test_a_mistyped_pass_is_refused_when_the_plugin_registers(install, hook, code, message) -> None:
+    contract = {"losses": "Loss"}.get(kind := hook.removeprefix("register_"), kind.removesuffix("s").capitalize())
+    install(
+        "my-plugin",
+        f"""
+        from i2i import {contract}, hookimpl
+
+        class Odd({contract}):
+            name = "odd"
+            {code}
+
+        @hookimpl
+        def {hook}():
+            return [Odd]
+        """,
+    )
+    registry = Registry()
+    registry.load_components()
+    assert re.search(message, find(registry, "my-plugin").error)
+
+
+def test_disabled_plugins_are_left_out_of_every_registry(monkeypatch) -> None:
+    monkeypatch.setenv("I2I_DISABLE_PLUGINS", "unit, cyclegan")
+    assert not {"unit", "cyclegan"} & {plugin.name for plugin in Registry().plugins}
+    assert "unit" in {plugin.name for plugin in Registry(disabled=()).plugins}
+
+
+def test_what_is_no_contract_is_refused(registry) -> None:
+    with pytest.raises(LookupError, match="Translation is no contract"):
+        registry.names(i2i.Translation)

@@ -5,6 +5,7 @@ from math import isfinite
 import pytest
 import torch
 
+from i2i import Loss, Transfer
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
@@ -13,6 +14,7 @@ from i2i.contracts.augmentation import Unaugmented
 from i2i.contracts.transfer import NoTransfer
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.runs.run import Run, Stopped, create
 from i2i.testing import Noise
 from i2i.training.augmentation import (
@@ -151,7 +153,7 @@ class TestAdaptive:
             for _ in range(INTERVAL):
                 ada.observe("b", [logits], ("kid",))
             assert ada.chances == {"b/kid": expected}
-        adversarial = registry.loss("adversarial")
+        adversarial = registry.get(Loss, "adversarial")
         modes = {mode: adversarial(adversarial.Config(mode=mode)).boundary for mode in ("lsgan", "hinge")}
         assert modes == {"lsgan": 0.5, "hinge": 0.0}
 
@@ -217,7 +219,18 @@ def training(given, registry, data, groups=(), **options):
     model = Model(chosen, data.base, groups)
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     losses, loader = chosen.build_losses(transfer.provides), Loader(data, chosen.config.size, 0)
-    return Training(model.backbone, transfer, losses, loader, Engine("cpu"), steps=10, batch_size=2, seed=0, **options)
+    return Training(
+        model.backbone,
+        transfer,
+        losses,
+        loader,
+        Engine("cpu"),
+        steps=10,
+        batch_size=2,
+        seed=0,
+        pretrained=PretrainedNetworks(model.components.registry),
+        **options,
+    )
 
 
 @pytest.fixture
@@ -283,7 +296,7 @@ def test_every_backbone_goes_with_it(tiny, registry, tmp_path, backbone):
 def test_every_transfer_goes_with_it(cyclegan, registry, tmp_path):
     given = merge(cyclegan, {"loss": {"adversarial": {"r1": 0.1}}})
     data = Noise(tmp_path)
-    for transfer in registry.names("transfer"):
+    for transfer in registry.names(Transfer):
         chosen = merge(given, {"transfer": {"name": transfer}})
         report = training(chosen, registry, data, ("man",), augmentation=DiffAugment(), ema=0.9).step()
         assert all(isfinite(value) for value in report.values()), transfer

@@ -10,6 +10,7 @@ from i2i.contracts.transfer import NoTransfer, Route
 from i2i.errors import PluginError, TrainingError
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
 from i2i.training.step import SIDES, Training
 
@@ -27,7 +28,15 @@ def base_training(given, registry, steps=10) -> Training:
     backbone = Model(chosen, data.base).backbone
     loader = Loader(data, chosen.config.size, 0)
     return Training(
-        backbone, alone, chosen.build_losses(frozenset()), loader, Engine("cpu"), steps=steps, batch_size=2, seed=0
+        backbone,
+        alone,
+        chosen.build_losses(frozenset()),
+        loader,
+        Engine("cpu"),
+        steps=steps,
+        batch_size=2,
+        seed=0,
+        pretrained=PretrainedNetworks(chosen.registry),
     )
 
 

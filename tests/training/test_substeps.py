@@ -82,7 +82,9 @@ def test_discriminators_that_update_first_cost_one_more_call_of_each_generator(t
 
 
 def test_what_judges_is_what_has_a_discriminator_side(registry):
-    losses = [registry.loss(name)(registry.loss(name).Config()) for name in ("adversarial", "cycle", "identity")]
+    losses = [
+        registry.get(Loss, name)(registry.get(Loss, name).Config()) for name in ("adversarial", "cycle", "identity")
+    ]
     assert [loss.name for loss in judging(losses)] == ["adversarial"]
     assert needs(judging(losses)) == {"fake", "verdict"}
     assert needs(losses) == {"fake", "verdict", "cycled", "identity"}

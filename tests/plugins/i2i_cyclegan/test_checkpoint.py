@@ -19,7 +19,7 @@ from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 from tests.shared import published_keys
 
-FORMAT = PytorchCycleGAN()
+FORMAT = PytorchCycleGAN(Registry())
 ALL = {"G_A", "G_B", "D_A", "D_B"}
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from i2i import Registry
 from i2i.contracts.domains import Batch
 from i2i.contracts.loss import Loss, Passes
 from i2i_cyclegan.checkpoint import PytorchCycleGAN
@@ -46,7 +47,7 @@ def model(blocks: int) -> CycleGAN:
     )
     paths = {theirs: shared.golden(f"cyclegan_resnet_{blocks}blocks_latest_net_{theirs}.pth") for theirs in NETWORKS}
     parts = {theirs: torch.load(path, weights_only=True) for theirs, path in paths.items()}
-    model.load_state_dict(PytorchCycleGAN().read(parts, 64).tensors)
+    model.load_state_dict(PytorchCycleGAN(Registry()).read(parts, 64).tensors)
     return model
 
 

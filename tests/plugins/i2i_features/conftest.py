@@ -11,7 +11,12 @@ from i2i.contracts.domains import Batch
 from i2i.contracts.generator import Translation
 from i2i.contracts.loss import Passes
 from i2i.errors import WeightsError
-from i2i.pretrained.weights import find
+from i2i.pretrained.networks import PretrainedNetworks
+from i2i.registry.registry import Registry
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+REGISTRY = Registry()
+PRETRAINED = PretrainedNetworks(REGISTRY)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +30,7 @@ def needs() -> Callable[[str], Path]:
 
     def call(network: str) -> Path:
         try:
-            return find(network).path
+            return PRETRAINED.find(network).path
         except WeightsError as error:
             pytest.skip(str(error))
 

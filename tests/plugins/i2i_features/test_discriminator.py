@@ -13,14 +13,17 @@ from i2i.models.assembly import resolve
 from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
 from i2i_features.discriminator import TimmDiscriminator
-from tests.plugins.i2i_features.conftest import noise
+from tests.plugins.i2i_features.conftest import PRETRAINED, REGISTRY, noise
 
 SMALL = "test_resnet"
 
 
 def judge(**options) -> TimmDiscriminator:
     given = {"size": 32, "channels": 4, "network": SMALL, "weights": "random"}
-    return TimmDiscriminator(TimmDiscriminator.Config(**(given | options)))
+    built = TimmDiscriminator(TimmDiscriminator.Config(**(given | options)))
+    built.assemble(REGISTRY)
+    built.prepare(PRETRAINED)
+    return built
 
 
 @pytest.mark.parametrize("side", [32, 64, 256])
@@ -114,7 +117,7 @@ def test_on_the_meta_device_a_users_file_is_checked_and_no_other_looked_for(tmp_
             assert all(tensor.is_meta for tensor in judge(weights=weights).state_dict().values())
         with pytest.raises(WeightsError, match="no.pth, given as the weights"):
             judge(weights="no.pth")
-        with pytest.raises(WeightsError, match=f"The weights of timm's {SMALL} do not fit"):
+        with pytest.raises(WeightsError, match=f"The weights of timm.*{SMALL} do not fit"):
             judge(weights=str(tmp_path / "resnet18.pth"))
 
 
@@ -124,7 +127,7 @@ def test_wrong_options() -> None:
     with pytest.raises(ConfigError) as error:
         judge(network="resnet18", scales=6)
     assert str(error.value) == (
-        "The timm network 'resnet18' has maps of 5 scales, not 6. Lower --discriminator.scales."
+        "The feature network 'resnet18' has maps of 5 scales, not 6. Lower --discriminator.scales."
     )
 
 
@@ -139,6 +142,7 @@ def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path, monke
         "discriminator": {"name": "timm", "network": SMALL, "weights": weights},
     }
     model = Model(resolve(given, registry), "woman", ["man"])
+    model.prepare(PRETRAINED)
     save(model, tmp_path / "model.safetensors")
     (tmp_path / "net.pth").unlink()
     assert open_model(tmp_path / "model.safetensors", registry).groups == ("man",)
@@ -147,3 +151,12 @@ def test_a_saved_model_brings_its_frozen_weights_along(registry, tmp_path, monke
     x = noise(32)
     first, second = (one.backbone.discriminators["a"].eval()(x).logits for one in (model, loaded))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_any_feature_network_with_layers_can_judge(needs) -> None:
+    needs("vgg16")
+    network = judge(network="vgg16:relu3_3", weights="auto", scales=2).eval()
+    assert network.layers == ["relu5_3", "pool5"]
+    assert [logits.shape for logits in network(noise(32)).logits] == [(2, 1, 4, 4), (2, 1, 2, 2)]
+    with pytest.raises(ConfigError, match="'dlib' has maps of 0 scales, not 4"):
+        judge(network="dlib")

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 
 from i2i.errors import WeightsError
 from i2i_features.dlib_face import DlibFace, read_dlib
-from i2i_features.identity import recogniser
-from tests.plugins.i2i_features.conftest import noise
+from tests.plugins.i2i_features.conftest import CPU, PRETRAINED, noise
 
 LEVELS = ((32, 32, 3), (64, 32, 4), (128, 64, 3), (256, 128, 3), (256, 256, 1))
 WIDTHS = [(32, 3, 7)] + [
@@ -104,7 +103,7 @@ def test_features_are_dlibs(needs) -> None:
     needs("dlib")
     along = torch.arange(150)
     ramp = torch.stack([along.expand(150, 150), along[:, None].expand(150, 150), (along + along[:, None]) // 2])
-    features = recogniser("dlib")(ramp[None] / 127.5 - 1)
+    features = PRETRAINED.features("dlib:whole", None, CPU)(ramp[None] / 127.5 - 1)
     # What dlib 20.0.1 computes of these pixels; over 50 images no feature of ours was 4e-7 off.
     expected = [-0.054913, 0.122001, 0.063602, 0.006221, -0.060127, -0.047081, -0.083360, -0.004601]
     torch.testing.assert_close(features[0, :8], torch.tensor(expected), atol=2e-6, rtol=0)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from i2i import PretrainedNetworks, Registry
 from i2i.contracts.domains import Batch
 from i2i.contracts.generator import Translation
 from i2i.contracts.loss import Passes
 from i2i.errors import WeightsError
-from i2i_features.identity import FaceIdentity, dlib_crop, photo2cartoon_crop
+from i2i_features.identity import FaceIdentity
 from i2i_features.mobilefacenet import MobileFaceNet
-from tests.plugins.i2i_features.conftest import noise
-
-CPU = torch.device("cpu")
+from i2i_features.seeing_faces import dlib_crop, photo2cartoon_crop, stretched
+from tests.plugins.i2i_features.conftest import CPU, META, PRETRAINED, noise
 
 
 def loss(**options) -> FaceIdentity:
     return FaceIdentity(FaceIdentity.Config(**options))
 
 
+def ready(**options) -> None:
+    """Check a term as a run does before it begins; nothing is remembered of other tests."""
+    loss(**options).prepare(nn.ModuleDict(), META, PretrainedNetworks(Registry()))
+
+
 @pytest.fixture
-def by_hand(monkeypatch) -> FaceIdentity:
+def by_hand() -> FaceIdentity:
     """The term with a network whose two features are the red and the green of the middle."""
-    monkeypatch.setattr("i2i_features.identity.find", lambda *_: None)
     term = loss()
-    term.network = lambda x: x[:, :2, 75, 75]
+    term.network = lambda x: dlib_crop(x, 150)[:, :2, 75, 75]
     return term
 
 
@@ -69,15 +73,11 @@ def test_crops_of_any_size(crop, size) -> None:
     assert crop(torch.zeros(2, 3, *size), 20).shape == (2, 3, 20, 20)
 
 
-def test_scaling_keeps_the_corners(by_hand) -> None:
-    term, seen = by_hand, []
-    term.config = FaceIdentity.Config(crop=False)
-    term.network = lambda x: seen.append(x) or x[:, :2, 0, 0]
-    passes = Passes(Batch({domain: noise(40) for domain in "ab"}, ("woman", "man")))
-    passes.fake = {domain: Translation(noise(40)) for domain in "ab"}
-    term.generator(passes)
-    for own, corner in ((seen[0], (0, 0)), (seen[0], (-1, -1))):
-        torch.testing.assert_close(own[:2, :, corner[0], corner[1]], passes.batch.real["b"][:, :, corner[0], corner[1]])
+def test_scaling_keeps_the_corners() -> None:
+    x = noise(40)
+    y = stretched(x, 150)
+    for corner in ((0, 0), (-1, -1)):
+        torch.testing.assert_close(y[..., corner[0], corner[1]], x[..., corner[0], corner[1]])
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -90,7 +90,7 @@ def test_networks(needs, noisy, tmp_path, network, precision) -> None:
         torch.save(MobileFaceNet().state_dict(), tmp_path / "net.pth")
         options["weights"] = str(tmp_path / "net.pth")
     term, passes = loss(**options), noisy(64)
-    assert term.prepare(None, CPU) is None
+    assert term.prepare(nn.ModuleDict(), CPU, PRETRAINED) is None
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         value = term.generator(passes)
     assert value.shape == (2,)
@@ -104,13 +104,13 @@ def test_networks(needs, noisy, tmp_path, network, precision) -> None:
 @pytest.mark.usefixtures("nowhere")
 def test_missing_weights_are_told_before_training() -> None:
     with pytest.raises(WeightsError, match="^The weights of dlib are nowhere on this machine"):
-        loss()
+        ready()
     with pytest.raises(WeightsError, match="^mine.pth, given as the weights of mobilefacenet, is no file"):
-        loss(network="mobilefacenet", weights="mine.pth")
+        ready(network="mobilefacenet", weights="mine.pth")
 
 
 @pytest.mark.parametrize("network", ["dlib", "mobilefacenet"])
 def test_weights_of_another_network_are_told_before_training(tmp_path, network) -> None:
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "net.pth")
     with pytest.raises(WeightsError, match=f"^The weights of {network} do not fit: the file lacks "):
-        loss(network=network, weights=str(tmp_path / "net.pth"))
+        ready(network=network, weights=str(tmp_path / "net.pth"))

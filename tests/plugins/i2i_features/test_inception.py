@@ -12,10 +12,9 @@ from pytorch_fid.inception import InceptionV3 as Theirs
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 from i2i.errors import ConfigError, WeightsError
-from i2i.pretrained import features
-from i2i.pretrained.weights import load
 from i2i_features.inception import InceptionV3, folded
 from i2i_features.seeing_inception import Inception, as_clean_fid, as_pytorch_fid, as_tensorflow
+from tests.plugins.i2i_features.conftest import CPU, PRETRAINED
 
 SIZES = [(32, 32), (64, 48), (299, 299), (310, 420)]
 
@@ -33,7 +32,7 @@ def theirs(monkeypatch, inception_file) -> Theirs:
 
 
 def test_features_are_those_of_pytorch_fid(theirs, inception_file) -> None:
-    sees = features.network("inception", str(inception_file))
+    sees = PRETRAINED.features("inception", str(inception_file), CPU)
     x = pixels(2, 299, 299) / 255
     with torch.no_grad():
         desired, actual = theirs(x)[0].flatten(1), sees(2 * x - 1)
@@ -43,17 +42,16 @@ def test_features_are_those_of_pytorch_fid(theirs, inception_file) -> None:
 
 
 def test_maps_are_2048_of_8_places_and_the_network_is_frozen(inception_file) -> None:
-    sees = features.network("inception", str(inception_file))
-    assert sees.maps(torch.zeros(1, 3, 40, 30)).shape == (1, 2048, 8, 8)
+    sees = PRETRAINED.features("inception", str(inception_file), CPU)
+    assert sees.maps(sees.resized(torch.zeros(1, 3, 40, 30)))[0].shape == (1, 2048, 8, 8)
     assert not any(parameter.requires_grad for parameter in sees.parameters())
 
 
-def test_images_count_as_the_files_that_would_be_written_of_them(inception_file) -> None:
-    sees = Inception(weights=str(inception_file))
-    sees.network = torch.nn.Identity()  # so that maps returns what the network sees
+def test_images_count_as_the_files_that_would_be_written_of_them() -> None:
+    sees = Inception()
     x = pixels(1, 8, 8) / 127.5 - 1
     for near in (x + 0.4 / 127.5, x - 0.4 / 127.5):
-        assert torch.equal(sees.maps(near), sees.maps(x))
+        assert torch.equal(sees.resized(near), sees.resized(x))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -81,7 +79,7 @@ def test_resizing_as_torch_fidelity(size) -> None:
 
 def test_variants_and_their_titles_and_fingerprints(inception_file) -> None:
     names = ["inception", "inception:clean", "inception:tensorflow"]
-    found = [features.network(name, str(inception_file)) for name in names]
+    found = [PRETRAINED.features(name, str(inception_file), CPU) for name in names]
     assert [sees.resize for sees in found] == [
         "299 px, bilinear, as pytorch-fid",
         "299 px, bicubic with antialias, as clean-fid",
@@ -123,7 +121,7 @@ def test_a_file_of_another_network(tmp_path, inception_file, damage) -> None:
     torch.save(state if damage == "missing" else {"fc.weight": torch.ones(1)}, tmp_path / "net.pth")
     lacking = "Mixed_7c.branch_pool.weight" if damage == "missing" else "Conv2d_1a_3x3.weight"
     with pytest.raises(WeightsError) as error:
-        Inception(weights=str(tmp_path / "net.pth"))
+        PRETRAINED.features("inception", str(tmp_path / "net.pth"), CPU)
     assert str(error.value) == (
         f"The weights of FID's Inception do not fit: the file lacks '{lacking}'. Give the file of that network."
     )
@@ -136,13 +134,13 @@ def test_a_damaged_file_in_the_cache_is_refused(monkeypatch, tmp_path, name) -> 
     file.parent.mkdir(parents=True)
     file.write_bytes(b"cut")
     with pytest.raises(WeightsError, match=rf"{name} .*i2i weights download inception-pytorch-fid"):
-        load("inception")
+        PRETRAINED.load("inception")
 
 
 @pytest.mark.usefixtures("nowhere")
 def test_missing_weights_tell_the_remedy() -> None:
     with pytest.raises(WeightsError) as error:
-        Inception()
+        PRETRAINED.features("inception", None, CPU)
     assert str(error.value) == (
         "The weights of inception are nowhere on this machine (looked for: inception-pytorch-fid). "
         "i2i weights download inception-pytorch-fid."

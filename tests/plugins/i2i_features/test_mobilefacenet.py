@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from i2i.errors import WeightsError
-from i2i_features.identity import recogniser
 from i2i_features.mobilefacenet import MobileFaceNet
-from tests.plugins.i2i_features.conftest import noise
+from tests.plugins.i2i_features.conftest import CPU, PRETRAINED, noise
 from tests.shared import published_keys
 
 
@@ -29,7 +28,7 @@ def test_a_users_file(tmp_path) -> None:
     network = MobileFaceNet()
     torch.save(network.state_dict(), tmp_path / "model_mobilefacenet.pth")
     x = noise(112)
-    recognise = recogniser("mobilefacenet", tmp_path / "model_mobilefacenet.pth")
+    recognise = PRETRAINED.features("mobilefacenet:whole", str(tmp_path / "model_mobilefacenet.pth"), CPU)
     torch.testing.assert_close(recognise(x), network.eval()(x))
 
 
@@ -39,4 +38,4 @@ def test_another_file(tmp_path) -> None:
     with pytest.raises(
         WeightsError, match=r"^The weights of mobilefacenet do not fit: the file lacks 'linear.weight'\."
     ):
-        recogniser("mobilefacenet", tmp_path / "net.pth")
+        PRETRAINED.features("mobilefacenet", str(tmp_path / "net.pth"), CPU)

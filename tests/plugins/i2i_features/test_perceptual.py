@@ -6,27 +6,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from i2i import PretrainedNetworks, Registry
 from i2i.contracts.domains import Batch
 from i2i.contracts.generator import Translation
 from i2i.contracts.loss import Passes
-from i2i.errors import ConfigError, WeightsError
+from i2i.errors import ConfigError, UnknownComponentError, WeightsError
 from i2i_features import convolutions
 from i2i_features.perceptual import Perceptual
-
-CPU = torch.device("cpu")
+from tests.plugins.i2i_features.conftest import CPU, META, PRETRAINED
 
 
 def loss(**options) -> Perceptual:
     return Perceptual(Perceptual.Config(**options))
 
 
+def ready(**options) -> None:
+    """Check a term as a run does before it begins; nothing is remembered of other tests."""
+    loss(**options).prepare(nn.ModuleDict(), META, PretrainedNetworks(Registry()))
+
+
 @pytest.fixture
 def by_hand(monkeypatch) -> Perceptual:
     """The term with a network that gives two maps: the red pixels, and ten times the green ones."""
-    monkeypatch.setattr("i2i_features.maps.check", lambda *_: None)
     term = loss()
-    term.network = lambda x: [x[:, :1], 10 * x[:, 1:2]]
+    monkeypatch.setattr(term, "_maps", lambda images: _two_maps(torch.cat(images)))
     return term
+
+
+def _two_maps(x: Tensor) -> list[Tensor]:
+    return [x[:, :1], 10 * x[:, 1:2]]
 
 
 def image(red: list[float], green: list[float]) -> Tensor:
@@ -57,7 +65,7 @@ def test_directions_and_layers_are_added_and_samples_are_not(by_hand) -> None:
 
 
 def test_a_map_of_one_pixel_is_refused(by_hand, noisy) -> None:
-    by_hand.network = lambda x: [x.mean((2, 3), keepdim=True)]
+    by_hand._maps = lambda images: [torch.cat(images).mean((2, 3), keepdim=True)]
     with pytest.raises(ConfigError, match="^The deepest layer of vgg16 leaves one pixel, which normalisation makes 0"):
         by_hand.generator(noisy(8))
 
@@ -67,7 +75,7 @@ def test_a_map_of_one_pixel_is_refused(by_hand, noisy) -> None:
 def test_networks(needs, noisy, network, side, precision) -> None:
     needs(network)
     term, passes = loss(network=network), noisy(side)
-    assert term.prepare(None, CPU) is None
+    assert term.prepare(nn.ModuleDict(), CPU, PRETRAINED) is None
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         value = term.generator(passes)
     assert value.shape == (2,)
@@ -81,7 +89,7 @@ def test_networks(needs, noisy, network, side, precision) -> None:
 def test_equal_images_cost_nothing(needs, noisy) -> None:
     needs("vgg16")
     term, passes = loss(layers=["relu2_2", "relu5_3"]), noisy(32)
-    term.prepare(None, CPU)
+    term.prepare(nn.ModuleDict(), CPU, PRETRAINED)
     passes.fake = {"a": Translation(passes.batch.real["b"]), "b": Translation(passes.batch.real["a"])}
     assert term.generator(passes).abs().max() < 1e-6
 
@@ -89,10 +97,10 @@ def test_equal_images_cost_nothing(needs, noisy) -> None:
 def test_vgg16_is_computed_without_pool4_on_imagenets_colours(needs, noisy) -> None:
     needs("vgg16")
     term, passes = loss(), noisy(32)
-    term.prepare(None, CPU)
+    term.prepare(nn.ModuleDict(), CPU, PRETRAINED)
     x = passes.batch.real["a"]
-    (maps,) = term.network(x)
-    whole = convolutions.vgg16(["relu5_3"]).eval()
+    (maps,) = term.network.maps(x)
+    whole = convolutions.vgg16().eval()
     whole.load_state_dict(term.network.network.state_dict())
     mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     y = whole.features[:23]((x / 2 + 0.5 - mean) / std)
@@ -100,54 +108,56 @@ def test_vgg16_is_computed_without_pool4_on_imagenets_colours(needs, noisy) -> N
 
 
 def test_caffes_vgg16_gets_caffes_colours(tmp_path, noisy) -> None:
-    network = convolutions.vgg16(["relu5_3"], without=["pool4"])
+    network = convolutions.vgg16()
     torch.save(network.state_dict(), tmp_path / "vgg16.pth")
     term, passes = loss(network="vgg16-caffe", weights=str(tmp_path / "vgg16.pth")), noisy(16)
-    term.prepare(None, CPU)
+    term.prepare(nn.ModuleDict(), CPU, PRETRAINED)
     x = passes.batch.real["a"]
     pixels = (x + 1) * 127.5 - torch.tensor([123.68, 116.779, 103.939])[:, None, None]
-    torch.testing.assert_close(term.network(x)[0], network(pixels)[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(term.network.maps(x)[0], network(pixels, ["relu5_3"])[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"network": "vgg61"}, "There is no feature network 'vgg61'. Did you mean 'vgg16'? Known: vgg16, "),
+        ({"network": "vgg61"}, "There is no feature network 'vgg61'. Did you mean 'vgg16'? Known: alexnet, "),
         ({"layers": ["relu9_9"]}, "The network has no layer 'relu9_9'."),
-        ({"layers": ["relu1_1", "relu2_1", "relu1_1"]}, "The layer 'relu1_1' is named twice. Name each layer once."),
+        ({"layers": ["relu1_1", "relu2_1", "relu1_1"]}, "The layer 'relu1_1' is listed twice. List each layer once."),
         ({"network": "timm:resnt18"}, "timm has no network 'resnt18'. Did you mean 'resnet18'? See timm."),
-        (
-            {"network": "timm:resnet18", "layers": ["5"]},
-            "The network has no layer '5'. timm's resnet18 has: 0, 1, 2, 3, 4.",
-        ),
     ],
 )
 def test_wrong_options(options, message) -> None:
-    with pytest.raises(ConfigError) as error:
-        loss(**options)
+    with pytest.raises((ConfigError, UnknownComponentError)) as error:
+        ready(**options)
     assert str(error.value).startswith(message)
 
 
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize("network", ["vgg16", "timm:resnet18"])
-def test_missing_weights_are_told_before_training(network) -> None:
+def test_missing_weights_are_reported_before_training(network) -> None:
     with pytest.raises(WeightsError, match=f"^The weights of {network} are nowhere on this machine"):
-        loss(network=network)
+        ready(network=network)
 
 
 def test_weights_that_do_not_fit_are_told_before_training(tmp_path) -> None:
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "other.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "other.pth").read_bytes()[:100])
     with pytest.raises(WeightsError, match="^The weights of vgg16 do not fit: the file lacks 'features.0.weight'"):
-        loss(weights=str(tmp_path / "other.pth"))
+        ready(weights=str(tmp_path / "other.pth"))
     for network in ("alexnet", "timm:resnet18"):
         with pytest.raises(WeightsError, match=r"cut\.pth cannot be read as weights"):
-            loss(network=network, weights=str(tmp_path / "cut.pth"))
+            ready(network=network, weights=str(tmp_path / "cut.pth"))
 
 
 def test_the_network_goes_to_the_device(needs) -> None:
     needs("alexnet")
     term = loss(network="alexnet")
-    term.prepare(None, torch.device("meta"))
+    term.prepare(nn.ModuleDict(), META, PRETRAINED)
     assert all(tensor.is_meta for tensor in [*term.network.parameters(), *term.network.buffers()])
     assert isinstance(term.network, nn.Module)
+
+
+def test_a_layer_that_a_network_of_timm_lacks(needs) -> None:
+    needs("timm:tf_efficientnet_lite0")
+    with pytest.raises(ConfigError, match="no layer '5'.*timm has: 0, 1, 2, 3, 4"):
+        ready(network="timm:tf_efficientnet_lite0", layers=["5"])

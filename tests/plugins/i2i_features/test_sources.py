@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from i2i.contracts.weights import FoundWeights
 from i2i.errors import WeightsError
-from i2i.pretrained.weights import Found, load, state_of
+from i2i.pretrained.weights import state_of
 from i2i_features import convolutions
 from i2i_features.sources import SOURCES, features_alone, lpips_convolutions
+from tests.plugins.i2i_features.conftest import PRETRAINED
 
 VERIFIED = [source for source in SOURCES if len(source.sha256) == 64]
 
@@ -22,7 +24,7 @@ def test_installed_files_are_those_whose_hashes_are_known(source) -> None:
     if path is None:
         pytest.skip(f"The file is not here. {source.remedy}")
     assert path.stat().st_size == source.size
-    assert state_of(Found(path, source)) == "verified"
+    assert state_of(FoundWeights(path, source)) == "verified"
 
 
 def test_every_network_tells_how_to_get_it() -> None:
@@ -82,6 +84,6 @@ def test_the_classifier_is_left_away(tmp_path) -> None:
 )
 def test_missing_weights_tell_the_remedy(network, remedies) -> None:
     with pytest.raises(WeightsError) as error:
-        load(network)
+        PRETRAINED.load(network)
     assert str(error.value).startswith(f"The weights of {network} are nowhere on this machine (looked for: ")
     assert str(error.value).endswith(f" {remedies}")

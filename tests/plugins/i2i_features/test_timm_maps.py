@@ -12,9 +12,13 @@ from safetensors.torch import save_file
 from i2i.errors import ConfigError, WeightsError
 from i2i_features import timm_maps
 from i2i_features.timm_maps import TimmMaps
-from tests.plugins.i2i_features.conftest import noise
+from tests.plugins.i2i_features.conftest import PRETRAINED, noise
 
 SMALL = "test_resnet"  # timm's own for tests; a few hundred thousand parameters
+
+
+def read(name: str, path: str | None = None) -> dict[str, torch.Tensor]:
+    return PRETRAINED.load(f"timm:{name}", path, [timm_maps.source(name)])
 
 
 @pytest.fixture
@@ -40,21 +44,21 @@ def test_maps_have_the_channels_that_timm_tells(name, side) -> None:
 
 
 @pytest.mark.parametrize("name", [SMALL, "test_efficientnet", "test_convnext"])
-def test_take_gives_the_maps_of_the_whole_network(name) -> None:
+def test_converted_weights_give_the_maps_of_the_whole_network(name) -> None:
     whole, network = timm.create_model(name).eval(), TimmMaps(name).eval()
-    network.take(whole.state_dict())
+    network.body.load_state_dict(network.converted(whole.state_dict()))
     x = noise(64)
     intermediates = whole.forward_intermediates(x, intermediates_only=True)
     deepest = intermediates[-1]
     torch.testing.assert_close(network(x)[-1].reshape(deepest.shape), deepest)
 
 
-def test_take_refuses_the_weights_of_another_network(published) -> None:
+def test_it_refuses_the_weights_of_another_network(published) -> None:
     state = {key: tensor for key, tensor in published.state_dict().items() if key != "conv1.0.weight"}
     network = TimmMaps(SMALL)
     for wrong in (timm.create_model("test_efficientnet").state_dict(), state):
         with pytest.raises(WeightsError) as error:
-            network.take(wrong)
+            network.converted(wrong)
         assert str(error.value).startswith(f"The weights of timm's {SMALL} do not fit: ")
         assert str(error.value).endswith("Give the file of that network.")
 
@@ -81,26 +85,25 @@ def test_weights_in_the_hugging_face_cache(caches, published) -> None:
     (repository / "refs" / "main").write_text("abc")
     (repository / "snapshots" / "abc").mkdir(parents=True)
     save_file(published.state_dict(), repository / "snapshots" / "abc" / "model.safetensors")
-    timm_maps.look_up(SMALL)
-    assert torch.equal(timm_maps.read(SMALL)["fc.weight"], published.fc.weight)
+    assert torch.equal(read(SMALL)["fc.weight"], published.fc.weight)
 
 
 def test_weights_in_torchs_cache(caches) -> None:
     folder = caches / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.save({"fc.weight": torch.ones(1)}, folder / "resnet18_a1_0-d63eafa0.pth")
-    assert timm_maps.read("resnet18").keys() == {"fc.weight"}
+    assert read("resnet18").keys() == {"fc.weight"}
 
 
 def test_weights_in_a_file(tmp_path, published) -> None:
     torch.save(published.state_dict(), tmp_path / "net.pth")
-    assert timm_maps.read(SMALL, str(tmp_path / "net.pth")).keys() == published.state_dict().keys()
+    assert read(SMALL, str(tmp_path / "net.pth")).keys() == published.state_dict().keys()
 
 
 @pytest.mark.usefixtures("nowhere")
 def test_weights_that_are_nowhere() -> None:
     with pytest.raises(WeightsError) as error:
-        timm_maps.look_up("resnet18")
+        read("resnet18")
     assert str(error.value) == (
         "The weights of timm:resnet18 are nowhere on this machine (looked for: timm-cache-resnet18). Fetch "
         "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors and give the file as the option "

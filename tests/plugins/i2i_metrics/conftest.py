@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i.contracts.feature import FeatureNetwork
+from i2i import FeatureNetwork, Metric, PretrainedNetworks, Registry
 from i2i.contracts.metric import Case, Images
-from i2i.pretrained import features
 
 CPU = torch.device("cpu")
+PRETRAINED = PretrainedNetworks(Registry())
+
+
+def built(metric: type[Metric], **options) -> Metric:
+    """Return a metric that is ready to score."""
+    ready = metric(metric.Config(**options))
+    ready.prepare(PRETRAINED, CPU)
+    return ready
 
 
 def images(x, names=None, chunk=2):
@@ -37,14 +44,17 @@ class Colours(FeatureNetwork):
     title = "mean colours"
     resize = "none"
 
-    def maps(self, x):
-        return torch.nn.functional.adaptive_avg_pool2d(x, 2)
+    def prepare(self, pretrained, weights):
+        """There are no weights."""
+
+    def maps(self, x, layers=()):
+        return [torch.nn.functional.adaptive_avg_pool2d(x, 2)]
 
 
 @pytest.fixture
 def colours(monkeypatch):
     """Let every metric see colours alone."""
-    monkeypatch.setattr(features, "network", lambda name, weights=None, device=CPU: Colours())
+    monkeypatch.setattr(PretrainedNetworks, "features", lambda self, name, weights, device: Colours())
     return Colours()
 
 

@@ -5,7 +5,7 @@ import torch
 
 from i2i_metrics.accuracy import GroupAccuracy
 
-from .conftest import CPU, case, images
+from .conftest import built, case, images
 
 
 def coloured(red, green, blue, count=1):
@@ -19,7 +19,7 @@ RED, GREEN, BLUE = (1.0, -1.0, -1.0), (-1.0, 1.0, -1.0), (-1.0, -1.0, 1.0)
 
 @pytest.fixture
 def metric(colours):
-    return GroupAccuracy(GroupAccuracy.Config(), CPU)
+    return built(GroupAccuracy)
 
 
 @pytest.fixture

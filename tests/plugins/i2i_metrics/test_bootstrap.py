@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from i2i import Metric
 from i2i.registry.registry import installed
 from i2i_metrics.accuracy import GroupAccuracy
 from i2i_metrics.bootstrap import around, bootstrap, counts, proportion
 
-from .conftest import CPU, case, images
+from .conftest import built, case, images
 
 
 def each(n):
@@ -86,17 +87,17 @@ def test_six_variants_of_one_design_say_little_of_a_share():
 
 @pytest.mark.parametrize("name", ["diversity", "frechet", "kernel", "l1", "lpips", "ssim", "structure"])
 def test_a_metric_knows_no_interval_of_one_design(noise, name):
-    metric = installed().metric(name)
-    built, (fake, real) = metric(metric.Config(), CPU), (noise(4, 3, 64, 64, seed=seed) for seed in (0, 1))
+    metric = installed().get(Metric, name)
+    ready, (fake, real) = built(metric), (noise(4, 3, 64, 64, seed=seed) for seed in (0, 1))
     for names, known in ((each(4), True), (["kid"] * 4, False)):
         judged = replace(case(fake, source=real, truth=real, names=names), real=images(real, names))
-        assert built.score(judged).has_interval == known
+        assert ready.score(judged).has_interval == known
 
 
 def test_group_accuracy_counts_designs(noise):
     drawings = {"man": images(noise(3, 3, 64, 64)), "kid": images(noise(3, 3, 64, 64, seed=1))}
     judged = case(noise(4, 3, 64, 64, seed=2), drawings=drawings, names=["kid"] * 4)
-    score = GroupAccuracy(GroupAccuracy.Config(), CPU).score(judged)
+    score = built(GroupAccuracy).score(judged)
     assert score == replace(proportion(torch.tensor([score.value]), ["kid"]), n=4)
 
 

@@ -21,6 +21,6 @@ class TestBrightness(MetricTests):
     metric = Brightness
 
 
-for _name in sorted(set(installed().names("metric")) - {"fid"}):  # whose weights no package carries
-    _suite = type(f"Test_{_name}", (MetricTests,), {"metric": installed().metric(_name)})
+for _name in sorted(set(installed().names(Metric)) - {"fid"}):  # whose weights no package carries
+    _suite = type(f"Test_{_name}", (MetricTests,), {"metric": installed().get(Metric, _name)})
     globals()[_suite.__name__] = _suite

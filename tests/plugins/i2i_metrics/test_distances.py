@@ -10,7 +10,7 @@ import torch
 from i2i_metrics.bootstrap import alike
 from i2i_metrics.distances import Frechet, Kernel, _within, frechet_distance, kernel_distance
 
-from .conftest import CPU, case, flat
+from .conftest import built, case, flat
 
 
 def sqrtm_formula(real, fake):
@@ -84,7 +84,7 @@ def test_subsets_of_a_thousand_are_averaged(noise):
 @pytest.mark.parametrize("metric", [Kernel, Frechet])
 @pytest.mark.parametrize("n", [2, 5])
 def test_few_images_have_a_finite_score_with_its_interval_around_it(colours, noise, metric, n):
-    score = metric(metric.Config(), CPU).score(case(noise(n, 3, 32, 32), real=noise(3, 3, 32, 32, seed=1)))
+    score = built(metric).score(case(noise(n, 3, 32, 32), real=noise(3, 3, 32, 32, seed=1)))
     assert score.low <= score.value <= score.high < float("inf")
     assert score.n == n
     assert (metric.fewest, metric.fewest_real) == (2, 2)
@@ -93,11 +93,11 @@ def test_few_images_have_a_finite_score_with_its_interval_around_it(colours, noi
 @pytest.mark.parametrize("metric", [Kernel, Frechet])
 def test_what_is_unlike_the_drawings_is_farther(colours, metric):
     real = flat(0.1, 0.2, 0.3, 0.4)
-    near, far = (metric(metric.Config(), CPU).score(case(flat(*values), real=real)).value
+    near, far = (built(metric).score(case(flat(*values), real=real)).value
                  for values in ((0.15, 0.25, 0.35), (-0.9, -0.8, -0.7)))  # fmt: skip
     assert near < far
 
 
 def test_the_network_and_its_resizing_are_told(colours):
-    metric = Kernel(Kernel.Config(), CPU)
+    metric = built(Kernel)
     assert (metric.network, metric.resize) == ("mean colours", "none")

@@ -14,7 +14,7 @@ from i2i_metrics.paired import L1, SSIM
 from i2i_metrics.perceptual import LPIPS, Diversity
 from i2i_metrics.structure import Structure
 
-from .conftest import CPU, images
+from .conftest import built, images
 
 N, SIZE = 10, 64
 EVERY = [L1, SSIM, LPIPS, Kernel, Frechet, GroupAccuracy, Diversity, Structure]
@@ -51,7 +51,7 @@ def judged(emoji):
 
 @pytest.mark.parametrize("metric", [L1, SSIM, LPIPS, Kernel, GroupAccuracy])
 def test_noise_and_a_wrong_group_are_worse_than_real_drawings(judged, metric):
-    own = metric(metric.Config(), CPU)
+    own = built(metric)
     floor = own.score(judged["truth" if metric.paired else "men"]).value
     sign = 1 if metric.higher_is_better else -1
     for worse in ("elderly", "noise"):
@@ -60,7 +60,7 @@ def test_noise_and_a_wrong_group_are_worse_than_real_drawings(judged, metric):
 
 def test_a_frechet_distance_needs_more_drawings_to_tell_groups_apart(emoji, judged):
     """Of ten men it takes the elderly, who vary less, for nearer than other men; of 36 women it is right."""
-    own = Frechet(Frechet.Config(), CPU)
+    own = built(Frechet)
     assert own.score(judged["elderly"]).value < own.score(judged["men"]).value < own.score(judged["noise"]).value
     real, women, elderly = (
         files(list(paths), SIZE)
@@ -71,7 +71,7 @@ def test_a_frechet_distance_needs_more_drawings_to_tell_groups_apart(emoji, judg
 
 
 def test_the_structure_of_noise_is_another_and_that_of_the_source_its_own(judged):
-    own = Structure(Structure.Config(), CPU)
+    own = built(Structure)
     case = judged["noise"]
     floor, source, noise = (own.score(c).value for c in (judged["truth"], _as(case, case.source), case))
     assert source == pytest.approx(0, abs=1e-6)
@@ -79,7 +79,7 @@ def test_the_structure_of_noise_is_another_and_that_of_the_source_its_own(judged
 
 
 def test_one_drawing_for_all_is_less_diverse_than_real_ones(judged):
-    own, case = Diversity(Diversity.Config(), CPU), judged["men"]
+    own, case = built(Diversity), judged["men"]
     one = case.fake.whole()[:1].expand(N, -1, -1, -1)
     assert own.score(_as(case, images(one, chunk=CHUNK))).value < 0.01 < own.score(case).value
 
@@ -87,7 +87,7 @@ def test_one_drawing_for_all_is_less_diverse_than_real_ones(judged):
 @pytest.mark.parametrize("metric", EVERY)
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_few_images_have_a_score_with_an_interval_where_the_metric_takes_so_few(judged, metric, n):
-    case, own = judged["men"], metric(metric.Config(), CPU)
+    case, own = judged["men"], built(metric)
     few = Case("man", *(_first(part, n) for part in (case.fake, case.source, case.real, case.truth)), case.drawings)
     if n < max(metric.fewest, metric.fewest_real):
         assert (n, metric.fewest) == (1, 2)  # evaluation says so in place of a score

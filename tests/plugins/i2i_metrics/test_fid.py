@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from i2i import PretrainedNetworks
 from i2i.contracts.metric import Score
 from i2i.errors import WeightsError
-from i2i.pretrained import features
 from i2i.testing import MetricTests
 from i2i_metrics.distances import Frechet
 from i2i_metrics.fid import FID
 
-from .conftest import CPU, Colours, case
+from .conftest import Colours, built, case
 
 
 @pytest.fixture
 def asked(monkeypatch):
     """Let every network be one that sees colours; return the names that were asked for."""
     names = []
-    monkeypatch.setattr(features, "network", lambda name, weights=None, device=CPU: names.append(name) or Colours())
+    monkeypatch.setattr(
+        PretrainedNetworks, "features", lambda self, name, weights, device: names.append(name) or Colours()
+    )
     return names
 
 
@@ -29,24 +31,24 @@ class TestConformance(MetricTests):
 
     @pytest.fixture
     def built(self, asked):
-        return FID(FID.Config(), CPU)
+        return built(FID)
 
 
 def test_it_sees_with_fids_inception_alone(asked):
-    assert FID(FID.Config(), CPU).network == "mean colours"
-    FID(FID.Config(clean=True), CPU)
+    assert built(FID).network == "mean colours"
+    built(FID, clean=True)
     assert asked == ["inception", "inception:clean"]
 
 
 def test_it_is_the_frechet_distance_of_that_network(asked, noise):
     judged = case(noise(5, 3, 32, 32), real=noise(4, 3, 32, 32, seed=1))
-    desired = Frechet(Frechet.Config(), CPU).score(judged)
-    assert FID(FID.Config(), CPU).score(judged) == desired
+    desired = built(Frechet).score(judged)
+    assert built(FID).score(judged) == desired
     assert desired.low <= desired.value <= desired.high
 
 
 def test_the_same_images_have_none(asked, noise):
-    score = FID(FID.Config(), CPU).score(case(noise(4, 3, 32, 32)))
+    score = built(FID).score(case(noise(4, 3, 32, 32)))
     assert isinstance(score, Score)
     assert score.value == pytest.approx(0, abs=1e-9)
 
@@ -61,4 +63,4 @@ def test_what_it_asks_for():
 def test_missing_weights_tell_the_remedy(monkeypatch, tmp_path, clean):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="^The weights of inception are nowhere .* i2i weights download inception-"):
-        FID(FID.Config(clean=clean), CPU)
+        built(FID, clean=clean)

@@ -22,14 +22,14 @@ from PIL import Image
 from pytorch_fid.inception import InceptionV3
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from i2i import extract_features
 from i2i.contracts.metric import Case, Images
 from i2i.images.files import list_images, read_image
 from i2i.images.pixels import to_tensor
-from i2i.pretrained import features
 from i2i_metrics.distances import Frechet, Kernel, frechet_distance, kernel_distance
 from i2i_metrics.fid import FID
 
-from .conftest import CPU
+from .conftest import CPU, PRETRAINED, built
 
 COUNT = 3
 SIZE = (40, 56)
@@ -83,8 +83,8 @@ def turned(*features):
 
 
 def seen(name, sets, inception_file):
-    sees = features.network(name, str(inception_file))
-    return [features.extract(sees, own) for own in sets]
+    sees = PRETRAINED.features(name, str(inception_file), CPU)
+    return [extract_features(sees, own) for own in sets]
 
 
 def equal(actual, desired):
@@ -101,7 +101,7 @@ def test_pytorch_fid(theirs, folders, sets, judged, inception_file):
     equal(seen("inception", sets, inception_file), found)
     real, fake = ((own.mean(0), np.cov(own, rowvar=False)) for own in turned(*found))
     desired = pytorch_fid.fid_score.calculate_frechet_distance(*real, *fake)
-    score = FID(FID.Config(weights=str(inception_file)), CPU).score(judged)
+    score = built(FID, weights=str(inception_file)).score(judged)
     assert score.value == pytest.approx(desired, rel=1e-3)
     assert score.value > 1
 
@@ -118,9 +118,9 @@ def test_clean_fid(monkeypatch, theirs, folders, sets, judged, inception_file):
         for folder in folders
     ]  # fmt: skip
     equal(seen("inception:clean", sets, inception_file), found)
-    score = FID(FID.Config(clean=True, weights=str(inception_file)), CPU).score(judged)
+    score = built(FID, clean=True, weights=str(inception_file)).score(judged)
     assert score.value == pytest.approx(cleanfid.fid.fid_from_feats(*turned(*found)), rel=1e-3)
-    own = Kernel(Kernel.Config(network="inception:clean", weights=str(inception_file)), CPU).score(judged)
+    own = built(Kernel, network="inception:clean", weights=str(inception_file)).score(judged)
     assert own.value == pytest.approx(cleanfid.fid.kernel_distance(*found, num_subsets=1), rel=1e-3)
 
 
@@ -130,9 +130,9 @@ def test_torch_fidelity(folders, sets, judged, inception_file):
     found = [network(torch.tensor(np.stack(own)).permute(0, 3, 1, 2))[0] for own in files]
     equal(seen("inception:tensorflow", sets, inception_file), found)
     options = {"network": "inception:tensorflow", "weights": str(inception_file)}
-    frechet = Frechet(Frechet.Config(**options), CPU).score(judged)
+    frechet = built(Frechet, **options).score(judged)
     assert frechet.value == pytest.approx(fidelity(*map(torch.tensor, turned(*found))), rel=1e-3)
-    kernel = Kernel(Kernel.Config(**options), CPU).score(judged)
+    kernel = built(Kernel, **options).score(judged)
     assert kernel.value == pytest.approx(fidelity_kernel(*found, COUNT), rel=1e-3)
 
 

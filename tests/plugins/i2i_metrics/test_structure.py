@@ -5,16 +5,16 @@ import math
 import pytest
 import torch
 
+from i2i import PretrainedNetworks
 from i2i.errors import ConfigError
-from i2i.pretrained import features
 from i2i_metrics.structure import Structure
 
-from .conftest import CPU, Colours, case
+from .conftest import Colours, built, case
 
 
 @pytest.fixture
 def metric(colours):
-    return Structure(Structure.Config(), CPU)
+    return built(Structure)
 
 
 def test_a_network_without_maps_is_refused_before_anything_is_scored(monkeypatch):
@@ -22,9 +22,9 @@ def test_a_network_without_maps_is_refused_before_anything_is_scored(monkeypatch
         def maps(self, x):
             raise ConfigError("It has no maps.")
 
-    monkeypatch.setattr(features, "network", lambda *_: Faces())
+    monkeypatch.setattr(PretrainedNetworks, "features", lambda *_: Faces())
     with pytest.raises(ConfigError, match="no maps"):
-        Structure(Structure.Config(network="dlib"), CPU)
+        built(Structure, network="dlib")
 
 
 def quarters(*rows):

@@ -7,13 +7,14 @@ import copy
 import pytest
 import torch
 
+from i2i import Registry
 from i2i.config.options import merge
 from i2i.errors import CheckpointError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i_photo2cartoon.checkpoint import OLD, UNTOLD, Photo2CartoonFile
 
-FORMAT = Photo2CartoonFile()
+FORMAT = Photo2CartoonFile(Registry())
 NETWORKS = ["genA2B", "genB2A", "disGA", "disGB", "disLA", "disLB"]
 
 

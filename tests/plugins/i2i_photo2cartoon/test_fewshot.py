@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 
+from i2i import Registry
 from i2i.config.options import merge
 from i2i.contracts.branches import Branches
 from i2i.errors import CheckpointError, ConfigError
@@ -25,7 +26,7 @@ from i2i_photo2cartoon.networks import HourglassGenerator
 from tests.conftest import write_noise
 from tests.shared import published_keys
 
-FORMAT = FewShotFile()
+FORMAT = FewShotFile(Registry())
 NEW = ("man", "kid", "elderly")
 ROWS = ("gap_fc_new", "gmp_fc_new")
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from i2i import Registry
 from i2i.contracts.branches import routed
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
@@ -19,7 +20,7 @@ NETWORKS = [("a2b", "genA2B", "A"), ("b2a", "genB2A", "B")]
 
 def load(name, registry):
     """Return the original's tensors, and the model that its file holds."""
-    imported = FORMATS[name]().read({"file": states(name)}, 128)
+    imported = FORMATS[name](Registry()).read({"file": states(name)}, 128)
     model = Model(resolve(imported.config, registry), imported.base, imported.groups)
     model.backbone.load_state_dict(imported.tensors)
     model.backbone.eval()
@@ -88,7 +89,7 @@ def test_group_heads_of_the_multi_group_file(registry):
 @pytest.mark.parametrize("name", FORMATS)
 def test_import_and_export_is_the_same_file_bit_for_bit(registry, name):
     _, model = load(name, registry)
-    (written,) = FORMATS[name]().write(model.backbone, model.groups).values()
+    (written,) = FORMATS[name](Registry()).write(model.backbone, model.groups).values()
     read = states(name)
     assert list(written) == list(read)
     for network, state in read.items():

@@ -16,6 +16,7 @@ from i2i.config.options import merge
 from i2i.contracts.domains import Batch
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.testing import Noise
 from i2i.training.average import Average
@@ -91,7 +92,8 @@ def training_of(
     transfer = model.adapt(chosen, groups)
     training = Training(
         model.backbone, transfer, chosen.build_losses(transfer.provides), Loader(Noise(folder, (BASE, *groups)), 32, 0),
-        Engine("cpu", precision), steps=9, batch_size=batch_size, seed=0, ema=ema, accumulate=accumulate,
+        Engine("cpu", precision), steps=9, batch_size=batch_size, seed=0,
+        pretrained=PretrainedNetworks(chosen.registry), ema=ema, accumulate=accumulate,
     )  # fmt: skip
     training.model = model
     return training

@@ -13,6 +13,7 @@ from i2i.config.options import merge
 from i2i.contracts.branches import Branches, branch_parameters, has_branches
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
 from i2i.training.step import SIDES, Training
 
@@ -36,7 +37,17 @@ def training(model: Model, given, registry) -> Training:
     data = resolve_data(given, registry).build()
     losses = model.components.build_losses(model.transfer.provides)
     loader = Loader(data, model.size, 0)
-    return Training(model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=10, batch_size=2, seed=0)
+    return Training(
+        model.backbone,
+        model.transfer,
+        losses,
+        loader,
+        Engine("cpu"),
+        steps=10,
+        batch_size=2,
+        seed=0,
+        pretrained=PretrainedNetworks(model.components.registry),
+    )
 
 
 def only(training: Training, groups: tuple[str, ...]) -> Training:

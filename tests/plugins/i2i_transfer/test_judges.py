@@ -56,13 +56,13 @@ def judge() -> Two:
     ],
 )
 def test_layers_from_the_image_on(registry, name, expected):
-    component = registry.discriminator(name)
+    component = registry.get(Discriminator, name)
     options = {"scales": 2, "layers": 2} if name == "multiscale" else {}
     assert layers(component(component.Config(size=32, channels=4, **options))) == expected
 
 
 def test_layers_of_the_attention_discriminators(registry):
-    component = registry.discriminator("ugatit")
+    component = registry.get(Discriminator, "ugatit")
     found = layers(component(component.Config(size=32, channels=4)))
     assert [part[0] for part in found] == ["parts.global.model.0.1", "parts.local.model.0.1"]
     assert [part[-2:] for part in found] == [[f"parts.{p}.attention", f"parts.{p}.last.1"] for p in ("global", "local")]

@@ -11,6 +11,7 @@ from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
 from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
@@ -122,7 +123,8 @@ def test_a_group_with_one_image(tiny, registry, transfer):
     model = Model(chosen, BASE, ["kid"])
     losses, loader = chosen.build_losses(model.transfer.provides), Loader(dataset, 32, 0)
     training = Training(
-        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=2, batch_size=2, seed=0
+        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=2, batch_size=2, seed=0,
+        pretrained=PretrainedNetworks(chosen.registry)
     )  # fmt: skip
     if transfer == "mixed":  # whose draws are random
         training.transfer.draw = lambda batch_size, rng: [(BASE, "kid", "kid")]

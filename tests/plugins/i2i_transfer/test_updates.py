@@ -16,6 +16,7 @@ from i2i.contracts.domains import Batch
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
 from i2i.nn.attention import CamHeads
+from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
 from i2i.training.step import Training
 
@@ -36,7 +37,8 @@ def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
     model.backbone.after_step()  # some have a range
     loader, losses = Loader(resolve_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
     return Training(
-        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0
+        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0,
+        pretrained=PretrainedNetworks(chosen.registry)
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from i2i import Registry
 from i2i.contracts.domains import Batch
 from i2i.contracts.loss import Loss
 from i2i_losses.terms import Adversarial, Cam, Cycle, Identity
@@ -93,7 +94,7 @@ def _model(states, light):
     generators = {d: AttentionGenerator(AttentionGenerator.Config(**options, light=light)) for d in ("a2b", "b2a")}
     discriminators = {d: AttentionDiscriminator(AttentionDiscriminator.Config(**options)) for d in "ab"}
     model = UGATIT(UGATIT.Config(channels=4), generators, discriminators)
-    model.load_state_dict(UGATITPytorch().read({"file": states}, size=128).tensors)
+    model.load_state_dict(UGATITPytorch(Registry()).read({"file": states}, size=128).tensors)
     return model
 
 

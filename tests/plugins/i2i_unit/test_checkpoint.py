@@ -20,7 +20,7 @@ from i2i.registry.registry import Registry
 from i2i_unit.checkpoint import NO_JUDGES, UNITRelease
 from tests import shared
 
-FORMAT = UNITRelease()
+FORMAT = UNITRelease(Registry())
 Parts = dict[str, dict[str, dict[str, Tensor]]]
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from i2i import Registry
 from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, Batch
 from i2i.contracts.loss import Loss, Passes
 from i2i_losses.terms import Adversarial, Cycle
@@ -45,7 +46,7 @@ def model() -> UNIT:
     )
     names = ("gen", "dis")
     parts = {part: torch.load(shared.golden(f"unit_{part}_00001000.pt"), weights_only=True) for part in names}
-    model.load_state_dict(UNITRelease().read(parts, SIZE).tensors)
+    model.load_state_dict(UNITRelease(Registry()).read(parts, SIZE).tensors)
     return model
 
 
