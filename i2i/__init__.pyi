@@ -71,6 +71,7 @@ from .models.checkpoint import load as load
 from .models.checkpoint import save as save
 from .models.model import Model as Model
 from .registry.registry import Registry as Registry
+from .storage.caches import cache_folder as cache_folder
 from .storage.caches import digest as digest
 from .storage.caches import in_hugging_face_cache as in_hugging_face_cache
 from .storage.caches import in_package as in_package
