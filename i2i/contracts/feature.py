@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from einops import reduce
 from torch import Tensor, nn
 
 
@@ -39,4 +40,4 @@ class FeatureNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, ``(N, C)``: the mean of each map."""
-        return self.maps(x).mean((2, 3))
+        return reduce(self.maps(x), "n c h w -> n c", "mean")
