@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -24,8 +25,8 @@ class Frozen(nn.Module):
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, rearrange(torch.tensor(values), "c -> c 1 1"), persistent=False)
         self.requires_grad_(False).train(False)
 
     def forward(self, x: Tensor) -> Any:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -55,7 +56,7 @@ class FaceIdentity(Loss):
             sources = self._features(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
         fakes = self._features(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
         cosine = F.cosine_similarity(fakes, sources)
-        return torch.stack((1 - cosine).chunk(len(DOMAINS))).sum(0)
+        return reduce(1 - cosine, "(domain n) -> n", "sum", domain=len(DOMAINS))
 
     def _features(self, x: Tensor) -> Tensor:
         cut = CROPS[self.config.network] if self.config.crop else resized

@@ -44,7 +44,7 @@ class Timm(FeatureNetwork):
         found = self._seen(x)
         if found.dim() != 4:
             raise ConfigError(f"{self.title} has no maps. Choose a convolutional network.")
-        return found if found.shape[1] == self.body.num_features else found.movedim(-1, 1)  # some end in C
+        return timm_maps.channels_first(found, self.body.num_features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, ``(N, D)``, as the network's own head pools them."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from i2i import ConfigError, WeightsError, WeightsSource, did_you_mean, in_hugging_face_cache, in_torch_cache
@@ -44,7 +45,7 @@ class TimmMaps(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised images, ``(N, 3, H, W)``, to maps from shallow to deep, each ``(N, C, h, w)``."""
         pairs = zip(self.body(x), self.channels, strict=True)
-        return [found if found.shape[1] == width else found.movedim(-1, 1) for found, width in pairs]  # some end in C
+        return [channels_first(found, width) for found, width in pairs]
 
     def take(self, state: Mapping[str, Tensor]) -> None:
         """Take published weights, which include a classifier; on the meta device only see whether they fit.
@@ -55,6 +56,11 @@ class TimmMaps(nn.Module):
         with torch.device("cpu"):
             own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
         fill(self.body, {key: own[_flat(key)] for key in self.body.state_dict()}, f"timm's {self.name}")
+
+
+def channels_first(maps: Tensor, channels: int) -> Tensor:
+    """Return maps as ``(N, C, h, w)``; some networks give ``(N, h, w, C)``."""
+    return maps if maps.shape[1] == channels else rearrange(maps, "n h w c -> n c h w")
 
 
 def whole(name: str, state: Mapping[str, Tensor]) -> Any:
