@@ -77,6 +77,7 @@ from .pretrained.features import extract_features as extract_features
 from .pretrained.networks import PretrainedNetworks as PretrainedNetworks
 from .pretrained.weights import read_weights_file as read_weights_file
 from .registry.registry import Registry as Registry
+from .storage.caches import cache_folder as cache_folder
 from .storage.caches import digest as digest
 from .storage.caches import in_hugging_face_cache as in_hugging_face_cache
 from .storage.caches import in_package as in_package

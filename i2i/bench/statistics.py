@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -232,8 +232,4 @@ def _adjusted(found: Sequence[PairedTest]) -> list[PairedTest]:
     adjusted, floor = dict[int, float](), 0.0
     for rank, (p, index) in enumerate(order):
         floor = adjusted[index] = max(floor, min(1.0, p * (len(order) - rank)))
-    fields = ("metric", "group", "reference", "other", "difference", "p")
-    return [
-        PairedTest(**{name: getattr(test, name) for name in fields}, adjusted=adjusted.get(index), better=test.better)
-        for index, test in enumerate(found)
-    ]
+    return [replace(test, adjusted=adjusted.get(index)) for index, test in enumerate(found)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -127,9 +128,10 @@ class GroupHead(nn.Module):
         """Judge ``x``, ``(N, 3, H, W)``, and add ``group_logits``, each ``(N, groups)``."""
         verdict = cast(Verdict, self.judge(x))
         pairs = zip(self.heads, verdict.features, strict=True)
-        return replace(verdict, group_logits=[head(_padded_mean(feature)).flatten(1) for head, feature in pairs])
+        logits = [rearrange(head(_padded_mean(feature)), "n groups 1 1 -> n groups") for head, feature in pairs]
+        return replace(verdict, group_logits=logits)
 
 
 def _padded_mean(features: Tensor) -> Tensor:
     pad = min(1, min(features.shape[-2:]) - 1)  # a single pixel has nothing to reflect
-    return F.pad(features, (pad,) * 4, mode="reflect").mean((2, 3), keepdim=True)
+    return reduce(F.pad(features, (pad,) * 4, mode="reflect"), "n c h w -> n c 1 1", "mean")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 import torch
+from einops import reduce
 from torch import Tensor, nn
 
 from i2i.contracts.weights import FoundWeights, WeightsSource
@@ -76,7 +77,7 @@ class FeatureNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, ``(N, C)``, of images of any size: the mean of each channel."""
-        return self.maps(self.resized(x))[0].mean((2, 3))
+        return reduce(self.maps(self.resized(x))[0], "n c h w -> n c", "mean")
 
 
 class Pretrained(Protocol):

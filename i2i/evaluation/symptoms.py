@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import einsum, rearrange, reduce
 from torch import Tensor
 
 from i2i.config.run import STEPS_OPTIONS
@@ -77,8 +78,8 @@ def inversion(look: Look) -> float | None:
 
     From -1, as light and dark as the source, over 0, unrelated, to 1, its negative.
     """
-    source, fake = (_luma(x).flatten(1) for x in (look.source, look.fake))
-    source, fake = (x - x.mean(1, keepdim=True) for x in (source, fake))
+    source, fake = (rearrange(_luma(x), "n h w -> n (h w)") for x in (look.source, look.fake))
+    source, fake = (x - reduce(x, "n pixel -> n 1", "mean") for x in (source, fake))
     return -float(F.cosine_similarity(source, fake, dim=1).mean())
 
 
@@ -93,12 +94,12 @@ def checkerboard(look: Look) -> float | None:
     luma = _luma(look.fake)
     height, width = luma.shape[1:]
     window = torch.hann_window(height, periodic=False)[:, None] * torch.hann_window(width, periodic=False)
-    power = torch.fft.fft2((luma - luma.mean((1, 2), keepdim=True)) * window).abs() ** 2  # (N, H, W)
+    power = torch.fft.fft2((luma - reduce(luma, "n h w -> n 1 1", "mean")) * window).abs() ** 2  # (N, H, W)
     faint = FAINT**2 * float((window**2).sum()) * window.numel()
     down, across = torch.fft.fftfreq(height).abs()[:, None], torch.fft.fftfreq(width).abs()
     away = [torch.maximum((down - y).abs(), (across - x).abs()) * height for y, x in _FINEST]
     found = [_peak(power, distance, faint) for distance in away]
-    return float(torch.stack(found).amax(0).median())
+    return float(reduce(found, "frequency n -> n", "max").median())
 
 
 def sameness(look: Look) -> float | None:
@@ -183,19 +184,20 @@ def afflicted(found: Mapping[str, Mapping[str, float]], symptom: Symptom) -> dic
 
 
 def _luma(x: Tensor) -> Tensor:
-    return torch.einsum("nchw,c->nhw", x, torch.tensor(LUMA))
+    return einsum(x, torch.tensor(LUMA), "n c h w, c -> n h w")
 
 
 def _excess(look: Look, sign: int) -> Tensor:
     """Return ``(H, W)``: by how much the share of translations that are solid there exceeds that of drawings."""
-    kept = (sign * look.source).amin(1) > 0.5  # the source is as light, or as dark
-    return (_solid(sign * look.fake) & ~kept).float().mean(0) - _solid(sign * look.real).float().mean(0)
+    kept = reduce(sign * look.source, "n c h w -> n h w", "min") > 0.5  # the source is as light, or as dark
+    fake, real = _solid(sign * look.fake) & ~kept, _solid(sign * look.real)
+    return reduce(fake.float(), "n h w -> h w", "mean") - reduce(real.float(), "n h w -> h w", "mean")
 
 
 def _solid(x: Tensor) -> Tensor:
     """Return ``(N, H, W)``: which pixels lie in a wholly white square."""
     side = max(3, round(PATCH * x.shape[-1]))
-    white = (x.amin(1, keepdim=True) > SOLID).float()
+    white = (reduce(x, "n c h w -> n 1 h w", "min") > SOLID).float()
     squares = 1 - F.max_pool2d(1 - white, side, 1)  # a square is white if its worst pixel is
     return F.max_pool2d(F.pad(squares, (side - 1,) * 4), side, 1)[:, 0] > 0
 
@@ -208,4 +210,4 @@ def _peak(power: Tensor, away: Tensor, faint: float) -> Tensor:
 
 def _spread(x: Tensor) -> float:
     """Return the mean absolute difference between two images of ``x``; 0 when there is only one."""
-    return float(torch.pdist(x.flatten(1), p=1).mean()) / x[0].numel() if len(x) > 1 else 0.0
+    return float(torch.pdist(rearrange(x, "n c h w -> n (c h w)"), p=1).mean()) / x[0].numel() if len(x) > 1 else 0.0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
 
 def to_tensor(image: Image.Image) -> Tensor:
     """Turn an RGB image into ``(3, H, W)`` in [-1, 1]."""
-    return from_bytes(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
+    return from_bytes(rearrange(torch.from_numpy(np.array(image.convert("RGB"))), "h w c -> c h w"))
 
 
 def from_bytes(pixels: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def from_bytes(pixels: Tensor) -> Tensor:
 def to_image(x: Tensor) -> Image.Image:
     """Turn ``(3, H, W)`` in [-1, 1] into an RGB image; values outside are clipped."""
     pixels = x.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+    return Image.fromarray(rearrange(pixels, "c h w -> h w c").cpu().numpy())
 
 
 def fit_short_side(image: Image.Image, size: int) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from PIL import Image
 from torch import Tensor
 
@@ -201,7 +202,7 @@ class Model:
             return _mean_logits(self.backbone.verdict(domain, x, (self.base,) * len(x)))
         columns = [_mean_logits(self.backbone.verdict(domain, x, (group,) * len(x))) for group in self.groups]
         found = [column[:, index] for index, column in enumerate(columns) if column is not None]
-        return torch.stack(found, 1) if found else None
+        return rearrange(found, "group n -> n group") if found else None
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -240,7 +241,8 @@ def _image_of(array: np.ndarray[Any, Any]) -> Image.Image:
 
 def _mean_logits(verdict: Verdict) -> Tensor | None:
     """Return group logits, ``(N, groups)``, averaged over the parts of a discriminator."""
-    return torch.stack(verdict.group_logits).float().mean(0) if verdict.group_logits else None
+    parts = [logits.float() for logits in verdict.group_logits]
+    return reduce(parts, "part n group -> n group", "mean") if parts else None
 
 
 def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from i2i.nn.spectral import SpectralLinear
@@ -23,8 +24,8 @@ class CamHeads(nn.Module):
         The weights are the raw ones also under spectral normalisation, as U-GAT-IT's code has them.
         """
         logits = torch.cat([self.average(average), self.maximum(maximum)], 1)
-        count = len(average)
-        return logits, self.average.weight.expand(count, -1), self.maximum.weight.expand(count, -1)
+        n = len(average)
+        return logits, repeat(self.average.weight, "1 c -> n c", n=n), repeat(self.maximum.weight, "1 c -> n c", n=n)
 
 
 class CamAttention(nn.Module):
@@ -45,16 +46,19 @@ class CamAttention(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return attended features, ``(N, C, H, W)``, and the two logits, ``(N, 2)``."""
-        logits, by_average, by_maximum = self.heads(x.mean((2, 3)), x.amax((2, 3)))
+        average, maximum = (reduce(x, "n c h w -> n c", how) for how in ("mean", "max"))
+        logits, by_average, by_maximum = self.heads(average, maximum)
         if isinstance(self.heads, CamHeads):  # one head for all samples, not a branch a group
             y = F.conv2d(x, self._folded(by_average[:1], by_maximum[:1])[0], self.merge.bias)
         else:
-            weight = self._folded(by_average, by_maximum).flatten(0, 1)  # (N * C, C, 1, 1)
-            y = F.conv2d(x.flatten(0, 1)[None], weight, groups=len(x)).reshape(x.shape)
-            y = y + self.merge.bias[:, None, None] if self.merge.bias is not None else y
+            weight = rearrange(self._folded(by_average, by_maximum), "n o i 1 1 -> (n o) i 1 1")
+            y = F.conv2d(rearrange(x, "n c h w -> 1 (n c) h w"), weight, groups=len(x))
+            y = rearrange(y, "1 (n c) h w -> n c h w", n=len(x))
+            y = y + rearrange(self.merge.bias, "c -> c 1 1") if self.merge.bias is not None else y
         return F.leaky_relu(y, self.slope), logits
 
     def _folded(self, by_average: Tensor, by_maximum: Tensor) -> Tensor:
         """Weighting channels and merging two copies is one convolution: fold ``(n, C)`` into ``(n, C, C, 1, 1)``."""
         first, second = self.merge.weight.chunk(2, dim=1)
-        return first * by_average[:, None, :, None, None] + second * by_maximum[:, None, :, None, None]
+        by_average, by_maximum = (rearrange(weight, "n c -> n 1 c 1 1") for weight in (by_average, by_maximum))
+        return first * by_average + second * by_maximum

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -21,11 +22,10 @@ class DoublingConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _by_phase(self.weight))
-        y = y.reshape(len(y), -1, 2, 2, *y.shape[2:])  # (N, outputs, row phase, column phase, H + 1, W + 1)
-        even, odd = slice(None, -1), slice(1, None)
-        top = torch.stack([y[:, :, 0, 0, even, even], y[:, :, 0, 1, even, odd]], -1)
-        bottom = torch.stack([y[:, :, 1, 0, odd, even], y[:, :, 1, 1, odd, odd]], -1)
-        return torch.stack([top, bottom], 3).flatten(4, 5).flatten(2, 3)
+        y = rearrange(y, "n (c row column) h w -> row column n c h w", row=2, column=2)
+        seen = slice(None, -1), slice(1, None)  # by even and by odd rows and columns
+        pixels = [y[row, column, ..., seen[row], seen[column]] for row in (0, 1) for column in (0, 1)]
+        return rearrange(pixels, "(row column) n c h w -> n c (h row) (w column)", row=2, column=2)
 
 
 class ImageConv2d(nn.Conv2d):
@@ -41,14 +41,14 @@ class ImageConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
         shifted = [F.pad(self.weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
-        weight = torch.stack(shifted, 1).flatten(0, 1)  # (outputs * 4, inputs, 8, 8)
+        weight = rearrange(shifted, "pixel o i h w -> (o pixel) i h w")  # 8x8
         return F.pixel_shuffle(F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), weight, stride=2), 2)
 
 
 def _by_phase(weight: Tensor) -> Tensor:
     """Turn ``(O, I, 3, 3)`` into ``(O * 4, I, 2, 2)``: which input pixels each of the 2x2 output pixels sees."""
     rows = _halve_taps(weight, 2)  # (O, 2, I, 2, 3)
-    return _halve_taps(rows, 4).movedim(1, 2).flatten(0, 2)
+    return rearrange(_halve_taps(rows, 4), "o column row i h w -> (o row column) i h w")
 
 
 def _halve_taps(weight: Tensor, dim: int) -> Tensor:

@@ -12,6 +12,8 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
+from platformdirs import user_cache_path
+
 from i2i.errors import WeightsError
 from i2i.storage.files import whole_file
 
@@ -43,8 +45,13 @@ def in_hugging_face_cache(repository: str, names: Iterable[str]) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return i2i's own folder in ``$XDG_CACHE_HOME``, by default ``~/.cache``; it may be emptied at any time."""
-    return _cache() / "i2i"
+    """Return i2i's own folder, which may be emptied at any time.
+
+    It lies in ``$XDG_CACHE_HOME``, or else where the system keeps caches: ``~/.cache`` on Linux.
+    """
+    if not os.environ.get("XDG_CACHE_HOME"):
+        return user_cache_path("i2i", appauthor=False)
+    return _cache() / "i2i"  # by hand, since platformdirs ignores a folder that starts with ~
 
 
 def torch_cache() -> Path:

@@ -1,21 +1,14 @@
-"""Files that are written whole or not at all, and locks."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from i2i.errors import ConfigError, DataError
-
-if sys.platform == "win32":
-    pass
-else:
-    pass
-
 
 REMEDY = "Free some space or choose another place."
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from torch import Tensor
 
 from i2i.config.run import RunConfig
@@ -59,8 +60,8 @@ class Adaptive(Augmentation):
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
         """Count how many patches of real images lie beyond the boundary; scales and parts count alike."""
-        sides = [(one.detach().float() - self._boundary).sign().flatten(1).mean(1) for one in logits]
-        means = torch.stack(sides).mean(0).tolist()
+        sides = [reduce((one.detach().float() - self._boundary).sign(), "n ... -> n", "mean") for one in logits]
+        means = reduce(sides, "part n -> n", "mean").tolist()
         for group in dict.fromkeys(groups):
             own = [mean for mean, of in zip(means, groups, strict=True) if of == group]
             self._hear(f"{domain}/{group}", sum(own) / len(own))
@@ -126,7 +127,7 @@ def brighten(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
 
 def saturate(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
     """Move each pixel of ``x``, ``(3, H, W)``, from its own grey by a factor of 0 to 2, for an amount in [0, 1)."""
-    grey = x.mean(0, keepdim=True)
+    grey = reduce(x, "c h w -> 1 h w", "mean")
     return grey + (x - grey) * (2 * amount)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from i2i.config.run import CROP_MARGIN
@@ -88,7 +89,7 @@ class Loader:
         if path in self._cache:
             return self._cache[path]
         image = fit_short_side(read_image(path), self._side)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        pixels = rearrange(torch.from_numpy(np.array(image)), "h w c -> c h w").contiguous()
         if pixels.numel() <= self._free:
             self._cache[path] = pixels
             self._free -= pixels.numel()

@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import io
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from PIL import Image
 
-from i2i import DataError, whole_file
+from i2i import DataError, cache_folder, whole_file
 from i2i_data.people import name_of
 
 if TYPE_CHECKING:
@@ -76,11 +75,6 @@ def locate(distribution: str, package: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec and spec.origin else _refuse(distribution)
-
-
-def cache_folder() -> Path:
-    """Return i2i's folder in ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "i2i"
 
 
 class Drawings:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from torch import Tensor, nn
 
 from i2i import WeightsError
@@ -35,7 +36,7 @@ class DlibFace(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised faces, ``(N, 3, 150, 150)``, to features, ``(N, 128)``; other people's are 0.6 apart."""
         y = self.blocks(F.max_pool2d(F.relu(self.entry(x)), 3, 2))
-        features: Tensor = self.exit(y.mean((2, 3)))
+        features: Tensor = self.exit(reduce(y, "n c h w -> n c", "mean"))
         return features
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -41,4 +42,4 @@ class FaceIdentity(Loss):
             sources = self.network(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
         fakes = self.network(torch.cat([passes.fake[domain].image for domain in DOMAINS]))
         cosine = F.cosine_similarity(fakes, sources)
-        return torch.stack((1 - cosine).chunk(len(DOMAINS))).sum(0)
+        return reduce(1 - cosine, "(domain n) -> n", "sum", domain=len(DOMAINS))

@@ -6,6 +6,7 @@ Widths, strides and names of parameters are those of its ``model_mobilefacenet.p
 from __future__ import annotations
 
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 SIDE = 112
@@ -34,7 +35,7 @@ class MobileFaceNet(nn.Module):
         """Map faces, ``(N, 3, 112, 112)`` in [-1, 1], to features of length 1, ``(N, 512)``."""
         x = self.conv_3(self.conv_23(self.conv2_dw(self.conv1(x))))
         x = self.conv_5(self.conv_45(self.conv_4(self.conv_34(x))))
-        x = self.conv_6_dw(self.conv_6_sep(x)).flatten(1)
+        x = rearrange(self.conv_6_dw(self.conv_6_sep(x)), "n c 1 1 -> n c")
         return F.normalize(self.bn(self.linear(x)))
 
 

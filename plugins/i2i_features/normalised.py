@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from i2i import ConfigError, FeatureNetwork, did_you_mean, digest
@@ -68,4 +69,4 @@ def square(x: Tensor, side: int) -> Tensor:
 
 def _column(values: Sequence[float]) -> Tensor:
     with torch.device("cpu"):  # constants are needed on the meta device, too
-        return torch.tensor(values)[:, None, None]
+        return rearrange(torch.tensor(values), "c -> c 1 1")

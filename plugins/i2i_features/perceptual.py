@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -51,7 +52,8 @@ class Perceptual(Loss):
             sources = self._maps([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS])
         fakes = self._maps([passes.fake[domain].image for domain in DOMAINS])
         distances = [self._distance(fake, source) for fake, source in zip(fakes, sources, strict=True)]
-        return torch.stack(torch.stack(distances).sum(0).chunk(len(DOMAINS))).sum(0)
+        total = reduce(distances, "layer both -> both", "sum")
+        return reduce(total, "(domain n) -> n", "sum", domain=len(DOMAINS))
 
     def _maps(self, images: list[Tensor]) -> list[Tensor]:
         return self.network.maps(torch.cat(images), self._layers)
@@ -62,7 +64,7 @@ class Perceptual(Loss):
                 f"The deepest layer of {self.config.network} leaves one pixel, which normalisation makes 0. Raise "
                 "--size, or name shallower layers: --loss.perceptual.layers '[\"...\"]'."
             )
-        return (_normalised(fake) - _normalised(source)).square().flatten(1).mean(1)
+        return reduce((_normalised(fake) - _normalised(source)).square(), "n c h w -> n", "mean")
 
 
 def _normalised(x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Timm(Normalised):
         maps = self._unpooled(x)
         if maps.dim() != 4:
             raise ConfigError(f"{self.title} has no maps. Choose a convolutional network.")
-        return maps if maps.shape[1] == self._whole(x).num_features else maps.movedim(-1, 1)  # some end in C
+        return timm_maps.channels_first(maps, self._whole(x).num_features)
 
     def _unpooled(self, x: Tensor) -> Tensor:
         unpooled: Tensor = self._whole(x).forward_features(self.normalised(x))

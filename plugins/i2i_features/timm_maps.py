@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from i2i import (
@@ -51,7 +52,7 @@ class TimmMaps(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised images, ``(N, 3, H, W)``, to maps from shallow to deep, each ``(N, C, h, w)``."""
         pairs = zip(self.body(x), self.channels, strict=True)
-        return [found if found.shape[1] == width else found.movedim(-1, 1) for found, width in pairs]  # some end in C
+        return [channels_first(found, width) for found, width in pairs]
 
     def converted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return published weights, which include a classifier, as those of ``body``.
@@ -61,6 +62,11 @@ class TimmMaps(nn.Module):
         """
         own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
         return {key: own[_flat(key)] for key in self.body.state_dict()}
+
+
+def channels_first(maps: Tensor, channels: int) -> Tensor:
+    """Return maps as ``(N, C, h, w)``; some networks give ``(N, h, w, C)``."""
+    return maps if maps.shape[1] == channels else rearrange(maps, "n h w c -> n c h w")
 
 
 def whole(name: str, state: Mapping[str, Tensor]) -> Any:

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import einsum, rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -42,17 +43,18 @@ class PatchNCE(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return how badly patches are told apart, ``(N,)``, averaged over maps and patches."""
         terms = [self._map(passes, domain, index) for domain in DOMAINS for index in range(len(passes.encoded[domain]))]
-        return torch.stack(terms).sum(0) / len(passes.encoded["b"])
+        return reduce(terms, "term n -> n", "sum") / len(passes.encoded["b"])
 
     def _map(self, passes: Passes, domain: Domain, index: int) -> Tensor:
         project = cast(nn.ModuleList, self.projections[domain])[index]
         fake, source = (
-            features[index].flatten(2) for features in (passes.encoded[domain], passes.fake[domain].encoded)
+            rearrange(features[index], "n c h w -> n c (h w)")
+            for features in (passes.encoded[domain], passes.fake[domain].encoded)
         )
         places = torch.randperm(fake.shape[2])[: self.config.patches].to(fake.device)
-        queries = project(fake[..., places].transpose(1, 2))  # (N, S, width)
+        queries = project(rearrange(fake[..., places], "n c s -> n s c"))  # (N, S, width)
         with torch.no_grad():
-            keys = project(source[..., places].transpose(1, 2))
+            keys = project(rearrange(source[..., places], "n c s -> n s c"))
         return contrast(queries, keys, self.config.temperature)
 
     def _projections(self, generator: nn.Module) -> nn.ModuleList:
@@ -86,6 +88,6 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     Returns:
         One value a sample, ``(N,)``.
     """
-    similarities = torch.einsum("nsc,ntc->nst", queries, keys) / temperature
+    similarities = einsum(queries, keys, "n query c, n key c -> n query key") / temperature
     right = torch.diagonal(similarities, dim1=1, dim2=2)
-    return (similarities.logsumexp(2) - right).mean(1)
+    return reduce(similarities.logsumexp(2) - right, "n query -> n", "mean")

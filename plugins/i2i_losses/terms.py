@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from pydantic import Field
 from torch import Tensor
 
@@ -29,7 +30,7 @@ _FAKE: dict[str, Criterion] = {
 _FOOL: dict[str, Criterion] = _REAL | {"hinge": torch.neg}
 # How far group logits, (N, groups), are from one-hot targets.
 _MISTAKEN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": lambda logits, targets: (logits - targets).square().mean(1),
+    "mse": lambda logits, targets: reduce((logits - targets).square(), "n groups -> n", "mean"),
     "cross_entropy": lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"),
 }
 
@@ -144,26 +145,27 @@ class GroupClassification(Loss):
 
 
 def _judge(verdict: Verdict, criterion: Criterion) -> Tensor:
-    return _total(criterion(logits).flatten(1).mean(1) for logits in verdict.logits + verdict.cam_logits)
+    return _total(reduce(criterion(logits), "n ... -> n", "mean") for logits in verdict.logits + verdict.cam_logits)
 
 
 def _steepness(passes: Passes) -> Tensor:
     """Return the squared norm of the verdicts' gradient at each real image, ``(N,)``; patches are averaged first."""
     images = [passes.judged[domain] for domain in DOMAINS]
-    verdicts = [logits.flatten(1).mean(1) for domain in DOMAINS for logits in passes.real_verdict[domain].logits]
+    logits = [logits for domain in DOMAINS for logits in passes.real_verdict[domain].logits]
+    verdicts = (reduce(part, "n ... -> n", "mean") for part in logits)
     gradients = torch.autograd.grad(_total(verdicts).sum(), images, create_graph=True)
-    return _total(gradient.square().flatten(1).sum(1) for gradient in gradients)
+    return _total(reduce(gradient.square(), "n c h w -> n", "sum") for gradient in gradients)
 
 
 def _distance(x: Tensor, y: Tensor) -> Tensor:
-    return (x - y).abs().flatten(1).mean(1)
+    return reduce((x - y).abs(), "n c h w -> n", "mean")
 
 
 def _cross_entropy(logits: Tensor | None, label: float) -> Tensor:
     if logits is None:
         raise TypeError("The generator gave no CAM logits.")
     target = torch.full_like(logits, label)
-    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
+    return reduce(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), "n heads -> n", "mean")
 
 
 def _total(terms: Iterable[Tensor]) -> Tensor:

@@ -1,14 +1,19 @@
-"""Distances to the true translation, for data sets that know it."""
+"""Distances and similarities to the true translation, for data sets that know it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
+from einops import reduce
 from torch import Tensor
 
 from i2i import Case, Metric, Score
 from i2i_metrics.bootstrap import bootstrap
+
+LARGEST = 100.0
+"""What a value is at most, so that the signal-to-noise ratio of equal images is a number."""
 
 
 class L1(Metric):
@@ -19,23 +24,73 @@ class L1(Metric):
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        values = to_truth(case, lambda fake, truth: (fake - truth).abs().flatten(1).mean(1))
+        values = to_truth(case, lambda fake, truth: reduce((fake - truth).abs(), "n c h w -> n", "mean"))
         return bootstrap(values, case.fake.names)
 
 
-class SSIM(Metric):
-    """Structural similarity to the true image (Wang et al. 2004): 1 is equal. From torchmetrics, 11 x 11 Gaussian.
+class Functional(Metric):
+    """A functional of torchmetrics that compares two images, as a metric (abstract).
 
-    Sides are 11 px or more.
+    Attributes:
+        functional: Its name in ``torchmetrics.functional.image``; it takes ``data_range`` and ``reduction``.
+        arguments: What else it is given.
+        black: The value of black that it sees; white is 2 more.
+        smallest: Side in pixels that images have at least.
     """
 
-    name = "ssim"
     higher_is_better = True
     paired = True
+    functional: ClassVar[str]
+    arguments: ClassVar[Mapping[str, Any]] = {}
+    black: ClassVar[float] = 0.0
+    smallest: ClassVar[int] = 1
+
+    def obstacle(self, case: Case) -> str:
+        """Say that images are too small."""
+        side = min(next(iter(case.fake)).shape[-2:])
+        return "" if side >= self.smallest else f"images of {side} px are too small: {self.smallest} px are needed"
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
-        return bootstrap(to_truth(case, _similarity), case.fake.names)
+        return bootstrap(to_truth(case, self._compare), case.fake.names)
+
+    def _compare(self, fake: Tensor, truth: Tensor) -> Tensor:
+        from torchmetrics.functional import image  # takes seconds, for which --help should not wait
+
+        compare = getattr(image, self.functional)
+        seen = (x + (self.black + 1) for x in (fake, truth))
+        values: Tensor = compare(*seen, data_range=2.0, reduction="none", **self.arguments)
+        return values.clamp(max=LARGEST)
+
+
+class SSIM(Functional):
+    """Structural similarity to the true image (Wang et al. 2004): 1 is equal. From torchmetrics, 11 x 11 Gaussian.
+
+    Of values in [-1, 1], where the paper's start at 0, so that scores of earlier versions stay comparable.
+    """
+
+    name = "ssim"
+    functional = "structural_similarity_index_measure"
+    black = -1.0
+    smallest = 11
+
+
+class MultiScaleSSIM(Functional):
+    """Structural similarity to the true image at five scales (Wang et al. 2003): 1 is equal. From torchmetrics."""
+
+    name = "ms_ssim"
+    by_default = False
+    functional = "multiscale_structural_similarity_index_measure"
+    smallest = 176
+
+
+class PSNR(Functional):
+    """Peak signal-to-noise ratio to the true image in decibels: 100, the most, is equal. From torchmetrics."""
+
+    name = "psnr"
+    by_default = False
+    functional = "peak_signal_noise_ratio"
+    arguments = {"dim": (1, 2, 3)}
 
 
 def to_truth(case: Case, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -47,10 +102,3 @@ def to_truth(case: Case, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     if case.truth is None:
         raise ValueError("The case has no true images.")
     return torch.cat([compare(fake, truth) for fake, truth in zip(case.fake, case.truth, strict=True)])
-
-
-def _similarity(fake: Tensor, truth: Tensor) -> Tensor:
-    from torchmetrics.functional.image import structural_similarity_index_measure  # seconds, which no --help shall wait
-
-    values = structural_similarity_index_measure(fake, truth, data_range=2.0, reduction="none")
-    return torch.as_tensor(values).reshape(-1)

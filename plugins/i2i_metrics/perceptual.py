@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class Perceptual(Metric):
         """Return the LPIPS of images, each ``(N, 3, H, W)`` in [-1, 1], pair by pair: ``(N,)`` on the CPU."""
         with torch.no_grad():
             found = self.distance(_enlarged(x.to(self.device)), _enlarged(y.to(self.device)))
-        return cast(Tensor, found.flatten().float().cpu())
+        return rearrange(cast(Tensor, found), "n 1 1 1 -> n").float().cpu()
 
 
 class LPIPS(Perceptual):
@@ -76,7 +77,7 @@ class Diversity(Perceptual):
         fakes = case.fake.whole()
         shifts = range(1, min(PARTNERS, len(fakes) - 1) + 1)
         found = [self.compare(fakes, fakes.roll(shift, 0)) for shift in shifts]
-        return bootstrap(torch.stack(found).mean(0), case.fake.names)
+        return bootstrap(reduce(found, "partner n -> n", "mean"), case.fake.names)
 
 
 @cache

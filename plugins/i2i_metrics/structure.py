@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import einsum, rearrange, reduce
 from pydantic import Field
 from torch import Tensor
 
@@ -42,7 +43,7 @@ class Structure(Seeing):
     def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
         """Compare ``(n, 3, H, W)`` with ``(n, 3, H, W)``: ``(n,)``."""
         own, other = (_self_similarity(self._maps(x)) for x in (fake, source))
-        return (own - other).square().flatten(1).mean(1).sqrt().float().cpu()
+        return reduce((own - other).square(), "n place other -> n", "mean").sqrt().float().cpu()
 
     @torch.no_grad()
     def _maps(self, x: Tensor) -> Tensor:
@@ -51,5 +52,5 @@ class Structure(Seeing):
 
 def _self_similarity(maps: Tensor) -> Tensor:
     """Return the cosines between all places of ``(n, C, h, w)``: ``(n, h w, h w)``."""
-    places = F.normalize(maps.flatten(2), dim=1)
-    return places.transpose(1, 2) @ places
+    places = F.normalize(rearrange(maps, "n c h w -> n c (h w)"), dim=1)
+    return einsum(places, places, "n c place, n c other -> n place other")

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -69,10 +70,10 @@ class HourglassGenerator(Generator):
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 16."""
         maps, within = self._encode(x)
         x, cam_logits = self.attention(within[-1])
-        heatmap = x.sum(1, keepdim=True)
-        style = F.relu(self.style(x.mean((2, 3)) if self.config.light else x.flatten(1)))
+        heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
+        style = F.relu(self.style(_means(x) if self.config.light else rearrange(x, "n c h w -> n (c h w)")))
         for block, content in zip(self.decode, reversed(within), strict=True):
-            x = block(x, content.mean((2, 3)), style)
+            x = block(x, _means(content), style)
         return Translation(self.up(x), cam_logits, heatmap, encoded=[*maps, within[1], within[-1]])
 
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -144,6 +145,10 @@ class _SteeredBlock(nn.Module):
 
 def _exit() -> nn.Sequential:
     return nn.Sequential(ImageConv2d(3, 3), nn.Tanh())
+
+
+def _means(x: Tensor) -> Tensor:
+    return reduce(x, "n c h w -> n c", "mean")
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from einops import einsum
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class LowRank(nn.Module):
 
     def added(self) -> Tensor:
         """Return what the group adds to the weight, ``(out, in, k, k)``."""
-        return self.scale * torch.einsum("or,rikl->oikl", self.up.weight[:, :, 0, 0], self.down.weight)
+        return self.scale * einsum(self.up.weight[:, :, 0, 0], self.down.weight, "o rank, rank i h w -> o i h w")
 
 
 class Unchanged(nn.Module):

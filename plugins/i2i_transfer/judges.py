@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, cast
 
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from i2i import Branches, ConfigError, Discriminator, GroupHead, Verdict, branch
@@ -48,7 +49,7 @@ class GroupProjection(nn.Module):
         """Judge ``x``, ``(N, 3, H, W)``, each sample as a member of its group."""
         verdict = cast(Verdict, self.judge(x))
         parts = zip(verdict.logits, verdict.features, self.vectors, strict=True)
-        logits = [logit + vector(feature.mean((2, 3)))[..., None, None] for logit, feature, vector in parts]
+        logits = [logit + _product(feature, vector) for logit, feature, vector in parts]
         return replace(verdict, logits=logits)
 
     def folded(self) -> nn.Module:
@@ -90,6 +91,10 @@ def _last(judge: Discriminator, depth: int) -> tuple[str, ...]:
             f"Set --transfer.judge_depth to {most} or less, or leave it out for all."
         )
     return upper(judge, depth)
+
+
+def _product(feature: Tensor, vector: nn.Module) -> Tensor:
+    return rearrange(vector(reduce(feature, "n c h w -> n c", "mean")), "n 1 -> n 1 1 1")
 
 
 class _Vector(nn.Linear):

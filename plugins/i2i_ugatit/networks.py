@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -66,7 +67,7 @@ class AttentionGenerator(Generator):
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
         encoded = self.encode(x)
         x, cam_logits = self.attention(encoded[-1])
-        heatmap = x.sum(1, keepdim=True)
+        heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
         gamma, beta = self.style(x)
         for block in self.decode:
             x = block(x, gamma, beta)
@@ -159,7 +160,8 @@ class _Style(nn.Module):
         self.gamma, self.beta = nn.Linear(channels, channels, bias=False), nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        code = self.mlp(x.mean((2, 3)) if self.pooled else x.flatten(1))
+        pooled = reduce(x, "n c h w -> n c", "mean") if self.pooled else rearrange(x, "n c h w -> n (c h w)")
+        code = self.mlp(pooled)
         return self.gamma(code), self.beta(code)
 
 

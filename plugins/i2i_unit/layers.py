@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 
@@ -24,8 +25,9 @@ class SampleNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``."""
         std, mean = torch.std_mean(x, (1, 2, 3), correction=1, keepdim=True)
-        scale = self.gamma[:, None, None] / (std + self.eps)  # (N, C, 1, 1)
-        return torch.addcmul(self.beta[:, None, None] - mean * scale, x, scale)
+        gamma, beta = (rearrange(vector, "c -> c 1 1") for vector in (self.gamma, self.beta))
+        scale = gamma / (std + self.eps)  # (N, C, 1, 1)
+        return torch.addcmul(beta - mean * scale, x, scale)
 
 
 class UpsamplingConv2d(nn.Conv2d):
@@ -42,7 +44,7 @@ class UpsamplingConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``; H and W are 2 or more."""
         folded = _by_phase(self.weight)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        bias = None if self.bias is None else repeat(self.bias, "o -> (o phase)", phase=4)
         y = F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded, bias), 2)
         left, right = self._column(x[..., :2], slice(None, 5)), self._column(x[..., -2:], slice(-5, None))
         top, bottom = self._row(x[..., :2, :], slice(None, 5)), self._row(x[..., -2:, :], slice(-5, None))
@@ -107,7 +109,7 @@ def _enlarge(x: Tensor) -> Tensor:
 def _by_phase(weight: Tensor) -> Tensor:
     """Turn ``(O, I, 5, 5)`` into ``(O * 4, I, 3, 3)``: which input pixels each of the 2x2 output pixels sees."""
     rows = _merge_taps(weight, 2)  # (O, 2, I, 3, 5)
-    return _merge_taps(rows, 4).movedim(1, 2).flatten(0, 2)
+    return rearrange(_merge_taps(rows, 4), "o column row i h w -> (o row column) i h w")
 
 
 def _merge_taps(weight: Tensor, dim: int) -> Tensor:

@@ -6,6 +6,7 @@ mean's square; the release leaves that half to the weight.
 
 from __future__ import annotations
 
+from einops import reduce
 from torch import Tensor
 
 from i2i import DOMAINS, OTHER_DOMAIN, Loss, Passes, Translation
@@ -63,11 +64,11 @@ class Latent(Loss):
 
 
 def _mean_square(translation: Translation) -> Tensor:
-    return _latent(translation).square().flatten(1).mean(1)
+    return reduce(_latent(translation).square(), "n ... -> n", "mean")
 
 
 def _distance(x: Tensor, y: Tensor) -> Tensor:
-    return (x - y).abs().flatten(1).mean(1)
+    return reduce((x - y).abs(), "n ... -> n", "mean")
 
 
 def _latent(translation: Translation) -> Tensor:

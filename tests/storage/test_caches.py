@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +127,19 @@ def test_in_hugging_face_cache(tmp_path, monkeypatch, variable, folder) -> None:
     found = caches.in_hugging_face_cache("timm/net.a1", ["model.safetensors", "pytorch_model.bin"])
     assert found == tmp_path / folder / "models--timm--net.a1" / "snapshots" / "new" / "pytorch_model.bin"
     assert caches.in_hugging_face_cache("timm/other", ["model.safetensors"]) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
+@pytest.mark.parametrize("given", [None, ""])
+def test_the_cache_folder_by_default(monkeypatch, given) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME") if given is None else monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert caches.cache_folder() == Path.home() / ".cache" / "i2i"
+
+
+@pytest.mark.parametrize("given", ["/elsewhere", "~", "~/elsewhere"])
+def test_the_cache_folder_that_the_user_chose(monkeypatch, given) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert caches.cache_folder() == Path(given).expanduser() / "i2i"
 
 
 def test_digest_is_remembered_while_the_file_stays_as_it_is(tmp_path) -> None:

@@ -1,17 +1,9 @@
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
-
 import pytest
 
 from i2i.errors import ConfigError, DataError
 from i2i.storage.files import refuse_existing, whole_file
-from i2i.storage.locks import locked
-
-HOLD = "import sys; from i2i.storage.locks import locked\nwith locked(__import__('pathlib').Path(sys.argv[1])): "
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -61,46 +53,4 @@ def test_a_full_or_forbidden_place_is_named(tmp_path):
 def test_the_remedy_can_be_the_places_own(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"Call mum\.$"), whole_file(tmp_path / "file" / "below.txt", "Call mum."):
-        pass
-
-
-def test_a_lock_keeps_others_out_and_goes_with_its_block(tmp_path):
-    path = tmp_path / "run.lock"
-    with locked(path):
-        with pytest.raises(ConfigError) as error, locked(path):
-            pass
-        with pytest.raises(ConfigError), locked(path):  # being refused frees nothing
-            pass
-    who = f"process {os.getpid()} on {platform.node()}"
-    assert str(error.value) == f"{tmp_path} is in use by {who}. Wait until that ends, or stop it."
-    assert list(tmp_path.iterdir()) == []
-    with locked(path):
-        pass
-
-
-def test_a_lock_goes_when_its_block_raises(tmp_path):
-    with pytest.raises(RuntimeError), locked(tmp_path / "run.lock"):
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    path = tmp_path / "run.lock"
-    code = HOLD + "print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code, path], stdin=-1, stdout=-1) as other:
-        assert other.stdout.readline() == b"held\n"
-        with pytest.raises(ConfigError, match=f"in use by process {other.pid} on"), locked(path):
-            pass
-        other.kill()
-        other.wait()
-    assert path.exists()
-    with locked(path):
-        pass
-
-
-def test_a_lock_in_a_place_that_cannot_be_written_to(tmp_path):
-    with (
-        pytest.raises(DataError, match=r"gone cannot be written to \(No such file"),
-        locked(tmp_path / "gone" / "lock"),
-    ):
         pass

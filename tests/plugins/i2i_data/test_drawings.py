@@ -15,7 +15,7 @@ from PIL import Image
 
 from i2i.errors import DataError
 from i2i_data import drawings
-from i2i_data.drawings import HEAD, Drawings, cache_folder, rasterise
+from i2i_data.drawings import HEAD, Drawings, rasterise
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><rect x="20" y="10" width="40" height="40"/></svg>'
 
@@ -106,9 +106,9 @@ def test_the_cache_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Drawings(16).png("a", "1F469")
 
 
-def test_the_cache_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "i2i"
+def test_drawings_lie_in_the_one_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/elsewhere")
+    assert Drawings(16).folder.parent == Path.home() / "elsewhere" / "i2i" / "emoji"
 
 
 @pytest.mark.parametrize(

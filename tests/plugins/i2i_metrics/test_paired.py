@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchmetrics.functional import image
 
 from i2i.contracts.metric import Case, Images
-from i2i_metrics.paired import L1, SSIM
+from i2i_metrics.paired import L1, PSNR, SSIM, MultiScaleSSIM
 
 from .conftest import built
 
@@ -32,3 +33,41 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise():
     metric, noisy = built(SSIM), (truth + 0.3 * torch.randn_like(truth)).clamp(-1, 1)
     assert metric.score(case(truth, truth)).value == pytest.approx(1.0, abs=1e-5)
     assert metric.score(case(noisy, truth)).value < 0.95
+
+
+@pytest.fixture
+def pair():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(3, 3, 180, 176, generator=generator) * 2 - 1
+    return (truth + 0.3 * torch.randn(truth.shape, generator=generator)).clamp(-1, 1), truth
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (SSIM, lambda x, y: image.structural_similarity_index_measure(x, y, data_range=2.0)),
+        (
+            MultiScaleSSIM,
+            lambda x, y: image.multiscale_structural_similarity_index_measure(x / 2 + 0.5, y / 2 + 0.5, data_range=1.0),
+        ),
+        (PSNR, lambda x, y: image.peak_signal_noise_ratio(x, y, data_range=2.0, dim=(1, 2, 3))),
+    ],
+)
+def test_functionals_are_those_of_torchmetrics(pair, metric, expected):
+    score = metric(metric.Config(), CPU).score(case(*pair))
+    assert score.value == pytest.approx(expected(*pair).item(), rel=1e-5)
+    assert score.low < score.value < score.high
+
+
+def test_the_signal_to_noise_ratio_against_a_value_worked_out_by_hand():
+    truth = torch.zeros(2, 3, 8, 8)
+    metric = PSNR(PSNR.Config(), CPU)
+    assert metric.score(case(truth + 0.2, truth)).value == pytest.approx(20)  # 20 lg (2 / 0.2)
+    assert metric.score(case(truth, truth)).value == 100
+
+
+def test_images_that_are_too_small_are_refused_by_their_side():
+    small, large = torch.zeros(1, 3, 200, 175), torch.zeros(1, 3, 200, 176)
+    metric = MultiScaleSSIM(MultiScaleSSIM.Config(), CPU)
+    assert metric.obstacle(case(small, small)) == "images of 175 px are too small: 176 px are needed"
+    assert metric.obstacle(case(large, large)) == ""

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from i2i.errors import ConfigError, DataError
+from i2i.storage.locks import locked
+
+HOLD = "import sys; from i2i.storage.locks import locked\nwith locked(__import__('pathlib').Path(sys.argv[1])): "
+
+
+def test_a_lock_keeps_others_out_and_goes_with_its_block(tmp_path):
+    path = tmp_path / "run.lock"
+    with locked(path):
+        with pytest.raises(ConfigError) as error, locked(path):
+            pass
+        with pytest.raises(ConfigError), locked(path):  # being refused frees nothing
+            pass
+    who = f"process {os.getpid()} on {platform.node()}"
+    assert str(error.value) == f"{tmp_path} is in use by {who}. Wait until that ends, or stop it."
+    assert list(tmp_path.iterdir()) == []
+    with locked(path):
+        pass
+
+
+def test_a_lock_goes_when_its_block_raises(tmp_path):
+    with pytest.raises(RuntimeError), locked(tmp_path / "run.lock"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    path = tmp_path / "run.lock"
+    code = HOLD + "print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdin=-1, stdout=-1) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match=f"in use by process {other.pid} on"), locked(path):
+            pass
+        other.kill()
+        other.wait()
+    assert path.exists()
+    with locked(path):
+        pass
+
+
+def test_a_lock_in_a_place_that_cannot_be_written_to(tmp_path):
+    with (
+        pytest.raises(DataError, match=r"gone cannot be written to \(No such file"),
+        locked(tmp_path / "gone" / "lock"),
+    ):
+        pass
+
+
+def test_a_file_just_removed_by_its_holder_counts_as_free(tmp_path, monkeypatch):
+    path, real = tmp_path / "run.lock", os.open
+    removed = []
+
+    def open_then_remove(file, *arguments):
+        descriptor = real(file, *arguments)
+        if Path(file) == path and not removed:
+            removed.append(file)
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_remove)
+    with locked(path):
+        assert removed
+        assert path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is how Unix locks")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_counts_as_free(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locked(tmp_path / "run.lock"):
+        pass
+    assert list(tmp_path.iterdir()) == []
