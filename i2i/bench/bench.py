@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from i2i.bench.statistics import Result
-from i2i.config.options import Options, validate
+from i2i.config.options import Options, option_values, validate
 from i2i.config.toml import read_toml, to_toml
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.transfer import Transfer
@@ -135,11 +135,11 @@ class Bench:
         ]
 
     def score(self, cell: Cell) -> list[Result]:
-        """Score every model that a trained cell kept, unless the same metrics have scored them before."""
+        """Score every model that a trained cell kept, unless the same metrics have scored them as well as they can."""
         file = cell.folder / SCORES_FILE
         known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         metrics = list(self._evaluation(cell.backbone).metrics)
-        if known.get("metrics") != metrics:
+        if known.get("metrics") != metrics or self._can_score_more(cell, known["models"]):
             known = {"metrics": metrics, "models": list(self._scored(cell))}
             write_text(file, json.dumps(known, indent=1))
         return [Result(cell.backbone, cell.contender, cell.seed, **model) for model in known["models"]]
@@ -147,6 +147,20 @@ class Bench:
     def cost(self, cell: Cell) -> float:
         """Return the seconds that a cell's training took, all sittings together."""
         return sum(float(entry.get("seconds", 0)) for entry in read_lines(cell.folder / METRICS_FILE))
+
+    def _can_score_more(self, cell: Cell, models: Sequence[Mapping[str, Any]]) -> bool:
+        """Say whether a metric has what it lacked when a cell was scored, such as weights downloaded since."""
+        lacking = {
+            (name, group)
+            for model in models
+            for group, own in model["scores"].items()
+            for name, one in own.items()
+            if one["value"] is None and not one["n"]  # a metric that gave NaN has seen images
+        }
+        if not lacking:
+            return False
+        model, evaluation = load(cell.folder / MODEL_FILE, self.registry), self._evaluation(cell.backbone)
+        return any(not evaluation.obstacle(name, group, model.size, model.device) for name, group in lacking)
 
     def _scored(self, cell: Cell) -> Iterator[dict[str, Any]]:
         evaluation, base = self._evaluation(cell.backbone), self._base_seen(cell)
@@ -209,9 +223,10 @@ def _transfer(options: Sequence[str]) -> str:
     Raises:
         ConfigError: They name none.
     """
-    if "--transfer" not in options[:-1]:
+    name = option_values(options).get("--transfer")
+    if not name:
         raise ConfigError(f"A contender needs a transfer, not '{shlex.join(options)}'. Begin with --transfer NAME.")
-    return options[list(options).index("--transfer") + 1]
+    return name
 
 
 def _models(folder: Path, last: int) -> dict[int, Path]:

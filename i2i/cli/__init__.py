@@ -15,11 +15,11 @@ from rich.markup import escape
 from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
-from i2i.registry.registry import STRICT, Registry, installed
+from i2i.registry.registry import installed
 
 DEBUG = "I2I_DEBUG"
 ANYWHERE = ("--debug", "--strict")
-"""Flags that may stand after the command, too."""
+"""Flags that may stand before or after the command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:
-    """Return the typer application; the command that ``arguments`` name gets the options of its components."""
+    """Return the typer application; the command that ``arguments`` name gets the options of its components.
+
+    Flags that may stand anywhere are not among ``arguments``.
+    """
     app = typer.Typer(
         name="i2i", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
     )
@@ -62,14 +65,16 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")
     app.add_typer(weights.app, name="weights")
-    _registry(arguments).commands(app)
+    installed().commands(app)
     return app
 
 
 def invoke(arguments: Sequence[str]) -> int:
     """Execute one command in this process and return its status; what it raises is passed on."""
-    app = application(arguments)
+    if "--strict" in arguments:
+        installed().refuse_broken()
     rest = [argument for argument in arguments if argument not in ANYWHERE]
+    app = application(rest)
     status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0
     if status == 130:  # typer's own for Ctrl-C
         raise KeyboardInterrupt
@@ -81,13 +86,6 @@ def _common(
     strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin."),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""
-
-
-def _registry(arguments: Sequence[str]) -> Registry:
-    if "--strict" in arguments:
-        os.environ[STRICT] = "1"
-        installed.cache_clear()
-    return installed()
 
 
 def _mistake(error: typer.TyperException) -> str:

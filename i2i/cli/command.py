@@ -34,14 +34,20 @@ class Command:
         return inspect.cleandoc(self.function.__doc__ or "")
 
 
-def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
+def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...] = ()) -> Callable[..., None]:
     """Return the command's function, with the options of its components when ``arguments`` call it.
 
     Building those options takes pydantic and torch, which a mere ``i2i --help`` must not wait for.
+
+    Args:
+        command: The command.
+        arguments: The command line, without the flags that may stand anywhere.
+        within: The command group that it belongs to, such as ``("groups",)``.
     """
     own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
     keys = {p.name for p in own}
-    called = command.name in arguments[:4]
+    path = (*within, command.name)
+    called = tuple(arguments[: len(path)]) == path
 
     def run(**values: Any) -> None:
         from i2i.cli.options import nested
@@ -49,7 +55,7 @@ def expanded(command: Command, arguments: Sequence[str]) -> Callable[..., None]:
         passed = {name: value for name, value in values.items() if name in keys}
         command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
 
-    run.__signature__ = inspect.Signature([*own, *(_options(command, arguments) if called else ())])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*own, *(_options(command, arguments[len(path) :]) if called else ())])  # type: ignore[attr-defined]
     run.__doc__ = command.help
     return run
 

@@ -31,11 +31,13 @@ def check(
     data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
-    from i2i.cli.options import data_section
+    from i2i.cli.options import data_section, note_namesake
     from i2i.models.assembly import build_data, resolve_data
     from i2i.training.loader import broken_images
 
-    choice = resolve_data({"data": data_section(data)}, installed())
+    section = data_section(data)
+    note_namesake(section)
+    choice = resolve_data({"data": section}, installed())
     dataset = build_data(choice, installed().groups_of(choice.component.name), installed())
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
     for group in dataset.groups:

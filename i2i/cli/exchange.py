@@ -24,10 +24,11 @@ def import_(
 
     The format is recognised; i2i plugins lists those that there are. Nothing that the files ask to run is run.
     """
-    from i2i.cli.options import data_section
+    from i2i.cli.options import data_section, note_namesake
     from i2i.exchange.importing import import_checkpoint
 
     section = data_section(data) if data else None
+    note_namesake(section or {})
     arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
     console = Console(soft_wrap=True)
     if arrival.sources != (path,):

@@ -122,7 +122,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     """Return the commands; ``add`` has the options of its model's transfer when ``arguments`` call it."""
     app = typer.Typer(help="List, add, export, attach and remove the groups of a model.", no_args_is_help=True)
     app.command("list")(list_)
-    app.command(ADD.name, help=ADD.help)(expanded(ADD, arguments if "groups" in arguments[:2] else ()))
+    app.command(ADD.name, help=ADD.help)(expanded(ADD, arguments, within=("groups",)))
     for command in (export, attach, remove):
         app.command()(command)
     return app

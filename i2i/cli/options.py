@@ -13,10 +13,11 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
+from rich.console import Console
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.config.options import Options, Section, merge
+from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
 from i2i.config.toml import read_toml
 from i2i.errors import ConfigError, I2IError, did_you_mean
@@ -34,6 +35,12 @@ def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Param
 
 def nested(flat: Mapping[str, Any]) -> Section:
     """Turn parsed options into a nested configuration over that of ``--config``; what was not given is left out."""
+    merged = _merged(flat)
+    note_namesake(merged.get("data", {}))
+    return merged
+
+
+def _merged(flat: Mapping[str, Any]) -> Section:
     given = {name: value for name, value in flat.items() if value is not None}
     merged = _read_file(Path(given.pop("config"))) if "config" in given else {}
     for name, value in given.items():
@@ -93,9 +100,21 @@ def _component(kind: str, name: str) -> Section:
 
 
 def data_section(value: str) -> Section:
-    """Read ``--data``: a folder of images if it looks like a path, else the name of a data set."""
-    looks_like_path = "/" in value or "\\" in value or value.startswith(".") or Path(value).exists()
-    return {"name": "folder", "root": value} if looks_like_path else {"name": value}
+    """Read ``--data``: a path, or the name of a data set; a name that is neither may be that of a folder here."""
+    from i2i.contracts.dataset import Dataset
+
+    is_path = "/" in value or "\\" in value or value.startswith(".")
+    if is_path or (Path(value).exists() and value not in installed().names(Dataset)):
+        return {"name": "folder", "root": value}
+    return {"name": value}
+
+
+def note_namesake(data: Mapping[str, Any]) -> None:
+    """Say how to choose a folder here that has the name of the chosen data set."""
+    name = str(data.get("name", ""))
+    if name and "root" not in data and Path(name).is_dir():
+        note = f"--data {name} is the data set of that name. To use the folder instead: --data ./{name}"
+        Console(stderr=True, soft_wrap=True).print(note, highlight=False, markup=False)
 
 
 def _literal(value: Any) -> Any:
@@ -172,13 +191,8 @@ def _section(prefix: str, options: type[Options], values: Mapping[str, Any], pan
 def _scan(arguments: Sequence[str]) -> Section:
     """Read only what decides which options there are: names of components, the preset, the configuration file."""
     flags = (*COMPONENTS, "backbone.generator", "backbone.discriminator", "preset", "config")
-    deciding = {f"--{name}": name.replace(".", "__") for name in flags}
-    found = {}
-    for token, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        flag, equals, value = token.partition("=")
-        if flag in deciding:
-            found[deciding[flag]] = value if equals else following
-    return nested(found)
+    given = option_values(arguments)
+    return _merged({name.replace(".", "__"): given[f"--{name}"] for name in flags if f"--{name}" in given})
 
 
 def _started_from(arguments: Sequence[str]) -> Section:
@@ -186,7 +200,7 @@ def _started_from(arguments: Sequence[str]) -> Section:
     from i2i.models.checkpoint import read_model_description
     from i2i.storage.run_folder import model_file
 
-    for before, token in pairwise(arguments):
+    for before, token in pairwise(["", *arguments]):
         if before not in _PATHS and not token.startswith("-") and Path(token).exists():
             with suppress(I2IError):  # which the command will raise
                 return cast(Section, read_model_description(model_file(Path(token)))["config"])

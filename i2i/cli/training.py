@@ -225,7 +225,7 @@ def _listeners(job: Run, console: Console) -> list[object]:
 
     gauge = overfitting.OverfittingGauge(console)
     display = progress.ProgressDisplay(console, gauge=gauge)
-    watching = [display, metrics_file.MetricsFile(), samples.SampleGrids(), gauge, Diagnosis(console)]
+    watching = [display, metrics_file.MetricsFile(console), samples.SampleGrids(), gauge, Diagnosis(console)]
     logging = [TensorBoard()] if job.config.log == "tensorboard" else []
     return [report.Reporter(), *watching, *logging]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -55,6 +55,20 @@ def merge(*layers: Mapping[str, Any]) -> Section:
             old = merged.get(key)
             merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
     return merged
+
+
+def option_values(arguments: Sequence[str]) -> dict[str, str]:
+    """Return what follows each ``--option`` of a command line, as ``--option value`` or ``--option=value``.
+
+    The last value counts, and an option at the very end has an empty one. A flag that takes no value gets whatever
+    follows it.
+    """
+    found = {}
+    for token, following in zip(arguments, [*arguments, ""][1:], strict=True):
+        if token.startswith("--"):
+            option, equals, value = token.partition("=")
+            found[option] = value if equals else following
+    return found
 
 
 def check_group_name(name: str) -> str:

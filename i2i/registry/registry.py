@@ -37,6 +37,7 @@ class Plugin:
         error: One line when it is broken, else "".
         conflicts: One message for each of its names that another plugin defines too.
         module: What holds the hooks; None when it could not be imported.
+        cause: What a broken one raised.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Plugin:
     error: str = ""
     conflicts: list[str] = field(default_factory=list)
     module: object = field(default=None, repr=False)
+    cause: BaseException | None = field(default=None, repr=False)
 
 
 class Registry:
@@ -124,6 +126,18 @@ class Registry:
     def load_components(self) -> None:
         """Import all components now, so that ``plugins`` tells what each provides and which are broken."""
         self._all()
+
+    def refuse_broken(self) -> None:
+        """Be strict from now on: raise for a broken plugin instead of working without it.
+
+        Raises:
+            PluginError: A plugin is broken already.
+        """
+        self._strict = True
+        self._components = None  # so that names which two plugins define are refused, too
+        for plugin in self.plugins:
+            if plugin.error:
+                raise PluginError(_breakage(plugin)) from plugin.cause
 
     def check_hooks(self, module: object) -> None:
         """Refuse a registered plugin or listener with a hook that i2i lacks.
@@ -211,14 +225,11 @@ class Registry:
         try:
             yield
         except (Exception, SystemExit) as error:
-            plugin.error, plugin.components, plugin.conflicts = _one_line(error), {}, []
+            plugin.error, plugin.cause, plugin.components, plugin.conflicts = _one_line(error), error, {}, []
             if plugin.module is not None and self.hooks.get_plugin(plugin.name) is plugin.module:
                 self.hooks.unregister(name=plugin.name)
             if self._strict:
-                raise PluginError(
-                    f"Plugin '{plugin.name}' ({plugin.distribution}) is broken: {plugin.error} "
-                    f"Mend or uninstall it, or set {DISABLE}={plugin.name}."
-                ) from error
+                raise PluginError(_breakage(plugin)) from error
 
 
 @cache
@@ -233,6 +244,13 @@ def summary(component: Any) -> str:
     if isinstance(enables, str):
         return f"Weights of {component.network}, for {enables}"
     return " ".join((component.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _breakage(plugin: Plugin) -> str:
+    return (
+        f"Plugin '{plugin.name}' ({plugin.distribution}) is broken: {plugin.error} "
+        f"Mend or uninstall it, or set {DISABLE}={plugin.name}."
+    )
 
 
 def _conflict(kind: Kind, name: str, owners: list[Plugin]) -> str:

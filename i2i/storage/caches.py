@@ -65,7 +65,7 @@ def digest(path: Path) -> str:
     return _hashed(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2**17)  # more than the images of a data set, all of which are asked for in turn
 def _hashed(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,12 @@ def run_folder(model: Path) -> Path | None:
     return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[Line]:
     """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
+
+    Args:
+        path: The file.
+        damaged: Called with what is wrong with another line, which is then left out; by default that is raised.
 
     Raises:
         DataError: Another line is no JSON object of a stage and a step.
@@ -65,7 +69,15 @@ def read_lines(path: Path) -> list[Line]:
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]  # who was killed in writing has cut the last one
-    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
+    entries = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            entries.append(_parse(line, f"{path}, line {number}"))
+        except DataError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    return entries
 
 
 def write_config(
@@ -124,7 +136,7 @@ def _parse(line: str, where: str) -> Line:
         entry = json.loads(line)
     except ValueError as error:
         raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
-    if not isinstance(entry, dict) or not {"stage", "step"} <= entry.keys():
+    if not isinstance(entry, dict) or "stage" not in entry or not isinstance(entry.get("step"), int):
         raise DataError(f"{where} names no stage and step. Remove that line.")
     return entry
 

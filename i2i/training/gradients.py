@@ -20,7 +20,10 @@ class Gradients:
 
     @contextmanager
     def of(self, update: int, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-        """Add what this block adds to the gradients of ``parameters`` to those of an update."""
+        """Add what this block adds to the gradients of ``parameters`` to those of an update.
+
+        Also after an exception the parameters get the gradients of update 0 back.
+        """
         if update == 0:
             yield
             return
@@ -28,11 +31,12 @@ class Gradients:
         own = self._later.setdefault(update, {})
         for parameter in parameters:
             parameter.grad = own.get(parameter)
-        yield
-        for parameter, gradient in zip(parameters, first, strict=True):
-            if parameter.grad is not None:
-                own[parameter] = parameter.grad
-            parameter.grad = gradient
+        try:
+            yield
+            own.update({parameter: parameter.grad for parameter in parameters if parameter.grad is not None})
+        finally:
+            for parameter, gradient in zip(parameters, first, strict=True):
+                parameter.grad = gradient
 
     def updates(self, last: Callable[[int], int] = int) -> Iterator[int]:
         """Yield the number of each update, in order, once its gradients are with the parameters; forget them then.

@@ -167,8 +167,9 @@ class TestAdd:
         message = refused("groups", "add", run, "boy", "--data", folder_root / "man", "--out", trained)
         assert message.startswith(f"{trained} holds a run already.")
 
-    def test_help_shows_the_transfers_options(self, i2i, run) -> None:
-        text = i2i("groups", "add", run, "--help").out
+    @pytest.mark.parametrize("flags", [(), ("--debug", "--strict")])
+    def test_help_shows_the_transfers_options(self, i2i, run, flags) -> None:
+        text = i2i(*flags, "groups", "add", run, "--help").out
         assert "--transfer.branch_lr" in text
         assert "--transfer-steps" in text
         assert "│ --size" not in text

@@ -214,3 +214,20 @@ def test_paths_are_folders_of_images(value, tmp_path, monkeypatch) -> None:
 def test_words_are_data_sets(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert data_section("emoji") == {"name": "emoji"}
+
+
+@pytest.mark.parametrize("command", [["run", "--data"], ["data", "check"]])
+def test_a_data_set_wins_over_a_folder_of_its_name(i2i, tmp_path, monkeypatch, untrained, command) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "emoji").mkdir()
+    assert data_section("emoji") == {"name": "emoji"}
+    assert data_section("./emoji") == {"name": "folder", "root": "./emoji"}
+    result = i2i(*command, "emoji")
+    assert result.status == 0
+    assert result.err == "--data emoji is the data set of that name. To use the folder instead: --data ./emoji\n"
+
+
+def test_no_note_where_no_folder_has_the_name_of_the_data_set(i2i, folder_root, tmp_path, monkeypatch, untrained):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert i2i("run", *TINY, "--data", folder_root, "--out", "here").err == ""

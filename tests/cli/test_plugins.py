@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from i2i.registry.registry import installed
 from tests.cli.conftest import TINY
 from tests.registry.test_registry import BROKEN, CYCLE, GOOD
 
@@ -134,6 +137,15 @@ def test_strict_refuses_a_redefined_name(refused, install, monkeypatch, folder_r
     install("my-plugin", CYCLE)
     assert "The loss 'cycle' is defined by" in refused("--strict", "run", "--data", folder_root, "--out", out)
     assert not out.exists()
+
+
+def test_strict_leaves_the_environment_alone(refused, i2i, broken, monkeypatch) -> None:
+    """So that what is started from here is as strict as the user's own setting says."""
+    monkeypatch.delenv("I2I_STRICT_PLUGINS", raising=False)
+    assert refused("--strict", "data", "list").startswith("Plugin 'my-plugin' (my-plugin 0.3) is broken: ")
+    assert "I2I_STRICT_PLUGINS" not in os.environ
+    installed.cache_clear()
+    assert i2i("data", "list").status == 0
 
 
 def test_a_plugin_adds_commands(i2i, install) -> None:

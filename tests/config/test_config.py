@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from i2i.config.options import Options, check_group_name, merge, validate
+from i2i.config.options import Options, check_group_name, merge, option_values, validate
 from i2i.config.run import RunConfig
 from i2i.config.toml import read_toml, to_toml
 from i2i.errors import ConfigError, did_you_mean
@@ -28,6 +28,11 @@ class Rooted(Options):
 def test_validate_reads_text_as_the_command_line_gives_it() -> None:
     actual = validate(Pix, {"channels": "8", "betas": [0.1, "0.2"], "mode": "hinge"}, "pix")
     assert actual == Pix(channels=8, betas=(0.1, 0.2), mode="hinge")
+
+
+def test_option_values_of_a_command_line() -> None:
+    actual = option_values(["run", "--steps", "3", "--light", "--transfer=a=b", "--steps=4", "x", "--out"])
+    assert actual == {"--steps": "4", "--light": "--transfer=a=b", "--transfer": "a=b", "--out": ""}
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,15 @@ def test_strict_refuses_a_broken_plugin(broken) -> None:
     assert str(error.value).endswith("Mend or uninstall it, or set I2I_DISABLE_PLUGINS=my-plugin.")
 
 
+def test_a_registry_becomes_strict(broken) -> None:
+    registry = Registry()
+    registry.load_components()
+    for _ in range(2):
+        with pytest.raises(PluginError, match="is broken") as error:
+            registry.refuse_broken()
+        assert error.value.__cause__ is not None, "--debug shows where the plugin failed"
+
+
 def test_strict_registry_stays_strict_after_a_failure(install) -> None:
     install("my-plugin", CYCLE)
     registry = Registry(strict=True)

@@ -38,6 +38,7 @@ def test_a_last_line_that_was_cut_short_is_left_out(folder):
     [
         ("{}\n", "line 1 names no stage and step. Remove that line."),
         ("[1]\n", "line 1 names no stage and step. Remove that line."),
+        ('{"stage": "base", "step": null}\n', "line 1 names no stage and step. Remove that line."),
         (
             '{"stage": "base", "step": 1}\nnonsense\n',
             "line 2 is no JSON (Expecting value: line 1 column 1 (char 0)). Remove that line.",

@@ -151,3 +151,15 @@ def test_digest_is_remembered_while_the_file_stays_as_it_is(tmp_path) -> None:
     assert caches._hashed.cache_info().hits == before + 1
     file.write_bytes(b"another")
     assert caches.digest(file) == hashlib.sha256(b"another").hexdigest()
+
+
+def test_each_file_of_a_large_set_is_read_once(tmp_path, monkeypatch) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(200)]
+    for file in files:
+        file.write_text(file.name)
+    read, digest_of = [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read.append(file.name) or digest_of(file, kind))
+    first, second = ([caches.digest(file) for file in files] for _ in range(2))
+    assert first == second
+    assert len(set(first)) == 200
+    assert sorted(read) == sorted(map(str, files))

@@ -47,3 +47,11 @@ def test_every_update_is_taken_part_in_up_to_the_last_of_all_processes():
         found.append((update, weight.grad))
         weight.grad = None
     assert found == [(0, None), (1, None), (2, 3.0), (3, None)]
+
+
+def test_an_exception_leaves_the_gradients_of_the_first_update_in_place():
+    weight, gradients = nn.Parameter(torch.tensor(1.0)), Gradients()
+    (weight * 2).backward()
+    with pytest.raises(RuntimeError, match="only for scalar outputs"), gradients.of(1, [weight]):
+        torch.stack([weight, weight]).backward()
+    assert weight.grad.item() == 2

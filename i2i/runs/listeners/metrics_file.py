@@ -7,28 +7,34 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+
 from i2i.contracts.run_events import RunView
 from i2i.contracts.scores import Scores, overall, plain
+from i2i.errors import DataError
 from i2i.hooks import hookimpl
 from i2i.storage.files import write_text
-from i2i.storage.run_folder import METRICS_FILE
+from i2i.storage.run_folder import METRICS_FILE, read_lines
 
 
 class MetricsFile:
-    """``metrics.jsonl``: a line a step with losses, images seen and seconds; and a line an evaluation with scores."""
+    """``metrics.jsonl``: one line per step with losses, images seen and seconds, and one per evaluation with scores.
 
-    def __init__(self) -> None:
+    Args:
+        console: Where to warn of damaged lines; by default standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True)
         self._before = 0.0
 
     @hookimpl
     def on_train_start(self, run: RunView) -> None:
-        """Drop what a stopped run wrote after its last saved state."""
+        """Drop what a stopped run wrote after its last saved state, and damaged lines, with a warning for each."""
         self._before = time.monotonic()
         path = run.folder / METRICS_FILE
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]  # a kill can cut the last one
-        kept = [line for line in lines if not _after(json.loads(line), run)]
-        write_text(path, "".join(kept))
+        entries = read_lines(path, damaged=self._warn)
+        write_text(path, "".join(_line(entry) for entry in entries if not _after(entry, run)))
 
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
@@ -44,6 +50,10 @@ class MetricsFile:
         mean = {"overall": overall(scores, run.model.groups)}
         write_line(run, {"stage": run.stage, "step": step, "scores": plain(scores), **plain(mean)})
 
+    def _warn(self, damage: DataError) -> None:
+        what = str(damage).removesuffix(" Remove that line.")
+        self._console.print(f"{what} The line is dropped.", style="yellow", highlight=False, markup=False)
+
 
 def _after(entry: Mapping[str, Any], run: RunView) -> bool:
     """Say whether a line is later than the state: of the evaluation at the end of a stage every line is."""
@@ -55,4 +65,8 @@ def _after(entry: Mapping[str, Any], run: RunView) -> bool:
 def write_line(run: RunView, entry: Mapping[str, Any]) -> None:
     """Add a line to ``metrics.jsonl``."""
     with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+        file.write(_line(entry))
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry) + "\n"

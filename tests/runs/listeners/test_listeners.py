@@ -10,11 +10,13 @@ from rich.console import Console
 from i2i.config.options import merge
 from i2i.contracts.scores import Judgement
 from i2i.evaluation import overfitting
+from i2i.report import Reporter
 from i2i.runs.listeners import overfitting as listener
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.overfitting import OverfittingGauge
 from i2i.runs.listeners.progress import ProgressDisplay
 from i2i.runs.run import Run, Stopped, create
+from i2i.storage.run_folder import read_lines
 
 
 @pytest.fixture
@@ -139,3 +141,25 @@ class TestProgressDisplay:
         first, second = console.file.getvalue().splitlines()
         assert first.endswith("G cycle 1.000")
         assert second.endswith("G cycle 1.000  D overfits kid 0.70")
+
+
+class TestMetricsFile:
+    def test_drops_damaged_lines_with_a_warning_and_keeps_the_others(self, run, console, tmp_path):
+        path = tmp_path / "metrics.jsonl"
+        lines = [b'{"stage": "base", "step": %d, "losses": {"x": 0.1}}\n' % step for step in (1, 2, 3)]
+        path.write_bytes(b"".join([lines[0], b"\xff\xfe, power cut\n", b'{"step": 2}\n', *lines[1:], b'{"stage": "ba']))
+        MetricsFile(console).on_train_start(run(step=2, stage="base"))
+        assert path.read_bytes() == b"".join(lines[:2]), "step 3 is later than the state"
+        first, second = console.file.getvalue().splitlines()
+        assert first.startswith(f"{path}, line 2 is no JSON (Expecting value")
+        assert first.endswith("). The line is dropped.")
+        assert second == f"{path}, line 3 names no stage and step. The line is dropped."
+
+    def test_a_damaged_line_does_not_keep_a_run_from_going_on(self, tmp_path, given, registry, console):
+        with pytest.raises(Stopped):
+            create(tmp_path, given, registry).execute([MetricsFile(console)], stop_after=2)
+        path = tmp_path / "metrics.jsonl"
+        path.write_text("nonsense\n" + path.read_text())
+        Run(tmp_path, registry).execute([Reporter(), MetricsFile(console)])
+        assert [line["step"] for line in read_lines(path) if "losses" in line] == [1, 2, 3, 4, 1, 2, 3]
+        assert console.file.getvalue().count("dropped") == 1
