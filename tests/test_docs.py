@@ -135,6 +135,19 @@ def test_make_has_the_targets(target):
     assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_ci_runs_what_contributors_run():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert re.findall(r"^make (\w+)", script, re.MULTILINE) == ["test", "lint", "types", "imports", "docs"]
+
+
+def test_warnings_fail_the_documentation():
+    recipe = re.search(r"^docs: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert recipe
+    assert recipe[1].split() == ["$(BIN)/mkdocs", "build", "--strict"]  # --quiet would hide warnings from the count
+
+
 def _commands(command: Any, path: str) -> Iterator[str]:
     yield path
     for name, inner in getattr(command, "commands", {}).items():
