@@ -71,6 +71,10 @@ from .models.checkpoint import load as load
 from .models.checkpoint import save as save
 from .models.model import Model as Model
 from .registry.registry import Registry as Registry
+from .runs.run import Run as Run
+from .runs.run import Stopped as Stopped
+from .runs.run import create_run as create_run
+from .runs.run import open_run as open_run
 from .storage.caches import digest as digest
 from .storage.caches import in_hugging_face_cache as in_hugging_face_cache
 from .storage.caches import in_package as in_package
