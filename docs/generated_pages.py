@@ -1,7 +1,8 @@
-"""Pages that mkdocs generates: the command line, the components that plugins register, and what benches found."""
+"""Pages that mkdocs generates: the command line, components, internals, and the results of benches."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -18,7 +19,8 @@ from i2i import cli
 from i2i.registry.kinds import KINDS
 from i2i.registry.registry import Registry, summary
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line
 
 Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train`, `transfer` and `evaluate` take the
@@ -41,11 +43,38 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
     files.append(File.generated(config, "cli.md", content=cli_page()))
     files.append(File.generated(config, "components.md", content=components_page()))
+    for package in packages():
+        files.append(File.generated(config, f"internals/{package.name}.md", content=internals_page(package)))
     for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
         files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
         for picture in sorted(folder.glob("*.png")):
             files.append(File.generated(config, f"results/{folder.name}/{picture.name}", abs_src_path=str(picture)))
     return files
+
+
+def packages() -> list[Path]:
+    """Return the folder of every room of the core and of every plugin."""
+    found = [*(ROOT / "i2i").iterdir(), *(ROOT / "plugins").iterdir()]
+    return sorted(path for path in found if (path / "__init__.py").is_file())
+
+
+def internals_page(package: Path) -> str:
+    """Return every module of a package; public names are left out, since the reference has them."""
+    parent = package.parent if package.parent.name == "plugins" else ROOT
+    modules = [path for path in sorted(package.rglob("*.py")) if path.name != "__init__.py"]
+    names = [".".join(path.relative_to(parent).with_suffix("").parts) for path in modules]
+    return "\n".join([f"# {package.name}\n", *(_module(name) for name in names)])
+
+
+def public_names() -> dict[str, set[str]]:
+    """Return module to the names that ``i2i`` and ``i2i.nn`` export from it."""
+    found: dict[str, set[str]] = {}
+    for file in (ROOT / "i2i" / "__init__.pyi", ROOT / "i2i" / "nn" / "__init__.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                module = f"i2i.{node.module}" if node.level else str(node.module)
+                found.setdefault(module, set()).update(alias.name for alias in node.names)
+    return found
 
 
 def results_page(folder: Path) -> str:
@@ -69,6 +98,12 @@ def components_page() -> str:
         for name in registry.names(kind):
             lines += _component(kind, getattr(registry, kind)(name), registry.provider(kind, name))
     return "\n".join(lines)
+
+
+def _module(name: str) -> str:
+    """Return the entry of a module, without its private and its public names."""
+    filters = ["!^_", *(f"!^{public}$" for public in sorted(public_names().get(name, ())))]
+    return f"::: {name}\n    options:\n      filters: {json.dumps(filters)}\n"
 
 
 def _command(command: Any, path: str) -> Iterator[str]:

@@ -77,6 +77,10 @@ from .pretrained.features import extract_features as extract_features
 from .pretrained.networks import PretrainedNetworks as PretrainedNetworks
 from .pretrained.weights import read_weights_file as read_weights_file
 from .registry.registry import Registry as Registry
+from .runs.run import Run as Run
+from .runs.run import Stopped as Stopped
+from .runs.run import create_run as create_run
+from .runs.run import open_run as open_run
 from .storage.caches import cache_folder as cache_folder
 from .storage.caches import digest as digest
 from .storage.caches import in_hugging_face_cache as in_hugging_face_cache

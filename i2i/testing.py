@@ -43,7 +43,10 @@ from i2i.registry.registry import Registry
 from i2i.training.loader import Loader
 from i2i.training.step import Training
 
+__all__ = ["SIZE", "BackboneTests", "MetricTests", "Noise"]
+
 SIZE = 32
+"""Side of the images in pixels."""
 
 
 class Noise(Dataset):

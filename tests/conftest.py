@@ -53,7 +53,7 @@ def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(folder_root: Path) -> dict[str, Any]:
-    """A configuration for `resolve` and `create` whose steps take milliseconds; never change it."""
+    """A configuration for `resolve` and `create_run` whose steps take milliseconds; never change it."""
     return {
         "size": 32,
         "batch_size": 2,

@@ -12,7 +12,7 @@ from PIL import Image
 import i2i
 from i2i.config.options import merge
 from i2i.errors import ConfigError, DataError
-from i2i.runs.run import create
+from i2i.runs.run import create_run
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def trained(tmp_path_factory, registry):
              "generator": {"blocks": 1}, "evaluate": {"metrics": ["l1"]},
              "data": {"name": "folder", "root": str(root), "base": "woman"}}  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "run"
-    create(folder, given, registry).execute()
+    create_run(folder, given, registry).execute()
     return folder
 
 
@@ -49,6 +49,26 @@ def test_a_loaded_model_translates_as_the_saved_one(trained, model):
     woman, man = (model.translate(x, group) for group in model.groups)
     assert torch.equal(woman, i2i.load(trained / "model.safetensors").translate(x))
     assert not torch.equal(woman, man)
+
+
+def test_a_run_is_opened_by_its_folder(trained):
+    run = i2i.open_run(str(trained))
+
+    assert run.dataset.groups == ("woman", "man")
+    assert run.config.steps == 1
+    with pytest.raises(ConfigError, match=r"run\.toml"):
+        i2i.open_run(trained / "nowhere")
+
+
+def test_a_run_is_created_of_what_is_installed_and_trained_by_execute(tmp_path, tiny):
+    run = i2i.create_run(str(tmp_path / "run"), tiny)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+    run.execute()
+
+    assert i2i.load(tmp_path / "run").groups == run.dataset.groups
+    with pytest.raises(ConfigError, match="--overwrite"):
+        i2i.create_run(tmp_path / "run", tiny)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (20, 90), (400, 300)])

@@ -31,7 +31,6 @@ EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 @pytest.fixture(scope="module")
 def generated() -> ModuleType:
     """The mkdocs hook that generates pages."""
-    pytest.importorskip("mkdocs")
     spec = importlib.util.spec_from_file_location("generated_pages", ROOT / "docs" / "generated_pages.py")
     assert spec
     assert spec.loader
@@ -105,13 +104,6 @@ def test_both_commands_are_named(path):
     assert re.search(r"^make test\b", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))])
-def test_python_in_the_pages_compiles(path):
-    for number, code in enumerate(EXAMPLE.findall((ROOT / path).read_text(encoding="utf-8"))):
-        if not code.startswith("--8<--"):
-            compile(code, f"{path}, example {number}", "exec")
-
-
 @pytest.mark.parametrize("path", ["README.md", "docs/comparison.md"])
 def test_scores_in_the_pages_are_those_of_the_benches(path):
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -133,6 +125,28 @@ def test_the_table_of_modules_is_that_of_the_layers():
 @pytest.mark.parametrize("target", ["run", "test"])
 def test_make_has_the_targets(target):
     assert re.search(rf"^{target}: .*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_internals_leave_out_public_names(generated):
+    page = generated.internals_page(ROOT / "i2i" / "models")
+
+    assert re.findall(r"^::: (.+)$", page, re.MULTILINE) == [
+        f"i2i.models.{n}" for n in ("assembly", "checkpoint", "model")
+    ]
+    assert 'filters: ["!^_", "!^load$", "!^save$"]' in page
+
+
+def test_ci_runs_what_contributors_run():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert re.findall(r"^make (\w+)", script, re.MULTILINE) == ["test", "lint", "types", "imports", "docs"]
+
+
+def test_warnings_fail_the_documentation():
+    recipe = re.search(r"^docs: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert recipe
+    assert recipe[1].split() == ["$(BIN)/mkdocs", "build", "--strict"]  # --quiet would hide warnings from the count
 
 
 def _commands(command: Any, path: str) -> Iterator[str]:

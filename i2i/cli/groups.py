@@ -112,7 +112,7 @@ def add(
         )
     given = {**training.on_base(run, given, ("transfer",)), "stages": ["transfer"], "data": training.data_of(run)}
     added = {"group": name, "train_trunk": train_trunk, **({} if data is None else {"root": str(data.absolute())})}
-    training.execute(runs.create(out, {**given, "added": added}, installed(), overwrite), None, stop_after)
+    training.execute(runs.create_run(out, {**given, "added": added}, installed(), overwrite), None, stop_after)
 
 
 ADD = Command("add", add, components=("transfer",), lacking=("steps", "extra_groups", "size"))

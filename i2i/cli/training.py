@@ -130,7 +130,7 @@ def _open(
         check_told(start, given.get("data", {}))
     if stages:
         given = {**given, "stages": list(stages)}
-    return runs.create(out or _default_folder(given), given, installed(), overwrite)
+    return runs.create_run(out or _default_folder(given), given, installed(), overwrite)
 
 
 def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:

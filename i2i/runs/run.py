@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
@@ -23,7 +24,7 @@ from i2i.models.checkpoint import load, load_weights, read_model_description, sa
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import announce, listening
-from i2i.registry.registry import Registry
+from i2i.registry.registry import Registry, installed
 from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import read_setup, write_setup
@@ -301,10 +302,46 @@ class Run:
             announce(self.registry, event, run=self, **details)
 
 
-def create(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> Run:
-    """Make a run of what the user decided, in a folder of its own, as `write_setup` does."""
-    write_setup(folder, given, registry, overwrite)
-    return Run(folder, registry)
+def create_run(
+    folder: str | os.PathLike[str], given: Mapping[str, Any], registry: Registry | None = None, overwrite: bool = False
+) -> Run:
+    """Create a run folder with a complete ``run.toml`` and open it; nothing is trained until `Run.execute`.
+
+    Example:
+        >>> run = i2i.create_run("runs/mine", {"data": {"name": "folder", "root": "faces"}})  # doctest: +SKIP
+        >>> run.execute()  # doctest: +SKIP
+
+    Args:
+        folder: The run folder.
+        given: Options, nested as in ``run.toml``; all others get their defaults.
+        registry: Where components come from; every installed plugin by default.
+        overwrite: Replace the run that the folder holds.
+
+    Raises:
+        ConfigError: An option is wrong, or the folder holds a run and ``overwrite`` is off.
+        DataError: The data cannot be used, or the folder cannot be written to.
+    """
+    registry = registry or installed()
+    write_setup(Path(folder), given, registry, overwrite)
+    return Run(Path(folder), registry)
+
+
+def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -> Run:
+    """Open a run folder to read its configuration and data, to score its models, or to continue its training.
+
+    Example:
+        >>> run = i2i.open_run("runs/mine")  # doctest: +SKIP
+        >>> i2i.Evaluation(run.dataset, i2i.Registry(), ["l1"]).scores(i2i.load(run.folder))  # doctest: +SKIP
+
+    Args:
+        folder: The run folder.
+        registry: Where components come from; every installed plugin by default.
+
+    Raises:
+        ConfigError: The folder is not a run folder, or its ``run.toml`` is wrong.
+        DataError: The data cannot be used.
+    """
+    return Run(Path(folder), registry or installed())
 
 
 def _alone(model: Model) -> Transfer:

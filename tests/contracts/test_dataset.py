@@ -10,7 +10,7 @@ from i2i.config.toml import read_toml
 from i2i.contracts.dataset import Dataset, Extended, Group
 from i2i.errors import ConfigError, DataError, PluginError, UnknownComponentError
 from i2i.registry.registry import Registry, installed
-from i2i.runs.run import Run, create
+from i2i.runs.run import Run, create_run
 from tests.conftest import write_noise
 
 PLUGIN = """
@@ -82,7 +82,7 @@ class TestExtended:
 class TestPlugins:
     def test_a_group_joins_the_data_set_that_it_extends(self, install, root, tiny, tmp_path) -> None:
         install("my-robots", PLUGIN.format(name="robot", root=str(root)))
-        run = create(tmp_path / "run", tiny, installed())
+        run = create_run(tmp_path / "run", tiny, installed())
         assert run.dataset.groups == ("woman", "kid", "man", "robot")
         assert read_toml(tmp_path / "run" / "run.toml")["extra_groups"] == ["robot"]
         run.execute()
@@ -92,15 +92,15 @@ class TestPlugins:
     def test_it_can_be_left_out_and_does_not_join_a_run_that_was_made_without(
         self, install, root, tiny, tmp_path
     ) -> None:
-        create(tmp_path / "old", tiny, Registry())
+        create_run(tmp_path / "old", tiny, Registry())
         install("my-robots", PLUGIN.format(name="robot", root=str(root)))
         assert Run(tmp_path / "old", installed()).dataset.groups == ("woman", "kid", "man")
-        run = create(tmp_path / "new", {**tiny, "extra_groups": []}, installed())
+        run = create_run(tmp_path / "new", {**tiny, "extra_groups": []}, installed())
         assert run.dataset.groups == ("woman", "kid", "man")
 
     def test_a_run_whose_plugin_is_gone_says_so(self, install, root, tiny, tmp_path) -> None:
         install("my-robots", PLUGIN.format(name="robot", root=str(root)))
-        create(tmp_path / "run", tiny, installed())
+        create_run(tmp_path / "run", tiny, installed())
         with pytest.raises(UnknownComponentError, match="There is no plugin's group 'robot'. Known: none."):
             Run(tmp_path / "run", Registry(disabled=["my-robots"]))
 
@@ -108,7 +108,7 @@ class TestPlugins:
         for name in ("my-robots", "your-robots"):
             install(name, PLUGIN.format(name="robot", root=str(root)))
         with pytest.raises(PluginError) as caught:
-            create(tmp_path / "run", tiny, installed())
+            create_run(tmp_path / "run", tiny, installed())
         assert str(caught.value) == (
             "The plugin's group 'robot' is defined by plugin 'my-robots' of my-robots 1.0 and plugin 'your-robots' of "
             "your-robots 1.0. Uninstall one, or name it in I2I_DISABLE_PLUGINS."
@@ -118,7 +118,7 @@ class TestPlugins:
     def test_one_that_the_data_has_is_told_with_both_distributions(self, install, root, tiny, tmp_path) -> None:
         install("my-robots", PLUGIN.format(name="man", root=str(root)))
         with pytest.raises(DataError) as caught:
-            create(tmp_path / "run", tiny, installed())
+            create_run(tmp_path / "run", tiny, installed())
         assert str(caught.value) == (
             "The data set 'folder' (i2i 0.1.0) has a group 'man', and so has my-robots 1.0. Name the plugins' groups "
             "to use: --extra-groups '[]'."

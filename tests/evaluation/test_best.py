@@ -18,7 +18,7 @@ from i2i.hooks import hookimpl
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
 
 BEST = "best.safetensors"
@@ -101,8 +101,8 @@ def lines(folder):
 @pytest.mark.parametrize("ema", [0.0, 0.5])
 def test_evaluating_does_not_disturb_training(tmp_path, given, registry, ema):
     given = {**given, "ema": ema, "augment": "diffaugment"}  # which draws random numbers while it trains
-    create(tmp_path / "watched", given, registry).execute([MetricsFile(), SampleGrids()])
-    create(tmp_path / "alone", {**given, "evaluate": {"metrics": ["l1"]}}, registry).execute()
+    create_run(tmp_path / "watched", given, registry).execute([MetricsFile(), SampleGrids()])
+    create_run(tmp_path / "alone", {**given, "evaluate": {"metrics": ["l1"]}}, registry).execute()
     for name in ("base.safetensors", "model.safetensors"):
         assert (tmp_path / "watched" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     assert (tmp_path / "watched" / BEST).exists()
@@ -110,7 +110,7 @@ def test_evaluating_does_not_disturb_training(tmp_path, given, registry, ema):
 
 
 def test_every_evaluation_is_a_line_with_the_mean_over_groups(tmp_path, given, registry):
-    create(tmp_path / "run", merge(given, {"evaluate": {"every": 2}}), registry).execute([MetricsFile()])
+    create_run(tmp_path / "run", merge(given, {"evaluate": {"every": 2}}), registry).execute([MetricsFile()])
     found = lines(tmp_path / "run")
     assert [(entry["stage"], entry["step"]) for entry in found] == [
         ("base", 2), ("base", 3), ("transfer", 2), ("transfer", 3)
@@ -129,7 +129,7 @@ def test_grids_of_results_are_drawn_at_the_end_alone(tmp_path, given, registry):
         def on_evaluate(self, run, step):
             drawn.append((step, (run.folder / "samples" / "base.png").exists()))
 
-    create(tmp_path / "run", {**given, "stages": ["base"]}, registry).execute([SampleGrids(), Watcher()])
+    create_run(tmp_path / "run", {**given, "stages": ["base"]}, registry).execute([SampleGrids(), Watcher()])
     assert drawn == [(1, False), (2, False), (3, True)]
 
 
@@ -140,7 +140,7 @@ def test_the_best_model_is_kept(tmp_path, scripted, registry, monkeypatch, highe
     monkeypatch.setattr(Scripted, "values", list(values))
     monkeypatch.setattr(Scripted, "higher_is_better", higher)
     given = {**scripted, "keep_every": 1, "ema": 0.5}
-    create(tmp_path / "run", given, registry).execute()
+    create_run(tmp_path / "run", given, registry).execute()
     assert said(tmp_path / "run") == {
         "stage": "base", "step": step, "metric": "scripted", "value": values[step - 1], "higher_is_better": higher,
         "groups": ["woman"],
@@ -151,12 +151,12 @@ def test_the_best_model_is_kept(tmp_path, scripted, registry, monkeypatch, highe
 
 def test_a_model_that_lacks_a_score_is_not_the_best(tmp_path, scripted, registry, monkeypatch):
     monkeypatch.setattr(Scripted, "values", [0.5, float("nan"), 0.7])
-    create(tmp_path / "run", scripted, registry).execute()
+    create_run(tmp_path / "run", scripted, registry).execute()
     assert said(tmp_path / "run")["step"] == 1
 
 
 def test_the_best_model_is_a_model(tmp_path, given, registry):
-    create(tmp_path / "run", given, registry).execute()
+    create_run(tmp_path / "run", given, registry).execute()
     assert said(tmp_path / "run")["stage"] == "transfer"
     model = i2i.load(tmp_path / "run" / BEST)
     assert model.groups == ("woman", "kid", "man")
@@ -165,9 +165,9 @@ def test_the_best_model_is_a_model(tmp_path, given, registry):
 
 @pytest.mark.parametrize("stop", [1, 5])
 def test_stopped_and_resumed_keeps_the_same(tmp_path, given, registry, stop):
-    create(tmp_path / "whole", given, registry).execute([MetricsFile()])
+    create_run(tmp_path / "whole", given, registry).execute([MetricsFile()])
     with pytest.raises(Stopped):
-        create(tmp_path / "parts", given, registry).execute([MetricsFile()], stop_after=stop)
+        create_run(tmp_path / "parts", given, registry).execute([MetricsFile()], stop_after=stop)
     Run(tmp_path / "parts", registry).execute([MetricsFile()])
     assert lines(tmp_path / "parts") == lines(tmp_path / "whole")
     assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
@@ -176,7 +176,7 @@ def test_stopped_and_resumed_keeps_the_same(tmp_path, given, registry, stop):
 def test_a_resumed_run_knows_the_best_so_far(tmp_path, scripted, registry, monkeypatch):
     monkeypatch.setattr(Scripted, "values", [0.2, 0.5, 0.3])
     with pytest.raises(Stopped):
-        create(tmp_path / "run", scripted, registry).execute(stop_after=1)
+        create_run(tmp_path / "run", scripted, registry).execute(stop_after=1)
     Run(tmp_path / "run", registry).execute()
     assert said(tmp_path / "run")["step"] == 1
 
@@ -290,7 +290,7 @@ class TestCheckEvaluation:
         with pytest.raises(
             ConfigError, match=r"weightless cannot tell .* best: The weights of Eye are nowhere. Get them"
         ):
-            create(tmp_path / "run", given, registry)
+            create_run(tmp_path / "run", given, registry)
         assert not (tmp_path / "run").exists()
 
     def test_no_held_out_images(self, registry):

@@ -12,7 +12,7 @@ from i2i.evaluation.diagnosis import count, diagnose
 from i2i.runs.listeners import diagnosis
 from i2i.runs.listeners.diagnosis import Diagnosis
 from i2i.runs.listeners.metrics_file import MetricsFile
-from i2i.runs.run import create
+from i2i.runs.run import create_run
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def given(tiny):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, given, registry):
     """A finished run."""
-    run = create(tmp_path_factory.mktemp("runs") / "run", given, registry)
+    run = create_run(tmp_path_factory.mktemp("runs") / "run", given, registry)
     run.execute([Diagnosis(Console(file=io.StringIO())), MetricsFile()])
     return run
 
@@ -56,7 +56,7 @@ def test_groups_that_the_model_lacks_are_translated_by_its_base(run):
 def test_symptoms_are_warned_of_at_the_end_of_a_stage(tmp_path, console, monkeypatch, given, registry):
     found = {"man": {"copying": 0.81}, "woman": {"copying": 0.79}, "kid": {"copying": 1.0}}
     monkeypatch.setattr(diagnosis, "diagnose", lambda model, dataset: found)
-    run = create(tmp_path / "run", given, registry)
+    run = create_run(tmp_path / "run", given, registry)
     run.model, run.stage, run.steps = None, "base", 5
     Diagnosis(console).on_evaluate(run, 4, {})
     assert console.file.getvalue() == ""
@@ -69,7 +69,7 @@ def test_symptoms_are_warned_of_at_the_end_of_a_stage(tmp_path, console, monkeyp
 
 
 def test_looking_does_not_disturb_training(tmp_path, run, given, registry):
-    plain = create(tmp_path / "plain", given, registry)
+    plain = create_run(tmp_path / "plain", given, registry)
     plain.execute()
     for name in ("base.safetensors", "model.safetensors"):
         assert (plain.folder / name).read_bytes() == (run.folder / name).read_bytes()

@@ -15,7 +15,7 @@ from i2i.errors import ConfigError, DataError, UnknownComponentError
 from i2i.groups.stored import attach, open_model
 from i2i.models import checkpoint
 from i2i.registry.registry import Registry, installed
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
 from tests.conftest import write_noise
 from tests.contracts.test_dataset import PLUGIN
@@ -63,7 +63,7 @@ class Adder:
         given = {"stages": ["transfer"], "base_model": str(file), "added": added, "data": self.tiny["data"]}
         quick = {"device": "cpu", "transfer_steps": 2, "evaluate": self.tiny["evaluate"]}
         given = merge(about["config"], quick, given, more)
-        return create(self.folder / out, given, registry or self.registry)
+        return create_run(self.folder / out, given, registry or self.registry)
 
     def add(self, file: Path, name: str = "baby", out: str = "out", **more) -> Path:
         self.create(file, name, out, **more).execute()

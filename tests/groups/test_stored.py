@@ -14,7 +14,7 @@ from i2i.groups.stored import as_stored, attach, export, open_model, weigh
 from i2i.models import checkpoint
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
-from i2i.runs.run import Run, create
+from i2i.runs.run import Run, create_run
 from i2i.storage import tensor_file
 
 JUDGES = ("branched", "classification")
@@ -209,7 +209,7 @@ def trained(tmp_path_factory, folder_root, registry):
              "backbone": {"channels": 4}, "generator": {"blocks": 1},
              "data": {"name": "folder", "root": str(folder_root)}}  # fmt: skip
     folder = tmp_path_factory.mktemp("groups") / "run"
-    create(folder, given, registry).execute()
+    create_run(folder, given, registry).execute()
     return folder
 
 

@@ -8,12 +8,12 @@ from i2i.errors import ConfigError, PluginError
 from i2i.hooks import hookimpl
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
-from i2i.runs.run import create
+from i2i.runs.run import create_run
 
 
 @pytest.fixture
 def run(tmp_path, tiny, registry):
-    return create(tmp_path / "run", tiny, registry)
+    return create_run(tmp_path / "run", tiny, registry)
 
 
 def test_misspelt_hook(run):

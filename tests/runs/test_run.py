@@ -19,7 +19,7 @@ from i2i.hooks import hookimpl
 from i2i.models import checkpoint
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
 from i2i.storage.locks import locked
 
@@ -35,7 +35,7 @@ def given(request, tiny):
 def whole(tmp_path_factory, given, registry):
     """What a run of that configuration leaves that nobody stops; read it, never write to it."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    create(folder, given, registry).execute(listeners())
+    create_run(folder, given, registry).execute(listeners())
     return folder
 
 
@@ -57,7 +57,7 @@ def written(folder, name):
 
 
 def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
-    create(tmp_path / "run", tiny, registry).execute(listeners())
+    create_run(tmp_path / "run", tiny, registry).execute(listeners())
     names = {p.name for p in (tmp_path / "run").iterdir()}
     folders, tables = {"samples", "groups"}, {"metrics.jsonl", "losses.csv", "scores.csv"}
     assert names == {"run.toml", *FILES, "state.safetensors", "report.html", *folders, *tables}
@@ -74,18 +74,18 @@ def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
 
 def test_models_are_kept_on_the_way(tmp_path, quick, registry):
     given = merge(quick, {"keep_every": 2, "ema": 0.5})
-    run = create(tmp_path / "kept", given, registry)
+    run = create_run(tmp_path / "kept", given, registry)
     run.execute([MetricsFile()])
     kept = {path.name: path for path in (tmp_path / "kept" / "steps").iterdir()}
     assert kept.keys() == {"base-000002.safetensors", "base-000004.safetensors", "transfer-000002.safetensors"}
     assert kept["base-000004.safetensors"].read_bytes() == (tmp_path / "kept" / "base.safetensors").read_bytes()
     assert checkpoint.load(kept["transfer-000002.safetensors"], registry).groups == ("woman", "kid", "man")
-    create(tmp_path / "plain", merge(quick, {"ema": 0.5}), registry).execute()
+    create_run(tmp_path / "plain", merge(quick, {"ema": 0.5}), registry).execute()
     assert all((tmp_path / "plain" / f).read_bytes() == (tmp_path / "kept" / f).read_bytes() for f in FILES)
 
 
 def test_the_metrics_file_counts_images_of_each_group_and_seconds(tmp_path, quick, registry):
-    run = create(tmp_path / "run", quick, registry)
+    run = create_run(tmp_path / "run", quick, registry)
     run.execute([MetricsFile()])
     entries = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     seen = {(e["stage"], e["step"]): e["seen"] for e in entries if "seen" in e}
@@ -97,7 +97,7 @@ def test_the_metrics_file_counts_images_of_each_group_and_seconds(tmp_path, quic
 
 def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, registry, whole):
     for name, seed in (("again", 0), ("other", 6)):
-        create(tmp_path / name, {**given, "seed": seed}, registry).execute()
+        create_run(tmp_path / name, {**given, "seed": seed}, registry).execute()
     folders = (whole, tmp_path / "again", tmp_path / "other")
     first, again, other = ([(folder / f).read_bytes() for f in FILES] for folder in folders)
     assert first == again
@@ -107,7 +107,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, re
 
 @pytest.mark.parametrize("stops", [(1,), (4,), (2, 3, 6)])
 def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry, whole, stops):
-    run = create(tmp_path / "parts", given, registry)
+    run = create_run(tmp_path / "parts", given, registry)
     for stop in stops:
         with pytest.raises(Stopped):
             run.execute(listeners(), stop_after=stop)
@@ -119,7 +119,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry,
 
 def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
     """Looked at after every step it is as `whole`, which equals one that nobody looks at (the test of equal seeds)."""
-    create(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
+    create_run(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
     for name in FILES:
         assert (tmp_path / "watched" / name).read_bytes() == (whole / name).read_bytes()
 
@@ -131,7 +131,7 @@ def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry, whole):
             if (run.stage, step) == ("base", 3):
                 os.kill(os.getpid(), signal.SIGINT)
 
-    run = create(tmp_path / "run", given, registry)
+    run = create_run(tmp_path / "run", given, registry)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(Stopped):
         run.execute([Interrupter()])
@@ -148,7 +148,7 @@ def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry, who
                 raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        create(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
+        create_run(tmp_path / "run", given, registry).execute([MetricsFile(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl"):
         assert written(tmp_path / "run", name) == written(whole, name)
@@ -163,14 +163,14 @@ def test_a_crash_while_evaluating_is_made_good(tmp_path, given, registry, whole,
                 raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        create(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
+        create_run(tmp_path / "run", given, registry).execute([*listeners(), Crash()])
     Run(tmp_path / "run", registry).execute(listeners())
     for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
         assert written(tmp_path / "run", name) == written(whole, name)
 
 
 def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
-    run = create(tmp_path / "run", given, registry)
+    run = create_run(tmp_path / "run", given, registry)
     with pytest.raises(Stopped):
         run.execute(listeners(), stop_after=2)
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
@@ -181,15 +181,15 @@ def test_a_metrics_line_cut_by_a_kill_is_dropped(tmp_path, given, registry):
 
 
 def test_the_two_stages_apart_equal_one_run(tmp_path, given, registry, whole):
-    create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
+    create_run(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
     apart = {**given, "stages": ["transfer"], "base_model": str(tmp_path / "base" / FILES[0])}
-    create(tmp_path / "apart", apart, registry).execute()
+    create_run(tmp_path / "apart", apart, registry).execute()
     assert (tmp_path / "apart" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
 
 
 def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, registry):
 
-    create(tmp_path / "run", {**tiny, "transfer": {"name": "none"}}, registry).execute()
+    create_run(tmp_path / "run", {**tiny, "transfer": {"name": "none"}}, registry).execute()
     model = i2i.load(tmp_path / "run")
     x = torch.rand(1, 3, 32, 32)
     assert model.groups == ("woman", "kid", "man")
@@ -206,11 +206,11 @@ class TestStart:
 
     @pytest.fixture
     def base(self, tmp_path, given, registry):
-        create(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
+        create_run(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
         return tmp_path / "base" / FILES[0]
 
     def test_without_a_step_it_is_that_model(self, tmp_path, given, registry, base):
-        create(tmp_path / "more", {**given, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
+        create_run(tmp_path / "more", {**given, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
         old, new = (tensor_file.read(path)[0] for path in (base, tmp_path / "more" / FILES[0]))
         assert old.keys() == new.keys()
         assert all(torch.equal(old[name], new[name]) for name in old)
@@ -219,9 +219,9 @@ class TestStart:
     @pytest.mark.parametrize("stop", [1, 5])
     def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, given, registry, base, stop):
         given = {**given, "base_model": str(base)}
-        create(tmp_path / "whole", given, registry).execute(listeners())
+        create_run(tmp_path / "whole", given, registry).execute(listeners())
         with pytest.raises(Stopped):
-            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
+            create_run(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
         Run(tmp_path / "parts", registry).execute(listeners())
         for name in (*FILES, "metrics.jsonl", "samples/transfer.png"):
             assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
@@ -229,19 +229,19 @@ class TestStart:
 
     def test_options_of_the_run_count(self, tmp_path, given, registry, base):
         still = merge(given, {"base_model": str(base), "stages": ["transfer"], "backbone": {"lr": 1e-12}})
-        create(tmp_path / "still", still, registry).execute()
+        create_run(tmp_path / "still", still, registry).execute()
         x = torch.rand(1, 3, 32, 32)
         torch.testing.assert_close(i2i.load(tmp_path / "still").translate(x), i2i.load(base).translate(x))
 
     @pytest.mark.parametrize("judge", ["branched", "classification"])
     def test_a_model_with_groups_goes_on(self, tmp_path, given, registry, base, judge):
         given = {**given, "stages": ["transfer"], "transfer": {"judge": judge}}
-        create(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()
+        create_run(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()
         start = tmp_path / "groups" / FILES[1]
         given = {**given, "base_model": str(start)}
-        create(tmp_path / "whole", given, registry).execute(listeners())
+        create_run(tmp_path / "whole", given, registry).execute(listeners())
         with pytest.raises(Stopped):
-            create(tmp_path / "parts", given, registry).execute(listeners(), stop_after=1)
+            create_run(tmp_path / "parts", given, registry).execute(listeners(), stop_after=1)
         Run(tmp_path / "parts", registry).execute(listeners())
         whole = (tmp_path / "whole" / FILES[1]).read_bytes()
         assert (tmp_path / "parts" / FILES[1]).read_bytes() == whole != start.read_bytes()
@@ -252,7 +252,7 @@ class TestStart:
         tensor_file.write(tmp_path / "all.safetensors", tensors, {**about, "base": "all"})
         for name, file in {"named": base, "nameless": tmp_path / "all.safetensors"}.items():
             apart = {**given, "stages": ["transfer"], "base_model": str(file)}
-            create(tmp_path / name, apart, registry).execute()
+            create_run(tmp_path / name, apart, registry).execute()
         named, nameless = ((tmp_path / name / FILES[1]).read_bytes() for name in ("named", "nameless"))
         assert named == nameless
 
@@ -261,13 +261,13 @@ class TestStart:
         name = next(name for name in tensors if tensors[name].is_floating_point())
         tensor_file.write(tmp_path / "bad.safetensors", {**tensors, name: tensors[name] * float("nan")}, about)
         with pytest.raises(CheckpointError, match=rf"is damaged: {name} holds what is no finite number\. Restore it\."):
-            create(tmp_path / "run", {**given, "base_model": str(tmp_path / "bad.safetensors")}, registry)
+            create_run(tmp_path / "run", {**given, "base_model": str(tmp_path / "bad.safetensors")}, registry)
         assert not (tmp_path / "run").exists()
 
 
 class TestMachine:
     def test_is_in_run_toml_and_no_option(self, tmp_path, tiny, registry):
-        run = create(tmp_path / "run", tiny, registry)
+        run = create_run(tmp_path / "run", tiny, registry)
         machine = read_toml(tmp_path / "run" / "run.toml")["machine"]
         assert machine == run.engine.describe()
         assert (machine["device"], machine["threads"], machine["torch"]) == ("cpu", 1, torch.__version__)
@@ -275,7 +275,7 @@ class TestMachine:
         assert run.changes == ""
 
     def test_another_one_is_told(self, tmp_path, tiny, registry):
-        create(tmp_path / "run", tiny, registry)
+        create_run(tmp_path / "run", tiny, registry)
         torch.set_num_threads(2)
         try:
             assert Run(tmp_path / "run", registry).changes == "threads is 2, was 1"
@@ -303,7 +303,7 @@ class TestNumbersThatAreNotFinite:
 
     @pytest.mark.parametrize(("spoilt", "saved"), [(1, "the start of the stage 'base'"), (4, "step 2"), (3, "step 2")])
     def test_leave_the_last_good_state(self, tmp_path, given, registry, spoilt, saved):
-        run = create(tmp_path / "run", {**given, "steps": 6}, registry)
+        run = create_run(tmp_path / "run", {**given, "steps": 6}, registry)
         with pytest.raises(TrainingError) as error:
             run.execute([Spoiler(spoilt)])
         assert f"To go on from {saved}, lower lr in [backbone] of {tmp_path}/run/run.toml" in str(error.value)
@@ -315,7 +315,7 @@ class TestNumbersThatAreNotFinite:
             assert all(tensor.isfinite().all() for tensor in tensors.values())
 
     def test_are_named_where_no_loss_shows_them(self, tmp_path, given, registry):
-        run = create(tmp_path / "run", given, registry)
+        run = create_run(tmp_path / "run", given, registry)
         with pytest.raises(
             TrainingError, match=r"^Step 4: weights/\S+ holds what is no finite number\. To go on from st"
         ):
@@ -323,19 +323,19 @@ class TestNumbersThatAreNotFinite:
         assert not (tmp_path / "run" / FILES[0]).exists()
 
     def test_the_way_on_works(self, tmp_path, given, registry):
-        create(tmp_path / "whole", given, registry).execute()
+        create_run(tmp_path / "whole", given, registry).execute()
         with pytest.raises(TrainingError):
-            create(tmp_path / "run", given, registry).execute([Spoiler(3)])
+            create_run(tmp_path / "run", given, registry).execute([Spoiler(3)])
         Run(tmp_path / "run", registry).execute()
         assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
 
 
 def test_two_in_one_folder_are_refused(tmp_path, tiny, registry):
-    run = create(tmp_path / "run", tiny, registry)
+    run = create_run(tmp_path / "run", tiny, registry)
     with locked(tmp_path / "run" / "run.lock"):
         with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
             run.execute()
         with pytest.raises(ConfigError, match=f"{tmp_path}/run is in use by process"):
-            create(tmp_path / "run", tiny, registry, overwrite=True)
+            create_run(tmp_path / "run", tiny, registry, overwrite=True)
         assert (tmp_path / "run" / "run.toml").exists()
     run.execute()

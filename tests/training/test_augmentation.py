@@ -15,7 +15,7 @@ from i2i.contracts.transfer import NoTransfer
 from i2i.models.assembly import resolve, resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.testing import Noise
 from i2i.training.augmentation import (
     INTERVAL,
@@ -307,14 +307,14 @@ def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monk
     seen = []
     monkeypatch.setattr("i2i.runs.run.choose_augmentation", lambda config, steps, at: seen.append((steps, at)))
     given = merge(cyclegan, {"steps": 1, "stages": ["base"], "loss": {"adversarial": {"mode": mode}}})
-    create(tmp_path / "run", given, registry).execute()
+    create_run(tmp_path / "run", given, registry).execute()
     assert seen == [(1, boundary)]
 
 
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, cyclegan, registry):
     given = {**cyclegan, "steps": 5, "transfer_steps": 6, "augment": "ada", "ada_target": -0.9, "ema": 0.9}
-    create(tmp_path / "whole", given, registry).execute()
-    run = create(tmp_path / "parts", given, registry)
+    create_run(tmp_path / "whole", given, registry).execute()
+    run = create_run(tmp_path / "parts", given, registry)
     for stop in (4, 10):  # right after an adjustment, and in the transfer
         with pytest.raises(Stopped):
             run.execute(stop_after=stop)

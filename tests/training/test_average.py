@@ -12,7 +12,7 @@ from i2i.hooks import hookimpl
 from i2i.models import checkpoint
 from i2i.nn.spectral import SpectralConv2d
 from i2i.runs.listeners.samples import SampleGrids
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
 from i2i.training.average import Average, warmed_up
 
@@ -120,7 +120,7 @@ def test_training_goes_on_from_the_raw_weights(tmp_path, given, registry):
     runs = {}
     for name, ema in (("averaged", 0.9), ("raw", 0.0)):
         runs[name] = Recorder()
-        create(tmp_path / name, {**given, "ema": ema, "stages": ["base"]}, registry).execute([runs[name]])
+        create_run(tmp_path / name, {**given, "ema": ema, "stages": ["base"]}, registry).execute([runs[name]])
     assert all(equal(*pair) for pair in zip(runs["averaged"].raw, runs["raw"].raw, strict=True))
     averaged, raw = (tensor_file.read(tmp_path / name / FILES[0])[0] for name in ("averaged", "raw"))
     differing = {name for name in raw if not torch.equal(raw[name], averaged[name])}
@@ -130,7 +130,7 @@ def test_training_goes_on_from_the_raw_weights(tmp_path, given, registry):
 
 def test_the_saved_and_scored_generators_are_the_average_of_all_steps(tmp_path, given, registry):
     recorder = Recorder()
-    create(tmp_path / "run", {**given, "stages": ["base"]}, registry).execute([recorder])
+    create_run(tmp_path / "run", {**given, "stages": ["base"]}, registry).execute([recorder])
     expected = recorder.raw[0]  # after the first step all but a millionth of the start is forgotten
     for step, raw in enumerate(recorder.raw[1:], start=2):
         share = 1 - warmed_up(0.9, step)
@@ -143,8 +143,8 @@ def test_the_saved_and_scored_generators_are_the_average_of_all_steps(tmp_path, 
 
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, given, registry):
     given = merge(given, {"backbone": {"name": "ugatit"}, "steps": 3, "transfer_steps": 2})
-    create(tmp_path / "whole", given, registry).execute([SampleGrids()])
-    run = create(tmp_path / "parts", {**given, "sample_every": 1}, registry)
+    create_run(tmp_path / "whole", given, registry).execute([SampleGrids()])
+    run = create_run(tmp_path / "parts", {**given, "sample_every": 1}, registry)
     for stop in (2, 4):
         with pytest.raises(Stopped):
             run.execute([SampleGrids()], stop_after=stop)
@@ -156,14 +156,14 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, given, registry):
 
 def test_a_model_remembers_the_small_data_options(tmp_path, given, registry):
     options = {"ema": 0.9, "augment": "ada", "ada_target": 0.5, "ada_rise": 0.1, "flip": False, "crop_margin": 1.25}
-    create(tmp_path / "run", {**given, **options, "steps": 1, "stages": ["base"]}, registry).execute()
+    create_run(tmp_path / "run", {**given, **options, "steps": 1, "stages": ["base"]}, registry).execute()
     told = checkpoint.read_model_description(tmp_path / "run" / FILES[0])["config"]
     assert {name: told[name] for name in options} == options
 
 
 def test_grids_show_the_average(tmp_path, given, registry):
     for name, ema in (("averaged", 0.9), ("raw", 0.0)):
-        create(tmp_path / name, {**given, "ema": ema, "stages": ["base"]}, registry).execute([SampleGrids()])
+        create_run(tmp_path / name, {**given, "ema": ema, "stages": ["base"]}, registry).execute([SampleGrids()])
     final = [(tmp_path / "averaged" / "samples" / f"{name}.png").read_bytes() for name in ("base-000004", "base")]
     raw = (tmp_path / "raw" / "samples" / "base-000004.png").read_bytes()
     assert final[0] == final[1] != raw
@@ -172,4 +172,4 @@ def test_grids_show_the_average(tmp_path, given, registry):
 @pytest.mark.parametrize("value", [1, -0.1])
 def test_a_decay_out_of_range_is_refused(tmp_path, given, registry, value):
     with pytest.raises(ConfigError, match=rf"^the run: option 'ema' cannot be {value}: Input should be"):
-        create(tmp_path / "run", {**given, "ema": value}, registry)
+        create_run(tmp_path / "run", {**given, "ema": value}, registry)

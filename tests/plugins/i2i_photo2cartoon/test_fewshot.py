@@ -17,7 +17,7 @@ from i2i.groups.stored import open_model
 from i2i.models.assembly import resolve
 from i2i.models.checkpoint import load, read_model_description
 from i2i.models.model import Model
-from i2i.runs.run import create
+from i2i.runs.run import create_run
 from i2i.storage.run_folder import read_config
 from i2i.storage.tensor_file import write
 from i2i_photo2cartoon.checkpoint import GENERATORS
@@ -77,7 +77,7 @@ def adding_baby(run, out, registry):
     start = {"stages": ["transfer"], "base_model": str(run / "model.safetensors"), "device": "cpu", "transfer_steps": 1}
     added = {"group": "baby", "root": str(run.parent / "new" / "baby")}
     data = read_config(run).get("data", {})
-    return create(out, {**about, **start, "added": added, "data": data, "evaluate": {"metrics": ["l1"]}}, registry)
+    return create_run(out, {**about, **start, "added": added, "data": data, "evaluate": {"metrics": ["l1"]}}, registry)
 
 
 def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(registry, file, faces, tmp_path):

@@ -8,7 +8,7 @@ import torch
 
 from i2i.config.options import merge
 from i2i.hooks import hookimpl
-from i2i.runs.run import create
+from i2i.runs.run import create_run
 from i2i_transfer.pooled import Joint, Mixed
 
 RNG = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def test_every_sample_counts_alike():
 def test_mixed_starts_from_scratch_with_the_steps_of_both_stages(tiny, registry, tmp_path, transfer, steps, afresh):
     given = merge(tiny, {"transfer": {"name": transfer}, "steps": 2, "transfer_steps": 1})
     watcher = Watcher()
-    run = create(tmp_path / "run", given, registry)
+    run = create_run(tmp_path / "run", given, registry)
     run.execute([watcher])
     (_, _, start), (taken, samples, second) = watcher.starts["base"], watcher.starts["transfer"]
     assert (taken, samples) == (steps, 3 if transfer == "mixed" else 4)
@@ -63,10 +63,10 @@ def test_mixed_starts_from_scratch_with_the_steps_of_both_stages(tiny, registry,
 def test_a_model_trained_from_scratch_is_gone_on_with(tiny, registry, tmp_path):
     """Where the model to start from has its groups already, its weights are the start."""
     given = merge(tiny, {"transfer": {"name": "mixed"}, "steps": 1, "transfer_steps": 1})
-    first = create(tmp_path / "first", given, registry)
+    first = create_run(tmp_path / "first", given, registry)
     first.execute()
     again = merge(given, {"stages": ["transfer"], "base_model": str(tmp_path / "first" / "model.safetensors")})
-    watcher, second = Watcher(), create(tmp_path / "second", again, registry)
+    watcher, second = Watcher(), create_run(tmp_path / "second", again, registry)
     second.execute([watcher])
     taken, _, start = watcher.starts["transfer"]
     assert taken == 1

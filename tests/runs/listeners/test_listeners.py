@@ -15,7 +15,7 @@ from i2i.runs.listeners import overfitting as listener
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.overfitting import OverfittingGauge
 from i2i.runs.listeners.progress import ProgressDisplay
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage.run_folder import read_lines
 
 
@@ -97,8 +97,8 @@ class TestOverfittingGauge:
     def test_does_not_disturb_training(self, tmp_path, given, registry, console, monkeypatch):
         monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)  # nothing is told apart so soon
         given = merge(given, {"augment": "ada", "ada_target": -0.9, "ema": 0.9, "backbone": {"name": "ugatit"}})
-        create(tmp_path / "alone", given, registry).execute()
-        watched = create(tmp_path / "watched", {**given, "sample_every": 1}, registry)
+        create_run(tmp_path / "alone", given, registry).execute()
+        watched = create_run(tmp_path / "watched", {**given, "sample_every": 1}, registry)
         watched.execute([OverfittingGauge(console), MetricsFile()])
         for name in ("base.safetensors", "model.safetensors"):
             assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "watched" / name).read_bytes()
@@ -110,9 +110,9 @@ class TestOverfittingGauge:
     def test_a_resumed_run_measures_the_same(self, tmp_path, given, registry, console, monkeypatch):
         monkeypatch.setattr(overfitting, "LEAST_GAP", -1e9)
         watch = [OverfittingGauge(console), MetricsFile()]
-        create(tmp_path / "whole", given, registry).execute(watch)
+        create_run(tmp_path / "whole", given, registry).execute(watch)
         with pytest.raises(Stopped):
-            create(tmp_path / "parts", given, registry).execute(watch, stop_after=3)
+            create_run(tmp_path / "parts", given, registry).execute(watch, stop_after=3)
         Run(tmp_path / "parts", registry).execute(watch)
         assert entries(tmp_path / "whole") == entries(tmp_path / "parts") != []
 

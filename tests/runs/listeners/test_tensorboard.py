@@ -8,7 +8,7 @@ from i2i.runs import checks
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.listeners.tensorboard import TensorBoard
-from i2i.runs.run import Run, Stopped, create
+from i2i.runs.run import Run, Stopped, create_run
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 MESSAGE = "--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'."
@@ -33,7 +33,7 @@ def run(tmp_path_factory, given, registry):
     """A run that was stopped in the first stage, and went on."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.raises(Stopped):
-        create(folder, given, registry).execute(listeners(), stop_after=1)
+        create_run(folder, given, registry).execute(listeners(), stop_after=1)
     run = Run(folder, registry)
     run.execute(listeners())
     return run
@@ -74,7 +74,7 @@ def without_tensorboard(monkeypatch):
 
 def test_a_run_without_the_extra_is_refused_before_anything_is_written(tmp_path, given, registry, without_tensorboard):
     with pytest.raises(ConfigError) as error:
-        create(tmp_path / "run", given, registry)
+        create_run(tmp_path / "run", given, registry)
     assert str(error.value) == MESSAGE
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,139 @@
+"""Plugins, examples and documentation get by with the public names, and every public name is documented."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import i2i
+import i2i.nn
+import i2i.testing
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"i2i": i2i, "i2i.nn": i2i.nn, "i2i.testing": i2i.testing}
+PUBLIC = {name: frozenset(package.__all__) for name, package in PACKAGES.items()}
+PUBLIC["i2i"] |= {"nn", "testing", "__version__"}
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+MODULES = sorted(path for folder in ("plugins", "examples") for path in (ROOT / folder).rglob("*.py"))
+
+REMAINING: frozenset[tuple[str, str]] = frozenset(
+    [
+        ("plugins/i2i_features/discriminator.py", "i2i.pretrained.weights"),
+        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.fill"),
+        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.load"),
+        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.fill"),
+        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.load"),
+        ("plugins/i2i_features/seeing.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/seeing_faces.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.fill"),
+        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.load"),
+        ("plugins/i2i_features/seeing_timm.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/sources.py", "i2i.pretrained.weights.read_tensors"),
+        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.fill"),
+        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.load"),
+        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.read_tensors"),
+        ("plugins/i2i_metrics/accuracy.py", "i2i.pretrained.features"),
+        ("plugins/i2i_metrics/distances.py", "i2i.pretrained.features"),
+        ("plugins/i2i_metrics/identity.py", "i2i.pretrained.features"),
+        ("plugins/i2i_metrics/perceptual.py", "i2i.pretrained.weights.find"),
+        ("plugins/i2i_metrics/perceptual.py", "i2i.pretrained.weights.load"),
+        ("plugins/i2i_metrics/seeing.py", "i2i.pretrained.features"),
+        ("plugins/i2i_photo2cartoon/checkpoint.py", "i2i.registry.registry.installed"),
+    ]
+)
+"""Deep imports that are still there, as (file, module). Only ever remove entries."""
+
+
+def deep_uses(code: str) -> list[str]:
+    """Return what a program takes from i2i beside the public names, in its order."""
+    return [use for node in ast.walk(ast.parse(code)) for use in _uses(node) if not _is_public(use)]
+
+
+def blocks(text: str) -> list[str]:
+    """Return the Python examples of a page or of docstrings, except those that include a file."""
+    found = [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
+    return [code for code in found if not code.startswith("--8<--")]
+
+
+def blocks_of(paths: list[Path]) -> list[tuple[str, str]]:
+    """Return file and code of every Python example."""
+    return [(_name(path), code) for path in paths for code in blocks(path.read_text(encoding="utf-8"))]
+
+
+def test_plugins_and_examples_use_public_names_alone():
+    found = {(_name(path), use) for path in MODULES for use in deep_uses(path.read_text(encoding="utf-8"))}
+
+    assert {name.split("/")[0] for name in map(_name, MODULES)} == {"plugins", "examples"}
+    assert sorted(found - REMAINING) == []
+    assert sorted(REMAINING - found) == []  # they are gone: remove their entries
+
+
+def test_examples_in_the_pages_use_public_names_alone():
+    examples = blocks_of(PAGES)
+
+    assert len(examples) >= 6
+    assert [(name, use) for name, code in examples for use in deep_uses(code)] == []
+
+
+def test_examples_in_docstrings_use_public_names_alone():
+    examples = blocks_of(sorted((ROOT / "i2i").rglob("*.py")))
+
+    assert len(examples) >= 15
+    assert [(name, use) for name, code in examples for use in deep_uses(code)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "deep"),
+    [
+        ("from i2i.models.model import Model", ["i2i.models.model.Model"]),
+        ("from i2i.nn.norms import LayerInstanceNorm", ["i2i.nn.norms.LayerInstanceNorm"]),
+        ("import i2i.runs.run", ["i2i.runs.run"]),
+        ("from i2i import registry", ["i2i.registry"]),
+        ("import i2i\ni2i.lode('x')", ["i2i.lode"]),
+        ("import i2i\ni2i.training.step", ["i2i.training.step", "i2i.training"]),
+        ("if TYPE_CHECKING:\n    from i2i.hooks import hookimpl", ["i2i.hooks.hookimpl"]),
+        ("import i2i, i2i.nn\nfrom i2i import Model, nn\nfrom i2i.testing import Noise\ni2i.load('x').size", []),
+        ("from i2i_losses.terms import Cycle\nfrom .i2i import other", []),
+    ],
+)  # fmt: skip
+def test_deep_uses_are_found(code, deep):
+    assert deep_uses(code) == deep
+
+
+def test_every_public_name_has_one_entry_in_the_reference():
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    entries = [entry for page in pages for entry in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.M)]
+
+    public = [f"{name}.{public}" for name, package in PACKAGES.items() for public in package.__all__]
+    assert sorted(entries) == sorted(public)
+
+
+def _uses(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.startswith("i2i."))
+    elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "i2i":
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Attribute) and re.fullmatch(r"i2i(\.\w+)+", name := ast.unparse(node)):
+        yield name
+
+
+def _is_public(use: str) -> bool:
+    """Say whether a dotted name is a public one, or something that a public one has."""
+    parts = use.split(".")
+    package = ".".join(parts[:2]) if parts[1] in ("nn", "testing") else "i2i"
+    inner = parts[len(package.split(".")) :]
+    return not inner or inner[0] in PUBLIC[package]
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
