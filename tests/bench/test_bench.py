@@ -10,7 +10,7 @@ from i2i.errors import ConfigError
 from i2i.evaluation.scoring import Evaluation
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
-from i2i.runs.run import Run, create
+from i2i.runs.run import Run, create_run
 
 WEIGHTS = {"here": False}
 VALUE = {"last": 1.0}
@@ -41,7 +41,7 @@ class Plugin:
 def folder(tmp_path_factory, registry, tiny):
     """A finished run, as a cell has one."""
     folder = tmp_path_factory.mktemp("cells") / "none-0"
-    create(folder, {**tiny, "transfer": {"name": "none"}}, registry).execute([MetricsFile()])
+    create_run(folder, {**tiny, "transfer": {"name": "none"}}, registry).execute([MetricsFile()])
     return folder
 
 

@@ -157,7 +157,7 @@ class TestMetricsFile:
 
     def test_a_damaged_line_does_not_keep_a_run_from_going_on(self, tmp_path, given, registry, console):
         with pytest.raises(Stopped):
-            create(tmp_path, given, registry).execute([MetricsFile(console)], stop_after=2)
+            create_run(tmp_path, given, registry).execute([MetricsFile(console)], stop_after=2)
         path = tmp_path / "metrics.jsonl"
         path.write_text("nonsense\n" + path.read_text())
         Run(tmp_path, registry).execute([Reporter(), MetricsFile(console)])
