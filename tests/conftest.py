@@ -19,6 +19,8 @@ from PIL import Image
 
 from i2i.registry.registry import Registry, installed
 
+pytest_plugins = ["tests.wording"]
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip

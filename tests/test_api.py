@@ -13,6 +13,7 @@ import i2i
 from i2i.config.options import merge
 from i2i.errors import ConfigError, DataError
 from i2i.runs.run import create_run
+from tests.wording import refused
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_run_is_opened_by_its_folder(trained):
 
     assert run.dataset.groups == ("woman", "man")
     assert run.config.steps == 1
-    with pytest.raises(ConfigError, match=r"run\.toml"):
+    with refused(ConfigError, "run.toml"):
         i2i.open_run(trained / "nowhere")
 
 
@@ -67,7 +68,7 @@ def test_a_run_is_created_of_what_is_installed_and_trained_by_execute(tmp_path, 
     run.execute()
 
     assert i2i.load(tmp_path / "run").groups == run.dataset.groups
-    with pytest.raises(ConfigError, match="--overwrite"):
+    with refused(ConfigError, "--overwrite"):
         i2i.create_run(tmp_path / "run", tiny)
 
 
@@ -96,34 +97,34 @@ def test_translating_leaves_the_model_in_the_mode_it_was(model):
 
 
 def test_wrong_groups_and_shapes_are_named(model):
-    with pytest.raises(ConfigError, match="no group 'men'.*Did you mean 'man'.*woman, man"):
+    with refused(ConfigError, "men", "man"):
         model.translate(torch.zeros(3, 32, 32), "men")
-    with pytest.raises(DataError, match=r"not \(1, 32, 32\)"):
+    with refused(DataError, "(1, 32, 32)"):
         model.translate(torch.zeros(1, 32, 32))
-    with pytest.raises(DataError, match="uint8, not .* of float64"):
+    with refused(DataError, "uint8", "float64"):
         model.translate(np.zeros((32, 32, 3)))
-    with pytest.raises(ConfigError, match="no direction 'a2c'. Use a2b or b2a"):
+    with refused(ConfigError, "a2c"):
         model.translate(torch.zeros(3, 32, 32), direction="a2c")
 
 
 @pytest.mark.parametrize(
-    ("odd", "message"),
+    ("odd", "named"),
     [
-        (Path("face.png"), r"A PosixPath is no image\. Give i2i\.read_image\(path\), a \(H, W, 3\) array"),
-        ("face.png", r"A str is no image\."),
-        (None, r"A NoneType is no image\."),
-        (torch.zeros(3, 32, 32, dtype=torch.uint8), r"A tensor \(3, 32, 32\) of torch\.uint8 holds no image\. Give"),
-        (torch.zeros(0, 3, 32, 32), r"A tensor \(0, 3, 32, 32\) of torch\.float32 holds no image\."),
-        (torch.zeros(3, 0, 32), r"A tensor \(3, 0, 32\) of torch\.float32 holds no image\."),
-        (torch.full((3, 32, 32), 255.0), r"An image tensor holds values in \[-1, 1\], not 255 to 255\. Scale it\."),
-        (torch.full((3, 32, 32), float("nan")), r"An image tensor holds values in \[-1, 1\], not nan to nan"),
-        (np.zeros((32, 32), np.uint8), r"An image array is \(H, W, 3\) of uint8, not \(32, 32\) of uint8\."),
-        (np.zeros((0, 32, 3), np.uint8), r"An image of 32 x 0 pixels holds nothing\. Leave it out\."),
-        (Image.new("RGB", (0, 5)), r"An image of 0 x 5 pixels holds nothing\. Leave it out\."),
+        (Path("face.png"), ("PosixPath", "i2i.read_image", 3)),
+        ("face.png", ()),
+        (None, ("NoneType",)),
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), ("(3, 32, 32)", "torch.uint8")),
+        (torch.zeros(0, 3, 32, 32), ("(0, 3, 32, 32)", "torch.float32")),
+        (torch.zeros(3, 0, 32), ("(3, 0, 32)", "torch.float32")),
+        (torch.full((3, 32, 32), 255.0), ("-1", 1, 255)),
+        (torch.full((3, 32, 32), float("nan")), ("-1", 1)),
+        (np.zeros((32, 32), np.uint8), (3, "(32, 32)")),
+        (np.zeros((0, 32, 3), np.uint8), (32, 0)),
+        (Image.new("RGB", (0, 5)), (0, 5)),
     ],
 )
-def test_what_is_no_image_is_refused(model, odd, message):
-    with pytest.raises(DataError, match=message):
+def test_what_is_no_image_is_refused(model, odd, named):
+    with refused(DataError, *named):
         model.translate(odd)
 
 

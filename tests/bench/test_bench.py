@@ -11,6 +11,7 @@ from i2i.evaluation.scoring import Evaluation
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import Run, create_run
+from tests.wording import refused
 
 WEIGHTS = {"here": False}
 VALUE = {"last": 1.0}
@@ -82,5 +83,5 @@ def test_the_transfer_of_a_contender(options):
 
 @pytest.mark.parametrize("options", ["", "--transfer", "--transfer=", "--ema 0.9"])
 def test_a_contender_without_a_transfer(options):
-    with pytest.raises(ConfigError, match=r"Begin with --transfer NAME\.$"):
+    with refused(ConfigError, "--transfer NAME"):
         _transfer(options.split())

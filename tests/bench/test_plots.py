@@ -10,6 +10,7 @@ from i2i.bench import plots
 from i2i.bench.statistics import Result
 from i2i.errors import ConfigError
 from i2i.images.grids import Block
+from tests.wording import refused
 
 
 def plain(*colours):
@@ -69,7 +70,7 @@ def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
         return real(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"i2i bench needs matplotlib. Install it: pip install 'i2i\[bench\]'."):
+    with refused(ConfigError, "i2i bench", "pip install 'i2i[bench]'"):
         plots.check_available()
 
 

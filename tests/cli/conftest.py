@@ -11,6 +11,7 @@ import pytest
 
 from i2i import cli
 from i2i.registry.registry import installed
+from tests.wording import check
 
 TINY = ["--size=32", "--batch-size=2", "--steps=3", "--transfer-steps=2", "--device=cpu"]
 TINY += ["--backbone.channels=4", "--generator.blocks=1", "--evaluate.metrics=l1"]
@@ -50,14 +51,16 @@ def i2i(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def refused(i2i: Command) -> Callable[..., str]:
-    """Run a command line that must fail with status 2 and one message; return the message."""
+    """Run a command line that must fail with status 2 and one message that reads as it did; return the message."""
 
-    def call(*arguments: object) -> str:
+    def call(*arguments: object, varies: str | None = None) -> str:
         result = i2i(*arguments)
         assert result.status == 2, result
         assert result.err.count("error: ") == 1, result.err
         assert "Traceback" not in result.out + result.err
-        return result.err.removeprefix("error: ").strip()
+        message = result.err.removeprefix("error: ").strip()
+        check(message, varies=varies)
+        return message
 
     return call
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from tests.wording import check, mentions
+
 
 def test_list(i2i) -> None:
     result = i2i("data", "list")
@@ -24,7 +26,7 @@ def test_check_counts_before_it_complains(i2i, own_root) -> None:
     result = i2i("data", "check", own_root)
     assert result.status == 2
     assert len(result.out.splitlines()) == 4
-    assert result.err == f"error: {own_root}/kid/testB/1.png is empty (0 bytes). Replace or remove it.\n"
+    check(result.err, "error", f"{own_root}/kid/testB/1.png", "0 bytes")
 
 
 def test_check_of_one_group(i2i, folder_root) -> None:
@@ -33,4 +35,4 @@ def test_check_of_one_group(i2i, folder_root) -> None:
 
 
 def test_check_of_an_unknown_data_set(refused) -> None:
-    assert refused("data", "check", "emojy").startswith("There is no data set 'emojy'. Did you mean 'emoji'?")
+    mentions(refused("data", "check", "emojy"), "emojy", "emoji")

@@ -11,6 +11,7 @@ import torch
 
 import i2i as api
 from i2i.storage.tensor_file import read
+from tests.wording import check_line, mentions
 
 CHANGES = {"attach": ["groups/kid.safetensors", "--name", "baby"], "remove": ["kid"]}
 
@@ -50,7 +51,7 @@ def test_export_replaces_only_when_asked(i2i, refused, run, monkeypatch) -> None
     monkeypatch.chdir(run)
     assert i2i("groups", "export", ".", "kid").status == 0
     message = refused("groups", "export", ".", "kid")
-    assert message == "kid.safetensors exists already. Choose another --out, or replace it with --overwrite."
+    mentions(message, "kid.safetensors", "--out", "--overwrite")
     assert i2i("groups", "export", ".", "kid", "--overwrite").status == 0
 
 
@@ -62,7 +63,7 @@ def test_export_into_a_folder_and_never_over_the_model(i2i, refused, run, tmp_pa
     before = (run / "model.safetensors").read_bytes()
     for command in (("groups", "export", run, "kid"), ("export", run, "--group", "kid", "--format", "ugatit-pytorch")):
         message = refused(*command, "--out", run / "model.safetensors", "--overwrite")
-        assert message == f"{run / 'model.safetensors'} is what is read. Choose another --out."
+        mentions(message, run / "model.safetensors", "--out")
     assert (run / "model.safetensors").read_bytes() == before
 
 
@@ -79,8 +80,7 @@ def test_remove_and_attach_into_new_runs_and_back_to_the_same_bytes(i2i, trained
 
 
 def test_an_empty_name_names_no_group(refused, run) -> None:
-    message = refused("groups", "attach", run, run / "groups/kid.safetensors", "--name", "", "--overwrite")
-    assert message.startswith("'' cannot name a group.")
+    mentions(refused("groups", "attach", run, run / "groups/kid.safetensors", "--name", "", "--overwrite"), "''")
 
 
 def test_in_place(i2i, run) -> None:
@@ -104,7 +104,7 @@ def test_nothing_is_changed_unasked(refused, run, command) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
     first, *more = CHANGES[command]
     message = refused("groups", command, run, run / first if "/" in first else first, *more)
-    assert message == f"Say where the changed model goes: --out FOLDER, or --overwrite to change {run} itself."
+    mentions(message, "--out", "--overwrite", run)
     assert before == {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
 
 
@@ -114,7 +114,7 @@ def test_attach_to_another_base(refused, i2i, run, trained, folder_root, tmp_pat
     assert i2i("run", *TINY, "--seed=5", "--data", folder_root, "--out", tmp_path / "other").status == 0
     file = tmp_path / "other" / "groups" / "kid.safetensors"
     message = refused("groups", "attach", run, file, "--name", "baby", "--overwrite")
-    assert message.startswith(f"{file} holds 'kid' of another base: the trunks' fingerprints differ.")
+    mentions(message, file, "kid")
     assert (run / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
@@ -123,7 +123,7 @@ class TestAdd:
         more = ["--transfer-steps=2", "--transfer.branch_lr=3", "--device=cpu", "--evaluate.metrics=l1"]
         result = i2i("groups", "add", run, "boy", "--data", folder_root / "man", *more, "--out", tmp_path / "out")
         assert result.status == 0, result
-        assert "adds 'boy': boy 3/2 source/target images; base group 'woman'" in result.out
+        check_line(result.out, "'boy'", "boy 3/2", "'woman'")
         assert i2i("groups", "export", tmp_path / "out", "boy", "--out", tmp_path / "boy.safetensors").status == 0
         attached = i2i("groups", "attach", run, tmp_path / "boy.safetensors", "--overwrite")
         assert attached.out == f"{run}/model.safetensors: woman, kid, man, boy\n"
@@ -134,17 +134,14 @@ class TestAdd:
     def test_to_a_model_in_no_run_folder(self, i2i, refused, trained, folder_root, tmp_path) -> None:
         file = Path(shutil.copy(trained / "model.safetensors", tmp_path / "alone.safetensors"))
         start = ["groups", "add", file, "boy", "--data", folder_root / "man", "--transfer-steps=1", "--device=cpu"]
-        assert "the model is in no run folder that tells which" in refused(
-            *start, "--train-trunk", "--out", tmp_path / "out"
-        )
+        mentions(refused(*start, "--train-trunk", "--out", tmp_path / "out"), "boy", "woman", "--train-trunk", "--data")
         assert i2i(*start, "--out", tmp_path / "out").status == 0
         assert api.load(tmp_path / "out").groups == ("woman", "kid", "man", "boy")
 
     def test_options_that_change_the_networks(self, refused, run, folder_root, tmp_path) -> None:
         start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--out", tmp_path / "out"]
         message = refused(*start, "--transfer.judge", "classification")
-        assert message.startswith(f"{run}/model.safetensors does not fit: ")
-        assert "Leave out options that change the networks" in message
+        mentions(message, f"{run}/model.safetensors")
         assert not (tmp_path / "out").exists()
 
     def test_stopped_and_resumed(self, i2i, run, folder_root, tmp_path) -> None:
@@ -152,20 +149,22 @@ class TestAdd:
         start += ["--transfer-steps=2", "--device=cpu", "--evaluate.metrics=l1"]
         assert i2i(*start, "--out", tmp_path / "whole").status == 0
         stopped = i2i(*start, "--out", tmp_path / "out", "--stop-after=1")
-        assert f"Go on with: i2i transfer --resume {tmp_path}/out" in stopped.out
+        check_line(stopped.out, f"i2i transfer --resume {tmp_path}/out")
         assert i2i("transfer", "--resume", tmp_path / "out").status == 0
         one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "out"))
         assert one == two
 
     def test_needs_a_folder_of_its_own(self, refused, run, folder_root) -> None:
-        assert refused("groups", "add", run, "boy", "--data", folder_root / "man", "--overwrite") == (
-            "Training needs a folder of its own: --out OUT. To have the group in "
-            f"{run} itself, then: i2i groups export OUT boy, and i2i groups attach {run} boy.safetensors --overwrite"
+        mentions(
+            refused("groups", "add", run, "boy", "--data", folder_root / "man", "--overwrite"),
+            "--out OUT",
+            "i2i groups export OUT boy",
+            f"i2i groups attach {run} boy.safetensors --overwrite",
         )
 
     def test_a_folder_that_is_taken(self, refused, run, trained, folder_root) -> None:
         message = refused("groups", "add", run, "boy", "--data", folder_root / "man", "--out", trained)
-        assert message.startswith(f"{trained} holds a run already.")
+        mentions(message, trained)
 
     @pytest.mark.parametrize("flags", [(), ("--debug", "--strict")])
     def test_help_shows_the_transfers_options(self, i2i, run, flags) -> None:

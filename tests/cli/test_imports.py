@@ -23,10 +23,10 @@ def test_importing_i2i_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], "Train a base model on the base group alone."),
-        (["translate", "--help"], "Translate images of any size"),
-        (["plugins", "--help"], "List plugins, their hooks and components."),
-        (["data", "--help"], "List data sets, or check one."),
+        (["--help"], "translate"),
+        (["translate", "--help"], "--direction"),
+        (["plugins", "--help"], "show"),
+        (["data", "--help"], "check"),
     ],
 )
 def test_help_imports_nothing_heavy(arguments, words) -> None:

@@ -11,6 +11,7 @@ import pytest
 from i2i.cli.options import data_section, nested
 from i2i.errors import ConfigError
 from tests.cli.conftest import TINY
+from tests.wording import check, refused
 
 
 @pytest.fixture
@@ -141,9 +142,9 @@ class TestHelp:
     def test_shows_the_options_of_the_default_components(self, i2i) -> None:
         text = " ".join(i2i("run", "--help").out.split())
         for words in (
-            "Translation model [default: ugatit]", "How the model is carried over to further groups [default: branch]",
-            "A data set by name, or a folder of images [default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
-            "Samples in a step of the base stage, or in each of its sub-steps. [default: 4]", "Backbone 'ugatit'",
+            "[default: ugatit]", "[default: branch]",
+            "[default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
+            "[default: 4]", "Backbone 'ugatit'",
             "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0005]",
             "--backbone.light --backbone.no-light",
         ):  # fmt: skip
@@ -153,7 +154,7 @@ class TestHelp:
         text = " ".join(i2i("run", "--backbone", "cyclegan", "--data", "folder", "--help").out.split())
         for words in (
             "Backbone 'cyclegan'", "--backbone.pool_size", "[default: 50]", "Generator 'resnet'", "--generator.blocks",
-            "Residual blocks: 6 or 9 as published. [default: 6]", "Discriminator 'patch'", "Data 'folder'",
+            "[default: 6]", "Discriminator 'patch'", "Data 'folder'",
             "--data.root",
         ):  # fmt: skip
             assert words in text, words
@@ -200,7 +201,7 @@ class TestNested:
         assert nested({"config": str(toml("seed = 1\n[versions]\ni2i = '0'"))}) == {"seed": 1}
 
     def test_refuses_half_a_list(self) -> None:
-        with pytest.raises(ConfigError, match=r"\[1 is no list or table"):
+        with refused(ConfigError, "[1"):
             nested({"backbone__betas": "[1"})
 
 
@@ -224,7 +225,7 @@ def test_a_data_set_wins_over_a_folder_of_its_name(i2i, tmp_path, monkeypatch, u
     assert data_section("./emoji") == {"name": "folder", "root": "./emoji"}
     result = i2i(*command, "emoji")
     assert result.status == 0
-    assert result.err == "--data emoji is the data set of that name. To use the folder instead: --data ./emoji\n"
+    check(result.err, "--data emoji", "--data ./emoji")
 
 
 def test_no_note_where_no_folder_has_the_name_of_the_data_set(i2i, folder_root, tmp_path, monkeypatch, untrained):

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.contracts.test_detector import PLUGIN
+from tests.wording import mentions
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def target(tmp_path) -> Path:
     return tmp_path / "new"
 
 
-def names(folder: Path) -> list[str]:
+def listed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -41,7 +42,7 @@ class TestImages:
     def test_folders_files_and_globs(self, i2i, trained, image, folder_root, target) -> None:
         arguments = [image, folder_root / "kid" / "testA", folder_root / "man" / "trainA" / "[2-9].png"]
         assert i2i("translate", trained, *arguments, "--out", target).status == 0
-        assert names(target) == ["0.png", "1.png", "2.png", "face.png"]
+        assert listed(target) == ["0.png", "1.png", "2.png", "face.png"]
 
     def test_one_image_to_one_file_of_another_format(self, i2i, trained, image, target) -> None:
         assert i2i("translate", trained, image, "--out", target / "face.jpg").status == 0
@@ -86,7 +87,7 @@ class TestImages:
     def test_the_image_that_is_read_is_never_replaced(self, refused, trained, image) -> None:
         before = image.read_bytes()
         message = refused("translate", trained, image, "--out", image.parent, "--overwrite")
-        assert message == f"{image} is what is read. Choose another --out."
+        mentions(message, image, "--out")
         assert image.read_bytes() == before
 
 
@@ -102,58 +103,53 @@ class TestMistakes:
 
     def test_unknown_group(self, refuses, image) -> None:
         message = refuses(image, "--group", "kidd")
-        assert message == "The model has no group 'kidd'. Did you mean 'kid'? It has: woman, kid, man."
+        mentions(message, "kidd", "kid", "woman", "man")
 
     def test_auto_without_anything_that_tells(self, refuses, image) -> None:
-        assert refuses(image, "--group", "auto").endswith("Name a group: woman, kid, man.")
+        mentions(refuses(image, "--group", "auto"), "woman", "kid", "man")
 
     def test_a_detector_that_is_not_asked_or_not_there(self, refuses, image) -> None:
-        assert refuses(image, "--detector", "light") == (
-            "--detector light tells groups for --group auto alone. Add that, or leave it out."
-        )
-        assert refuses(image, "--detector", "light", "--group=auto") == (
-            "There is no group detector 'light'. Known: none."
-        )
+        mentions(refuses(image, "--detector", "light"), "--detector light", "--group auto")
+        mentions(refuses(image, "--detector", "light", "--group=auto"), "light")
 
     def test_unknown_direction(self, refuses, image) -> None:
-        assert "Invalid value for '--direction'" in refuses(image, "--direction", "a2c")
+        mentions(refuses(image, "--direction", "a2c"), "--direction", "a2c")
 
     def test_missing_image(self, refuses) -> None:
-        assert refuses("gone.png") == "gone.png matches no file. Name image files, a folder of them, or a quoted glob."
+        mentions(refuses("gone.png"), "gone.png")
 
     def test_glob_without_a_match(self, refuses, tmp_path) -> None:
-        assert "*.jpg matches no file." in refuses(tmp_path / "*.jpg")
+        mentions(refuses(tmp_path / "*.jpg"), "*.jpg")
 
     def test_empty_folder(self, refuses, tmp_path) -> None:
         (tmp_path / "empty").mkdir()
-        assert "empty holds no images. Name image files, a folder of them" in refuses(tmp_path / "empty")
+        mentions(refuses(tmp_path / "empty"), tmp_path / "empty")
 
     @pytest.mark.parametrize("content", [b"no image", b""])
     def test_broken_image(self, refuses, image, content) -> None:
         image.write_bytes(content)
         first, last = refuses(image).splitlines()
         assert first.startswith(f"{image} ")
-        assert first.endswith("Replace or remove it.")
-        assert last == "0 of 1 images translated."
+        mentions(last, "0 of 1")
 
     def test_half_image(self, refuses, image) -> None:
         image.write_bytes(image.read_bytes()[:3000])
-        assert f"{image} cannot be read as an image" in refuses(image)
+        mentions(refuses(image), image)
 
     def test_one_broken_image_does_not_stop_the_others(self, refused, trained, own_root, target) -> None:
         (own_root / "man" / "testA" / "0.png").write_bytes(b"")
         message = refused("translate", trained, own_root / "man" / "testA", "--out", target)
-        assert message.endswith("\n1 of 2 images translated.")
-        assert names(target) == ["1.png"]
+        mentions(message, "1 of 2")
+        assert listed(target) == ["1.png"]
 
     def test_two_images_of_one_name(self, refuses, folder_root, target) -> None:
         message = refuses(folder_root / "man" / "testA", folder_root / "kid" / "testA")
-        assert message == f"Two images would become {target}/0.png. Translate their folders one at a time."
+        mentions(message, f"{target}/0.png")
 
     def test_many_images_into_one_file(self, refused, trained, folder_root, tmp_path) -> None:
         message = refused("translate", trained, folder_root / "man" / "testA", "--out", tmp_path / "one.png")
-        assert message == f"2 images cannot all become {tmp_path}/one.png. Name a folder with --out."
-        assert names(tmp_path) == []
+        mentions(message, 2, f"{tmp_path}/one.png", "--out")
+        assert listed(tmp_path) == []
 
     @pytest.mark.parametrize("name", ["old", "old.png"])
     def test_existing_translation(self, refused, trained, image, tmp_path, name) -> None:
@@ -161,20 +157,20 @@ class TestMistakes:
         old.parent.mkdir(exist_ok=True)
         old.write_text("precious")
         message = refused("translate", trained, image, "--out", tmp_path / name)
-        assert message == f"{old} exists already. Choose another --out, or replace it with --overwrite."
+        mentions(message, old, "--out", "--overwrite")
         assert old.read_text() == "precious"
 
     @pytest.mark.parametrize("below", ["file", "file/deep/down"])
     def test_file_where_a_folder_was_expected(self, refused, trained, image, tmp_path, below) -> None:
         (tmp_path / "file").write_text("precious")
         message = refused("translate", trained, image, "--out", tmp_path / below)
-        assert message == f"{tmp_path}/file is a file, so that no folder can be made of it. Choose another --out."
+        mentions(message, f"{tmp_path}/file", "--out")
         assert (tmp_path / "file").read_text() == "precious"
 
     def test_unknown_format(self, refused, trained, image, tmp_path) -> None:
         message = refused("translate", trained, image, "--out", tmp_path / "new.xyz")
-        assert message.startswith(f"{tmp_path}/new.xyz cannot be written (unknown file extension: .xyz)")
-        assert names(tmp_path) == ["face.png"]
+        mentions(message, f"{tmp_path}/new.xyz", ".xyz")
+        assert listed(tmp_path) == ["face.png"]
 
 
 class TestModels:
@@ -188,16 +184,14 @@ class TestModels:
         return call
 
     def test_missing(self, refuses) -> None:
-        assert refuses("gone") == "gone does not exist. Name a run folder or a .safetensors file."
+        mentions(refuses("gone"), "gone", ".safetensors")
 
     def test_folder_of_images(self, refuses, folder_root) -> None:
         message = refuses(folder_root)
-        assert message == (
-            f"{folder_root} holds no model.safetensors. Name a run folder whose training has finished a stage."
-        )
+        mentions(message, folder_root, "model.safetensors")
 
     def test_image(self, refuses, image) -> None:
-        assert f"{image} is damaged, cut short, or no safetensors file" in refuses(image)
+        mentions(refuses(image), image)
 
     @pytest.mark.parametrize("keep", [0, 100, 5000, -1])
     def test_truncated(self, refuses, trained, tmp_path, keep) -> None:
@@ -205,14 +199,12 @@ class TestModels:
         model = own / "model.safetensors"
         model.write_bytes(model.read_bytes()[:keep])
         message = refuses(own)
-        assert message.startswith(f"{model} is damaged, cut short, or no safetensors file (")
-        assert message.endswith("). Restore it.")
+        mentions(message, model)
 
     def test_foreign(self, refuses, tmp_path) -> None:
         save_file({"weight": torch.zeros(3)}, tmp_path / "foreign.safetensors", {"format": "pt"})
         message = refuses(tmp_path / "foreign.safetensors")
-        assert message.endswith("foreign.safetensors was not written by i2i: it does not describe itself. "
-                                "Name a model of i2i.")  # fmt: skip
+        mentions(message, "foreign.safetensors")
 
     def test_pickle_is_never_opened(self, refuses, tmp_path) -> None:
         class Bomb:
@@ -220,8 +212,8 @@ class TestModels:
                 return (Path.touch, (tmp_path / "exploded",))
 
         torch.save(Bomb(), tmp_path / "model.pt")
-        assert "no safetensors file" in refuses(tmp_path / "model.pt")
+        mentions(refuses(tmp_path / "model.pt"), tmp_path / "model.pt")
         assert not (tmp_path / "exploded").exists()
 
     def test_training_state(self, refuses, trained) -> None:
-        assert "holds the state of a training, no model" in refuses(trained / "state.safetensors")
+        mentions(refuses(trained / "state.safetensors"), trained / "state.safetensors")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.storage.test_caches import BODY, SHA256, server
+from tests.wording import mentions
 
 __all__ = ["server"]
 
@@ -77,17 +78,17 @@ def test_download(i2i, install, server, torch_home, name) -> None:
 def test_download_of_something_else(refused, install, server, torch_home) -> None:
     install("my-plugin", PLUGIN.format(url=server, sha256="0" * 64, size=0))
     message = refused("weights", "download", "my-net")
-    assert message.startswith(f"{server}/net.pth sent another file: its SHA-256 is {SHA256}, not {'0' * 64}.")
+    mentions(message, f"{server}/net.pth", SHA256, "0" * 64)
     assert list(torch_home.iterdir()) == []
 
 
 def test_download_of_an_unknown_name(refused) -> None:
     message = refused("weights", "download", "vgg-16")
-    assert message.startswith("There are no weights 'vgg-16'. Did you mean 'vgg16'? Known: alexnet, alexnet-torch")
+    mentions(message, "vgg-16", "vgg16", "alexnet", "alexnet-torch")
 
 
 def test_download_without_a_server(refused, install, torch_home) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), None) as closed:
         url = f"http://127.0.0.1:{closed.server_port}"
     install("my-plugin", PLUGIN.format(url=url, sha256=SHA256, size=0))
-    assert refused("weights", "download", "my-net").startswith(f"{url}/net.pth does not answer (")
+    mentions(refused("weights", "download", "my-net"), f"{url}/net.pth")

@@ -13,6 +13,7 @@ from i2i.config.options import Options, check_group_name, merge, option_values, 
 from i2i.config.run import RunConfig
 from i2i.config.toml import read_toml, to_toml
 from i2i.errors import ConfigError, did_you_mean
+from tests.wording import check, refused
 
 
 class Pix(Options):
@@ -36,35 +37,34 @@ def test_option_values_of_a_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "values", "message"),
+    ("options", "values", "named"),
     [
-        (Pix, {"chanels": 8}, "pix has no option 'chanels'. Did you mean 'channels'? It has: channels, betas, mode."),
-        (Pix, {"zzz": 8}, "pix has no option 'zzz'. It has: channels, betas, mode."),
-        (Options, {"zzz": 8}, "pix has no option 'zzz'. It has: none."),
-        (Pix, {"channels": 0}, "pix: option 'channels' cannot be 0: Input should be greater than 0."),
-        (Pix, {"mode": "x"}, "pix: option 'mode' cannot be 'x': Input should be 'lsgan' or 'hinge'."),
-        (Pix, {"betas": [0.5]}, "pix: option 'betas.1' cannot be [0.5]: Field required."),
-        (Rooted, {}, "pix needs the option 'root': The folder."),
+        (Pix, {"chanels": 8}, ("pix", "chanels", "channels", "betas", "mode")),
+        (Pix, {"zzz": 8}, ("pix", "zzz", "channels", "betas", "mode")),
+        (Options, {"zzz": 8}, ("pix", "zzz")),
+        (Pix, {"channels": 0}, ("pix", "channels", 0)),
+        (Pix, {"mode": "x"}, ("pix", "mode", "x", "lsgan", "hinge")),
+        (Pix, {"betas": [0.5]}, ("pix", "betas.1", "[0.5]")),
+        (Rooted, {}, ("pix", "root")),
     ],
 )
-def test_validate_explains(options, values, message) -> None:
-    with pytest.raises(ConfigError) as error:
+def test_validate_explains(options, values, named) -> None:
+    with refused(ConfigError, *named):
         validate(options, values, "pix")
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "named"),
     [
-        ({"evry": 1}, r"^\[evaluate\] has no option 'evry'\. Did you mean 'every'\? It has: every, best, metrics\.$"),
+        ({"evry": 1}, ("[evaluate]", "evry", "every", "best", "metrics")),
         (
             {"every": -1},
-            r"^the run: option 'evaluate\.every' cannot be -1: Input should be greater than or equal to 0\.$",
+            ("evaluate.every", "-1", 0),
         ),
     ],
 )
-def test_validate_explains_what_is_wrong_in_a_table(values, message) -> None:
-    with pytest.raises(ConfigError, match=message):
+def test_validate_explains_what_is_wrong_in_a_table(values, named) -> None:
+    with refused(ConfigError, *named):
         validate(RunConfig, {"evaluate": values}, "the run")
 
 
@@ -82,7 +82,7 @@ def test_a_third_of_the_steps_goes_to_the_transfer() -> None:
 
 @pytest.mark.parametrize("value", [0.9, 5])
 def test_a_crop_margin_that_crops_nothing_or_nearly_all_is_refused(value) -> None:
-    with pytest.raises(ConfigError, match=rf"the run: option 'crop_margin' cannot be {value}: Input should be"):
+    with refused(ConfigError, "crop_margin", value):
         validate(RunConfig, {"crop_margin": value}, "the run")
 
 
@@ -112,22 +112,22 @@ def test_toml_leaves_none_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "named"),
     [
-        (None, r"cannot be read \(No such file or directory\)\. Name an existing TOML file\."),
-        (b"a: 1", r"is not a TOML file \(.*line 1.*\)\. Mend it, or start from a run's run\.toml\."),
-        (b"a = '\xff'", "is not a TOML file"),
+        (None, ()),
+        (b"a: 1", ("line 1", "run.toml")),
+        (b"a = '\xff'", ()),
     ],
 )
-def test_read_toml_explains(tmp_path: Path, content, message) -> None:
+def test_read_toml_explains(tmp_path: Path, content, named) -> None:
     if content is not None:
         (tmp_path / "x.toml").write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"x\.toml {message}"):
+    with refused(ConfigError, "x.toml", *named):
         read_toml(tmp_path / "x.toml")
 
 
 def test_read_toml_of_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a folder\. Name a TOML file\."):
+    with refused(ConfigError, tmp_path):
         read_toml(tmp_path)
 
 
@@ -138,16 +138,15 @@ def test_group_names(name) -> None:
 
 @pytest.mark.parametrize("name", ["train", "a.b", "", "a b", "-x", "ü", "../x", "keys", "parameters", "to"])
 def test_group_names_that_torch_or_files_cannot_bear(name) -> None:
-    with pytest.raises(ConfigError) as error:
+    with refused(ConfigError, f"'{name}'") as error:
         check_group_name(name)
-    assert str(error.value).startswith(f"'{name}' cannot name a group. Use letters, digits,")
     suggested = str(error.value).split("'")[-2]
     assert check_group_name(suggested) == suggested
 
 
 def test_did_you_mean() -> None:
-    assert did_you_mean("ugatti", ["cyclegan", "ugatit"]) == " Did you mean 'ugatit'?"
+    check(did_you_mean("ugatti", ["cyclegan", "ugatit"]), "'ugatit'")
     assert did_you_mean("xyz", ["cyclegan", "ugatit"]) == ""
     assert did_you_mean("xyz", []) == ""
-    assert did_you_mean("ugatit", ["unit", "ugatit-pytorch"]) == " Did you mean 'ugatit-pytorch'?"
+    check(did_you_mean("ugatit", ["unit", "ugatit-pytorch"]), "'ugatit-pytorch'")
     assert did_you_mean("", ["unit"]) == ""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from i2i.config.options import check_group_name
 from i2i.contracts.branches import Branches, branch, branch_parameters, has_branches, parameters_without, routed
 from i2i.errors import ConfigError
+from tests.wording import mentions, refused
 
 GROUPS = ("woman", "man", "kid")
 
@@ -87,7 +88,7 @@ def test_routes_nest_and_are_put_back_after_an_error(branches):
 
 
 def test_an_unknown_group_names_the_nearest(branches):
-    with pytest.raises(ConfigError, match="no group 'kids'.*Did you mean 'kid'"), routed(("kids",)):
+    with refused(ConfigError, "kids", "kid"), routed(("kids",)):
         branches(torch.ones(1))
 
 
@@ -110,12 +111,13 @@ def test_branching_again_adds_groups():
 
 def test_no_name_of_torch_can_name_a_group():
     for name in dir(nn.ModuleDict()):
-        with pytest.raises(ConfigError, match="cannot name a group"):
+        with pytest.raises(ConfigError) as error:  # other names with another torch
             check_group_name(name)
+        mentions(str(error.value), name)
 
 
 def test_nothing_to_branch_is_an_error():
-    with pytest.raises(ConfigError, match="no submodule that matches"):
+    with refused(ConfigError, "up.*"):
         branch(nn.Sequential(nn.ReLU()), ("up.*",), "woman", ["man"])
 
 

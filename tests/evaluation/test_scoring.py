@@ -19,6 +19,7 @@ from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.testing import Noise
 from tests.conftest import write_noise
+from tests.wording import check, refused
 
 GROUPS = ("woman", "man")
 PLAIN = ("l1", "ssim")
@@ -232,27 +233,32 @@ class TestNotes:
         return evaluate(model, data, providing(metric(**attributes)))["man"]["brightness"]
 
     def test_too_few_translations(self, model, held_out):
-        assert self.find(model, held_out, fewest=4) == Judgement(note="n too small for brightness: 3 of 4")
+        found = self.find(model, held_out, fewest=4)
+        assert found == Judgement(note=found.note)
+        check(found.note, "brightness", "3 of 4")
 
     def test_too_few_held_out_drawings(self, model, held_out):
         found = self.find(model, held_out, fewest_real=2)
-        assert found == Judgement(note="too few held-out drawings for brightness: 1 of 2")
+        assert found == Judgement(note=found.note)
+        check(found.note, "brightness", "1 of 2")
 
     def test_no_pairs(self, model, held_out):
         found = self.find(model, held_out, paired=True)
-        assert found == Judgement(note="brightness needs true translations, and the data knows none")
+        assert found == Judgement(note=found.note)
+        check(found.note, "brightness")
 
     def test_no_number(self, model, held_out):
         def score(self, case):
             return Score(float("nan"), 0, 0, 3)
 
         found = self.find(model, held_out, score=score, higher_is_better=True)
-        assert (found.value, found.n, found.note) == (None, 3, "brightness is no finite number here")
+        assert (found.value, found.n) == (None, 3)
+        check(found.note, "brightness")
         assert found.floor is found.ceiling is None
         assert found.higher_is_better
 
     def test_no_weights(self, model, held_out):
-        assert self.find(model, held_out, prepare=_weightless).note == "The weights of Eye are nowhere. Get them."
+        check(self.find(model, held_out, prepare=_weightless).note, "Eye")
 
     def test_nothing_is_translated_where_no_metric_can_judge(self, model, held_out, monkeypatch):
         monkeypatch.setattr(model, "translate", None)
@@ -267,13 +273,13 @@ class TestNamedMetrics:
         assert [*evaluate(model, data, registry, ["ssim"])["man"]] == ["ssim"]
 
     def test_must_exist(self, data, registry):
-        with pytest.raises(UnknownComponentError, match=r"There is no metric 'sim'\. Did you mean 'ssim'\?"):
+        with refused(UnknownComponentError, "sim", "ssim"):
             Evaluation(data, registry, ["sim"])
-        with pytest.raises(UnknownComponentError, match="There is no metric 'sim'"):
+        with refused(UnknownComponentError, "sim"):
             Evaluation(data, registry, options={"sim": {}})
 
     def test_must_have_their_weights(self, model, held_out):
-        with pytest.raises(WeightsError, match=r"The weights of Eye are nowhere\. Get them\."):
+        with refused(WeightsError, "Eye"):
             evaluate(model, held_out, providing(metric(prepare=_weightless)), ["brightness"])
 
     def test_that_are_given_options_are_tried_before_training(self, held_out):
@@ -293,7 +299,7 @@ class TestNamedMetrics:
             for gain in (1, 2)
         )
         assert twice.value == pytest.approx(2 * once.value)
-        with pytest.raises(ConfigError, match=r"metric 'brightness' has no option 'gian'\. Did you mean 'gain'\?"):
+        with refused(ConfigError, "brightness", "gian", "gain"):
             Evaluation(held_out, registry, options={"brightness": {"gian": 2}})
 
 
@@ -304,11 +310,8 @@ def test_a_metric_that_raises_is_named(model, data):
         def score(self, case):
             raise ZeroDivisionError("by zero")
 
-    with pytest.raises(PluginError) as error:
+    with refused(PluginError, "provider", "nervous", "ZeroDivisionError"):
         evaluate(model, data, providing(Nervous), ["nervous"])
-    assert str(error.value).startswith(
-        "Plugin 'provider' (this process) failed in metric 'nervous': ZeroDivisionError: by zero. Mend or uninstall it"
-    )
 
 
 def _weightless(self, pretrained, device):

@@ -21,6 +21,7 @@ from tests.conftest import write_noise
 from tests.contracts.test_dataset import PLUGIN
 from tests.evaluation.test_best import Provider
 from tests.groups.test_stored import made
+from tests.wording import mentions, refused
 
 TRANSFERS: dict[str, dict[str, Any]] = {
     "branched": {"name": "branch", "judge": "branched"},
@@ -192,7 +193,7 @@ class TestData:
 
 class TestMistakes:
     def refused(self, error: type[Exception], adder: Adder, *arguments: object, **more: Any) -> str:
-        with pytest.raises(error) as caught:
+        with refused(error) as caught:
             adder.create(*arguments, **more)
         assert not (adder.folder / "out").exists()
         return str(caught.value)
@@ -204,49 +205,45 @@ class TestMistakes:
     def test_a_base_model(self, adder) -> None:
         file = adder.start(TRANSFERS["branched"], ())
         message = self.refused(ConfigError, adder, file)
-        assert message == f"{file} is a base model. Carry it over to 'baby' with: i2i transfer {file}."
+        mentions(message, file, "baby", "i2i transfer")
 
     @pytest.mark.parametrize("name", ["kid", "woman"])
     def test_a_group_that_is_there(self, adder, file, name) -> None:
-        assert self.refused(ConfigError, adder, file, name) == (
-            f"{file} has a group '{name}' already. Choose another name."
-        )
+        mentions(self.refused(ConfigError, adder, file, name), file, name)
 
     def test_a_name_that_cannot_name_a_group(self, adder, file) -> None:
-        assert self.refused(ConfigError, adder, file, "auto").startswith("'auto' cannot name a group.")
+        mentions(self.refused(ConfigError, adder, file, "auto"), "auto")
 
     def test_another_transfer(self, adder, file) -> None:
         message = self.refused(ConfigError, adder, file, transfer={"name": "branch-free"})
-        assert message == f"{file} was made with --transfer branch, which adds groups, too. Leave out --transfer."
+        mentions(message, file, "--transfer branch")
 
     def test_a_transfer_without_anything_of_a_groups_own(self, adder) -> None:
         file = adder.start({"name": "joint"})
-        assert self.refused(ConfigError, adder, file) == (
-            "The transfer 'joint' gives groups nothing of their own, so that none can be added."
-        )
+        mentions(self.refused(ConfigError, adder, file), "joint")
 
     def test_no_images(self, adder, file, root) -> None:
         (root / "trainB" / "0.png").unlink()
-        assert self.refused(DataError, adder, file) == (
-            f"The group 'baby' has no images of domain b to learn from: {root}/trainB holds none. Add one."
-        )
+        mentions(self.refused(DataError, adder, file), "baby", f"{root}/trainB")
 
     def test_no_folder(self, adder, file, root) -> None:
-        assert self.refused(DataError, adder, file, added={"root": "/gone"}).startswith("/gone/trainA does not exist.")
+        mentions(self.refused(DataError, adder, file, added={"root": "/gone"}), "/gone/trainA")
 
     def test_no_plugin(self, adder, file) -> None:
         message = self.refused(UnknownComponentError, adder, file, added={"root": None})
-        assert message == "There is no plugin's group 'baby'. Known: none."
+        mentions(message, "baby", "none")
 
     def test_data_of_the_base_that_is_not_known(self, adder, file) -> None:
         adder.tiny = {**adder.tiny, "data": {}}
-        assert self.refused(ConfigError, adder, file, added={"train_trunk": True}) == (
-            "Adding 'baby' needs the data of 'woman', since --train-trunk trains it, too, and the model is in no run "
-            "folder that tells which. Name the run folder, or tell data in its run.toml, as i2i import --data does."
+        mentions(
+            self.refused(ConfigError, adder, file, added={"train_trunk": True}),
+            "baby",
+            "woman",
+            "--train-trunk",
+            "run.toml",
+            "i2i import --data",
         )
 
     def test_data_without_the_base(self, adder, file, root) -> None:
         adder.tiny = {**adder.tiny, "data": {"name": "folder", "root": str(root)}}
-        assert self.refused(ConfigError, adder, file, added={"train_trunk": True}) == (
-            "The data of the model's run has no group 'woman', its base; it has all."
-        )
+        mentions(self.refused(ConfigError, adder, file, added={"train_trunk": True}), "woman")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from i2i.errors import DataError
 from i2i.images import files, grids, pixels
+from tests.wording import refused
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -87,19 +88,10 @@ def damage(path: Path, how: str) -> None:
         path.mkdir()
 
 
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ("truncated", "cannot be read as an image.*truncated"),
-        ("text", "cannot be read as an image"),
-        ("empty", "is empty"),
-        ("folder", "is a folder, not an image file"),
-        ("missing", "does not exist"),
-    ],
-)
-def test_read_names_the_file_that_cannot_be_read(path: Path, how: str, words: str) -> None:
+@pytest.mark.parametrize("how", ["truncated", "text", "empty", "folder", "missing"])
+def test_read_names_the_file_that_cannot_be_read(path: Path, how: str) -> None:
     damage(path, how)
-    with pytest.raises(DataError, match=rf"image\.png {words}"):
+    with refused(DataError, "image.png", varies=r"\(.+\)"):
         files.read_image(path)
 
 
@@ -144,14 +136,14 @@ def test_write_makes_the_folder_and_leaves_only_the_image(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["image.xyz", "image.psd", "image"])
 def test_write_refuses_a_suffix_and_leaves_nothing(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=f"{name} cannot be written"):
+    with refused(DataError, name):
         files.write_image(Image.new("RGB", (2, 2)), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_write_leaves_the_old_image_when_it_fails(path: Path) -> None:
     Image.new("RGB", (2, 2), RED).save(path)
-    with pytest.raises(DataError, match="cannot be written"):
+    with refused(DataError, path, varies=r"\(.+\)"):
         files.write_image(Image.new("CMYK", (2, 2)), path)  # png has no CMYK
     assert list(path.parent.iterdir()) == [path]
     assert read_pixel(path) == RED
@@ -159,7 +151,7 @@ def test_write_leaves_the_old_image_when_it_fails(path: Path) -> None:
 
 def test_write_into_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written"):
+    with refused(DataError, "image.png"):
         files.write_image(Image.new("RGB", (2, 2)), tmp_path / "file" / "image.png")
 
 
@@ -181,9 +173,9 @@ def test_list_images_sorts_and_skips_what_is_hidden_or_no_image(tmp_path: Path) 
 
 def test_list_images_errors(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="file is a file, not a folder"):
+    with refused(DataError, tmp_path / "file"):
         files.list_images(tmp_path / "file")
-    with pytest.raises(DataError, match="gone does not exist"):
+    with refused(DataError, tmp_path / "gone"):
         files.list_images(tmp_path / "gone")
 
 

@@ -10,6 +10,7 @@ from i2i.config.options import merge
 from i2i.config.toml import to_toml
 from i2i.errors import ConfigError, UnknownComponentError
 from i2i.models.assembly import resolve, resolve_data
+from tests.wording import refused
 
 
 def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
@@ -64,7 +65,7 @@ def test_options_of_metrics_are_completed_where_there_are_some(registry) -> None
     "given", [{"evaluate": {"metrics": ["ssmi"]}}, {"evaluate": {"best": "ssmi"}}, {"metric": {"ssmi": {}}}]
 )
 def test_metrics_that_there_are_not(registry, given) -> None:
-    with pytest.raises(UnknownComponentError, match=r"There is no metric 'ssmi'\. Did you mean 'ssim'\?"):
+    with refused(UnknownComponentError, "ssmi", "ssim"):
         resolve(given, registry)
 
 
@@ -102,29 +103,26 @@ def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "named"),
     [
         ({"generator": {"name": "resnet"}},
-         "Loss 'cam' needs 'cam', but the generator 'resnet' gives no cam. "
-         "Set --loss.cam 0, or choose another generator."),
+         ('cam', 'resnet', '--loss.cam 0')),
         ({"loss": {"group": 1}},
-         "Loss 'group' needs 'group', but the transfer 'branch' adds no group head as configured. "
-         "Set --loss.group 0, or choose another transfer."),
-        ({"loss": {"group": 1}, "transfer": {"name": "none"}}, "the transfer 'none' adds no group head"),
-        ({"size": 32, "discriminator": {"global_layers": 7}}, "needs images of 128 px or more, not 32"),
-        ({"preset": "slow"}, "There is no preset 'slow'. Known: quick, paper."),
-        ({"steps": "many"}, "the run: option 'steps' cannot be 'many'"),
-        ({"stepps": 3}, "the run has no option 'stepps'. Did you mean 'steps'?"),
-        ({"backbone": {"chanels": 3}}, "backbone 'ugatit' has no option 'chanels'. Did you mean 'channels'?"),
-        ({"loss": {"cycle": {"wieght": 3}}}, "loss 'cycle' has no option 'wieght'. Did you mean 'weight'?"),
-        ({"backbone": "ugatit"}, "'backbone' cannot be 'ugatit'. Give a table with its name and options."),
-        ({"loss": 3}, "'loss' cannot be 3. Give a table a term, or its weight."),
+         ('group', 'branch', '--loss.group 0')),
+        ({"loss": {"group": 1}, "transfer": {"name": "none"}}, ('none',)),
+        ({"size": 32, "discriminator": {"global_layers": 7}}, (128, 32)),
+        ({"preset": "slow"}, ('slow', 'quick', 'paper')),
+        ({"steps": "many"}, ('steps', 'many')),
+        ({"stepps": 3}, ('stepps', 'steps')),
+        ({"backbone": {"chanels": 3}}, ('ugatit', 'chanels', 'channels')),
+        ({"loss": {"cycle": {"wieght": 3}}}, ('cycle', 'wieght', 'weight')),
+        ({"backbone": "ugatit"}, ('backbone', 'ugatit')),
+        ({"loss": 3}, ('loss', 3)),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_explained(registry, given, message) -> None:
-    with pytest.raises(ConfigError) as error:
+def test_what_cannot_work_is_explained(registry, given, named) -> None:
+    with refused(ConfigError, *named):
         resolve(given, registry)
-    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("remedy", [{"loss": {"cam": 0}}, {"generator": {"name": "ugatit"}}])
@@ -140,7 +138,7 @@ def test_options_can_be_looked_up_although_the_parts_do_not_fit(registry) -> Non
 @pytest.mark.parametrize("kind", ["backbone", "generator", "discriminator", "transfer", "loss"])
 def test_unknown_names_are_refused(registry, kind) -> None:
     given = {"loss": {"zzz": 1}} if kind == "loss" else {kind: {"name": "zzz"}}
-    with pytest.raises(UnknownComponentError, match=f"There is no {kind} 'zzz'. Known: "):
+    with refused(UnknownComponentError, kind, "zzz"):
         resolve(given, registry)
 
 
@@ -148,20 +146,20 @@ def test_data_sets(registry, folder_root) -> None:
     choice = resolve_data({"data": {"name": "folder", "root": str(folder_root), "base": "man"}}, registry)
     assert choice.build().groups == ("man", "kid", "woman")
     assert choice.section == {"name": "folder", "root": str(folder_root), "base": "man"}
-    with pytest.raises(UnknownComponentError, match=r"There is no data set 'x'.*named by a path, such as \./x\."):
+    with refused(UnknownComponentError, "x", "./x"):
         resolve_data({"data": {"name": "x"}}, registry)
-    with pytest.raises(ConfigError, match="data 'folder' needs the option 'root': The folder: ROOT/<group>/trainA"):
+    with refused(ConfigError, "folder", "root", "ROOT/<group>/trainA"):
         resolve_data({"data": {"name": "folder"}}, registry)
 
 
 def test_a_size_that_the_generator_cannot_take_names_the_nearest(registry) -> None:
-    with pytest.raises(ConfigError, match="'ugatit' takes sizes that divide by 4, not 50. Try --size 48"):
+    with refused(ConfigError, "ugatit", 4, 50, "--size 48"):
         resolve({"size": 50}, registry)
 
 
 def test_nothing_to_learn_is_refused(registry) -> None:
     zeros = dict.fromkeys(("adversarial", "cycle", "identity", "cam"), 0)
-    with pytest.raises(ConfigError, match="Every loss has weight 0"):
+    with refused(ConfigError, 0):
         resolve({"loss": zeros}, registry)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from importlib.metadata import entry_points
 
 import pytest
@@ -16,6 +15,7 @@ from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage import tensor_file
+from tests.wording import refused
 
 
 @pytest.fixture
@@ -51,32 +51,24 @@ def test_leaves_no_temporary_file(path) -> None:
 
 def test_whose_plugin_is_missing_names_its_distribution(path) -> None:
     rest = Registry([e for e in entry_points(group="i2i") if e.name != "ugatit"])
-    with pytest.raises(UnknownComponentError) as error:
+    with refused(UnknownComponentError, path, "ugatit"):
         checkpoint.load(path, rest)
-    assert str(error.value).startswith(f"{path} was made with i2i ")
-    assert "There is no backbone 'ugatit'." in str(error.value)
-    assert str(error.value).endswith("Install what provides it.")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
 def test_cut_short(path, keep, registry) -> None:
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="is damaged, cut short, or no safetensors file"):
+    with refused(CheckpointError, path, varies=r"\(.+\)"):
         checkpoint.load(path, registry)
 
 
 @pytest.mark.parametrize(
-    ("about", "message"),
-    [
-        ({}, "has no format"),
-        ({"format": 99}, "has format 99; this i2i reads up to 1. Update i2i."),
-        ({"format": 1}, "holds the state of a training, no model"),
-    ],
+    ("about", "numbers"),
+    [({}, ()), ({"format": 99}, (99, 1)), ({"format": 1}, ())],
 )
-def test_described_otherwise(path, about, message, registry) -> None:
+def test_described_otherwise(path, about, numbers, registry) -> None:
     save_file({"x": torch.zeros(1)}, path, {"i2i": json.dumps(about)})
-    expected = "was not written by i2i" if not about else message
-    with pytest.raises(CheckpointError, match=expected):
+    with refused(CheckpointError, path, *numbers):
         checkpoint.load(path, registry)
 
 
@@ -84,14 +76,14 @@ def test_with_other_weights_than_it_says(model, path, registry) -> None:
     tensors, about = tensor_file.read(path)
     name = next(iter(tensors))
     tensor_file.write(path, {**tensors, name: torch.zeros(2, 3)}, about)
-    shape = re.escape(str(tuple(tensors[name].shape)))
-    with pytest.raises(CheckpointError, match=rf"does not fit: {name} is \(2, 3\), not {shape}\. Leave out options"):
+    shape = tuple(tensors[name].shape)
+    with refused(CheckpointError, name, "(2, 3)", shape):
         checkpoint.load(path, registry)
     tensor_file.write(path, {key: tensor for key, tensor in tensors.items() if key != name}, about)
-    with pytest.raises(CheckpointError, match=rf"does not fit: {name} is missing, not {shape}\."):
+    with refused(CheckpointError, name, shape):
         checkpoint.load(path, registry)
     tensor_file.write(path, {**tensors, "a": torch.zeros(1)}, about)
-    with pytest.raises(CheckpointError, match=r"does not fit: a is \(1,\), not absent\."):
+    with refused(CheckpointError, "a", "(1,)"):
         checkpoint.load(path, registry)
 
 
@@ -99,13 +91,12 @@ def test_with_options_that_are_gone(path, registry) -> None:
     tensors, about = tensor_file.read(path)
     about["config"]["generator"]["old_option"] = 3
     tensor_file.write(path, tensors, about)
-    message = "does not fit what is installed: .*no option 'old_option'.*It was made with i2i"
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, path, "old_option", "i2i"):
         checkpoint.load(path, registry)
 
 
 def test_of_a_folder_without_a_model(tmp_path, registry) -> None:
-    with pytest.raises(CheckpointError, match=r"holds no model\.safetensors\. Name a run folder whose training"):
+    with refused(CheckpointError, tmp_path, "model.safetensors"):
         checkpoint.load(tmp_path, registry)
-    with pytest.raises(CheckpointError, match=r"gone does not exist\. Name a run folder or a \.safetensors file\."):
+    with refused(CheckpointError, tmp_path / "gone", ".safetensors"):
         checkpoint.load(tmp_path / "gone", registry)

@@ -10,6 +10,7 @@ from i2i.hooks import hookimpl
 from i2i.pretrained.features import extract_features as extract
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
+from tests.wording import refused
 
 CPU = torch.device("cpu")
 
@@ -84,9 +85,7 @@ def test_a_network_is_built_once_and_frozen(registry):
 
 
 def test_an_unknown_network_is_refused_with_the_nearest(registry):
-    with pytest.raises(
-        UnknownComponentError, match=r"There is no feature network 'alexnett'. Did you mean 'alexnet'\?"
-    ):
+    with refused(UnknownComponentError, "alexnett", "alexnet"):
         PretrainedNetworks(registry).features("alexnett", None, CPU)
 
 

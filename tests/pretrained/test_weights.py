@@ -19,6 +19,7 @@ from i2i.pretrained import weights
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.pretrained.weights import fill, read_weights_file, state_of
 from i2i.registry.registry import Registry
+from tests.wording import refused
 
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 
@@ -103,25 +104,20 @@ def test_load_returns_the_tensors(know, cached) -> None:
 
 def test_nowhere_names_places_and_remedies_nearest_first(know) -> None:
     know(source("package", remedy="pip install --no-deps net"), source("cache", place="cache", remedy="Download it."))
-    with pytest.raises(WeightsError) as error:
+    with refused(WeightsError, "net", "cache", "package", "pip install --no-deps net"):
         find("net")
-    assert str(error.value) == (
-        "The weights of net are nowhere on this machine (looked for: cache, package). "
-        "pip install --no-deps net. Or: Download it."
-    )
 
 
 def test_an_unknown_network(know) -> None:
     know(source("package"))
-    with pytest.raises(WeightsError) as error:
+    with refused(WeightsError, "nets", "net"):
         find("nets")
-    assert str(error.value) == "No plugin knows weights of 'nets'. Did you mean 'net'? Known: net."
 
 
 def test_an_unknown_network_beside_a_broken_plugin(know) -> None:
     know(source("package"))
     HERE[0].add(object(), "under-test")  # a name twice
-    with pytest.raises(WeightsError, match=r"Known: net\. Broken plugins, see i2i plugins: under-test\."):
+    with refused(WeightsError, "net", "i2i plugins", "under-test"):
         find("other")
 
 
@@ -129,19 +125,15 @@ def test_a_file_of_the_wrong_size_is_passed_over(know, cached, packaged) -> None
     know(source("cache", cached, place="cache", size=1), source("package", packaged))
     assert find("net").path == packaged
     know(source("cache", cached, place="cache", size=1))
-    with pytest.raises(WeightsError, match=rf"{cached} has the wrong size; remove it\. Get cache\."):
+    with refused(WeightsError, cached):
         find("net")
 
 
 def test_a_damaged_file_is_refused(know, cached) -> None:
     know(source("cache", cached, sha256="0" * 64))
     assert find("net").path == cached  # a mere look-up does not read it
-    with pytest.raises(WeightsError) as error:
+    with refused(WeightsError, cached, sha256(cached), "0" * 64):
         load("net")
-    assert str(error.value) == (
-        f"{cached} is damaged or another file: its SHA-256 is {sha256(cached)}, not {'0' * 64}. "
-        "Remove it and get it again: Get cache."
-    )
 
 
 def test_the_users_file_is_read_by_the_source_that_knows_its_hash(know, cached, packaged) -> None:
@@ -154,9 +146,7 @@ def test_the_users_file_is_read_by_the_source_that_knows_its_hash(know, cached, 
 
 def test_the_users_file_is_missing(know) -> None:
     know(source("package"))
-    with pytest.raises(
-        WeightsError, match=r"^no/file.pth, given as the weights of net, is no file\. Check the path\.$"
-    ):
+    with refused(WeightsError, "no/file.pth", "net"):
         find("net", "no/file.pth")
 
 
@@ -181,23 +171,21 @@ def test_read_weights_file_reads_torchs_files_without_running_code(tmp_path) -> 
     torch.save({"state_dict": STATE, "epoch": 3}, tmp_path / "net.pth")
     assert torch.equal(read_weights_file(tmp_path / "net.pth")["weight"], STATE["weight"])
     torch.save({"weight": print}, tmp_path / "evil.pth")
-    with pytest.raises(WeightsError, match=r"evil.pth cannot be read as weights \(Weights only load failed.*\)\. Get"):
+    with refused(WeightsError, "evil.pth", varies=r"\(.+\)"):
         read_weights_file(tmp_path / "evil.pth")
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
 def test_read_weights_file_of_a_damaged_file(tmp_path, name) -> None:
     (tmp_path / name).write_bytes(b"not weights at all")
-    with pytest.raises(WeightsError, match=rf"{name} cannot be read as weights \(.+\)\. Get the file again\."):
+    with refused(WeightsError, name, varies=r"\(.+\)"):
         read_weights_file(tmp_path / name)
 
 
 @pytest.mark.parametrize("held", [[1, 2], {"epoch": 3}, {}])
 def test_read_weights_file_of_something_else(tmp_path, held) -> None:
     torch.save(held, tmp_path / "net.pth")
-    with pytest.raises(
-        WeightsError, match=r"net.pth holds no table of named tensors\. Give the file of a state dict\."
-    ):
+    with refused(WeightsError, "net.pth"):
         read_weights_file(tmp_path / "net.pth")
 
 
@@ -215,26 +203,23 @@ def test_fill_leaves_the_meta_device_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "problem"),
+    ("state", "named"),
     [
-        ({"weight": STATE["weight"]}, "the file lacks 'bias'."),
-        (STATE | {"gain": torch.ones(1)}, "the file has an unexpected 'gain'."),
-        (STATE | {"bias": torch.ones(3)}, "'bias' is (3,), not (2,)."),
+        ({"weight": STATE["weight"]}, ("bias",)),
+        (STATE | {"gain": torch.ones(1)}, ("gain",)),
+        (STATE | {"bias": torch.ones(3)}, ("bias", "(3,)", "(2,)")),
     ],
 )
-def test_fill_refuses_what_does_not_fit(state, problem) -> None:
-    with pytest.raises(WeightsError) as error:
+def test_fill_refuses_what_does_not_fit(state, named) -> None:
+    with refused(WeightsError, "net", *named):
         fill(nn.Linear(3, 2), state, "net")
-    assert str(error.value) == f"The weights of net do not fit: {problem} Give the file of that network."
 
 
 def test_download_asks_for_an_address(know) -> None:
     know(source("net-package"), source("other-official", network="other", url="http://127.0.0.1:9/other.pth"))
-    with pytest.raises(WeightsError, match=r"^'net' has no official address to download from\. Get net-package\.$"):
+    with refused(WeightsError, "net", "net-package"):
         weights.download(HERE[0], "net")
-    with pytest.raises(
-        WeightsError, match=r"^There are no weights 'othre'\. Did you mean 'other'\? Known: other, other-"
-    ):
+    with refused(WeightsError, "othre", "other", "other-"):
         weights.download(HERE[0], "othre")
 
 
@@ -250,5 +235,5 @@ def test_download_goes_into_torchs_cache(know, monkeypatch, tmp_path) -> None:
 
 def test_pickle_is_what_torch_would_run(tmp_path) -> None:
     (tmp_path / "net.pth").write_bytes(pickle.dumps(print))
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with refused(WeightsError, "net.pth", varies=r"\(.+\)"):
         read_weights_file(tmp_path / "net.pth")

@@ -9,6 +9,7 @@ from i2i.hooks import hookimpl
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import create_run
+from tests.wording import refused
 
 
 @pytest.fixture
@@ -22,8 +23,7 @@ def test_misspelt_hook(run):
         def on_stepp(self):
             pass
 
-    message = r"The listener Misspelt cannot be used: i2i has no hook 'on_stepp'\. Did you mean 'on_step'\?"
-    with pytest.raises(PluginError, match=message):
+    with refused(PluginError, "Misspelt", "on_stepp", "on_step"):
         run.execute([MetricsFile(), Misspelt()])
     assert {path.name for path in run.folder.iterdir()} == {"run.toml"}
     run.execute()  # nothing of it stays registered
@@ -35,7 +35,7 @@ def test_argument_that_the_hook_lacks(run):
         def on_step(self, everything):
             pass
 
-    with pytest.raises(PluginError, match=r"The listener Greedy cannot be used: .*everything"):
+    with refused(PluginError, "Greedy", "everything", varies=r"<\S+ object at .+?>"):
         run.execute([Greedy()])
 
 
@@ -47,12 +47,8 @@ def test_plugin_that_raises_is_named(run):
 
     run.registry = Registry()
     run.registry.add(Fragile(), "fragile")
-    with pytest.raises(PluginError) as error:
+    with refused(PluginError, "fragile", "on_step", "ValueError", 1, "I2I_DISABLE_PLUGINS"):
         run.execute([MetricsFile()])
-    assert str(error.value) == (
-        "Plugin 'fragile' (this process) failed in on_step: ValueError: no step 1. "
-        "Mend or uninstall it, or set I2I_DISABLE_PLUGINS=fragile."
-    )
 
 
 def test_mistakes_that_a_plugin_names_pass(run):

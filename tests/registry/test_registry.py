@@ -13,6 +13,7 @@ from i2i.errors import PluginError, UnknownComponentError
 from i2i.hooks import hookimpl
 from i2i.registry.kinds import KINDS
 from i2i.registry.registry import Registry, installed
+from tests.wording import check, mentions, refused
 
 GOOD = """
     from i2i import Loss, hookimpl
@@ -28,42 +29,43 @@ GOOD = """
 """
 CYCLE = GOOD.replace('"tv"', '"cycle"')
 BROKEN = {
-    "import": ("raise OSError('the disk\\n  is full')", "OSError: the disk is full"),
-    "exit": ("raise SystemExit(3)", "SystemExit: 3"),
-    "syntax": ("def (", "SyntaxError: invalid syntax"),
+    "import": ("raise OSError('the disk\\n  is full')", ["OSError: the disk is full"]),
+    "exit": ("raise SystemExit(3)", ["SystemExit: 3"]),
+    "syntax": ("def (", ["SyntaxError"]),
     "typo": (
         GOOD.replace("register_losses", "register_loses"),
-        "i2i has no hook 'register_loses'. Did you mean 'register_losses'?",
+        ["'register_loses'", "'register_losses'"],
     ),
     "argument": (
         GOOD + "\n    @hookimpl\n    def on_step(run, stepp):\n        pass\n",
-        "Argument(s) {'stepp'} are declared in the hookimpl but can not be found in the hookspec",
+        ["on_step", "stepp"],
     ),
-    "hook": (GOOD.replace("return [Tv]", "return [Tvv]"), "NameError: name 'Tvv' is not defined"),
+    "hook": (GOOD.replace("return [Tv]", "return [Tvv]"), ["NameError", "Tvv"]),
     "instance": (
         GOOD.replace("return [Tv]", "return [Tv(Tv.Config())]"),
-        "register_losses returned <my_plugin.Tv object at",
+        ["register_losses", "<my_plugin.Tv object at", "i2i.Loss"],
     ),
     "other": (
         GOOD.replace("return [Tv]", "return [dict]"),
-        "register_losses returned <class 'dict'>, which is no subclass of i2i.Loss.",
+        ["register_losses", "<class 'dict'>", "i2i.Loss"],
     ),
     "class": (
         GOOD.replace("return [Tv]", "return Tv"),
-        "register_losses returned <class 'my_plugin.Tv'>. Return a list of classes.",
+        ["register_losses", "<class 'my_plugin.Tv'>"],
     ),
     "nameless": (
         GOOD.replace('name = "tv"', ""),
-        'register_losses returned Tv, which has no name. Set name = "...".',
+        ["register_losses", "Tv", 'name = "..."'],
     ),
 }
 
 
 @pytest.fixture(params=BROKEN)
-def broken(request, install) -> str:
-    code, message = BROKEN[request.param]
+def broken(request, install) -> list[str]:
+    """What the error of the broken plugin must name."""
+    code, named = BROKEN[request.param]
     install("my-plugin", code, "0.3")
-    return message
+    return named
 
 
 def find(registry: Registry, name: str):
@@ -94,7 +96,7 @@ def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
     registry = Registry()
     registry.load_components()
     plugin = find(registry, "my-plugin")
-    assert broken in plugin.error
+    mentions(plugin.error, *broken)
     assert "\n" not in plugin.error
     assert (plugin.distribution, plugin.components) == ("my-plugin 0.3", {})
     assert registry.provided_by(plugin) == []
@@ -105,26 +107,20 @@ def test_a_broken_plugin_is_remembered_and_the_rest_works_on(broken) -> None:
 
 
 def test_asking_for_what_only_a_broken_plugin_provides_names_it(broken) -> None:
-    with pytest.raises(UnknownComponentError) as error:
+    with refused(UnknownComponentError, "tv", "my-plugin", "0.3", *broken):
         Registry().get(Loss, "tv")
-    assert str(error.value).startswith("There is no loss 'tv'. Known: adversarial,")
-    assert "Plugin 'my-plugin' (my-plugin 0.3) is broken: " in str(error.value)
-    assert broken in str(error.value)
 
 
 def test_strict_refuses_a_broken_plugin(broken) -> None:
-    with pytest.raises(PluginError) as error:
+    with refused(PluginError, "my-plugin", "0.3", "I2I_DISABLE_PLUGINS=my-plugin", *broken):
         Registry(strict=True).load_components()
-    assert str(error.value).startswith("Plugin 'my-plugin' (my-plugin 0.3) is broken: ")
-    assert broken in str(error.value)
-    assert str(error.value).endswith("Mend or uninstall it, or set I2I_DISABLE_PLUGINS=my-plugin.")
 
 
 def test_a_registry_becomes_strict(broken) -> None:
     registry = Registry()
     registry.load_components()
     for _ in range(2):
-        with pytest.raises(PluginError, match="is broken") as error:
+        with refused(PluginError, "my-plugin 0.3", "I2I_DISABLE_PLUGINS=my-plugin", *broken) as error:
             registry.refuse_broken()
         assert error.value.__cause__ is not None, "--debug shows where the plugin failed"
 
@@ -132,7 +128,7 @@ def test_a_registry_becomes_strict(broken) -> None:
 def test_strict_registry_stays_strict_after_a_failure(install) -> None:
     install("my-plugin", CYCLE)
     registry = Registry(strict=True)
-    with pytest.raises(PluginError):
+    with refused(PluginError, "cycle", "my-plugin"):
         registry.load_components()
     assert registry.get(Backbone, "ugatit").name == "ugatit"
 
@@ -145,10 +141,7 @@ def test_a_disabled_plugin_is_not_even_imported(install, monkeypatch) -> None:
 
 
 class TestConflicts:
-    MESSAGE = (
-        "The loss 'cycle' is defined by plugin 'losses' of i2i 0.1.0 and plugin 'my-plugin' of my-plugin 1.0. "
-        "Uninstall one, or name it in I2I_DISABLE_PLUGINS."
-    )
+    OWNERS = ("losses", "i2i 0.1.0", "my-plugin", "my-plugin 1.0")
 
     @pytest.fixture(autouse=True)
     def _plugin(self, install) -> None:
@@ -156,9 +149,8 @@ class TestConflicts:
 
     def test_the_name_is_refused_with_both_distributions(self) -> None:
         for ask in (Registry().loss, lambda name: Registry().provider(Loss, name)):
-            with pytest.raises(PluginError) as error:
+            with refused(PluginError, "cycle", *self.OWNERS, "I2I_DISABLE_PLUGINS"):
                 ask("cycle")
-            assert str(error.value) == self.MESSAGE
 
     def test_all_other_names_work(self) -> None:
         registry = Registry()
@@ -166,10 +158,11 @@ class TestConflicts:
         assert "cycle" not in registry.names(Loss)
         assert registry.get(Loss, "identity").name == "identity"
         assert not any(p.error for p in registry.plugins)
-        assert {p.name: p.conflicts for p in registry.plugins if p.conflicts} == {
-            "my-plugin": [self.MESSAGE],
-            "losses": [self.MESSAGE],
-        }
+        conflicts = {p.name: p.conflicts for p in registry.plugins if p.conflicts}
+        assert sorted(conflicts) == ["losses", "my-plugin"]
+        for [message] in conflicts.values():
+            mentions(message, "cycle", *self.OWNERS)
+            check(message)
 
     def test_both_still_show_what_they_provide(self) -> None:
         registry = Registry()
@@ -181,7 +174,7 @@ class TestConflicts:
         assert Registry(disabled=["losses"]).get(Loss, "cycle").__module__ == "my_plugin"
 
     def test_strict_refuses(self) -> None:
-        with pytest.raises(PluginError, match=r"The loss 'cycle' is defined by .*i2i 0\.1\.0 and .*my-plugin 1\.0"):
+        with refused(PluginError, "cycle", *self.OWNERS):
             Registry(strict=True).load_components()
 
 
@@ -190,17 +183,17 @@ def test_two_plugins_of_one_name_leave_the_first_intact(install) -> None:
     registry = Registry()
     errors = {plugin.distribution: plugin.error for plugin in registry.plugins if plugin.name == "ugatit"}
     assert sorted(errors) == ["evil-twin 6.6", "i2i 0.1.0"]
-    assert [e for e in errors.values() if e] == [
-        next(f"{d} has a plugin of that name already. Uninstall one." for d, e in errors.items() if not e)
-    ]
+    assert list(errors.values()).count(None) == 1
+    first, refusal = next(d for d, e in errors.items() if not e), next(e for e in errors.values() if e)
+    check(refusal, first)
 
 
 def test_a_look_up_names_the_nearest(registry) -> None:
     for contract, wrong, right in ((Backbone, "ugatti", "ugatit"), (Metric, "l2", "l1"), (Loss, "cyle", "cycle")):
         kind = contract.__name__.lower()
-        with pytest.raises(UnknownComponentError, match=f"There is no {kind} '{wrong}'. Did you mean '{right}'"):
+        with refused(UnknownComponentError, kind, wrong, right):
             registry.get(contract, wrong)
-    with pytest.raises(UnknownComponentError, match="There is no data set 'fodler'. Did you mean 'folder'"):
+    with refused(UnknownComponentError, "fodler", "folder"):
         registry.get(Dataset, "fodler")
 
 
@@ -267,5 +260,5 @@ def test_disabled_plugins_are_left_out_of_every_registry(monkeypatch) -> None:
 
 
 def test_what_is_no_contract_is_refused(registry) -> None:
-    with pytest.raises(LookupError, match="Translation is no contract"):
+    with refused(LookupError, "Translation"):
         registry.names(i2i.Translation)

@@ -7,6 +7,7 @@ from i2i.report.findings import FEWEST, OVERFITTING, findings, looked_for
 from i2i.report.record import read_record
 from i2i.runs.listeners import overfitting as listener
 from tests.report.conftest import write_lines
+from tests.wording import check
 
 TITLES = [symptom.title for symptom in SYMPTOMS]
 
@@ -23,8 +24,7 @@ def test_a_symptom_names_the_groups_that_have_it(finished):
     found = findings(read_record(finished))
     assert [one.title for one in found] == ["Checkerboard"]  # the kids' overfitting is a matter of two drawings
     assert (found[0].groups, found[0].limit, found[0].when) == ({"woman": 0.9}, 0.7, "transfer, step 20")
-    assert found[0].remedy.startswith("Train longer (--transfer-steps): a faint one fades.")
-    assert "--generator ugatit" in found[0].remedy
+    check(found[0].remedy, "--transfer-steps", "--generator ugatit")
     assert looked_for(read_record(finished)) == [*TITLES, "Overfitting"]
 
 
@@ -41,7 +41,7 @@ def test_overfitting_names_the_remedy(folder, stage, steps):
     write_lines(folder, *overfitting({"woman": 0.55, "kid": 0.9, "man": 0.5}, stage=stage))
     (found,) = findings(read_record(folder))
     assert list(found.groups.items()) == [("kid", 0.9), ("woman", 0.55)]
-    assert found.remedy == f"Use --augment ada, fewer {steps}, or a gradient penalty (--loss.adversarial.r1 1)."
+    check(found.remedy, "--augment ada", steps, "--loss.adversarial.r1 1")
     assert found.when == f"{stage}, step 9"
 
 

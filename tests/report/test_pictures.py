@@ -10,6 +10,7 @@ from i2i.errors import DataError
 from i2i.report import pictures
 from i2i.report.pictures import film, galleries, strip, whole
 from tests.report.conftest import SHADES, draw
+from tests.wording import refused
 
 
 def opened(uri: str) -> Image.Image:
@@ -75,7 +76,5 @@ def test_a_long_film_leaves_steps_out_but_neither_the_first_nor_the_last(folder,
 def test_a_damaged_picture_is_named(finished, read, damage):
     path = finished / "samples" / "transfer.png"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError) as error:
+    with refused(DataError, path, varies=r"\(.+\)"):
         read(path)
-    assert str(error.value).startswith(f"{path} cannot be read as an image (")
-    assert str(error.value).endswith("). Restore or remove it.")

@@ -5,6 +5,7 @@ import pytest
 from i2i.errors import ConfigError, DataError
 from i2i.report.record import read_lines, read_record
 from tests.report.conftest import write_lines
+from tests.wording import refused
 
 
 def test_a_finished_run(finished):
@@ -34,26 +35,24 @@ def test_a_last_line_that_was_cut_short_is_left_out(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "named"),
     [
-        ("{}\n", "line 1 names no stage and step. Remove that line."),
-        ("[1]\n", "line 1 names no stage and step. Remove that line."),
-        ('{"stage": "base", "step": null}\n', "line 1 names no stage and step. Remove that line."),
+        ("{}\n", ("line 1",)),
+        ("[1]\n", ("line 1",)),
+        ('{"stage": "base", "step": null}\n', (1,)),
         (
             '{"stage": "base", "step": 1}\nnonsense\n',
-            "line 2 is no JSON (Expecting value: line 1 column 1 (char 0)). Remove that line.",
+            ("line 2",),
         ),
     ],
 )
-def test_a_damaged_line_is_named(folder, text, message):
+def test_a_damaged_line_is_named(folder, text, named):
     path = folder / "metrics.jsonl"
     path.write_text(text)
-    with pytest.raises(DataError) as error:
+    with refused(DataError, path, *named):
         read_record(folder)
-    assert str(error.value) == f"{path}, {message}"
 
 
 def test_a_folder_that_holds_no_run(tmp_path):
-    with pytest.raises(ConfigError) as error:
+    with refused(ConfigError, tmp_path, "run.toml", "i2i run"):
         read_record(tmp_path)
-    assert str(error.value) == f"{tmp_path} is no run folder: it has no run.toml. Name a folder that i2i run made."

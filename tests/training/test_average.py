@@ -15,6 +15,7 @@ from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
 from i2i.training.average import Average, warmed_up
+from tests.wording import refused
 
 FILES = ("base.safetensors", "model.safetensors")
 
@@ -171,5 +172,5 @@ def test_grids_show_the_average(tmp_path, given, registry):
 
 @pytest.mark.parametrize("value", [1, -0.1])
 def test_a_decay_out_of_range_is_refused(tmp_path, given, registry, value):
-    with pytest.raises(ConfigError, match=rf"^the run: option 'ema' cannot be {value}: Input should be"):
+    with refused(ConfigError, "ema", value):
         create_run(tmp_path / "run", {**given, "ema": value}, registry)

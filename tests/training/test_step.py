@@ -13,6 +13,7 @@ from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
 from i2i.training.step import SIDES, Training
+from tests.wording import refused
 
 
 @pytest.fixture(params=["ugatit", "cyclegan"])
@@ -101,7 +102,7 @@ def test_learning_rates_fall_linearly_over_the_second_half(tiny, registry):
 def test_a_loss_that_is_not_finite_stops_training(training):
     with torch.no_grad():
         next(training.backbone.generators.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"^Step 1: the loss \w+/\w+ is nan\.$"):
+    with refused(TrainingError, "Step 1", "nan"):
         training.step()
 
 
@@ -111,7 +112,7 @@ def test_a_loss_of_the_wrong_shape_is_named(training):
             return super().generator(passes)[:, None]
 
     training.losses["cycle"] = Column(Column.Config())
-    with pytest.raises(PluginError, match=r"Loss 'cycle' returned \(2, 1\), not one value for each of 2 samples"):
+    with refused(PluginError, "cycle", "(2, 1)", 2):
         training.step()
 
 

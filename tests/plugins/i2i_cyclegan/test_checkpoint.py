@@ -18,6 +18,7 @@ from i2i_cyclegan.checkpoint import PytorchCycleGAN
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 from tests.shared import published_keys
+from tests.wording import refused
 
 FORMAT = PytorchCycleGAN(Registry())
 ALL = {"G_A", "G_B", "D_A", "D_B"}
@@ -94,12 +95,10 @@ def test_a_missing_network_is_left_out(registry: Registry) -> None:
 def test_a_missing_or_foreign_parameter_is_named(registry: Registry) -> None:
     state = parts_of(model_of(registry, {"generator": {"blocks": 2}}))["G_A"]
     cut = {key: tensor for key, tensor in state.items() if key != "model.19.weight"}
-    with pytest.raises(CheckpointError, match=r"G_A does not fit: missing model\.19\.weight, left over nothing"):
+    with refused(CheckpointError, "G_A", "model.19.weight"):
         FORMAT.read({"G_A": cut}, 32)
     wrong = {**state, "model.4.weight": torch.zeros(4, 3, 3, 3)}
-    with pytest.raises(
-        CheckpointError, match=r"G_A: 'model\.4\.weight' has the shape \(4, 3, 3, 3\), where \(4, 2, 3, 3\)"
-    ):
+    with refused(CheckpointError, "G_A", "model.4.weight", "(4, 3, 3, 3)", "(4, 2, 3, 3)"):
         FORMAT.read({"G_A": wrong}, 32)
 
 
@@ -125,7 +124,7 @@ def test_files_of_one_epoch_belong_together(
 
 def test_other_networks_cannot_be_written(registry: Registry) -> None:
     model = model_of(registry, {"discriminator": {"name": "ugatit"}})
-    with pytest.raises(CheckpointError, match="has no discriminator like AttentionDiscriminator, only 'resnet'"):
+    with refused(CheckpointError, "AttentionDiscriminator", "resnet"):
         FORMAT.write(model.backbone, model.groups)
 
 

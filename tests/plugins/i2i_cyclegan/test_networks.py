@@ -13,6 +13,7 @@ from i2i.contracts.generator import Generator
 from i2i.errors import ConfigError
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
+from tests.wording import check, refused
 
 
 def resnet(**options: Any) -> ResnetGenerator:
@@ -93,22 +94,17 @@ def test_unet_with_its_own_depth_takes_multiples() -> None:
 
 
 def test_unet_says_what_size_would_work() -> None:
-    message = (
-        "The generator 'unet' halves its input 4 times, but size 100 is not a multiple of 16. "
-        "Use size 96, depth 2 or the generator 'resnet'."
-    )
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "unet", 4, "size 100", 16, "size 96", "depth 2", "resnet"):
         unet(100)
-    assert str(caught.value) == message
 
 
 def test_unet_says_what_depth_would_work() -> None:
-    with pytest.raises(ConfigError, match=r"halves its input 8 times.* Use size 256, depth 6 or"):
+    with refused(ConfigError, 8, "size 256", "depth 6"):
         unet(64, depth=8)
 
 
 def test_unet_of_an_odd_size_names_no_depth() -> None:
-    with pytest.raises(ConfigError, match=r"Use size 64 or the generator 'resnet'"):
+    with refused(ConfigError, "size 64", "resnet"):
         unet(65)
 
 
@@ -137,18 +133,13 @@ def test_patch_layers_follow_the_size(size: int, layers: int, side: int) -> None
 
 
 def test_patch_notes_a_choice_made_for_the_user() -> None:
-    assert patch(32).note == "At 32 px the patch discriminator has 2 halving layers; published are 3."
+    check(patch(32).note, "32 px", "patch", 2, 3)
     assert patch(32, layers=2).note == ""
 
 
 def test_patch_says_how_many_layers_fit() -> None:
-    message = (
-        "The discriminator 'patch' with 5 layers leaves nothing of 64 px. "
-        "Use at most 4 layers or a size of at least 96."
-    )
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "patch", 5, 64, 4, 96):
         patch(64, layers=5)
-    assert str(caught.value) == message
 
 
 def test_the_most_layers_that_are_offered_work() -> None:

@@ -12,6 +12,7 @@ from i2i.contracts.domains import DOMAINS
 from i2i.errors import ConfigError, DataError
 from i2i_data.emoji import Emoji
 from i2i_data.people import GROUPS, TONES, design_of
+from tests.wording import refused
 
 ALL = {group: (999, 999) for group in GROUPS}
 
@@ -130,28 +131,28 @@ def test_pairs_show_the_same_person() -> None:
 
 
 def test_an_unknown_base_names_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"--data\.base.*no group 'women'\. Did you mean 'woman'\?"):
+    with refused(DataError, "--data.base", "women", "woman"):
         emoji(base="women")
 
 
 def test_an_unknown_group_names_the_nearest() -> None:
     for read in (emoji().train, emoji().test):
-        with pytest.raises(DataError, match=r"no group 'eldery'.*'elderly'"):
+        with refused(DataError, "eldery", "elderly"):
             read("eldery", "a")
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "named"),
     [
-        ({"shots": {"kids": [1, 1]}}, "no group 'kids', only woman, man, kid, elderly"),
-        ({"shots": {"kid": [0, 1]}}, r"'shots\.kid\.0' cannot be 0"),
-        ({"test_fraction": 1.0}, "'test_fraction' cannot be"),
-        ({"render": 8}, "'render' cannot be 8"),
-        ({"size": 64}, "no option 'size'"),
+        ({"shots": {"kids": [1, 1]}}, ("kids", "woman", "man", "kid", "elderly")),
+        ({"shots": {"kid": [0, 1]}}, ("shots.kid.0", 0)),
+        ({"test_fraction": 1.0}, ("test_fraction", 1)),
+        ({"render": 8}, ("render", 8)),
+        ({"size": 64}, ("size",)),
     ],
 )
-def test_wrong_options(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_wrong_options(options: dict[str, Any], named: str) -> None:
+    with refused(ConfigError, *named):
         validate(Emoji.Config, options, "data")
 
 

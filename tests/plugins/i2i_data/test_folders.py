@@ -9,6 +9,7 @@ import pytest
 
 from i2i.errors import DataError
 from i2i_data.folders import Folders
+from tests.wording import refused
 
 
 def fill(folder: Path, count: int) -> None:
@@ -78,7 +79,7 @@ def test_the_base_can_be_chosen(tmp_path: Path) -> None:
 def test_an_unknown_base_names_the_nearest(tmp_path: Path) -> None:
     add_group(tmp_path / "kid")
     add_group(tmp_path / "man")
-    with pytest.raises(DataError, match=r"--data\.base.* no group 'kids'\. Did you mean 'kid'\?.*kid, man"):
+    with refused(DataError, "--data.base", "kids", "'kid'", "kid, man"):
         open_root(tmp_path, base="kids")
 
 
@@ -86,25 +87,23 @@ def test_an_unknown_group_names_the_nearest(tmp_path: Path) -> None:
     add_group(tmp_path / "kid")
     data = open_root(tmp_path)
     for read in (data.train, data.test):
-        with pytest.raises(DataError, match=r"no group 'kit'.*'kid'"):
+        with refused(DataError, "kit", "kid"):
             read("kit", "a")
 
 
 def test_root_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"gone does not exist\. Let --data\.root name a folder with ROOT/<group>/trainA"
-    ):
+    with refused(DataError, tmp_path / "gone", "--data.root", "ROOT/<group>/trainA"):
         open_root(tmp_path / "gone")
 
 
 def test_root_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file is a file\. Let --data\.root"):
+    with refused(DataError, tmp_path / "file", "--data.root"):
         open_root(tmp_path / "file")
 
 
 def test_root_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds nothing\. Arrange it as ROOT/<group>/trainA"):
+    with refused(DataError, tmp_path, "ROOT/<group>/trainA"):
         open_root(tmp_path)
 
 
@@ -112,30 +111,28 @@ def test_root_has_neither_layout(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for i in range(6):
         (tmp_path / f"{i}.png").touch()
-    with pytest.raises(
-        DataError, match=r"holds 0\.png, 1\.png, .* and 2 more, but no trainA or trainB\. Arrange it as"
-    ):
+    with refused(DataError, tmp_path, "0.png", "1.png", 2, "trainA", "trainB"):
         open_root(tmp_path)
 
 
 def test_root_has_both_layouts(tmp_path: Path) -> None:
     add_group(tmp_path)
     add_group(tmp_path / "kid")
-    with pytest.raises(DataError, match=r"both images of its own and groups \(kid\)"):
+    with refused(DataError, tmp_path, "(kid)"):
         open_root(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["trainA", "trainB"])
 def test_a_training_folder_is_empty(tmp_path: Path, name: str) -> None:
     add_group(tmp_path / "kid", int(name != "trainA"), int(name != "trainB"))
-    with pytest.raises(DataError, match=rf"kid/{name} is empty\. Put images in it"):
+    with refused(DataError, f"kid/{name}"):
         open_root(tmp_path)
 
 
 def test_a_training_folder_has_no_images(tmp_path: Path) -> None:
     add_group(tmp_path, 1, 0)
     (tmp_path / "trainB" / "clip.mp4").touch()
-    with pytest.raises(DataError, match="trainB holds no images"):
+    with refused(DataError, tmp_path / "trainB"):
         open_root(tmp_path)
 
 
@@ -143,12 +140,12 @@ def test_a_training_folder_has_no_images(tmp_path: Path) -> None:
 def test_a_group_has_no_target_folder(tmp_path: Path, only: str) -> None:
     add_group(tmp_path / "man")
     fill(tmp_path / "kid" / only, 1)
-    with pytest.raises(DataError, match=r"kid/train[AB] does not exist\. Every group needs .* trainB \(target\)"):
+    with refused(DataError, f"{tmp_path}/kid/train", "trainA", "trainB"):
         open_root(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["train", "young man"])
 def test_a_folder_cannot_name_a_group(tmp_path: Path, name: str) -> None:
     add_group(tmp_path / name)
-    with pytest.raises(DataError, match=f"'{name}' cannot name a group.*Rename the folder"):
+    with refused(DataError, name):
         open_root(tmp_path)

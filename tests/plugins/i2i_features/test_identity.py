@@ -15,6 +15,7 @@ from i2i_features.identity import FaceIdentity
 from i2i_features.mobilefacenet import MobileFaceNet
 from i2i_features.seeing_faces import dlib_crop, photo2cartoon_crop, stretched
 from tests.plugins.i2i_features.conftest import CPU, META, PRETRAINED, noise
+from tests.wording import refused
 
 
 def loss(**options) -> FaceIdentity:
@@ -103,14 +104,14 @@ def test_networks(needs, noisy, tmp_path, network, precision) -> None:
 
 @pytest.mark.usefixtures("nowhere")
 def test_missing_weights_are_told_before_training() -> None:
-    with pytest.raises(WeightsError, match="^The weights of dlib are nowhere on this machine"):
+    with refused(WeightsError, "dlib"):
         ready()
-    with pytest.raises(WeightsError, match="^mine.pth, given as the weights of mobilefacenet, is no file"):
+    with refused(WeightsError, "mine.pth", "mobilefacenet"):
         ready(network="mobilefacenet", weights="mine.pth")
 
 
 @pytest.mark.parametrize("network", ["dlib", "mobilefacenet"])
 def test_weights_of_another_network_are_told_before_training(tmp_path, network) -> None:
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "net.pth")
-    with pytest.raises(WeightsError, match=f"^The weights of {network} do not fit: the file lacks "):
+    with refused(WeightsError, network):
         ready(network=network, weights=str(tmp_path / "net.pth"))

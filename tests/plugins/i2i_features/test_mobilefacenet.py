@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from i2i.errors import WeightsError
 from i2i_features.mobilefacenet import MobileFaceNet
 from tests.plugins.i2i_features.conftest import CPU, PRETRAINED, noise
 from tests.shared import published_keys
+from tests.wording import refused
 
 
 def test_parameters_are_the_published_ones() -> None:
@@ -35,7 +35,5 @@ def test_a_users_file(tmp_path) -> None:
 def test_another_file(tmp_path) -> None:
     state = MobileFaceNet().state_dict()
     torch.save({key: tensor for key, tensor in state.items() if key != "linear.weight"}, tmp_path / "net.pth")
-    with pytest.raises(
-        WeightsError, match=r"^The weights of mobilefacenet do not fit: the file lacks 'linear.weight'\."
-    ):
+    with refused(WeightsError, "mobilefacenet", "linear.weight"):
         PRETRAINED.features("mobilefacenet", str(tmp_path / "net.pth"), CPU)

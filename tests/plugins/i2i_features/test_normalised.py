@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from i2i import ConfigError, Pretrained
 from i2i_features.normalised import Normalised, checked, square
 from tests.plugins.i2i_features.conftest import noise
+from tests.wording import refused
 
 
 class Shaky(Normalised):
@@ -58,9 +58,9 @@ def test_what_normalises_is_not_saved_but_moves_along() -> None:
 
 def test_layers_come_from_shallow_to_deep() -> None:
     assert checked(["deep", "shallow"], Shaky()) == ["shallow", "deep"]
-    with pytest.raises(ConfigError, match="no layer 'depe'.*'deep'.*shallow, middle, deep"):
+    with refused(ConfigError, "depe", "'deep'", "shallow, middle, deep"):
         checked(["depe"], Shaky())
-    with pytest.raises(ConfigError, match="'deep' is listed twice"):
+    with refused(ConfigError, "deep"):
         checked(["deep", "middle", "deep"], Shaky())
 
 

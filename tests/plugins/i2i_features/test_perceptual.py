@@ -14,6 +14,7 @@ from i2i.errors import ConfigError, UnknownComponentError, WeightsError
 from i2i_features import convolutions
 from i2i_features.perceptual import Perceptual
 from tests.plugins.i2i_features.conftest import CPU, META, PRETRAINED
+from tests.wording import refused
 
 
 def loss(**options) -> Perceptual:
@@ -66,7 +67,7 @@ def test_directions_and_layers_are_added_and_samples_are_not(by_hand) -> None:
 
 def test_a_map_of_one_pixel_is_refused(by_hand, noisy) -> None:
     by_hand._maps = lambda images: [torch.cat(images).mean((2, 3), keepdim=True)]
-    with pytest.raises(ConfigError, match="^The deepest layer of vgg16 leaves one pixel, which normalisation makes 0"):
+    with refused(ConfigError, "vgg16", 0):
         by_hand.generator(noisy(8))
 
 
@@ -118,34 +119,33 @@ def test_caffes_vgg16_gets_caffes_colours(tmp_path, noisy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "named"),
     [
-        ({"network": "vgg61"}, "There is no feature network 'vgg61'. Did you mean 'vgg16'? Known: alexnet, "),
-        ({"layers": ["relu9_9"]}, "The network has no layer 'relu9_9'."),
-        ({"layers": ["relu1_1", "relu2_1", "relu1_1"]}, "The layer 'relu1_1' is listed twice. List each layer once."),
-        ({"network": "timm:resnt18"}, "timm has no network 'resnt18'. Did you mean 'resnet18'? See timm."),
+        ({"network": "vgg61"}, ("vgg61", "vgg16")),
+        ({"layers": ["relu9_9"]}, ("relu9_9",)),
+        ({"layers": ["relu1_1", "relu2_1", "relu1_1"]}, ("relu1_1",)),
+        ({"network": "timm:resnt18"}, ("resnt18", "resnet18")),
     ],
 )
-def test_wrong_options(options, message) -> None:
-    with pytest.raises((ConfigError, UnknownComponentError)) as error:
+def test_wrong_options(options, named) -> None:
+    with refused((ConfigError, UnknownComponentError), *named):
         ready(**options)
-    assert str(error.value).startswith(message)
 
 
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize("network", ["vgg16", "timm:resnet18"])
 def test_missing_weights_are_reported_before_training(network) -> None:
-    with pytest.raises(WeightsError, match=f"^The weights of {network} are nowhere on this machine"):
+    with refused(WeightsError, network):
         ready(network=network)
 
 
 def test_weights_that_do_not_fit_are_told_before_training(tmp_path) -> None:
     torch.save({"other.weight": torch.zeros(2)}, tmp_path / "other.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "other.pth").read_bytes()[:100])
-    with pytest.raises(WeightsError, match="^The weights of vgg16 do not fit: the file lacks 'features.0.weight'"):
+    with refused(WeightsError, "vgg16", "features.0.weight"):
         ready(weights=str(tmp_path / "other.pth"))
     for network in ("alexnet", "timm:resnet18"):
-        with pytest.raises(WeightsError, match=r"cut\.pth cannot be read as weights"):
+        with refused(WeightsError, "cut.pth"):
             ready(network=network, weights=str(tmp_path / "cut.pth"))
 
 
@@ -159,5 +159,5 @@ def test_the_network_goes_to_the_device(needs) -> None:
 
 def test_a_layer_that_a_network_of_timm_lacks(needs) -> None:
     needs("timm:tf_efficientnet_lite0")
-    with pytest.raises(ConfigError, match="no layer '5'.*timm has: 0, 1, 2, 3, 4"):
+    with refused(ConfigError, "5", 0, 1, 2, 3, 4):
         ready(network="timm:tf_efficientnet_lite0", layers=["5"])

@@ -10,6 +10,7 @@ from i2i.config.options import merge
 from i2i.errors import ConfigError
 from i2i_losses.contrastive import Projection, contrast
 from tests.training.test_step import base_training
+from tests.wording import refused
 
 
 @pytest.fixture
@@ -85,7 +86,5 @@ def test_a_generator_without_an_encoding_is_refused(tiny, registry):
     known = Registry()
     known.add(Providing(), "flat")
     given = {"generator": {"name": "flat"}, "backbone": {"name": "cyclegan"}, "loss": {"patch_nce": 1.0}}
-    with pytest.raises(
-        ConfigError, match="Loss 'patch_nce' needs 'encoded', but the generator 'flat' gives no encoded"
-    ):
+    with refused(ConfigError, "patch_nce", "encoded", "flat"):
         resolve(given, known)

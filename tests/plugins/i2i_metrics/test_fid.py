@@ -10,6 +10,7 @@ from i2i.errors import WeightsError
 from i2i.testing import MetricTests
 from i2i_metrics.distances import Frechet
 from i2i_metrics.fid import FID
+from tests.wording import refused
 
 from .conftest import Colours, built, case
 
@@ -62,5 +63,5 @@ def test_what_it_asks_for():
 @pytest.mark.parametrize("clean", [False, True])
 def test_missing_weights_tell_the_remedy(monkeypatch, tmp_path, clean):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="^The weights of inception are nowhere .* i2i weights download inception-"):
+    with refused(WeightsError, "inception", "i2i weights download inception-pytorch-fid"):
         built(FID, clean=clean)

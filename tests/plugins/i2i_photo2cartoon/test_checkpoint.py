@@ -13,6 +13,7 @@ from i2i.errors import CheckpointError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i_photo2cartoon.checkpoint import OLD, UNTOLD, Photo2CartoonFile
+from tests.wording import refused
 
 FORMAT = Photo2CartoonFile(Registry())
 NETWORKS = ["genA2B", "genB2A", "disGA", "disGB", "disLA", "disLB"]
@@ -67,7 +68,7 @@ def test_a_generator_of_unknown_size_is_taken_for_256_pixels(file):
 
 def test_a_full_generator_has_one_size(registry):
     file = file_of(model_of(registry, {"backbone": {"light": False}}))
-    with pytest.raises(CheckpointError, match="genA2B is a full generator of 32 px; it cannot have --size 64."):
+    with refused(CheckpointError, "genA2B", 32, "--size 64"):
         FORMAT.read({"file": file}, 64)
 
 
@@ -97,26 +98,24 @@ def test_only_its_own_files_are_recognised(file):
 
 
 @pytest.mark.parametrize(
-    ("network", "key", "message"),
+    ("network", "key", "named"),
     [
-        ("genA2B", "ConvBlock1.1.weight", r"genA2B has no 'ConvBlock1\.1\.weight'\. It is cut short"),
-        ("genA2B", "FC.0.weight", r"genA2B has no 'FC\.0\.weight'\. It is cut short"),
-        ("genB2A", "HourGlass4.Conv1.bias", r"genB2A does not fit: missing HourGlass4\.Conv1\.bias, left over nothing"),
-        ("disLB", "model.1.weight_orig", r"disLB has no 'model\.1\.weight_orig'\. It is cut short"),
-        ("disGA", "conv.weight_u", r"disGA and disLA does not fit: missing G\.conv\.weight_u, left over nothing"),
+        ("genA2B", "ConvBlock1.1.weight", ("genA2B", "ConvBlock1.1.weight")),
+        ("genA2B", "FC.0.weight", ("genA2B", "FC.0.weight")),
+        ("genB2A", "HourGlass4.Conv1.bias", ("genB2A", "HourGlass4.Conv1.bias")),
+        ("disLB", "model.1.weight_orig", ("disLB", "model.1.weight_orig")),
+        ("disGA", "conv.weight_u", ("disGA", "disLA", "G.conv.weight_u")),
     ],
 )
-def test_a_missing_parameter_is_named(file, network, key, message):
+def test_a_missing_parameter_is_named(file, network, key, named):
     del file[network][key]
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, *named):
         FORMAT.read({"file": file}, 32)
 
 
 def test_a_parameter_of_another_shape_is_named(file):
     file["genA2B"]["gap_fc.weight"] = torch.zeros(2, 16)
-    with pytest.raises(
-        CheckpointError, match=r"'gap_fc\.weight' has the shape \(2, 16\), where \(1, 16\) was expected"
-    ):
+    with refused(CheckpointError, "gap_fc.weight", "(2, 16)", "(1, 16)"):
         FORMAT.read({"file": file}, 32)
 
 
@@ -144,12 +143,12 @@ def test_training_moves_every_level_away_from_its_start(registry):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "named"),
     [
-        ({"generator": {"name": "resnet"}, "loss": {"cam": 0}}, "has no generator like ResnetGenerator, only"),
-        ({"discriminator": {"name": "patch"}}, "has no discriminator like PatchDiscriminator, only 'ugatit'"),
+        ({"generator": {"name": "resnet"}, "loss": {"cam": 0}}, ("ResnetGenerator",)),
+        ({"discriminator": {"name": "patch"}}, ("PatchDiscriminator", "ugatit")),
     ],
 )
-def test_other_networks_cannot_be_written(registry, given, message):
-    with pytest.raises(CheckpointError, match=message):
+def test_other_networks_cannot_be_written(registry, given, named):
+    with refused(CheckpointError, *named):
         write(model_of(registry, given))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from i2i.errors import ConfigError
 from i2i.models.assembly import resolve
 from i2i_photo2cartoon.model import Photo2Cartoon
+from tests.wording import refused
 
 
 def test_published_defaults():
@@ -34,5 +33,5 @@ def test_the_quick_presets_narrow_discriminators_give_way_to_a_width_that_is_giv
 
 
 def test_sizes_have_to_divide_by_16(registry):
-    with pytest.raises(ConfigError, match="'photo2cartoon' takes sizes that divide by 16, not 40. Try --size 32."):
+    with refused(ConfigError, "photo2cartoon", 16, 40, "--size 32"):
         resolve({"backbone": {"name": "photo2cartoon"}, "size": 40}, registry)

@@ -19,6 +19,7 @@ from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i_unit.checkpoint import NO_JUDGES, UNITRelease
 from tests import shared
+from tests.wording import refused
 
 FORMAT = UNITRelease(Registry())
 Parts = dict[str, dict[str, dict[str, Tensor]]]
@@ -111,43 +112,34 @@ def test_statistics_of_old_files_and_wrappers_are_dropped(registry: Registry) ->
 def test_missing_and_foreign_parameters_are_named(registry: Registry) -> None:
     parts = parts_of(model_of(registry))
     cut = without(parts, "gen", "b", "dec.model.2.norm.gamma", "dec.model.5.conv.bias")
-    with pytest.raises(CheckpointError) as caught:
+    with refused(CheckpointError, "gen b", "dec.model.2.norm.gamma", 1):
         FORMAT.read(cut, 32)
-    message = (
-        "gen b does not fit: missing dec.model.2.norm.gamma and 1 more, left over nothing. It is of another model."
-    )
-    assert str(caught.value) == message
     parts["dis"]["a"]["cnns.0.0.conv.weight_u"] = torch.zeros(1)
-    with pytest.raises(
-        CheckpointError, match=r"^dis a does not fit: missing nothing, left over cnns\.0\.0\.conv\.weig"
-    ):
+    with refused(CheckpointError, "dis a", "cnns.0.0.conv.weight_u"):
         FORMAT.read(parts, 32)
 
 
 def test_wrong_shapes_are_named(registry: Registry) -> None:
     parts = parts_of(model_of(registry))
     parts["gen"]["b"]["enc.model.1.conv.weight"] = torch.zeros(4, 2, 3, 3)
-    with pytest.raises(
-        CheckpointError,
-        match=r"gen b: 'enc\.model\.1\.conv\.weight' has the shape \(4, 2, 3, 3\), where \(4, 2, 4, 4\)",
-    ):
+    with refused(CheckpointError, "gen b", "enc.model.1.conv.weight", "(4, 2, 3, 3)", "(4, 2, 4, 4)"):
         FORMAT.read(parts, 32)
 
 
 def test_files_that_are_cut_short_are_refused(registry: Registry) -> None:
     parts = parts_of(model_of(registry))
-    with pytest.raises(CheckpointError, match="The dis file has no network 'b'. It is cut short, or of another model."):
+    with refused(CheckpointError, "dis", "'b'"):
         FORMAT.read({**parts, "dis": {"a": parts["dis"]["a"]}}, 32)
     blocks = [key for key in parts["gen"]["a"] if key.startswith("enc.model.3.")]
-    with pytest.raises(CheckpointError, match=r"gen a has no 'enc\.model\.3\.model\.0\.model\.0\.conv\.weight'"):
+    with refused(CheckpointError, "gen a", "enc.model.3.model.0.model.0.conv.weight"):
         FORMAT.read(without(parts, "gen", "a", *blocks), 32)
-    with pytest.raises(CheckpointError, match=r"dis a has no 'cnns\.0\.0\.conv\.weight'"):
+    with refused(CheckpointError, "dis a", "cnns.0.0.conv.weight"):
         FORMAT.read(without(parts, "dis", "a", "cnns.0.0.conv.weight"), 32)
 
 
 def test_discriminators_too_deep_for_the_size_are_refused(registry: Registry) -> None:
     parts = parts_of(model_of(registry, {"size": 64}))
-    with pytest.raises(ConfigError, match="with 3 scales of 4 layers leaves nothing of 32 px.*--size 64 or more"):
+    with refused(ConfigError, 3, 4, 32, "--size 64"):
         FORMAT.read(parts, 32)
 
 
@@ -194,32 +186,29 @@ def test_what_is_not_unit_is_not_recognised(parts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "named"),
     [
-        ({"backbone": {"name": "cyclegan"}}, "UNIT's release has no generator like ResnetGenerator, only 'unit'."),
+        ({"backbone": {"name": "cyclegan"}}, ("UNIT", "ResnetGenerator", "unit")),
         (
             {"discriminator": {"name": "patch"}},
-            "UNIT's release has no discriminator like PatchDiscriminator, only 'multiscale'.",
+            ("UNIT", "PatchDiscriminator", "multiscale"),
         ),
         (
             {"generator": {"shared_blocks": 1}},
-            "UNIT's release shares no layers between its directions, and this model shares 1 blocks: trained on there, "
-            "they would drift apart. It cannot be exported.",
+            ("UNIT", 1),
         ),
     ],
     ids=["generator", "discriminator", "shared"],
 )
-def test_what_the_release_cannot_hold_is_refused(registry: Registry, given: dict[str, Any], message: str) -> None:
-    with pytest.raises(CheckpointError) as caught:
+def test_what_the_release_cannot_hold_is_refused(registry: Registry, given: dict[str, Any], named: str) -> None:
+    with refused(CheckpointError, *named):
         write(model_of(registry, given))
-    assert str(caught.value) == message
 
 
 def test_groups_are_refused_but_one_can_be_exported(registry: Registry, tmp_path: Path) -> None:
     model = model_of(registry)
     model.adapt(resolve(merge(_given(model), {"transfer": {"name": "branch"}}), registry), ["man"])
-    message = "UNIT's release has no groups, and this model serves all, man. Export one: --group."
-    with pytest.raises(CheckpointError, match=message):
+    with refused(CheckpointError, "UNIT", "all", "man", "--group"):
         write(model)
     files = export_checkpoint(model, "unit", tmp_path, registry, group="man")
     assert [file.name for file in files] == ["gen_00000000.pt", "dis_00000000.pt"]

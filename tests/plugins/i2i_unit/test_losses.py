@@ -10,6 +10,7 @@ from i2i.contracts.domains import Batch
 from i2i.contracts.generator import Translation
 from i2i.contracts.loss import Loss, Passes
 from i2i_unit.losses import CycleDivergence, Divergence, Latent, Reconstruction
+from tests.wording import refused
 
 
 def latents(*values: list[float]) -> Translation:
@@ -52,7 +53,7 @@ def test_values(passes: Passes, loss: type[Loss], expected: list[float]) -> None
 def test_a_missing_latent_is_named(passes: Passes, loss: type[Loss]) -> None:
     plain = {domain: Translation(torch.zeros(2, 3, 1, 1)) for domain in ("a", "b")}
     passes.fake = passes.cycled = plain
-    with pytest.raises(TypeError, match="The generator gave no latent."):
+    with refused(TypeError, "generator", "latent"):
         loss(loss.Config()).generator(passes)
 
 

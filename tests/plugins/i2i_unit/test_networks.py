@@ -11,6 +11,7 @@ from torch import nn
 from i2i.contracts.branches import branch, routed
 from i2i.errors import ConfigError
 from i2i_unit.networks import MultiscaleDiscriminator, VariationalGenerator
+from tests.wording import check, refused
 
 
 def generator(**options: Any) -> VariationalGenerator:
@@ -103,13 +104,8 @@ def test_nothing_is_shared_by_default() -> None:
 
 def test_no_more_blocks_are_shared_than_there_are() -> None:
     generator(shared_blocks=3)
-    message = (
-        "The generator 'unit' cannot share 4 of its 3 blocks. "
-        "Use --generator.shared_blocks 3 or fewer, or more --generator.blocks."
-    )
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "unit", 4, "--generator.shared_blocks 3", "--generator.blocks"):
         generator(shared_blocks=4)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -136,18 +132,13 @@ def test_every_scale_gives_logits(size: int, options: dict[str, int], sides: lis
 
 def test_a_depth_below_the_published_one_is_said() -> None:
     assert judge(64).note == judge(256).note == judge(32, layers=2).note == ""
-    assert judge(32).note == "At 32 px the multiscale discriminator has 3 halving layers; published are 4."
+    check(judge(32).note, "32 px", "multiscale", 3, 4)
 
 
 def test_too_many_halvings_are_refused() -> None:
-    message = (
-        "The discriminator 'multiscale' with 3 scales of 4 layers leaves nothing of 32 px. "
-        "Lower --discriminator.scales or --discriminator.layers, or use --size 64 or more."
-    )
-    with pytest.raises(ConfigError) as caught:
+    with refused(ConfigError, "multiscale", 3, 4, 32, "--discriminator.scales", "--discriminator.layers", "--size 64"):
         judge(32, layers=4)
-    assert str(caught.value) == message
-    with pytest.raises(ConfigError, match="with 6 scales of 1 layers leaves nothing of 16 px.*--size 64 or more"):
+    with refused(ConfigError, 6, 1, 16, "--size 64"):
         judge(16, scales=6)
 
 

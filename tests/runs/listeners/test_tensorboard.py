@@ -9,9 +9,10 @@ from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.listeners.tensorboard import TensorBoard
 from i2i.runs.run import Run, Stopped, create_run
+from tests.wording import refused
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-MESSAGE = "--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'."
+NAMED = ("--log tensorboard", "pip install 'i2i[tensorboard]'")
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +74,14 @@ def without_tensorboard(monkeypatch):
 
 
 def test_a_run_without_the_extra_is_refused_before_anything_is_written(tmp_path, given, registry, without_tensorboard):
-    with pytest.raises(ConfigError) as error:
+    with refused(ConfigError, *NAMED):
         create_run(tmp_path / "run", given, registry)
-    assert str(error.value) == MESSAGE
     assert not (tmp_path / "run").exists()
 
 
 def test_going_on_without_the_extra_is_refused(without_tensorboard):
-    with pytest.raises(ConfigError) as error:
+    with refused(ConfigError, *NAMED):
         TensorBoard()
-    assert str(error.value) == MESSAGE
 
 
 def test_a_run_that_does_not_log_needs_no_extra(without_tensorboard):

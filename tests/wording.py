@@ -1,0 +1,249 @@
+"""What i2i says to its user: a test asserts the values that a message names; its wording lies in ``messages.toml``.
+
+A message that differs from ``messages.toml`` fails its test. ``make test ARGS="--update-wording"`` accepts new wording
+and removes the messages of tests that no longer exist; review the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sysconfig
+import tomllib
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.shared import SHARED
+
+SNAPSHOT = Path(__file__).with_name("messages.toml")
+ROOT = SNAPSHOT.parents[1]
+REMEDY = 'Accept it with make test ARGS="--update-wording", and review the difference in tests/messages.toml.'
+HEADER = '# What i2i says, by test and number. Written by make test ARGS="--update-wording"; see tests/wording.py.\n'
+
+MACHINE = {
+    str(SHARED.resolve()): "<shared>",
+    sysconfig.get_path("purelib"): "<site>",
+    str(ROOT): "<root>",
+    str(Path.home()): "<home>",
+}
+"""Places of this machine, with what stands for them."""
+
+VOLATILE = {
+    r"(<session>/[^\s/]*?)\d+\b": r"\1",
+    r"\b(127\.0\.0\.1|localhost):\d+": r"\1:<port>",
+    r"\b0x[0-9a-f]{6,}\b": "<address>",
+    r"\b[0-9a-f]{16,}\b": "<hash>",
+    r"\bprocess \d+\b": "process <pid>",
+    rf"\b{re.escape(socket.gethostname())}\b": "<host>",
+    r"\bi2i \d+\.\d+\.\d+\w*": "i2i <version>",
+}
+"""Patterns of what else differs between machines or runs, with what stands for it."""
+
+Messages = dict[str, list[str]]
+"""The messages of each test in their order, by the id of the test."""
+
+_SNAPSHOT: ContextVar[Snapshot] = ContextVar("_SNAPSHOT")
+
+
+@contextmanager
+def refused(
+    error: type[BaseException], *values: object, varies: str | None = None
+) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+    """Assert that the block raises ``error``, that its message names each value, and that it reads as it did.
+
+    Args:
+        error: The class.
+        values: What the message must name: what was found, where, and the option or command that helps.
+        varies: A pattern of what may differ between machines, such as another library's words.
+    """
+    __tracebackhide__ = True
+    with pytest.raises(error) as caught:
+        yield caught
+    mentions(str(caught.value), *values)
+    check(f"{type(caught.value).__name__}: {caught.value}", varies=varies)
+
+
+def mentions(message: str, *values: object) -> None:
+    """Assert that each value occurs in a message, and not only inside a longer word or number."""
+    __tracebackhide__ = True
+    missing = [str(value) for value in values if not _mentioned(value, message)]
+    assert not missing, f"not in the message: {', '.join(missing)}\n{message}"
+
+
+def check_line(text: str, *values: object) -> None:
+    """Assert that one line of a text names all the values, and that it reads as it did."""
+    __tracebackhide__ = True
+    lines = [line for line in text.splitlines() if all(_mentioned(value, line) for value in values)]
+    assert len(lines) == 1, f"{len(lines)} lines mention {values}:\n{text}"
+    check(lines[0])
+
+
+def check(message: str, *values: object, varies: str | None = None) -> None:
+    """Assert that a message names each value and reads as it did; what matches ``varies`` may differ by machine."""
+    __tracebackhide__ = True
+    mentions(message, *values)
+    _SNAPSHOT.get().check(re.sub(varies, "<varies>", message) if varies else message)
+
+
+def normal(message: str, places: dict[str, str]) -> str:
+    """Return a message without what differs between machines or runs, given the test's folders."""
+    places = places | MACHINE
+    for place in sorted(places, key=len, reverse=True):
+        message = message.replace(place, places[place])
+    for pattern, replacement in VOLATILE.items():
+        message = re.sub(pattern, replacement, message)
+    return message
+
+
+def _mentioned(value: object, message: str) -> bool:
+    before = r"(?<!\w)" if re.match(r"\w", str(value)) else ""
+    after = r"(?!\w)" if re.search(r"\w$", str(value)) else ""
+    return bool(re.search(before + re.escape(str(value)) + after, message))
+
+
+class Snapshot:
+    """The known messages of all tests, and those of the tests that passed here."""
+
+    def __init__(self, known: Messages, update: bool = False) -> None:
+        self.known = known
+        self.update = update
+        self.passed: Messages = {}
+        self.collected: set[str] = set()
+        self.whole = True
+        self.begin("", {})
+
+    def begin(self, test: str, places: dict[str, str]) -> None:
+        """Let the following messages be those of a test, whose folders are ``places``."""
+        self.test, self.places = test, places
+        self.heard: list[str] = []
+
+    def check(self, message: str) -> None:
+        """Assert that the test's next message is the known one."""
+        self.heard.append(normal(message, self.places))
+        number, now = len(self.heard), self.heard[-1]
+        before = now if self.update else "".join(self.known.get(self.test, [])[number - 1 : number])
+        if now != before:
+            pytest.fail(f"The wording is new. {REMEDY}\nbefore: {before or 'none'}\nnow:    {now}")
+
+    def end(self) -> None:
+        """Assert that the test, which passed otherwise, gave every known message."""
+        lacking = [] if self.update else self.known.get(self.test, [])[len(self.heard) :]
+        if lacking:
+            pytest.fail(f"These messages did not come: {lacking}. {REMEDY}")
+        self.passed[self.test] = self.heard
+
+    def stale(self) -> set[str]:
+        """Return the known tests that are gone; those of a file that was not collected whole count as there."""
+        files = {file_of(test) for test in self.collected if self.whole}
+        return {
+            test
+            for test in self.known
+            if (file_of(test) in files and test not in self.collected) or not (ROOT / "tests" / file_of(test)).exists()
+        }
+
+    def updated(self) -> Messages:
+        """Return the known messages with those of the tests that passed, and without those of tests that are gone."""
+        both = self.known | self.passed
+        return {test: messages for test, messages in both.items() if messages and test not in self.stale()}
+
+
+def file_of(test: str) -> str:
+    """Return the path, below tests/, of a test's file."""
+    return test.split("::")[0]
+
+
+def read(path: Path) -> Messages:
+    """Read a snapshot."""
+    messages: Messages = defaultdict(list)
+    for file, table in tomllib.loads(path.read_text() if path.exists() else "").items():
+        for key, message in table.items():
+            messages[f"{file}::{key.rpartition(' ')[0]}"].append(message)
+    return dict(messages)
+
+
+def write(path: Path, messages: Messages) -> None:
+    """Write a snapshot: a table for each file of tests, a line for each message."""
+    lines, file = [HEADER], ""
+    for test in sorted(messages):
+        if file != (file := file_of(test)):
+            lines.append(f'\n["{file}"]\n')
+        name = test.partition("::")[2]
+        lines += [f"{_quoted(f'{name} {n}')} = {_quoted(text)}\n" for n, text in enumerate(messages[test], 1)]
+    path.write_text("".join(lines))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+@pytest.fixture(autouse=True)
+def _listening(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    places = {str(tmp_path): "<tmp>", str(tmp_path_factory.getbasetemp()): "<session>"}
+    _SNAPSHOT.get().begin(_id(request.node), places)
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """The snapshot of this session."""
+    return _SNAPSHOT.get()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--update-wording``."""
+    parser.addoption(
+        "--update-wording", action="store_true", help="Accept what i2i says now: write tests/messages.toml."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the known messages."""
+    snapshot = Snapshot(read(SNAPSHOT), config.getoption("--update-wording"))
+    snapshot.whole = not config.getoption("lf", False) and not any("::" in argument for argument in config.args)
+    _SNAPSHOT.set(snapshot)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by what its list holds, not by its number, which other cases change."""
+    if isinstance(val, list | tuple) and all(isinstance(part, str | int) for part in val):
+        return " ".join(map(str, val)) or "none"
+    return None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note that a test exists."""
+    _SNAPSHOT.get().collected.add(_id(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Close a test that passed."""
+    yield
+    _SNAPSHOT.get().end()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the snapshot, or give the process that will what this one heard."""
+    snapshot = _SNAPSHOT.get()
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["wording"] = snapshot.passed, sorted(snapshot.collected)
+    elif snapshot.update:
+        write(SNAPSHOT, snapshot.updated())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a process of pytest-xdist heard."""
+    passed, collected = getattr(node, "workeroutput", {}).get("wording", ({}, []))
+    _SNAPSHOT.get().passed |= passed
+    _SNAPSHOT.get().collected |= set(collected)
+
+
+def _id(item: pytest.Item) -> str:
+    return item.nodeid.removeprefix("tests/")
