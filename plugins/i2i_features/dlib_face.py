@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import reduce
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from i2i import WeightsError
@@ -68,7 +68,8 @@ def read_dlib(path: Path) -> dict[str, Tensor]:
     for name, conv in _convolutions(network):
         weight, bias = reader.tensor("con_4", conv.weight.shape, (conv.out_channels,))
         factor, offset = reader.tensor("affine_", (conv.out_channels,), (conv.out_channels,))
-        state |= {f"{name}.weight": weight * factor[:, None, None, None], f"{name}.bias": bias * factor + offset}
+        folded = weight * rearrange(factor, "o -> o 1 1 1")
+        state |= {f"{name}.weight": folded, f"{name}.bias": bias * factor + offset}
     (weight,) = reader.tensor("fc_2", (256, 128), before=2)  # its outputs and inputs
     return state | {"exit.weight": weight.T.contiguous()}
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 EPS = 1e-3
@@ -178,5 +179,5 @@ _BN = ("weight", "bias", "running_mean", "running_var")
 def _fold(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     weight, bias, mean, variance = (state[f"{name}.bn.{part}"].double() for part in _BN)
     factor = weight / (variance + EPS).sqrt()
-    kernel = state[f"{name}.conv.weight"].double() * factor[:, None, None, None]
+    kernel = state[f"{name}.conv.weight"].double() * rearrange(factor, "o -> o 1 1 1")
     return {f"{name}.weight": kernel.float(), f"{name}.bias": (bias - mean * factor).float()}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from i2i import WeightsError, WeightsSource, in_package, in_torch_cache, read_weights_file
@@ -74,7 +75,7 @@ def _weight(layers: Mapping[str, Any], name: str, path: Path) -> Tensor:
     """Return a kernel, which JAX keeps as rows, columns, inputs, outputs, in torch's order."""
     if name not in layers:
         raise WeightsError(f"{path} holds no layer '{name}'. Get the file again: {LPIPS}")
-    return torch.tensor(layers[name]["kernel"]).permute(3, 2, 0, 1).contiguous()
+    return rearrange(torch.tensor(layers[name]["kernel"]), "h w i o -> o i h w").contiguous()
 
 
 def features_alone(path: Path) -> dict[str, Tensor]:
