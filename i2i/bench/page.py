@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2i.bench.statistics import MARKS, Mean, Result, contenders, course, groups, mark, means, measured, metrics, seen
+from i2i.bench.statistics import (
+    MARKS,
+    Mean,
+    Result,
+    best,
+    contenders,
+    course,
+    groups,
+    mark,
+    means,
+    measured,
+    metrics,
+    seen,
+)
 from i2i.errors import ConfigError, DataError
 from i2i.report.charts import Chart, Series
 from i2i.report.facts import duration
@@ -131,11 +144,10 @@ def _part(backbone: str, results: Sequence[Result], tests: Sequence[Mapping[str,
 def _metric(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> MetricPart:
     columns, up = groups(results), bool(about.get("higher_is_better"))
     scores = {group: means(results, group, metric) for group in columns}
-    best = {
-        group: (max if up else min)((one.value for one in own.values()), default=0.0) for group, own in scores.items()
-    }
+    first = {group: best(own, up) for group, own in scores.items()}
     rows: list[list[Cell]] = [
-        [name, *(_cell(scores[group].get(name), best[group]) for group in columns)] for name in contenders(results)
+        [name, *(_cell(scores[group].get(name), name in first[group]) for group in columns)]
+        for name in contenders(results)
     ]
     boards = [_board(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
     charts = [_chart(results, group, metric) for group in columns[:-1]]
@@ -144,9 +156,8 @@ def _metric(results: Sequence[Result], metric: str, about: Mapping[str, Any]) ->
     )
 
 
-def _cell(score: Mean | None, best: float) -> Cell:
-    """Show a mean; several are the best where rounding makes them equal."""
-    return "" if score is None else (str(score), f"{score.value:.3f}" == f"{best:.3f}")
+def _cell(score: Mean | None, is_best: bool) -> Cell:
+    return "" if score is None else (str(score), is_best)
 
 
 def _board(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> Board:

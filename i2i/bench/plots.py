@@ -12,6 +12,7 @@ from i2i.bench import statistics
 from i2i.bench.statistics import MARKS, Point, Result
 from i2i.errors import ConfigError
 from i2i.images.grids import Block
+from i2i.report.scoreboard import way
 from i2i.storage.files import whole_file
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric:
 
 def _finish(figure: Figure, results: Sequence[Result], metric: str, path: Path, below: float = 0.0) -> None:
     about = statistics.metrics(results)[metric]
-    way = "higher is better" if about.get("higher_is_better") else "lower is better"
-    figure.suptitle(f"{metric} ({way}; dotted: real drawings, dashed: untranslated sources)", fontsize=9)
+    up = way(bool(about.get("higher_is_better")))
+    figure.suptitle(f"{metric} ({up}; dotted: real drawings, dashed: untranslated sources)", fontsize=9)
     figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))  # type: ignore[union-attr,call-arg]
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=110)

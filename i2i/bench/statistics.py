@@ -186,6 +186,15 @@ def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     return ["", "steps", *columns], rows
 
 
+def best(own: Mapping[str, Mean], higher: bool) -> set[str]:
+    """Return the contenders with the best mean; several where rounding makes them equal."""
+    if not own:
+        return set()
+    figures = {name: f"{score.value:.3f}" for name, score in own.items()}
+    top = (max if higher else min)(own, key=lambda name: own[name].value)
+    return {name for name, figure in figures.items() if figure == figures[top]}
+
+
 def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
     """Compare a contender with every other, in every metric and group, over the seeds that both have."""
     others = [name for name in contenders(results) if name != reference]

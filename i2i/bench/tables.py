@@ -13,6 +13,7 @@ from i2i.bench.statistics import (
     Mean,
     PairedTest,
     Result,
+    best,
     contenders,
     groups,
     mark,
@@ -22,6 +23,7 @@ from i2i.bench.statistics import (
     seen,
     tests,
 )
+from i2i.report.scoreboard import way
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
@@ -65,9 +67,9 @@ def _lines(result: Result) -> Iterator[dict[str, Any]]:
 def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> str:
     columns = groups(results)
     cells = {group: means(results, group, metric) for group in columns}
-    best = {group: _best(own, bool(about.get("higher_is_better"))) for group, own in cells.items()}
+    first = {group: best(own, bool(about.get("higher_is_better"))) for group, own in cells.items()}
     rows = [
-        [name, *(_shown(cells[group].get(name), name in best[group]) for group in columns)]
+        [name, *(_shown(cells[group].get(name), name in first[group]) for group in columns)]
         for name in contenders(results)
     ]
     marks = [[f"*{name}*", *(_figure(mark(results, group, metric, name)) for group in columns)] for name in MARKS]
@@ -77,17 +79,8 @@ def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, An
 
 
 def _about(about: Mapping[str, Any]) -> str:
-    way = "Higher is better" if about.get("higher_is_better") else "Lower is better"
-    return "; ".join(filter(None, [way, measured(about)])) + f"; n = {about['n']} in the first group."
-
-
-def _best(own: Mapping[str, Mean], higher: bool) -> set[str]:
-    """Return who shows the best figure; several where rounding makes them equal."""
-    if not own:
-        return set()
-    figures = {name: f"{score.value:.3f}" for name, score in own.items()}
-    top = (max if higher else min)(own, key=lambda name: own[name].value)
-    return {name for name, figure in figures.items() if figure == figures[top]}
+    up = way(bool(about.get("higher_is_better"))).capitalize()
+    return "; ".join(filter(None, [up, measured(about)])) + f"; n = {about['n']} in the first group."
 
 
 def _shown(score: Mean | None, best: bool) -> str:

@@ -200,7 +200,6 @@ def _marked(score: Score | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """Write a figure with about three significant digits."""
-    if not value:
-        return "-" if value is None else "0"
-    return f"{value:.{4 if abs(value) < 0.1 else 3 if abs(value) < 10 else 1}f}"
+    from i2i.report.page import figure
+
+    return figure(value) or "-"

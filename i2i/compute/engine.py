@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import platform
@@ -18,7 +19,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from i2i.compute.allocator import tune_allocator
-from i2i.compute.processes import Processes, several
+from i2i.compute.processes import Processes, leave, several
 from i2i.errors import ConfigError
 
 PATIENCE = timedelta(days=1)  # that processes wait for the first one, which evaluates alone
@@ -52,6 +53,9 @@ class Engine:
             with _quiet():
                 self._fabric = Fabric(accelerator=device, precision=PRECISIONS[precision], **_spread())  # type: ignore[arg-type]
                 self._fabric.launch()
+            if several():
+                atexit.unregister(leave)
+                atexit.register(leave)  # not when a command ends: a process may run several of them
         except (MisconfigurationException, RuntimeError, ValueError) as error:
             raise ConfigError(f"Device '{device}' cannot be used here ({error}). {_remedy()}") from error
         self.processes = Processes(self.device)

@@ -142,6 +142,15 @@ def several() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def leave() -> None:
+    """Take down the process group, if there is one. It waits for no other process.
+
+    Its threads must end before the interpreter does: one that is still at work then aborts the whole process.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def tells(error: BaseException | None) -> bool:
     """Say whether it is for this process to show an error: one message tells why all of them end.
 

@@ -85,6 +85,17 @@ def check_group_name(name: str) -> str:
     return name
 
 
+def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
+    """Refuse the name of a group that a model does not have.
+
+    Raises:
+        ConfigError: It is not among ``known``; the message names the nearest.
+    """
+    if group not in known:
+        near = did_you_mean(group, known)
+        raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(known)}.")
+
+
 def _explain(error: Any, options: type[Options], where: str) -> str:
     field = ".".join(map(str, error["loc"]))
     table = options.model_fields.get(str(error["loc"][0]))

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i.config.options import refuse_unknown_group
 from i2i.contracts.batched import join, take
-from i2i.errors import ConfigError, did_you_mean
+from i2i.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,18 @@ class _Split:
     restore: Tensor | None = None
 
 
-_route: ContextVar[_Split | None] = ContextVar("i2i_route", default=None)
+_BASE = _Split((), [])  # where `routed(None)` sends all samples
+_route: ContextVar[_Split | None] = ContextVar("i2i_route", default=None)  # None: outside of any block
 
 
 @contextmanager
 def routed(groups: tuple[str, ...] | None) -> Iterator[None]:
-    """Send sample i of every call in this block through the branch of ``groups[i]``; None: all through the base."""
-    token = _route.set(None if groups is None else _split_of(groups))
+    """Send sample i of every call in this block through the branch of ``groups[i]``; None: all through the base.
+
+    What is computed after the block, such as activations that a checkpoint recomputes in the backward pass, needs a
+    block of its own.
+    """
+    token = _route.set(_BASE if groups is None else _split_of(groups))
     try:
         yield
     finally:
@@ -52,7 +58,7 @@ class Branches(nn.Module):
     """One copy of a submodule a group, chosen by the surrounding ``routed`` block.
 
     Args:
-        base: The group that serves calls outside of any ``routed`` block.
+        base: The group that serves ``routed(None)``, and in eval mode calls outside of any ``routed`` block.
         branches: Group name to its module; all of them take and return values with the batch first.
     """
 
@@ -65,7 +71,7 @@ class Branches(nn.Module):
         """Run every sample through the branch of its group; the order of samples is kept.
 
         Raises:
-            ConfigError: A sample's group has no branch here.
+            ConfigError: A sample's group has no branch here, or there is no ``routed`` block in training mode.
         """
         return self.call("__call__", *inputs)
 
@@ -73,10 +79,10 @@ class Branches(nn.Module):
         """Call a method of every sample's branch; values have the batch first, as in `forward`.
 
         Raises:
-            ConfigError: A sample's group has no branch here.
+            ConfigError: A sample's group has no branch here, or there is no ``routed`` block in training mode.
         """
-        route = _route.get()
-        if route is None:
+        route = self._chosen()
+        if route is _BASE:
             return getattr(self.branches[self.base], method)(*inputs)
         if len(route.groups) == 1:
             return getattr(self._branch(route.groups[0]), method)(*inputs)
@@ -86,12 +92,19 @@ class Branches(nn.Module):
         merged = join([getattr(self._branch(group), method)(*own) for group, own in called])
         return merged if route.restore is None else take(merged, route.restore)
 
-    def _branch(self, group: str) -> nn.Module:
-        if group not in self.branches:
-            known = list(self.branches)
+    def _chosen(self) -> _Split:
+        route = _route.get()
+        if route is None and self.training:
             raise ConfigError(
-                f"The model has no group '{group}'; it has {', '.join(known)}.{did_you_mean(group, known)}"
+                f"A module with branches for {', '.join(self.branches)} was called in training mode outside of any "
+                "routed block, so that nothing says whose branch to take. Call it inside `with routed(groups):`, or "
+                "`with routed(None):` for the base's, also where a checkpoint recomputes it; or call eval() first."
             )
+        return _BASE if route is None else route
+
+    def _branch(self, group: str) -> nn.Module:
+        if group not in self.branches:  # asked first: the list is not for every call
+            refuse_unknown_group(group, list(self.branches))
         return self.branches[group]
 
 

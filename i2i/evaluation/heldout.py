@@ -19,6 +19,7 @@ from i2i.contracts.translator import Translator
 from i2i.images.files import read_image
 from i2i.images.grids import Block
 from i2i.images.pixels import crop_centre, fit_short_side, to_image, to_tensor
+from i2i.models.model import evaluating
 from i2i.storage.caches import digest
 
 T = TypeVar("T")
@@ -64,13 +65,8 @@ def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8) -> 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
-    was_training = network.training
-    network.eval()
-    try:
-        with unnoticed(), torch.no_grad():
-            yield
-    finally:
-        network.train(was_training)
+    with evaluating(network), unnoticed(), torch.no_grad():
+        yield
 
 
 @contextmanager

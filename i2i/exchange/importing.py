@@ -26,6 +26,7 @@ from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.storage.run_folder import CONFIG_FILE, STAGE_FILES, claim, write_config
+from i2i.storage.tensor_file import find_broken
 
 Contents = dict[str, Mapping[str, Any]]
 
@@ -162,11 +163,11 @@ def _load(model: Model, imported: Imported, path: Path) -> list[str]:
     if partly or imported.tensors.keys() - state.keys():
         odd = sorted([*(key for key in missing if _network(key) in partly), *(imported.tensors.keys() - state.keys())])
         raise CheckpointError(f"{path} does not fit the model that its format describes, beginning with '{odd[0]}'.")
-    broken = next((key for key, tensor in imported.tensors.items() if not tensor.isfinite().all()), None)
+    broken = find_broken(imported.tensors)
     if broken is not None:
         raise CheckpointError(
-            f"{path} holds what is no finite number, beginning with our '{broken}'. The training that wrote it had "
-            "broken down: take an earlier file."
+            f"{path} holds NaN or infinity, beginning with our '{broken}'. The training that wrote it had broken down: "
+            "take an earlier file."
         )
     model.backbone.load_state_dict({**state, **imported.tensors})
     return [f"{path} has no {_title(network)}: that network starts anew." for network in sorted(lacking)]

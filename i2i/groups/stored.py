@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 import i2i
-from i2i.config.options import check_group_name
-from i2i.errors import CheckpointError, ConfigError, did_you_mean
+from i2i.config.options import check_group_name, refuse_unknown_group
+from i2i.errors import CheckpointError, ConfigError
 from i2i.models.assembly import Components
 from i2i.models.checkpoint import describe, read_model_description, resolve_described
 from i2i.models.model import Model, outline
@@ -132,9 +132,7 @@ class StoredModel:
 
     def _place(self, group: str) -> int:
         known = (self.base, *self.groups)
-        if group not in known:
-            near = did_you_mean(group, known)
-            raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(known)}.")
+        refuse_unknown_group(group, known)
         return known.index(group)
 
 

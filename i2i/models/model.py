@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from i2i.config.options import refuse_unknown_group
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import has_branches
 from i2i.contracts.detector import AUTO, GroupDetector
@@ -21,7 +22,7 @@ from i2i.contracts.domains import Direction, Domain
 from i2i.contracts.generator import Generator
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
-from i2i.errors import ConfigError, DataError, PluginError, did_you_mean
+from i2i.errors import ConfigError, DataError, PluginError
 from i2i.images.pixels import fit_short_side, to_image, to_tensor
 from i2i.models.assembly import Components
 from i2i.registry.registry import Registry
@@ -119,9 +120,8 @@ class Model:
 
     def check_group(self, group: str | None) -> None:
         """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
-        if group is not None and group not in (AUTO, *self.groups):
-            near = did_you_mean(group, self.groups)
-            raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(self.groups)}.")
+        if group not in (None, AUTO):
+            refuse_unknown_group(group, self.groups)
 
     def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
         """Return the group of an image, or of each of a batch, as ``translate(image, "auto")`` chooses it.
@@ -177,7 +177,7 @@ class Model:
         return self._call(padded, group, direction)[..., :height, :width]
 
     def _call(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
-        with self._evaluating():
+        with evaluating(self.backbone):
             return self.backbone.translate(x.to(self.device), direction, group).float().cpu()
 
     @torch.no_grad()
@@ -186,7 +186,7 @@ class Model:
         top, left = ((side - self.size) // 2 for side in x.shape[-2:])
         square = x[..., top : top + self.size, left : left + self.size]
         if self.detector is None:
-            with self._evaluating():
+            with evaluating(self.backbone):
                 scores = self._group_scores(square.to(self.device), "a" if direction == "a2b" else "b")
             if scores is not None:
                 return tuple(self.groups[index] for index in scores.argmax(1).tolist())
@@ -204,14 +204,16 @@ class Model:
         found = [column[:, index] for index, column in enumerate(columns) if column is not None]
         return rearrange(found, "group n -> n group") if found else None
 
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        was_training = self.backbone.training
-        self.backbone.eval()
-        try:
-            yield
-        finally:
-            self.backbone.train(was_training)
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into eval mode for the block, and back into the mode it was in."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
 def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:

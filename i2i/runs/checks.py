@@ -20,7 +20,7 @@ from i2i.models.assembly import Components
 from i2i.models.checkpoint import check_weights, read_model_description
 from i2i.models.model import Model, outline
 from i2i.storage.run_folder import BASE_FILE
-from i2i.storage.tensor_file import read
+from i2i.storage.tensor_file import find_broken, read
 from i2i.training.loader import broken_images
 
 
@@ -129,9 +129,9 @@ def _check_added(chosen: Components) -> None:
 
 
 def _refuse_broken_weights(file: Path) -> None:
-    broken = next((name for name, tensor in read(file)[0].items() if not tensor.isfinite().all()), None)
+    broken = find_broken(read(file)[0])
     if broken is not None:
-        raise CheckpointError(f"{file} is damaged: {broken} holds what is no finite number. Restore it.")
+        raise CheckpointError(f"{file} is damaged: {broken} holds NaN or infinity. Restore it.")
 
 
 def _refuse_broken(dataset: Dataset) -> None:

@@ -30,7 +30,7 @@ from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import read_setup, write_setup
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
-from i2i.storage.tensor_file import read, read_description, write
+from i2i.storage.tensor_file import find_broken, read, read_description, write
 from i2i.training.augmentation import choose_augmentation
 from i2i.training.loader import Loader
 from i2i.training.step import Training, below
@@ -100,7 +100,7 @@ class Run:
         Raises:
             Stopped: It stopped before the end, as asked.
             ConfigError: Another command is at work in the folder.
-            TrainingError: A loss or a weight is no finite number; the message says where one can go on.
+            TrainingError: A loss or a weight is NaN or infinity; the message says where one can go on.
             PluginError: A plugin that listens or measures raised.
             ProcessError: Another process failed.
         """
@@ -271,9 +271,9 @@ class Run:
 
     def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:
         path = self.folder / STATE_FILE
-        broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+        broken = find_broken(tensors)
         if broken is not None:
-            raise TrainingError(f"Step {training.done}: {broken} holds what is no finite number.")
+            raise TrainingError(f"Step {training.done}: {broken} holds NaN or infinity.")
         write(path, tensors, {"stage": self.stage, **training.progress()})
         self._announce("on_checkpoint", path=path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from i2i import Metric, Options, Score, WeightsError, hookimpl
+from i2i import Metric, Score, WeightsError, hookimpl
 from i2i.bench.bench import SCORES_FILE, Bench, Cell, Plan, _transfer
 from i2i.errors import ConfigError
 from i2i.evaluation.scoring import Evaluation
@@ -23,8 +23,8 @@ class Late(Metric):
     name = "late"
     fewest = 2
 
-    def __init__(self, config: Options, device: object) -> None:
-        super().__init__(config, device)
+    def prepare(self, pretrained, device) -> None:
+        super().prepare(pretrained, device)
         if not WEIGHTS["here"]:
             raise WeightsError("The weights of late are missing.")
 

@@ -5,6 +5,7 @@ The folder has a data set in ``data``; they leave in it what they find.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -35,6 +36,7 @@ OPTIONS += ["--augment=diffaugment", "--ema=0.9", "--evaluate.metrics=l1"]
 
 
 def main(folder: Path) -> None:
+    atexit.register(leave_note, folder, os.environ["RANK"])
     processes = Engine("cpu").processes
     found = {
         "meetings": meetings(processes),
@@ -43,6 +45,11 @@ def main(folder: Path) -> None:
         "statuses": runs(folder, processes),
     }
     (folder / f"found-{processes.index}.json").write_text(json.dumps(found))
+
+
+def leave_note(folder: Path, index: str) -> None:
+    """Note whether the process group is there at the very end."""
+    (folder / f"group-{index}").write_text(str(torch.distributed.is_initialized()))
 
 
 def meetings(processes: Processes) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -119,6 +122,48 @@ def test_one_message_tells_why_all_end(folder):
     assert first.count("error: ") == 1
     check_line(first, f"error: {folder}/whole", f"i2i run --resume {folder}/whole", "--overwrite")
     assert second.strip() == "error: spoilt.png cannot be read. Restore it."
+
+
+def test_the_process_group_is_taken_down_before_the_interpreter(folder):
+    """Else a thread of it that is still at work aborts the process, now and then, after all is done."""
+    assert [(folder / f"group-{index}").read_text() for index in range(2)] == ["False"] * 2
+    assert "terminate called" not in "".join(printed(folder, "stderr"))
+
+
+def test_a_process_whose_peer_has_died_ends_by_itself():
+    """The second process is killed after a meeting; nobody but the first one itself ends the first."""
+    code = dedent("""
+        import os, signal, sys
+        from i2i.compute.engine import Engine
+        from i2i.errors import ProcessError
+        processes = Engine("cpu").processes
+        assert processes.largest(processes.index) == 1
+        if not processes.first:
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            while True:
+                processes.largest(0)
+        except ProcessError as error:
+            sys.exit(str(error))
+    """)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"TORCHELASTIC_RUN_ID": "dying", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    shared |= {"LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1", "GROUP_RANK": "0", "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **shared, "RANK": str(index), "LOCAL_RANK": str(index)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    (_, first), (_, _) = (process.communicate(timeout=120) for process in both)
+    assert [process.returncode for process in both] == [1, -signal.SIGKILL], first
+    assert "Another process of this run ended without a word" in first
+    assert "terminate called" not in first
 
 
 def test_a_single_process_meets_nobody():

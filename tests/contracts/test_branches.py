@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from i2i.config.options import check_group_name
 from i2i.contracts.branches import Branches, branch, branch_parameters, has_branches, parameters_without, routed
@@ -74,10 +75,35 @@ def test_structured_results_are_joined():
     assert actual.nothing is None
 
 
-def test_without_a_route_the_base_serves(branches):
-    assert branches(torch.ones(2)).tolist() == [1.0, 1.0]
+@pytest.mark.parametrize("training", [True, False])
+def test_the_base_serves_where_no_group_is_named(branches, training):
+    branches.train(training)
     with routed(("man", "man")), routed(None):
         assert branches(torch.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_without_a_route_the_base_serves_in_eval_mode_alone(branches):
+    assert branches.eval()(torch.ones(2)).tolist() == [1.0, 1.0]
+    with pytest.raises(ConfigError, match=r"branches for woman, man, kid was called in training mode outside of any"):
+        branches.train()(torch.ones(2))
+
+
+def test_recomputing_in_the_backward_pass_does_not_take_the_wrong_branch():
+    """A checkpoint computes again when no route is set any more: the base's branch would get the group's gradient."""
+    branches = Branches("woman", {group: nn.Linear(1, 1) for group in ("woman", "man")})
+    x = torch.ones(1, 1, requires_grad=True)
+    with routed(("man",)):
+        y = checkpoint(branches, x, use_reentrant=False)
+    with pytest.raises(ConfigError, match="also where a checkpoint recomputes it"):
+        y.backward()
+
+    def in_its_own_block(x):
+        with routed(("man",)):
+            return branches(x)
+
+    checkpoint(in_its_own_block, x, use_reentrant=False).backward()
+    assert branches.branches["man"].weight.grad is not None
+    assert branches.branches["woman"].weight.grad is None
 
 
 def test_routes_nest_and_are_put_back_after_an_error(branches):
@@ -99,7 +125,7 @@ def test_branch_copies_the_outermost_matches_only():
     x = torch.randn(4, 2)
     with routed(("man", "woman", "man", "man")):
         mixed = module(x)
-    assert torch.equal(mixed, module(x))
+    assert torch.equal(mixed, module.eval()(x))
 
 
 def test_branching_again_adds_groups():

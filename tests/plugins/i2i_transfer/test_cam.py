@@ -90,7 +90,7 @@ def test_a_groups_classifier_is_that_of_an_attention_of_its_own(pair):
 
 
 def test_outside_of_a_route_the_base_groups_classifier_serves(pair):
-    _, own = pair
+    own = pair[1].eval()
     _scatter(own.heads)
     x = features(2)
     with routed(("woman", "woman")):
