@@ -309,6 +309,7 @@ class TestNumbersThatAreNotFinite:
         assert f"To go on from {saved}, lower lr in [backbone] of {tmp_path}/run/run.toml" in str(error.value)
         assert str(error.value).endswith(f"then --resume {tmp_path}/run.")
         state = tmp_path / "run" / "state.safetensors"
+        assert state.exists() == (saved == "step 2")
         if state.exists():
             tensors, about = tensor_file.read(state)
             assert about["done"] == 2

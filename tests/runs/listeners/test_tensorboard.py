@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tensorboard.backend.event_processing import event_accumulator as accumulator
 
 from i2i.config.options import merge
 from i2i.errors import ConfigError
@@ -10,7 +11,6 @@ from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.listeners.tensorboard import TensorBoard
 from i2i.runs.run import Run, Stopped, create_run
 
-accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 MESSAGE = "--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'."
 
 
