@@ -19,8 +19,8 @@ run: ARGS ?= --overwrite
 run: $(READY) ## Train on the embedded images and write runs/emoji-ugatit-branch anew; ARGS="..." gives i2i run other options.
 	$(BIN)/i2i run $(ARGS)
 
-test: $(READY) ## Run the tests; ARGS="..." goes to pytest.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run the tests, one process per core; ARGS="..." goes to pytest.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## Check style and formatting.
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from i2i.registry.registry import Registry, installed
@@ -24,6 +25,9 @@ pytest_plugins = ["tests.wording"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
+
+settings.register_profile("suite", deadline=None)  # processes that share a core would now and then miss one
+settings.load_profile("suite")
 
 SIDE = 40
 IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}

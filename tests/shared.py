@@ -11,17 +11,21 @@ SHARED = Path(os.environ.get("I2I_SHARED", Path(__file__).parents[2] / "shared")
 
 
 def golden(name: str) -> Path:
-    """Return a file of ``../shared/reference/golden``, or skip the test where it is missing."""
-    path = SHARED / "reference" / "golden" / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    return path
+    """Return a file of ``../shared/reference/golden``; skip the test where ``reference`` is missing."""
+    return _reference("golden", name)
 
 
 def published_keys(name: str) -> dict[str, tuple[int, ...]]:
-    """Return parameter name to shape of ``../shared/reference/keys``, or skip the test where it is missing."""
-    path = SHARED / "reference" / "keys" / name
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    rows = [line.split("\t") for line in path.read_text().splitlines() if not line.startswith("#")]
+    """Return parameter name to shape of ``../shared/reference/keys``; skip the test where ``reference`` is missing."""
+    lines = _reference("keys", name).read_text().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
     return {key: tuple(int(n) for n in shape.strip("()").split(",") if n.strip()) for key, shape, _ in rows}
+
+
+def _reference(kind: str, name: str) -> Path:
+    folder = SHARED / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    path = folder / kind / name
+    assert path.exists(), f"{folder} is here, but not {path}"
+    return path

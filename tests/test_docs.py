@@ -16,8 +16,13 @@ from typing import Any
 import pytest
 import typer
 
-from i2i import cli, hooks
+from i2i import Backbone, Loss, Transfer, cli, hooks
+from i2i.compute.processes import Processes
 from i2i.registry import hookspecs
+from i2i.training import step
+from i2i.training.average import Average
+from i2i.training.loader import Loader
+from i2i.training.substeps import CollectingAugmentation, SubStepSchedule
 
 ROOT = Path(__file__).parents[1]
 HOOKS = {
@@ -25,6 +30,17 @@ HOOKS = {
     for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
     if hasattr(function, f"{hooks.PROJECT}_spec")
 }
+NARRATED = (
+    Average,
+    Backbone,
+    CollectingAugmentation,
+    Loader,
+    Loss,
+    Processes,
+    step.Training,
+    SubStepSchedule,
+    Transfer,
+)
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -114,12 +130,32 @@ def test_scores_in_the_pages_are_those_of_the_benches(path):
     assert not [row for row in rows if row not in found]
 
 
-def test_the_table_of_modules_is_that_of_the_layers():
+def test_figure_and_table_of_rooms_are_those_of_the_layers():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    told = [sorted(re.findall(r"`(\w+)`", row)) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    layers = [sorted(re.findall(r"\w+", layer)) for layer in config["tool"]["importlinter"]["contracts"][0]["layers"]]
-    assert told[: len(layers)] == layers
+    layers = [re.findall(r"\w+", layer) for layer in config["tool"]["importlinter"]["contracts"][0]["layers"]]
+
+    floors = [
+        re.findall(r">(\w+)</text>", row) for row in re.findall(r'^<g class="floor">(.*)</g>$', text, re.MULTILINE)
+    ]
+    rows = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)]
+
+    assert floors == layers
+    assert rows[: len(layers)] == layers
+
+
+def test_the_narrative_of_the_step_names_what_there_is():
+    narrative = step.__doc__ or ""
+    parts = {part.__name__: part for part in NARRATED}
+
+    names = re.findall(r"`(\w+)\.(\w+)`", narrative)
+    known = {part: {*dir(parts[part]), *parts[part].__annotations__} for part in parts}
+
+    assert len(names) >= 15
+    assert [f"{part}.{name}" for part, name in names if name not in known[part]] == []
+    files = re.findall(r"`(i2i/\S+\.py)`", narrative)
+    assert len(files) == 4
+    assert all((ROOT / file).is_file() for file in files)
 
 
 @pytest.mark.parametrize("target", ["run", "test"])
@@ -139,7 +175,24 @@ def test_internals_leave_out_public_names(generated):
 def test_ci_runs_what_contributors_run():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
-    assert re.findall(r"^make (\w+)", script, re.MULTILINE) == ["test", "lint", "types", "imports", "docs"]
+    assert re.findall(r"^make (.*)$", script, re.MULTILINE) == [
+        'test PYTHON="$python"',
+        'test ARGS="-m full"',
+        "lint",
+        "types",
+        "imports",
+        "docs",
+    ]
+
+
+def test_commits_are_checked_as_make_checks():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    entries = re.findall(r"entry: \.venv/bin/(.*?)(?: --.*)?$", hooks, re.MULTILINE)
+
+    assert entries == ["ruff check", "ruff format", "mypy", "lint-imports"]
+    assert [entry for entry in entries if f"\t$(BIN)/{entry}" not in makefile] == []
 
 
 def test_warnings_fail_the_documentation():

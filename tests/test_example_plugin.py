@@ -96,7 +96,6 @@ def test_loading_it_does_not_import_torch():
 
 
 def test_its_group_joins_the_emoji(with_example):
-    pytest.importorskip("resvg_py")
     emoji = resolve_data({"data": {"name": "emoji"}}, with_example)
 
     data = build_data(emoji, with_example.groups_of("emoji"), with_example)

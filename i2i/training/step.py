@@ -1,4 +1,37 @@
-"""The training step, written once for every backbone and every transfer."""
+"""The training step, written once for every backbone and every transfer.
+
+`Training.step` takes one step:
+
+1. **Learning rates.** `Training._set_learning_rates` scales them by `Backbone.lr_factor`: constant during the first
+   half of a stage, then linearly down to zero.
+2. **Images.** `SubStepSchedule.load` asks the transfer which groups make up the step (`Transfer.draw`), and the
+   loader for one image of each domain per sample (`Loader.batch`). The result is a list of sub-batches. Under
+   `branch` these are base samples, and samples of all new groups together.
+3. **Translations.** `Training._passes` runs the generators on each sub-batch (`Backbone.passes`), every sample
+   through its own group's branch. Fakes are always computed; identity and cycled images and the rest only if a loss
+   needs them (`Loss.needs`).
+4. **First side.** `Training._update` trains the side that `Backbone.first` names: in U-GAT-IT the discriminators, in
+   CycleGAN the generators. `Training._backward` takes one sub-batch at a time. The discriminators judge it
+   (`Backbone.judge`): real images and detached fakes on their own side, live fakes on the generators' side. Each loss
+   returns one value per sample (`Loss.discriminator`, `Loss.generator`) and is multiplied by its weight. The transfer
+   decides which parameters each loss may update (`Transfer.route`), and `Training._send` back-propagates it into
+   those alone, by `backward(inputs=parameters)`.
+5. **Its optimizer.** Once the gradients of all sub-batches are there, `Training._update` averages them over the
+   processes (`Processes.average_gradients`) and takes the optimizer's step; several, in order, if routes name later
+   updates (`Gradients`).
+6. **Second side.** The same for the other side, on the same translations. The generators that come second are judged
+   by discriminators that have just been updated.
+7. **Afterwards.** The augmentation hears what the discriminators said of real images
+   (`CollectingAugmentation.settle`), `Backbone.after_step` puts parameters back into their range, and the moving
+   average follows (`Average.update`).
+8. **Report.** `Training._report` averages each loss over the processes, and raises `TrainingError` on NaN or
+   infinity. `Run` passes the losses on to every listener's `on_step`.
+
+Three files hold all of this: `i2i/training/step.py` for the order, `i2i/contracts/backbone.py` for what is translated
+and judged, and `i2i/contracts/transfer.py` for which groups take part and what they may update. Sub-steps
+and several processes add `i2i/training/substeps.py`, which deals out the sub-batches and, under `accumulate`,
+translates them one at a time.
+"""
 
 from __future__ import annotations
 

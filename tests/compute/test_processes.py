@@ -31,8 +31,9 @@ def folder(tmp_path_factory, folder_root) -> Path:
     """What two processes that torchrun started left, and their output."""
     folder = tmp_path_factory.mktemp("pair")
     (folder / "data").symlink_to(folder_root)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--redirects", "3"]
-    command = [*torchrun, "--log-dir", str(folder / "logs"), "-m", "tests.compute.pair", str(folder)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # on a free port
+    options = ["--nproc-per-node", "2", "--redirects", "3", "--log-dir", str(folder / "logs")]
+    command = [*torchrun, *options, "-m", "tests.compute.pair", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, (done.stderr, printed(folder, "stderr"))

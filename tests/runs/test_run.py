@@ -308,6 +308,7 @@ class TestNumbersThatAreNotFinite:
         with refused(TrainingError, saved, "[backbone]", f"{tmp_path}/run/run.toml", f"--resume {tmp_path}/run"):
             run.execute([Spoiler(spoilt)])
         state = tmp_path / "run" / "state.safetensors"
+        assert state.exists() == (saved == "step 2")
         if state.exists():
             tensors, about = tensor_file.read(state)
             assert about["done"] == 2

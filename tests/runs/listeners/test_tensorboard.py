@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tensorboard.backend.event_processing import event_accumulator as accumulator
 
 from i2i.config.options import merge
 from i2i.errors import ConfigError
@@ -11,7 +12,6 @@ from i2i.runs.listeners.tensorboard import TensorBoard
 from i2i.runs.run import Run, Stopped, create_run
 from tests.wording import refused
 
-accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 NAMED = ("--log tensorboard", "pip install 'i2i[tensorboard]'")
 
 
