@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
+import i2i
 from i2i import cli
 from i2i.registry.kinds import KINDS
 from i2i.registry.registry import Registry, summary
@@ -23,19 +24,21 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line
 
-Generated from the commands. `i2i COMMAND --help` shows the same. `i2i run`, `train`, `transfer` and `evaluate` take the
-options of the components that their command line names, so that `i2i run --backbone cyclegan --help` shows CycleGAN's.
-Below they are shown with the default components; [Components](components.md) lists the options of all components.
+This page lists all commands. It is generated from the code and matches `i2i COMMAND --help`. `i2i run`, `train`,
+`transfer` and `evaluate` also take the options of the components that you name: `i2i run --backbone cyclegan --help`
+shows CycleGAN's. This page shows those of the default components; [Components](components.md) lists the options of all
+components.
 
-Exit status: 0 done; 1 a fault in i2i or a plugin; 2 a mistake in what was given; 130 stopped by Ctrl-C.
+Exit status: 0 success; 1 error in i2i or a plugin; 2 invalid input; 130 stopped by Ctrl-C.
 """
 
 COMPONENTS_INTRODUCTION = """# Components
 
-Generated from what the installed plugins register. An option `x` of a backbone is `--backbone.x` on the command line
-and `x` in the table `[backbone]` of a TOML file; the same holds for generators, discriminators, transfers and data sets
-(`--data.x`). The weight of a loss is `--loss.NAME`, its other options are `--loss.NAME.x`; those of a metric are
-`--metric.NAME.x`. A preset goes before these defaults, and what is given before the preset.
+This page lists the components of the installed plugins, with their options. It is generated from the code. An option
+`x` of a backbone is `--backbone.x` on the command line and `x` in the table `[backbone]` of a TOML file. The same
+holds for generators, discriminators, transfers and data sets (`--data.x`). The weight of a loss is `--loss.NAME`, its
+other options are `--loss.NAME.x`. Options of a metric are `--metric.NAME.x`. A preset overrides the defaults below,
+and options that you give override the preset.
 """
 
 
@@ -94,9 +97,10 @@ def components_page() -> str:
     registry = Registry()
     lines = [COMPONENTS_INTRODUCTION]
     for kind in KINDS:
-        lines.append(f"## {kind.capitalize()}\n")
-        for name in registry.names(kind):
-            lines += _component(kind, getattr(registry, kind)(name), registry.provider(kind, name))
+        contract = getattr(i2i, kind.contract)
+        lines.append(f"## {kind.name.capitalize()}\n")
+        for name in registry.names(contract):
+            lines += _component(kind.name, registry.get_instance(contract, name), registry.provider(contract, name))
     return "\n".join(lines)
 
 
