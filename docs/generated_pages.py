@@ -15,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
+import i2i
 from i2i import cli
 from i2i.registry.kinds import KINDS
 from i2i.registry.registry import Registry, summary
@@ -94,9 +95,11 @@ def components_page() -> str:
     registry = Registry()
     lines = [COMPONENTS_INTRODUCTION]
     for kind in KINDS:
-        lines.append(f"## {kind.capitalize()}\n")
-        for name in registry.names(kind):
-            lines += _component(kind, getattr(registry, kind)(name), registry.provider(kind, name))
+        contract = getattr(i2i, kind.contract)
+        lookup = registry.get_instance if kind.instances else registry.get
+        lines.append(f"## {kind.name.capitalize()}\n")
+        for name in registry.names(contract):
+            lines += _component(kind.name, lookup(contract, name), registry.provider(contract, name))
     return "\n".join(lines)
 
 
