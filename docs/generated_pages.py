@@ -98,9 +98,10 @@ def components_page() -> str:
     lines = [COMPONENTS_INTRODUCTION]
     for kind in KINDS:
         contract = getattr(i2i, kind.contract)
+        lookup = registry.get_instance if kind.instances else registry.get
         lines.append(f"## {kind.name.capitalize()}\n")
         for name in registry.names(contract):
-            lines += _component(kind.name, registry.get_instance(contract, name), registry.provider(contract, name))
+            lines += _component(kind.name, lookup(contract, name), registry.provider(contract, name))
     return "\n".join(lines)
 
 

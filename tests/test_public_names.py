@@ -22,37 +22,6 @@ BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 MODULES = sorted(path for folder in ("plugins", "examples") for path in (ROOT / folder).rglob("*.py"))
 
-REMAINING: frozenset[tuple[str, str]] = frozenset(
-    [
-        ("plugins/i2i_features/discriminator.py", "i2i.pretrained.weights"),
-        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.fill"),
-        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/identity.py", "i2i.pretrained.weights.load"),
-        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.fill"),
-        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/maps.py", "i2i.pretrained.weights.load"),
-        ("plugins/i2i_features/seeing.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/seeing_faces.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.fill"),
-        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/seeing_inception.py", "i2i.pretrained.weights.load"),
-        ("plugins/i2i_features/seeing_timm.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/sources.py", "i2i.pretrained.weights.read_tensors"),
-        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.fill"),
-        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.load"),
-        ("plugins/i2i_features/timm_maps.py", "i2i.pretrained.weights.read_tensors"),
-        ("plugins/i2i_metrics/accuracy.py", "i2i.pretrained.features"),
-        ("plugins/i2i_metrics/distances.py", "i2i.pretrained.features"),
-        ("plugins/i2i_metrics/identity.py", "i2i.pretrained.features"),
-        ("plugins/i2i_metrics/perceptual.py", "i2i.pretrained.weights.find"),
-        ("plugins/i2i_metrics/perceptual.py", "i2i.pretrained.weights.load"),
-        ("plugins/i2i_metrics/seeing.py", "i2i.pretrained.features"),
-        ("plugins/i2i_photo2cartoon/checkpoint.py", "i2i.registry.registry.installed"),
-    ]
-)
-"""Deep imports that are still there, as (file, module). Only ever remove entries."""
-
 
 def deep_uses(code: str) -> list[str]:
     """Return what a program takes from i2i beside the public names, in its order."""
@@ -74,8 +43,7 @@ def test_plugins_and_examples_use_public_names_alone():
     found = {(_name(path), use) for path in MODULES for use in deep_uses(path.read_text(encoding="utf-8"))}
 
     assert {name.split("/")[0] for name in map(_name, MODULES)} == {"plugins", "examples"}
-    assert sorted(found - REMAINING) == []
-    assert sorted(REMAINING - found) == []  # they are gone: remove their entries
+    assert sorted(found) == []
 
 
 def test_examples_in_the_pages_use_public_names_alone():
