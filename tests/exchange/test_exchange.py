@@ -232,7 +232,7 @@ def test_a_run_names_no_data_unless_it_is_told(tmp_path, registry) -> None:
 def test_a_run_folder_is_not_replaced_unasked(tmp_path, registry) -> None:
     path = golden("ugatit_light.pt")
     import_checkpoint(path, tmp_path / "run", registry, size=128)
-    with refused(ConfigError, tmp_path / "run", "--out", "--overwrite"):
+    with refused(ConfigError, f"i2i run --resume {tmp_path}/run", "--overwrite"):
         import_checkpoint(path, tmp_path / "run", registry, size=128)
     import_checkpoint(path, tmp_path / "run", registry, size=128, overwrite=True)
 
