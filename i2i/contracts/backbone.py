@@ -20,6 +20,7 @@ from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
 
 Side = Literal["generator", "discriminator"]
+"""One of the two players of a training; each has its own losses and optimizer."""
 
 
 class Backbone(nn.Module, ABC):
@@ -96,11 +97,12 @@ class Backbone(nn.Module, ABC):
                 passes.encoded[domain] = self.encode(DIRECTION_INTO[domain], passes.fake[domain].image, batch.groups)
         return passes
 
-    def judge(self, passes: Passes, side: Side) -> Passes:
-        """Let the discriminators judge: real and remembered, detached fakes; or, for the generators, live fakes.
+    def judge(self, passes: Passes, side: Side) -> None:
+        """Add the discriminators' verdicts to ``passes``, as one side's losses need them.
 
-        All are augmented after that, so that the gradient at a real image is taken through the augmentation, and what
-        is remembered is the fake itself.
+        The discriminators' side judges real and remembered, detached fakes; the generators' side live fakes. All are
+        augmented after that, so that the gradient at a real image is taken through the augmentation, and what is
+        remembered is the fake itself.
         """
         groups = passes.batch.groups
         for domain in DOMAINS:
@@ -112,7 +114,6 @@ class Backbone(nn.Module, ABC):
                 self.augmentation.observe(domain, passes.real_verdict[domain].logits, groups)
                 fake = self.remember(domain, detach(fake), groups)
             passes.fake_verdict[domain] = self._augmented_verdict(domain, fake, groups)
-        return passes
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from i2i.config.run import AddedGroup, RunConfig
+from i2i.contracts.backbone import Side
 from i2i.contracts.branches import Branches
 from i2i.contracts.dataset import Dataset, Extended, Group
-from i2i.contracts.transfer import Routes, Transfer
+from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import ConfigError
 from i2i.groups.stored import TensorOwnership, tensor_ownership
 from i2i.models.assembly import Components, resolve_data
@@ -36,24 +37,27 @@ class AddedGroupTransfer(Transfer):
 
     def __init__(self, inner: Transfer, drawn: Sequence[str]) -> None:
         super().__init__(inner.config, inner.base, inner.groups)
-        self.provides = inner.provides
         self._inner, self._drawn = inner, frozenset(drawn)
 
     def adapt(self, model: nn.Module) -> None:
         """Leave the model as it is: it is adapted already."""
+
+    def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
+        """Hand the networks on to the strategy."""
+        self._inner.prepare(networks)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return the strategy's sub-batches, without the samples of all other groups."""
         batches = [tuple(g for g in batch if g in self._drawn) for batch in self._inner.draw(batch_size, rng)]
         return [batch for batch in batches if batch]
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Return the strategy's routes; what is frozen learns nothing from them."""
-        return self._inner.route(networks, groups, losses)
+        return self._inner.route(side, groups, losses)
 
-    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Return the strategy's."""
-        return self._inner.parameter_groups(networks, lr)
+        return self._inner.parameter_groups(side, lr)
 
 
 class GroupAddition:
@@ -169,7 +173,7 @@ def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) 
     """
     added, file = added_to(chosen.config)
     about = read_model_description(file)
-    heads = "group" in chosen.transfer.build("base", ()).provides
+    heads = "group" in chosen.transfer.options.provides
     kept = (about["base"], *(about["groups"] if heads else ()))
     if not (heads or added.train_trunk):
         return Extended([_group(added, registry)], base=about["base"])

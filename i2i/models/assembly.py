@@ -136,7 +136,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     config = run.model_copy(update={**sections, "loss": tables, "metric": _metrics(run, registry)})
     chosen = Components(config, registry, losses=losses, providers=providers, **parts)
     if fitting:
-        _check_fit(chosen, transfer.build("base", ()).provides)
+        _check_fit(chosen)
     return chosen
 
 
@@ -225,8 +225,7 @@ def _pick(
 def _losses(
     backbone: type[Backbone], transfer: Configured[Transfer], given: Section, registry: Registry
 ) -> dict[str, Configured[Loss]]:
-    added = transfer.build("base", ()).objective
-    terms = merge(_tables(backbone.objective), _tables(added), given)
+    terms = merge(_tables(backbone.objective), _tables(transfer.options.objective), given)
     return {name: _pick(registry.get(Loss, name), section, "loss") for name, section in terms.items()}
 
 
@@ -244,8 +243,8 @@ def _tables(losses: Mapping[str, Any]) -> Section:
     return {name: dict(v) if isinstance(v, Mapping) else {"weight": v} for name, v in losses.items()}
 
 
-def _check_fit(chosen: Components, provided: frozenset[str]) -> None:
-    can = provided | chosen.generator.component.provides | chosen.backbone.component.provides
+def _check_fit(chosen: Components) -> None:
+    can = chosen.transfer.options.provides | chosen.generator.component.provides | chosen.backbone.component.provides
     lacking = sorted(chosen.backbone.component.requires - chosen.generator.component.provides)
     if lacking:
         raise ConfigError(_unsuited(chosen, lacking[0]))

@@ -56,7 +56,7 @@ def describe(model: Model) -> dict[str, Any]:
     sections = set(_DESCRIBED) if model.new_groups else set(_DESCRIBED) - {"transfer"}
     described = model.components.config.model_dump(mode="json", include=sections)
     config = {name: value for name, value in described.items() if value is not None}
-    added = model.components.transfer.build(model.base, model.new_groups).objective
+    added = model.components.transfer.options.objective
     config["loss"] = {name: options for name, options in config["loss"].items() if name not in added}
     return {
         "base": model.base,

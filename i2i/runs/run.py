@@ -240,7 +240,7 @@ class Run:
         return Path(given) if given is not None and stage == self.config.stages[0] else None
 
     def _training(self, transfer: Transfer) -> Training:
-        losses = self.components.build_losses(transfer.provides)
+        losses = self.components.build_losses(transfer.config.provides)
         boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
         training = Training(
             self.model.backbone,

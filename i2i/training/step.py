@@ -116,7 +116,8 @@ class Training:
         self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare(pretrained)
         self._start_alike(seed)
-        self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
+        transfer.prepare({side: self.networks(side) for side in SIDES})
+        self.optimizers = {side: self._optimizer(side) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
         self._gradients = Gradients()
         self._needs = needs(losses.values())
@@ -213,8 +214,8 @@ class Training:
         if not processes.first:
             seed_process(seed, processes.index)
 
-    def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
-        groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
+    def _optimizer(self, side: Side) -> torch.optim.Optimizer:
+        groups = self.transfer.parameter_groups(side, self.backbone.config.lr)
         return self.backbone.optimizer(groups)
 
     def _set_learning_rates(self) -> None:
@@ -265,8 +266,15 @@ class Training:
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
-        self._send([Route(*route) for route in self.transfer.route(self.networks(side), groups, weighted)])
+        self._send(self._routes(side, groups, weighted))
         return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
+
+    def _routes(self, side: Side, groups: tuple[str, ...], weighted: Mapping[str, Tensor]) -> list[Route]:
+        routes = list(self.transfer.route(side, groups, weighted))
+        other = next((type(route).__name__ for route in routes if not isinstance(route, Route)), None)
+        if other is not None:
+            raise PluginError(f"The transfer '{self.transfer.name}' routes losses by a {other}. Yield i2i.Route alone.")
+        return routes
 
     def _send(self, routes: list[Route]) -> None:
         """Send each loss into the parameters of its route; they may be none, when all of them are frozen."""

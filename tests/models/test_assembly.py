@@ -168,3 +168,13 @@ def test_a_resolved_configuration_can_be_changed_and_its_parts_follow(registry) 
     changed = resolve(merge(resolved, {"size": 32, "backbone": {"channels": 7}}), registry)
     assert (changed.generator.options.channels, changed.discriminator.options.channels) == (7, 7)
     assert (changed.generator.options.size, changed.generator.options.blocks) == (32, 3)
+
+
+def test_what_a_transfer_provides_is_read_from_its_options_without_an_instance(registry, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a transfer was built")
+
+    monkeypatch.setattr(registry.transfer("branch"), "__init__", refuse)
+    chosen = resolve({"transfer": {"judge": "classification", "group_weight": 2}}, registry)
+    assert chosen.transfer.options.provides == {"group"}
+    assert chosen.losses["group"].options.weight == 2

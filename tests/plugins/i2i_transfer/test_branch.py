@@ -35,7 +35,7 @@ def adapted(given, registry, judge="branched", **options) -> Model:
 
 def training(model: Model, given, registry) -> Training:
     data = resolve_data(given, registry).build()
-    losses = model.components.build_losses(model.transfer.provides)
+    losses = model.components.build_losses(model.transfer.config.provides)
     loader = Loader(data, model.size, 0)
     return Training(
         model.backbone,
@@ -209,7 +209,8 @@ def _plain_gradients(model, steps, batch, groups):
         plain, names = _unbranched(model, group)
         index = [i for i, g in enumerate(groups) if g == group]
         alone = Batch({domain: x[index] for domain, x in batch.real.items()}, (group,) * len(index))
-        passes = plain.judge(plain.passes(alone, steps._needs, ()), "generator")
+        passes = plain.passes(alone, steps._needs, ())
+        plain.judge(passes, "generator")
         terms = {n: loss.generator(passes) for n, loss in steps.losses.items()}
         total = sum(steps.losses[n].config.weight * t.mean() for n, t in terms.items() if t is not None)
         parameters = dict(plain.generators.named_parameters())
