@@ -75,9 +75,13 @@ class Backbone(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.config = config
-        self.generators = nn.ModuleDict(cast("Mapping[str, nn.Module]", generators))
-        self.discriminators = nn.ModuleDict(cast("Mapping[str, nn.Module]", discriminators))
+        self.generators = nn.ModuleDict({direction: network for direction, network in generators.items()})
+        self.discriminators = nn.ModuleDict({domain: network for domain, network in discriminators.items()})
         self.augmentation: Augmentation = Unaugmented()
+
+    def generator(self, direction: Direction) -> Generator:
+        """Return the generator of a direction; a transfer may have put what behaves like one in its place."""
+        return cast(Generator, self.generators[direction])
 
     def networks(self, side: Side) -> nn.ModuleDict:
         """Return the networks that a side updates."""
@@ -118,12 +122,13 @@ class Backbone(nn.Module, ABC):
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
         with routed(groups):
-            return cast(Verdict, self.discriminators[domain](x))
+            verdict: Verdict = self.discriminators[domain](x)
+            return verdict
 
     def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
         """Return the feature maps that the encoder of a direction has of ``x``, ``(N, 3, H, W)``."""
         with routed(groups):
-            return cast(Generator, self.generators[direction]).encode(x)
+            return self.generator(direction).encode(x)
 
     def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
         """Return the fakes that the discriminator shall see; an image pool swaps some for older ones."""
@@ -174,4 +179,5 @@ class Backbone(nn.Module, ABC):
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
         """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""
         with routed(groups):
-            return cast(Translation, self.generators[direction](x))
+            translation: Translation = self.generators[direction](x)
+            return translation

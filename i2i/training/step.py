@@ -38,7 +38,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +52,7 @@ from i2i.contracts.loss import Loss, Passes
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import PluginError, TrainingError
+from i2i.storage.tensor_file import Description
 from i2i.training.average import Average
 from i2i.training.gradients import Gradients
 from i2i.training.loader import Loader
@@ -66,6 +66,18 @@ from i2i.training.substeps import (
 )
 
 SIDES: tuple[Side, Side] = ("discriminator", "generator")
+
+
+class Progress(Description):
+    """How far a stage of training has come.
+
+    Attributes:
+        done: Steps taken.
+        positions: Group and domain to images drawn, as the loader counts them.
+    """
+
+    done: int
+    positions: dict[str, int]
 
 
 class Training:
@@ -176,14 +188,14 @@ class Training:
         tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
         return tensors | {f"random/{k}": v for k, v in random_state().items()}
 
-    def progress(self) -> dict[str, Any]:
-        """Return the numbers of the state that are no tensors; JSON can hold them."""
-        return {"done": self.done, "positions": dict(self.loader.positions)}
+    def progress(self) -> Progress:
+        """Return the numbers of the state that are not tensors."""
+        return Progress(done=self.done, positions=dict(self.loader.positions))
 
-    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], progress: Progress) -> None:
         """Go on exactly where `state` and `progress` were taken, with as many processes."""
-        self.done = progress["done"]
-        self.loader.positions = dict(progress["positions"])
+        self.done = progress.done
+        self.loader.positions = dict(progress.positions)
         for side, optimizer in self.optimizers.items():
             _restore(optimizer, below(tensors, side))
         self.heads.load_state_dict(below(tensors, "heads"))

@@ -12,7 +12,8 @@ from i2i.config.options import merge
 from i2i.config.run import RunConfig
 from i2i.contracts.augmentation import Unaugmented
 from i2i.contracts.transfer import NoTransfer
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.runs.run import Run, Stopped, create_run

@@ -8,7 +8,8 @@ from i2i.compute.randomness import random_state, seed_everything, set_random_sta
 from i2i.config.options import merge
 from i2i.contracts.transfer import NoTransfer, Route
 from i2i.errors import PluginError, TrainingError
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader

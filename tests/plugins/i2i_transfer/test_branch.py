@@ -11,7 +11,8 @@ import torch
 from i2i.compute.engine import Engine
 from i2i.config.options import merge
 from i2i.contracts.branches import Branches, branch_parameters, has_branches
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader

@@ -13,7 +13,8 @@ from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.contracts.branches import branch_parameters, parameters_without
 from i2i.contracts.domains import Batch
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.nn.attention import CamHeads
 from i2i.pretrained.networks import PretrainedNetworks
