@@ -89,6 +89,24 @@ def test_a_loaded_model_does_not_depend_on_its_file(model, path, registry) -> No
     assert all(torch.equal(tensor, before[name]) for name, tensor in actual.backbone.state_dict().items())
 
 
+@pytest.mark.parametrize("backbone", ["ugatit", "cyclegan", "unit", "photo2cartoon"])
+@pytest.mark.parametrize("transfer", ["branch", "finetune", "adapter"])
+def test_every_backbone_is_loaded_as_it_was_saved(tmp_path, registry, backbone, transfer) -> None:
+    """Without random weights first, and with what both directions share still shared."""
+    given = {"size": 32, "backbone": {"name": backbone, "channels": 4}, "transfer": {"name": transfer}}
+    model = Model(resolve(given, registry), "woman", ["man"])
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    light, whole = (
+        checkpoint.load(tmp_path / "model.safetensors", registry, judges=judges) for judges in (False, True)
+    )
+    x, saved = torch.rand(1, 3, 32, 32) * 2 - 1, model.backbone.state_dict()
+    for loaded in (light, whole):
+        assert len([*loaded.backbone.generators.parameters()]) == len([*model.backbone.generators.parameters()])
+        assert torch.equal(loaded.translate(x, "man"), model.translate(x, "man"))
+        assert all(parameter.requires_grad for parameter in loaded.backbone.parameters())
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in whole.backbone.state_dict().items())
+
+
 def test_loading_draws_no_random_numbers(path, registry) -> None:
     state = torch.get_rng_state()
     checkpoint.load(path, registry)
