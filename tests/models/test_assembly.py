@@ -8,6 +8,7 @@ import torch
 from i2i import Metric
 from i2i.config.options import merge
 from i2i.config.toml import to_toml
+from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, UnknownComponentError
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
@@ -175,7 +176,7 @@ def test_what_a_transfer_provides_is_read_from_its_options_without_an_instance(r
     def refuse(*arguments):
         raise AssertionError("a transfer was built")
 
-    monkeypatch.setattr(registry.transfer("branch"), "__init__", refuse)
+    monkeypatch.setattr(registry.get(Transfer, "branch"), "__init__", refuse)
     chosen = resolve({"transfer": {"judge": "classification", "group_weight": 2}}, registry)
     assert chosen.transfer.options.provides == {"group"}
     assert chosen.losses["group"].options.weight == 2

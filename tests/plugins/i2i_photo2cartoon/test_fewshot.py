@@ -89,7 +89,7 @@ def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(reg
     run, data = tmp_path / "run", {"name": "folder", "root": str(faces)}
     import_checkpoint(tmp_path / "theirs.pt", run, registry, size=32, data=data)
     adding_baby(run, tmp_path / "more", registry).execute()
-    grown = load(tmp_path / "more", registry)
+    grown = load(tmp_path / "more", registry, judges=True)
     assert grown.groups == ("woman", *NEW, "baby")
     own = [key for key in grown.backbone.state_dict() if ".branches.baby." in key]
     assert len(own) == len([key for key in grown.backbone.state_dict() if ".branches.man." in key]) > 0
@@ -97,7 +97,7 @@ def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(reg
         written(grown)
     four = open_model(tmp_path / "more", registry).without("man")
     write(tmp_path / "four.safetensors", four.tensors, four.description.content())
-    exported = file_of(load(tmp_path / "four.safetensors", registry))
+    exported = file_of(load(tmp_path / "four.safetensors", registry, judges=True))
     for name in GENERATORS:
         kept = {key: key for key in file[name] if not re.match(r"\w+_(\d|new)\.", key)}
         kept |= {key.replace("_2.", "_1.", 1): key for key in file[name] if re.match(r"\w+_2\.", key)}  # kid moves up
