@@ -24,7 +24,8 @@ from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.contracts.domains import Batch
 from i2i.contracts.transfer import NoTransfer
-from i2i.models.assembly import Components, resolve
+from i2i.models.assembly import resolve
+from i2i.models.components import Components
 from i2i.models.model import Model, outline
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import installed

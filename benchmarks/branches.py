@@ -75,8 +75,9 @@ def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int,
     draw = model.transfer.draw
     model.transfer.draw = lambda batch_size, rng: draw(batch_size, rng)[1:]
     return Training(
-        model.backbone, model.transfer, chosen.build_losses(model.transfer.provides), Loader(data, options.size, 0),
-        Engine("cpu", threads=1), steps=100, batch_size=1, seed=0, pretrained=PretrainedNetworks(chosen.registry),
+        model.backbone, model.transfer, chosen.build_losses(model.transfer.config.provides),
+        Loader(data, options.size, 0), Engine("cpu", threads=1), steps=100, batch_size=1, seed=0,
+        pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from .config.options import Options as Options
 from .config.options import check_group_name as check_group_name
 from .contracts.augmentation import Augmentation as Augmentation
 from .contracts.backbone import Backbone as Backbone
+from .contracts.backbone import Side as Side
 from .contracts.branches import Branches as Branches
 from .contracts.branches import branch as branch
 from .contracts.branches import branch_parameters as branch_parameters
@@ -48,7 +49,6 @@ from .contracts.run_events import RunView as RunView
 from .contracts.scores import Judgement as Judgement
 from .contracts.transfer import NoTransfer as NoTransfer
 from .contracts.transfer import Route as Route
-from .contracts.transfer import Routes as Routes
 from .contracts.transfer import Transfer as Transfer
 from .contracts.transfer import group_mean as group_mean
 from .contracts.translator import Translator as Translator

@@ -228,7 +228,7 @@ def _model(registry: Registry, given: dict[str, Any]) -> Model:
 
 def _training(model: Model, data: Dataset) -> Training:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
-    losses = model.components.build_losses(transfer.provides)
+    losses = model.components.build_losses(transfer.config.provides)
     return Training(
         model.backbone,
         transfer,

@@ -126,7 +126,7 @@ def trained(data: Noise, given: dict[str, Any], groups: tuple[str, ...], steps: 
     model = Model(chosen, data.base, groups)
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     training = Training(
-        model.backbone, transfer, chosen.build_losses(transfer.provides), Loader(data, SIZE, 0), Engine("cpu"),
+        model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, SIZE, 0), Engine("cpu"),
         steps=10, batch_size=2, seed=0, pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
     before = {name: tensor.clone() for name, tensor in model.backbone.generators.named_parameters()}

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from i2i import Batch, Passes, Registry, Translation, read_image
-from i2i.models.assembly import build_data, resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import build_data, resolve_data
 from i2i.testing import BackboneTests
 from tests.wording import check
 

@@ -5,29 +5,29 @@ Every cell is a run folder that one i2i command makes; a bench that was stopped 
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
+from i2i.bench.files import CellScores, ScoredModel, read_json, results_of_cell
 from i2i.bench.statistics import Result
 from i2i.config.options import Options, option_values, validate
 from i2i.config.toml import read_toml, to_toml
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError
-from i2i.evaluation.scoring import Evaluation, plain
+from i2i.evaluation.metrics_log import read_lines
+from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import load
 from i2i.registry.registry import Registry
 from i2i.runs.run import Run
 from i2i.storage.files import write_text
-from i2i.storage.run_folder import BASE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, STEPS, read_lines
+from i2i.storage.run_folder import BASE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, STEPS
 
 PLAN_FILE, SCORES_FILE, CELLS = "bench.toml", "bench-scores.json", "cells"
 TRANSFERS = ("none", "mixed", "joint", "finetune", "branch-free", "branch")
@@ -137,43 +137,40 @@ class Bench:
     def score(self, cell: Cell) -> list[Result]:
         """Score every model that a trained cell kept, unless the same metrics have scored them as well as they can."""
         file = cell.folder / SCORES_FILE
-        known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        metrics = list(self._evaluation(cell.backbone).metrics)
-        if known.get("metrics") != metrics or self._can_score_more(cell, known["models"]):
-            known = {"metrics": metrics, "models": list(self._scored(cell))}
-            write_text(file, json.dumps(known, indent=1))
-        return [Result(cell.backbone, cell.contender, cell.seed, **model) for model in known["models"]]
+        known = read_json(CellScores, file, "Remove it.") if file.is_file() else None
+        metrics = self._evaluation(cell.backbone).metrics
+        if known is None or known.metrics != metrics or self._can_score_more(cell, known.models):
+            known = CellScores(metrics=metrics, models=tuple(self._scored(cell)))
+            known.write(file)
+        return results_of_cell(cell.backbone, cell.contender, cell.seed, known.models)
 
     def cost(self, cell: Cell) -> float:
         """Return the seconds that a cell's training took, all sittings together."""
-        return sum(float(entry.get("seconds", 0)) for entry in read_lines(cell.folder / METRICS_FILE))
+        return sum(line.seconds or 0.0 for line in read_lines(cell.folder / METRICS_FILE))
 
-    def _can_score_more(self, cell: Cell, models: Sequence[Mapping[str, Any]]) -> bool:
+    def _can_score_more(self, cell: Cell, models: Sequence[ScoredModel]) -> bool:
         """Say whether a metric has what it lacked when a cell was scored, such as weights downloaded since."""
         lacking = {
             (name, group)
             for model in models
-            for group, own in model["scores"].items()
+            for group, own in model.scores.items()
             for name, one in own.items()
-            if one["value"] is None and not one["n"]  # a metric that gave NaN has seen images
+            if one.value is None and not one.n  # a metric that gave NaN has seen images
         }
         if not lacking:
             return False
         model, evaluation = load(cell.folder / MODEL_FILE, self.registry), self._evaluation(cell.backbone)
         return any(not evaluation.obstacle(name, group, model.size, model.device) for name, group in lacking)
 
-    def _scored(self, cell: Cell) -> Iterator[dict[str, Any]]:
+    def _scored(self, cell: Cell) -> Iterator[ScoredModel]:
         evaluation, base = self._evaluation(cell.backbone), self._base_seen(cell)
-        seen = {
-            e["step"]: e["seen"]
-            for e in read_lines(cell.folder / METRICS_FILE)
-            if e["stage"] == "transfer" and "seen" in e
-        }
+        lines = read_lines(cell.folder / METRICS_FILE)
+        seen = {line.step: line.seen for line in lines if line.stage == "transfer" and line.seen is not None}
         last = max(seen, default=0)
         for step, file in _models(cell.folder, last).items():
-            scores = plain(evaluation.scores(load(file, self.registry)))
+            scores = evaluation.scores(load(file, self.registry))
             total = {group: base.get(group, 0) + seen.get(step, {}).get(group, 0) for group in scores}
-            yield {"step": step, "final": step == last, "seen": total, "scores": scores}
+            yield ScoredModel(step=step, final=step == last, seen=total, scores=scores)
 
     def _evaluate(self, backbone: str) -> Evaluation:
         """Return what scores the cells of a backbone, as its base model's run says; it computes floors once."""
@@ -183,9 +180,8 @@ class Bench:
         """Return what the base model that a cell starts from had seen; nothing where it starts from scratch."""
         if self._from_scratch(cell.contender):
             return {}
-        return next(
-            (e["seen"] for e in reversed(read_lines(self.base(cell.backbone) / METRICS_FILE)) if "seen" in e), {}
-        )
+        lines = read_lines(self.base(cell.backbone) / METRICS_FILE)
+        return next((line.seen for line in reversed(lines) if line.seen is not None), {})
 
     def _from_scratch(self, contender: str) -> bool:
         return self.registry.get(Transfer, _transfer(self.plan.contenders[contender])).from_scratch

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import i2i
 from i2i.bench import plots, statistics, tables
 from i2i.bench.bench import Bench, Cell
+from i2i.bench.files import BenchResults, CellResults, PlanSummary, ScoredModel
 from i2i.bench.page import TABLE, write_bench_report
 from i2i.bench.statistics import Result
 from i2i.evaluation.heldout import show
@@ -41,7 +40,7 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
     Raises:
         DataError: The folder cannot be written to.
     """
-    write_text(folder / TABLE, json.dumps(_told(bench, found, reference), separators=(",", ":")))
+    _results(bench, found, reference).write(folder / TABLE)
     write_text(folder / LINES, tables.comma_separated(result for own in found.values() for result in own))
     write_text(folder / TEXT, _text(bench, found, reference))
     for backbone, cells in _by_backbone(found).items():
@@ -53,24 +52,27 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
     write_bench_report(folder)
 
 
-def _told(bench: Bench, found: Found, reference: str) -> dict[str, Any]:
-    return {
-        "plan": bench.plan.model_dump(mode="json"),
-        "version": i2i.__version__,
-        "machine": _machine(bench),
-        "reference": reference,
-        "cells": [_cell(bench, cell, own) for cell, own in found.items()],
-        "tests": {
-            backbone: [asdict(test) for test in statistics.tests([r for c in cells for r in found[c]], reference)]
-            for backbone, cells in _by_backbone(found).items()
-        },
-    }
+def _results(bench: Bench, found: Found, reference: str) -> BenchResults:
+    by_backbone = {name: [r for cell in cells for r in found[cell]] for name, cells in _by_backbone(found).items()}
+    return BenchResults(
+        plan=PlanSummary.model_validate(bench.plan.model_dump()),
+        version=i2i.__version__,
+        machine=_machine(bench),
+        reference=reference,
+        cells=tuple(_cell(bench, cell, results) for cell, results in found.items()),
+        tests={name: tuple(statistics.tests(results, reference)) for name, results in by_backbone.items()},
+    )
 
 
-def _cell(bench: Bench, cell: Cell, own: Sequence[Result]) -> dict[str, Any]:
-    models = [{name: getattr(r, name) for name in ("step", "final", "seen", "scores")} for r in own]
-    about = {"backbone": cell.backbone, "contender": cell.contender, "seed": cell.seed}
-    return {**about, "command": cell.command, "seconds": round(bench.cost(cell), 1), "models": models}
+def _cell(bench: Bench, cell: Cell, results: Sequence[Result]) -> CellResults:
+    return CellResults(
+        backbone=cell.backbone,
+        contender=cell.contender,
+        seed=cell.seed,
+        command=cell.command,
+        seconds=round(bench.cost(cell), 1),
+        models=tuple(ScoredModel(step=r.step, final=r.final, seen={**r.seen}, scores=r.scores) for r in results),
+    )
 
 
 def _text(bench: Bench, found: Found, reference: str) -> str:

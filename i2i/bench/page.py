@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from i2i.bench.files import BenchResults, read_json
 from i2i.bench.statistics import (
-    MARKS,
     Mean,
+    PairedTest,
     Result,
     best,
+    bound,
     contenders,
     course,
     groups,
-    mark,
     means,
-    measured,
     metrics,
     seen,
 )
-from i2i.errors import ConfigError, DataError
+from i2i.contracts.scores import Judgement
+from i2i.errors import ConfigError
 from i2i.report.charts import Chart, Series
+from i2i.report.dot_plots import BOUNDS, Dot, DotPlot, way
 from i2i.report.facts import duration
 from i2i.report.page import write_page
 from i2i.report.pictures import whole
-from i2i.report.scoreboard import Board, Mark, way
 from i2i.storage.run_folder import REPORT_FILE
 
 TABLE = "bench.json"
@@ -45,7 +45,7 @@ class MetricPart:
         measured: By which network, at which size, and of which images.
         groups: The columns of the table.
         rows: A row a contender: its name, and its mean over seeds in each group, with whether it is the best.
-        boards: The same drawn, a board a group.
+        dot_plots: The same drawn, one plot per group.
         charts: Scores against the drawings seen, a chart a group.
     """
 
@@ -54,7 +54,7 @@ class MetricPart:
     measured: str
     groups: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    boards: Sequence[Board]
+    dot_plots: Sequence[DotPlot]
     charts: Sequence[Chart]
 
 
@@ -95,80 +95,64 @@ def write_bench_report(folder: Path) -> Path:
         ConfigError: What intervals are computed with is not installed.
         DataError: ``bench.json`` is damaged, or the page cannot be written.
     """
-    told = _read(folder / TABLE)
+    results = read_json(BenchResults, folder / TABLE, "Let i2i bench write it anew.")
     try:
-        content = _content(told, folder)
+        content = _content(results, folder)
     except ImportError as error:
         raise ConfigError(f"The report of a bench needs {error.name}. Install it: pip install 'i2i[bench]'.") from error
     return write_page(folder / REPORT_FILE, "bench.html.j2", **content)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}). Let i2i bench write it anew.") from error
-    missing = next((key for key in ("plan", "machine", "cells", "tests") if key not in told), None)
-    if missing is not None:
-        raise DataError(f"{path} lacks '{missing}'. Let i2i bench write it anew.")
-    return told
-
-
-def _content(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    found: dict[str, list[Result]] = defaultdict(list)
-    for cell in told["cells"]:
-        own = cell["backbone"], cell["contender"], cell["seed"]
-        found[cell["backbone"]] += [Result(*own, **model) for model in cell["models"]]
-    plan, cells = told["plan"], told["cells"]
-    planned = len(plan["backbones"]) * len(plan["contenders"]) * plan["seeds"]
+def _content(bench: BenchResults, folder: Path) -> dict[str, Any]:
+    by_backbone: dict[str, list[Result]] = defaultdict(list)
+    for cell in bench.cells:
+        by_backbone[cell.backbone] += cell.results
+    plan, cells = bench.plan, bench.cells
     return {
-        "title": f"{', '.join(plan['contenders'])} compared",
-        "done": f"{len(cells)} of {planned} trainings",
-        "complete": len(cells) >= planned,
-        "backbones": [_part(backbone, own, told["tests"].get(backbone, ()), folder) for backbone, own in found.items()],
-        "seeds": plan["seeds"],
-        "time": duration(sum(cell["seconds"] for cell in cells)),
-        "cells": [[c["contender"], str(c["seed"]), duration(c["seconds"]), c["command"]] for c in cells],
-        "machine": told["machine"],
-        "base": " ".join(plan.get("base", ())),
+        "title": f"{', '.join(plan.contenders)} compared",
+        "done": f"{len(cells)} of {plan.trainings} trainings",
+        "complete": len(cells) >= plan.trainings,
+        "backbones": [_part(name, own, bench.tests.get(name, ()), folder) for name, own in by_backbone.items()],
+        "seeds": plan.seeds,
+        "time": duration(sum(cell.seconds for cell in cells)),
+        "cells": [[cell.contender, str(cell.seed), duration(cell.seconds), cell.command] for cell in cells],
+        "machine": bench.machine,
+        "base": " ".join(plan.base),
     }
 
 
-def _part(backbone: str, results: Sequence[Result], tests: Sequence[Mapping[str, Any]], folder: Path) -> BackbonePart:
-    found = [_metric(results, name, about) for name, about in metrics(results).items()]
-    return BackbonePart(
-        backbone, whole(folder / f"{backbone}.png", 1400), found, seen(results), [_test(test) for test in tests]
-    )
+def _part(backbone: str, results: Sequence[Result], tests: Sequence[PairedTest], folder: Path) -> BackbonePart:
+    parts = [_metric(results, name, first) for name, first in metrics(results).items()]
+    picture = whole(folder / f"{backbone}.png", 1400)
+    return BackbonePart(backbone, picture, parts, seen(results), [_test(test) for test in tests])
 
 
-def _metric(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> MetricPart:
-    columns, up = groups(results), bool(about.get("higher_is_better"))
+def _metric(results: Sequence[Result], metric: str, first: Judgement) -> MetricPart:
+    columns, up = groups(results), bool(first.higher_is_better)
     scores = {group: means(results, group, metric) for group in columns}
-    first = {group: best(own, up) for group, own in scores.items()}
+    leaders = {group: best(own, up) for group, own in scores.items()}
     rows: list[list[Cell]] = [
-        [name, *(_cell(scores[group].get(name), name in first[group]) for group in columns)]
+        [name, *(_cell(scores[group].get(name), name in leaders[group]) for group in columns)]
         for name in contenders(results)
     ]
-    boards = [_board(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
+    plots = [_dot_plot(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
     charts = [_chart(results, group, metric) for group in columns[:-1]]
-    return MetricPart(
-        metric, way(up), measured(about), columns, rows, boards, [chart for chart in charts if chart.series]
-    )
+    return MetricPart(metric, way(up), first.measured, columns, rows, plots, [one for one in charts if one.series])
 
 
 def _cell(score: Mean | None, is_best: bool) -> Cell:
     return "" if score is None else (str(score), is_best)
 
 
-def _board(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> Board:
-    floor, ceiling = (mark(results, group, metric, name) for name in MARKS)
-    marks = [
-        Mark(
+def _dot_plot(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> DotPlot:
+    floor, ceiling = (bound(results, group, metric, name) for name in BOUNDS)
+    dots = [
+        Dot(
             name, score.value, *_interval(score), score.seeds, floor, ceiling, None, _each(results, name, group, metric)
         )
         for name, score in scores.items()
     ]
-    return Board(group, "", marks, "", {})
+    return DotPlot(group, "", dots, "", {})
 
 
 def _interval(score: Mean) -> tuple[float, float]:
@@ -192,8 +176,6 @@ def _curve(results: Sequence[Result], contender: str, group: str, metric: str) -
     return Series(contender, [point.seen for point in points], [point.value for point in points])
 
 
-def _test(test: Mapping[str, Any]) -> list[str]:
-    difference = str(Mean(**test["difference"]))
-    chances = ["" if test[key] is None else f"{test[key]:.3f}" for key in ("p", "adjusted")]
-    pair = f"{test['reference']} - {test['other']}"
-    return [test["metric"], test["group"], pair, difference, *chances, test["better"]]
+def _test(test: PairedTest) -> list[str]:
+    chances = ["" if chance is None else f"{chance:.3f}" for chance in (test.p, test.adjusted)]
+    return [test.metric, test.group, f"{test.reference} - {test.other}", str(test.difference), *chances, test.better]

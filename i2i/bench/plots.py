@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from i2i.bench import statistics
-from i2i.bench.statistics import MARKS, Point, Result
+from i2i.bench.statistics import Point, Result
 from i2i.errors import ConfigError
 from i2i.images.grids import Block
-from i2i.report.scoreboard import way
+from i2i.report.dot_plots import BOUNDS, way
 from i2i.storage.files import whole_file
 
 if TYPE_CHECKING:
@@ -117,16 +117,15 @@ def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric:
     """Draw floor and ceiling as dotted and dashed lines, where they are in sight."""
     line = {"x": panel.axvline, "y": panel.axhline}[axis]
     limits = getattr(panel, f"get_{axis}lim")()
-    for name, style in zip(MARKS, (":", "--"), strict=True):
-        value = statistics.mark(results, group, metric, name)
+    for name, style in zip(BOUNDS, (":", "--"), strict=True):
+        value = statistics.bound(results, group, metric, name)
         if value is not None:
             line(value, color="gray", linestyle=style, linewidth=1)
     getattr(panel, f"set_{axis}lim")(limits)
 
 
 def _finish(figure: Figure, results: Sequence[Result], metric: str, path: Path, below: float = 0.0) -> None:
-    about = statistics.metrics(results)[metric]
-    up = way(bool(about.get("higher_is_better")))
+    up = way(bool(statistics.metrics(results)[metric].higher_is_better))
     figure.suptitle(f"{metric} ({up}; dotted: real drawings, dashed: untranslated sources)", fontsize=9)
     figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))  # type: ignore[union-attr,call-arg]
     with whole_file(path) as temporary:

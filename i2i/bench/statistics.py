@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
-from typing import Any
+
+from i2i.contracts.metric import Score
+from i2i.contracts.scores import Judgement, Scores
+from i2i.report.dot_plots import Bound
 
 OVERALL = "overall"
 """The mean over groups, each of which counts alike."""
 
 LEVEL = 0.95
-
-MARKS = ("floor", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Result:
         step: Steps of the transfer that it has taken.
         final: True for the finished model.
         seen: Group to training drawings that it has seen in all, the base stage's among them.
-        scores: Group to metric to score, in the plain form of ``scores.json``.
+        scores: Group to metric to judgement.
     """
 
     backbone: str
@@ -37,7 +38,7 @@ class Result:
     step: int
     final: bool
     seen: Mapping[str, int]
-    scores: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(repr=False)
+    scores: Scores = field(repr=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -50,8 +51,8 @@ class Result:
             own = [self.value(name, metric) for name in self.groups]
             known = [value for value in own if value is not None]
             return fmean(known) if known and len(known) == len(own) else None
-        found = self.scores.get(group, {}).get(metric, {}).get("value")
-        return None if found is None else float(found)
+        judgement = self.scores.get(group, {}).get(metric)
+        return None if judgement is None else judgement.value
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,14 @@ class Point:
         return fmean(self.values)
 
 
-def metrics(results: Iterable[Result]) -> dict[str, Mapping[str, Any]]:
-    """Return every metric that scored anything, with what its first score tells of it."""
-    scores = (own for result in results for group in result.scores.values() for own in group.items())
-    found: dict[str, Mapping[str, Any]] = {}
-    for name, score in scores:
-        if score.get("value") is not None:
-            found.setdefault(name, score)
-    return found
+def metrics(results: Iterable[Result]) -> dict[str, Judgement]:
+    """Return every metric that scored anything, with its first score."""
+    judgements = (own for result in results for group in result.scores.values() for own in group.items())
+    first: dict[str, Judgement] = {}
+    for name, judgement in judgements:
+        if judgement.value is not None:
+            first.setdefault(name, judgement)
+    return first
 
 
 def groups(results: Iterable[Result]) -> list[str]:
@@ -165,17 +166,18 @@ def course(results: Iterable[Result], contender: str, group: str, metric: str) -
     return found if len({point.seen for point in found}) > 1 else found[-1:]
 
 
-def mark(results: Sequence[Result], group: str, metric: str, name: str) -> float | None:
-    """Return a floor or a ceiling; for all groups together their mean, where each has one."""
+def bound(results: Sequence[Result], group: str, metric: str, name: Bound) -> float | None:
+    """Return the floor or the ceiling; for all groups together their mean, where each has one."""
     asked = results[0].groups if group == OVERALL else (group,)
-    found = [results[0].scores.get(one, {}).get(metric, {}).get(name) for one in asked]
-    values = [float(one["value"]) for one in found if one]
-    return fmean(values) if values and len(values) == len(found) else None
+    bounds = [_bound(results[0].scores.get(one, {}).get(metric), name) for one in asked]
+    values = [one.value for one in bounds if one is not None]
+    return fmean(values) if values and len(values) == len(bounds) else None
 
 
-def measured(about: Mapping[str, Any]) -> str:
-    """Say by which network, at which size, and of which images a score is, as far as it applies."""
-    return "; ".join(str(about[name]) for name in ("network", "resize", "split") if about.get(name))
+def _bound(judgement: Judgement | None, name: Bound) -> Score | None:
+    if judgement is None:
+        return None
+    return judgement.floor if name == "floor" else judgement.ceiling
 
 
 def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -199,8 +201,8 @@ def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
     """Compare a contender with every other, in every metric and group, over the seeds that both have."""
     others = [name for name in contenders(results) if name != reference]
     found = []
-    for metric, about in metrics(results).items():
-        up = bool(about.get("higher_is_better"))
+    for metric, first in metrics(results).items():
+        up = bool(first.higher_is_better)
         for group in groups(results):
             own = [_test(results, metric, group, reference, other, up) for other in others]
             found += _adjusted([test for test in own if test is not None])

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from i2i.bench.statistics import (
-    MARKS,
     OVERALL,
     Mean,
     PairedTest,
     Result,
     best,
+    bound,
     contenders,
     groups,
-    mark,
     means,
-    measured,
     metrics,
     seen,
     tests,
 )
-from i2i.report.scoreboard import way
+from i2i.contracts.scores import Judgement, plain_judgement
+from i2i.report.dot_plots import BOUNDS, way
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
     """Return tables as Markdown: one a metric, with floor, ceiling and figures; what each has seen; tests overall."""
-    parts = [_scores_table(results, metric, about) for metric, about in metrics(results).items()]
+    parts = [_scores_table(results, metric, first) for metric, first in metrics(results).items()]
     return (
         "\n\n".join(
             [
@@ -60,27 +59,28 @@ def _lines(result: Result) -> Iterator[dict[str, Any]]:
     own = {name: getattr(result, name) for name in ("backbone", "contender", "seed", "step", "final")}
     for group, scores in result.scores.items():
         for metric, score in scores.items():
-            marks = {mark: (score.get(mark) or {}).get("value") for mark in ("floor", "ceiling")}
-            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **score, **marks}
+            content = plain_judgement(score)
+            bounds = {str(bound): (content[bound] or {}).get("value") for bound in BOUNDS}
+            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **content, **bounds}
 
 
-def _scores_table(results: Sequence[Result], metric: str, about: Mapping[str, Any]) -> str:
+def _scores_table(results: Sequence[Result], metric: str, first: Judgement) -> str:
     columns = groups(results)
     cells = {group: means(results, group, metric) for group in columns}
-    first = {group: best(own, bool(about.get("higher_is_better"))) for group, own in cells.items()}
+    leaders = {group: best(own, bool(first.higher_is_better)) for group, own in cells.items()}
     rows = [
-        [name, *(_shown(cells[group].get(name), name in first[group]) for group in columns)]
+        [name, *(_shown(cells[group].get(name), name in leaders[group]) for group in columns)]
         for name in contenders(results)
     ]
-    marks = [[f"*{name}*", *(_figure(mark(results, group, metric, name)) for group in columns)] for name in MARKS]
+    bounds = [[f"*{name}*", *(_figure(bound(results, group, metric, name)) for group in columns)] for name in BOUNDS]
     stem = f"{next(iter(results)).backbone}-{metric}"
     figures = f"![Final scores]({stem}.png)\n\n![Against drawings seen]({stem}-seen.png)"
-    return f"### {metric}\n\n{_about(about)}\n\n" + _table(["", *columns], [*rows, *marks]) + f"\n\n{figures}"
+    return f"### {metric}\n\n{_caption(first)}\n\n" + _table(["", *columns], [*rows, *bounds]) + f"\n\n{figures}"
 
 
-def _about(about: Mapping[str, Any]) -> str:
-    up = way(bool(about.get("higher_is_better"))).capitalize()
-    return "; ".join(filter(None, [up, measured(about)])) + f"; n = {about['n']} in the first group."
+def _caption(first: Judgement) -> str:
+    up = way(bool(first.higher_is_better)).capitalize()
+    return "; ".join(filter(None, [up, first.measured])) + f"; n = {first.n} in the first group."
 
 
 def _shown(score: Mean | None, best: bool) -> str:

@@ -32,7 +32,7 @@ def check(
 ) -> None:
     """Open every image, and count them by group; status 2 when any cannot be read."""
     from i2i.cli.options import data_section, note_namesake
-    from i2i.models.assembly import build_data, resolve_data
+    from i2i.models.data import build_data, resolve_data
     from i2i.training.loader import broken_images
 
     section = data_section(data)

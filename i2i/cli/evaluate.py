@@ -109,7 +109,7 @@ def _dataset(
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return the data that was named, or else that of the run; with its options."""
     from i2i.cli.options import check_told, lay_over
-    from i2i.models.assembly import build_data, resolve_data
+    from i2i.models.data import build_data, resolve_data
     from i2i.runs.setup import read_setup
 
     registry = installed()

@@ -54,7 +54,7 @@ def export(
     registry = installed()
     registry.get(CheckpointFormat, format_)  # an unknown name is refused before a model is loaded
     sources = [model_file(model)]
-    for file in export_checkpoint(load(model), format_, out, registry, group, overwrite, sources):
+    for file in export_checkpoint(load(model, judges=True), format_, out, registry, group, overwrite, sources):
         Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)
 
 

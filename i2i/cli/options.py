@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -90,9 +90,10 @@ def _read_file(path: Path) -> Section:
 def _nest(path: list[str], value: Any) -> Section:
     if len(path) == 1 and path[0] in COMPONENTS:
         return {path[0]: _component(path[0], value)}
-    for name in reversed(path):
-        value = {name: _literal(value)}
-    return cast(Section, value)
+    section: Section = {path[-1]: _literal(value)}
+    for name in reversed(path[:-1]):
+        section = {name: section}
+    return section
 
 
 def _component(kind: str, name: str) -> Section:
@@ -149,7 +150,8 @@ def _names(command: Command) -> list[inspect.Parameter]:
 
 def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
     from i2i.contracts.loss import Loss
-    from i2i.models.assembly import find_dataset, resolve
+    from i2i.models.assembly import resolve
+    from i2i.models.data import find_dataset
 
     registry = installed()
     given = lay_over(_started_from(arguments), _scan(arguments))
@@ -197,13 +199,13 @@ def _scan(arguments: Sequence[str]) -> Section:
 
 def _started_from(arguments: Sequence[str]) -> Section:
     """Return the configuration of the model that a command line starts from, if it names one."""
-    from i2i.models.checkpoint import read_model_description
+    from i2i.models.description import read_model_description
     from i2i.storage.run_folder import model_file
 
     for before, token in pairwise(["", *arguments]):
         if before not in _PATHS and not token.startswith("-") and Path(token).exists():
             with suppress(I2IError):  # which the command will raise
-                return cast(Section, read_model_description(model_file(Path(token)))["config"])
+                return read_model_description(model_file(Path(token))).config.content()
     return {}
 
 

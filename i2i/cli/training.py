@@ -149,7 +149,7 @@ def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tup
 
 
 def _default_folder(given: dict[str, Any]) -> Path:
-    from i2i.models.assembly import DEFAULTS
+    from i2i.models.components import DEFAULTS
 
     data = given.get("data", {})
     source = Path(data["root"]).resolve().name if "root" in data else data.get("name", DEFAULTS["data"])
@@ -165,14 +165,14 @@ def _flags(names: Iterable[str]) -> str:
 def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
     """Lay what was given over what the model to start from says of itself and its training, and its run of the data."""
     from i2i.cli.options import lay_over
-    from i2i.models.checkpoint import read_model_description
+    from i2i.models.description import read_model_description
 
     file = _start_file(base, stages)
-    about = read_model_description(file)["config"]
+    trained = read_model_description(file).config.content()
     if "preset" in given:
-        about = {name: value for name, value in about.items() if name not in _PACE}
+        trained = {name: value for name, value in trained.items() if name not in _PACE}
     data = {} if "data" in given else {"data": data_of(base)}
-    return {**lay_over(about, given), **data, "base_model": str(file.resolve())}
+    return {**lay_over(trained, given), **data, "base_model": str(file.resolve())}
 
 
 def data_of(model: Path) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
 
 def _base(job: Run) -> str:
     """Return the group whose branch all others start from: that of the model to start from, or the data's."""
-    from i2i.models.checkpoint import read_model_description
+    from i2i.models.description import read_model_description
     from i2i.runs.checks import base_of
 
     file = Path(job.config.base_model or "")

@@ -20,6 +20,7 @@ from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
 
 Side = Literal["generator", "discriminator"]
+"""One of the two players of a training; each has its own losses and optimizer."""
 
 
 class Backbone(nn.Module, ABC):
@@ -74,9 +75,13 @@ class Backbone(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.config = config
-        self.generators = nn.ModuleDict(cast("Mapping[str, nn.Module]", generators))
-        self.discriminators = nn.ModuleDict(cast("Mapping[str, nn.Module]", discriminators))
+        self.generators = nn.ModuleDict({direction: network for direction, network in generators.items()})
+        self.discriminators = nn.ModuleDict({domain: network for domain, network in discriminators.items()})
         self.augmentation: Augmentation = Unaugmented()
+
+    def generator(self, direction: Direction) -> Generator:
+        """Return the generator of a direction; a transfer may have put what behaves like one in its place."""
+        return cast(Generator, self.generators[direction])
 
     def networks(self, side: Side) -> nn.ModuleDict:
         """Return the networks that a side updates."""
@@ -96,11 +101,12 @@ class Backbone(nn.Module, ABC):
                 passes.encoded[domain] = self.encode(DIRECTION_INTO[domain], passes.fake[domain].image, batch.groups)
         return passes
 
-    def judge(self, passes: Passes, side: Side) -> Passes:
-        """Let the discriminators judge: real and remembered, detached fakes; or, for the generators, live fakes.
+    def judge(self, passes: Passes, side: Side) -> None:
+        """Add the discriminators' verdicts to ``passes``, as one side's losses need them.
 
-        All are augmented after that, so that the gradient at a real image is taken through the augmentation, and what
-        is remembered is the fake itself.
+        The discriminators' side judges real and remembered, detached fakes; the generators' side live fakes. All are
+        augmented after that, so that the gradient at a real image is taken through the augmentation, and what is
+        remembered is the fake itself.
         """
         groups = passes.batch.groups
         for domain in DOMAINS:
@@ -112,17 +118,17 @@ class Backbone(nn.Module, ABC):
                 self.augmentation.observe(domain, passes.real_verdict[domain].logits, groups)
                 fake = self.remember(domain, detach(fake), groups)
             passes.fake_verdict[domain] = self._augmented_verdict(domain, fake, groups)
-        return passes
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
         with routed(groups):
-            return cast(Verdict, self.discriminators[domain](x))
+            verdict: Verdict = self.discriminators[domain](x)
+            return verdict
 
     def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
         """Return the feature maps that the encoder of a direction has of ``x``, ``(N, 3, H, W)``."""
         with routed(groups):
-            return cast(Generator, self.generators[direction]).encode(x)
+            return self.generator(direction).encode(x)
 
     def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
         """Return the fakes that the discriminator shall see; an image pool swaps some for older ones."""
@@ -173,4 +179,5 @@ class Backbone(nn.Module, ABC):
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
         """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""
         with routed(groups):
-            return cast(Translation, self.generators[direction](x))
+            translation: Translation = self.generators[direction](x)
+            return translation

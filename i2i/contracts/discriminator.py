@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from einops import rearrange, reduce
@@ -126,7 +126,7 @@ class GroupHead(nn.Module):
 
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)``, and add ``group_logits``, each ``(N, groups)``."""
-        verdict = cast(Verdict, self.judge(x))
+        verdict: Verdict = self.judge(x)
         pairs = zip(self.heads, verdict.features, strict=True)
         logits = [rearrange(head(_padded_mean(feature)), "n groups 1 1 -> n groups") for head, feature in pairs]
         return replace(verdict, group_logits=logits)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from i2i.contracts.metric import Score
 
@@ -22,7 +24,7 @@ class Judgement:
         network: What saw the images; empty where no network did.
         resize: What was done to their size first; empty where nothing was.
         split: Which images it is of.
-        higher_is_better: Which way is up.
+        higher_is_better: Which way is up; None where a file does not say.
         floor: What real drawings in place of the translations score: as good as drawings of the target are.
         ceiling: What untranslated sources score: as good as doing nothing.
         note: Why there is no value, or what to keep in mind about it; empty where there is nothing to say.
@@ -35,7 +37,7 @@ class Judgement:
     network: str = ""
     resize: str = ""
     split: str = ""
-    higher_is_better: bool = False
+    higher_is_better: bool | None = False
     floor: Score | None = None
     ceiling: Score | None = None
     note: str = ""
@@ -52,6 +54,11 @@ class Judgement:
         """Which way is up."""
         return "↑" if self.higher_is_better else "↓"
 
+    @property
+    def measured(self) -> str:
+        """By which network, at which size, and of which images, as far as it applies."""
+        return "; ".join(filter(None, (self.network, self.resize, self.split)))
+
     def beats(self, value: float | None) -> bool:
         """Say whether it is better than another value of the same metric; any value is better than none."""
         if self.value is None or value is None:
@@ -61,6 +68,20 @@ class Judgement:
 
 Scores = dict[str, dict[str, Judgement]]
 """Group to metric to judgement."""
+
+
+def _given(content: object) -> object:
+    """Leave out of a judgement as JSON holds it what is None."""
+    if not isinstance(content, dict):
+        return content
+    return {"higher_is_better": None, **{name: value for name, value in content.items() if value is not None}}
+
+
+StoredJudgement = Annotated[Judgement, BeforeValidator(_given)]
+"""A judgement that pydantic reads back from what `plain_judgement` wrote."""
+
+StoredScores = dict[str, dict[str, StoredJudgement]]
+"""Scores that pydantic reads back from what `plain` wrote."""
 
 
 def plain(scores: Mapping[str, Mapping[str, Judgement]]) -> dict[str, dict[str, dict[str, Any]]]:

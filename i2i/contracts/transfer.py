@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from i2i.config.options import Options
-from i2i.contracts.backbone import Backbone
+from i2i.contracts.backbone import Backbone, Side
 
 
 class Route(NamedTuple):
@@ -28,14 +28,26 @@ class Route(NamedTuple):
     update: int = 0
 
 
-Routes = Iterable[Route | tuple[Tensor, Sequence[nn.Parameter]]]
-
-
 class Transfer(ABC):
     """A strategy that carries a base model over to further groups, by answering three questions.
 
     ``adapt``: how is the model reshaped? ``draw``: which groups make up a step? ``route``: which parameters may
     the losses of a sub-batch update?
+
+    Example:
+        A whole strategy, which trains one model on the new groups together::
+
+            class Together(Transfer):
+                name = "together"
+
+                def adapt(self, model):
+                    pass
+
+                def draw(self, batch_size, rng):
+                    return [self.groups]
+
+                def route(self, side, groups, losses):
+                    yield Route(group_mean(losses, groups), list(self.networks[side].parameters()))
 
     Args:
         config: The options.
@@ -46,50 +58,60 @@ class Transfer(ABC):
         name: The name in the registry.
         trains: False when the second stage takes no step at all.
         from_scratch: True when the second stage starts from fresh weights, and so takes the steps of both stages.
-        provides: What it adds to verdicts: ``"group"`` with a group head.
         presets: Preset name to options that suit it.
+        networks: What each side trains: the generators with the heads that losses bring, and the discriminators. Known
+            once training is prepared.
     """
 
     name: ClassVar[str]
     trains: ClassVar[bool] = True
     from_scratch: ClassVar[bool] = False
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
-    provides: frozenset[str] = frozenset()
 
     class Config(Options):
-        """Options of every transfer."""
+        """Options of every transfer; they also decide what it provides and which losses it adds."""
+
+        @property
+        def provides(self) -> frozenset[str]:
+            """What the strategy adds to verdicts: ``"group"`` with a group head."""
+            return frozenset()
+
+        @property
+        def objective(self) -> Mapping[str, float | dict[str, Any]]:
+            """Loss terms that the strategy adds to the backbone's: name to weight or options."""
+            return {}
 
     def __init__(self, config: Config, base: str, groups: Sequence[str]) -> None:
         self.config = config
         self.base = base
         self.groups = tuple(groups)
-
-    @property
-    def objective(self) -> Mapping[str, float | dict[str, Any]]:
-        """Loss terms that the strategy adds to the backbone's: name to weight or options."""
-        return {}
+        self.networks: Mapping[Side, nn.Module] = {}
 
     @abstractmethod
     def adapt(self, model: Backbone) -> None:
         """Reshape the model: add branches, heads, adapters. Called once, before optimizers are built."""
+
+    def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
+        """Take the networks to train. Called once, after ``adapt`` and before ``parameter_groups``."""
+        self.networks = networks
 
     @abstractmethod
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return the sub-batches of one step, each as the group of every sample."""
 
     @abstractmethod
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
-        """Yield a `Route`, or a plain (scalar loss, parameters that it may update), for one sub-batch on one side.
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
+        """Yield where the losses of one sub-batch go on one side.
 
         Args:
-            networks: The generators or the discriminators.
+            side: Whose losses they are; its parameters are in ``networks[side]``.
             groups: The group of every sample.
             losses: Weighted losses by term, each ``(N,)``.
         """
 
-    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
-        """Return the optimizer's parameter groups, each with its own ``lr``."""
-        return [{"params": list(networks.parameters()), "lr": lr}]
+    def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
+        """Return the parameter groups of a side's optimizer, each with its own ``lr``."""
+        return [{"params": list(self.networks[side].parameters()), "lr": lr}]
 
 
 class NoTransfer(Transfer):
@@ -105,9 +127,9 @@ class NoTransfer(Transfer):
         """Return base samples."""
         return [(self.base,) * batch_size]
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Send the loss into everything."""
-        yield group_mean(losses, groups), list(networks.parameters())
+        yield Route(group_mean(losses, groups), list(self.networks[side].parameters()))
 
 
 def group_mean(losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> Tensor:

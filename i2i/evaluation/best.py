@@ -13,6 +13,7 @@ from i2i.contracts.scores import Judgement, Scores, overall
 from i2i.errors import ConfigError
 from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import describe
+from i2i.models.description import BestScore
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage.tensor_file import read_description, write
@@ -41,25 +42,38 @@ class Best:
 
     def __init__(self, path: Path, stage: str, metric: str, groups: Sequence[str]) -> None:
         self.path, self.stage, self.metric, self.groups = path, stage, metric, tuple(groups)
-        about = read_description(path).get("best", {}) if path.exists() else {}
-        same = (about.get("stage"), about.get("metric")) == (stage, metric)
-        self.value: float | None = about["value"] if same else None
+        before = _kept(path)
+        same = before is not None and (before.stage, before.metric) == (stage, metric)
+        self.value: float | None = before.value if before is not None and same else None
 
     def offer(self, model: Model, step: int, scores: Scores) -> bool:
         """Keep a model if it is better, and say whether it was; one that lacks a group's score never is."""
         judgement = self._mean(scores)
-        if judgement is None or not judgement.beats(self.value):
+        if judgement is None or judgement.value is None or not judgement.beats(self.value):
             return False
         self.value = judgement.value
-        about = {"stage": self.stage, "step": step, "metric": self.metric, "value": self.value,
-                 "higher_is_better": judgement.higher_is_better, "groups": list(self.groups)}  # fmt: skip
-        write(self.path, dict(model.backbone.state_dict()), {**describe(model), "best": about})
+        best = BestScore(
+            stage=self.stage,
+            step=step,
+            metric=self.metric,
+            value=self.value,
+            higher_is_better=bool(judgement.higher_is_better),
+            groups=self.groups,
+        )
+        description = describe(model).model_copy(update={"best": best})
+        write(self.path, dict(model.backbone.state_dict()), description.content())
         return True
 
     def _mean(self, scores: Scores) -> Judgement | None:
         own = [scores.get(group, {}).get(self.metric) for group in self.groups]
         complete = all(judgement is not None and judgement.value is not None for judgement in own)
         return overall(scores, self.groups).get(self.metric) if complete else None
+
+
+def _kept(path: Path) -> BestScore | None:
+    """Return what the file of the best model says of it; None where there is none yet."""
+    content = read_description(path).get("best") if path.exists() else None
+    return None if content is None else BestScore.of(content, path)
 
 
 def decider(

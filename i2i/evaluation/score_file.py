@@ -12,7 +12,7 @@ from i2i.compute.engine import Engine
 from i2i.contracts.metric import Metric
 from i2i.contracts.scores import Scores, overall, plain
 from i2i.evaluation.scoring import Evaluation
-from i2i.models.checkpoint import read_model_description
+from i2i.models.description import read_model_description
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage.caches import digest
@@ -70,11 +70,11 @@ def counted(model: Model, groups: Sequence[str]) -> list[str]:
 
 
 def _of_model(file: Path, model: Model) -> dict[str, Any]:
-    config, best = model.components.config, read_model_description(file).get("best")
+    config, best = model.components.config, read_model_description(file).best
     parts = {part: getattr(config, part)["name"] for part in ("backbone", "generator", "discriminator")}
     transfer = {"transfer": config.transfer["name"]} if model.new_groups else {}
-    about = {"file": str(file), "sha256": digest(file), **parts, **transfer, "groups": list(model.groups)}
-    return about if best is None else {**about, "best": best}
+    facts = {"file": str(file), "sha256": digest(file), **parts, **transfer, "groups": list(model.groups)}
+    return facts if best is None else {**facts, "best": best.content()}
 
 
 def _of_group(evaluation: Evaluation, group: str, size: int) -> dict[str, Any]:

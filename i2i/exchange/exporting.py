@@ -37,6 +37,7 @@ def export_checkpoint(
         CheckpointError: The other project has no such model.
         ConfigError: There is no such group, ``out`` is a file but the format has several, or a file is there already.
     """
+    model.read_judges()
     contents = _write(registry.get(CheckpointFormat, name)(registry), model if group is None else only(model, group))
     is_file = out.suffix != "" and not out.is_dir()
     single_file = len(contents) == 1 and is_file

@@ -20,8 +20,9 @@ from i2i.compute.randomness import seed_everything
 from i2i.config.options import Section
 from i2i.contracts.checkpoint_format import CHECKPOINT_SUFFIXES, CheckpointFormat, Imported
 from i2i.errors import CheckpointError, I2IError
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
 from i2i.models.checkpoint import save
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry

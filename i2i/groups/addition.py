@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from i2i.config.run import AddedGroup, RunConfig
+from i2i.contracts.backbone import Side
 from i2i.contracts.branches import Branches
 from i2i.contracts.dataset import Dataset, Extended, Group
-from i2i.contracts.transfer import Routes, Transfer
+from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import ConfigError
 from i2i.groups.stored import TensorOwnership, tensor_ownership
-from i2i.models.assembly import Components, resolve_data
-from i2i.models.checkpoint import read_model_description
+from i2i.models.components import Components
+from i2i.models.data import resolve_data
+from i2i.models.description import ModelDescription, described, read_model_description
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
-from i2i.storage.tensor_file import read
+from i2i.storage.tensor_file import TensorFile
 
 
 class AddedGroupTransfer(Transfer):
@@ -36,24 +38,27 @@ class AddedGroupTransfer(Transfer):
 
     def __init__(self, inner: Transfer, drawn: Sequence[str]) -> None:
         super().__init__(inner.config, inner.base, inner.groups)
-        self.provides = inner.provides
         self._inner, self._drawn = inner, frozenset(drawn)
 
     def adapt(self, model: nn.Module) -> None:
         """Leave the model as it is: it is adapted already."""
+
+    def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
+        """Hand the networks on to the strategy."""
+        self._inner.prepare(networks)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
         """Return the strategy's sub-batches, without the samples of all other groups."""
         batches = [tuple(g for g in batch if g in self._drawn) for batch in self._inner.draw(batch_size, rng)]
         return [batch for batch in batches if batch]
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Return the strategy's routes; what is frozen learns nothing from them."""
-        return self._inner.route(networks, groups, losses)
+        return self._inner.route(side, groups, losses)
 
-    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Return the strategy's."""
-        return self._inner.parameter_groups(networks, lr)
+        return self._inner.parameter_groups(side, lr)
 
 
 class GroupAddition:
@@ -73,10 +78,11 @@ class GroupAddition:
 
     def __init__(self, chosen: Components, dataset: Dataset) -> None:
         added, file = added_to(chosen.config)
-        about, (self._before, _) = read_model_description(file), read(file)
+        stored = TensorFile(file)
+        description, self._before = described(stored), stored.tensors()
         self._group, self._train_trunk = added.group, added.train_trunk
-        self.model = Model(chosen, about["base"], [*about["groups"], added.group])
-        self._anatomy = tensor_ownership(chosen, about, self._before)
+        self.model = Model(chosen, description.base, [*description.groups, added.group])
+        self._ownership = tensor_ownership(chosen, description, self._before)
         self._fill()
         self._freeze()
         self.transfer = AddedGroupTransfer(self._strategy(), dataset.groups)
@@ -98,7 +104,7 @@ class GroupAddition:
             self.model.backbone.load_state_dict(learning)
 
     def _give_back(self) -> None:
-        others = [name for group in self.model.groups[1:-1] for name in self._anatomy.names(group).values()]
+        others = [name for group in self.model.groups[1:-1] for name in self._ownership.names(group).values()]
         names = others if self._train_trunk else list(self._before)
         self._copy({name: self._before[name] for name in names})
 
@@ -128,15 +134,15 @@ class GroupAddition:
         for name, tensor in tensors.items():
             rows = current[name][: len(tensor)] if current[name].shape != tensor.shape else current[name]
             rows.copy_(tensor)
-            if name in self._anatomy.rows and name in buffers:
+            if name in self._ownership.rows and name in buffers:
                 current[name][len(tensor) :].zero_()
 
     def _freeze(self) -> None:
         """Let nothing learn but the new group, what groups share in the discriminators, and, if asked, the trunk."""
-        frozen = {name for group in self.model.groups[1:-1] for name in self._anatomy.names(group).values()}
+        frozen = {name for group in self.model.groups[1:-1] for name in self._ownership.names(group).values()}
         if not self._train_trunk:
-            frozen |= set(self._anatomy.names(self.model.base).values())
-            frozen |= {name for name in self._anatomy.shared if name.startswith("generators.")}
+            frozen |= set(self._ownership.names(self.model.base).values())
+            frozen |= {name for name in self._ownership.shared if name.startswith("generators.")}
         for name, parameter in self.model.backbone.named_parameters(remove_duplicate=False):
             if name in frozen:
                 parameter.requires_grad_(False)
@@ -168,36 +174,37 @@ def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) 
         DataError: A group has no images.
     """
     added, file = added_to(chosen.config)
-    about = read_model_description(file)
-    heads = "group" in chosen.transfer.build("base", ()).provides
-    kept = (about["base"], *(about["groups"] if heads else ()))
+    description = read_model_description(file)
+    base = description.base
+    heads = "group" in chosen.transfer.options.provides
+    kept = (base, *(description.groups if heads else ()))
     if not (heads or added.train_trunk):
-        return Extended([_group(added, registry)], base=about["base"])
+        return Extended([_group(added, registry)], base=base)
     if not section:
-        raise ConfigError(_unknown_data(added, about["base"], heads))
+        raise ConfigError(_unknown_data(added, base, heads))
     dataset = resolve_data({"data": section}, registry).build()
-    if about["base"] not in dataset.groups:
-        found = ", ".join(dataset.groups)
-        raise ConfigError(f"The data of the model's run has no group '{about['base']}', its base; it has {found}.")
+    if base not in dataset.groups:
+        present = ", ".join(dataset.groups)
+        raise ConfigError(f"The data of the model's run has no group '{base}', its base; it has {present}.")
     return Extended([_group(added, registry)], dataset, kept)
 
 
-def check_added(chosen: Components, anatomy: TensorOwnership, about: Mapping[str, Any]) -> None:
+def check_added(chosen: Components, ownership: TensorOwnership, description: ModelDescription) -> None:
     """Refuse to add a group to a model that has no place for it.
 
     Raises:
         ConfigError: It is a base model, has such a group, or its groups have nothing of their own to train.
     """
     added, file = added_to(chosen.config)
-    if not about["groups"]:
+    if not description.groups:
         raise ConfigError(f"{file} is a base model. Carry it over to '{added.group}' with: i2i transfer {file}.")
-    if added.group in (about["base"], *about["groups"]):
+    if added.group in (description.base, *description.groups):
         raise ConfigError(f"{file} has a group '{added.group}' already. Choose another name.")
-    own = about["config"]["transfer"]["name"]
-    if chosen.transfer.component.name != own:
-        raise ConfigError(f"{file} was made with --transfer {own}, which adds groups, too. Leave out --transfer.")
-    if not any(name.startswith("generators.") for name in anatomy.own):
-        raise ConfigError(f"The transfer '{own}' gives groups nothing of their own, so that none can be added.")
+    transfer = "none" if description.config.transfer is None else description.config.transfer.name
+    if chosen.transfer.component.name != transfer:
+        raise ConfigError(f"{file} was made with --transfer {transfer}, which adds groups, too. Leave out --transfer.")
+    if not any(name.startswith("generators.") for name in ownership.own):
+        raise ConfigError(f"The transfer '{transfer}' gives groups nothing of their own, so that none can be added.")
 
 
 def _group(added: AddedGroup, registry: Registry) -> Group:

@@ -44,7 +44,7 @@ def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: b
         if out is not None or source.is_dir():
             write_groups(model, folder / GROUPS)
         target = file if out is None else out / MODEL_FILE
-        write(target, model.tensors, model.about)
+        write(target, model.tensors, model.description.content())
     return target
 
 

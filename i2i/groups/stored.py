@@ -15,12 +15,13 @@ from torch import Tensor
 import i2i
 from i2i.config.options import check_group_name, refuse_unknown_group
 from i2i.errors import CheckpointError, ConfigError
-from i2i.models.assembly import Components
-from i2i.models.checkpoint import describe, read_model_description, resolve_described
+from i2i.models.checkpoint import describe, resolve_described
+from i2i.models.components import Components
+from i2i.models.description import ModelDescription, described
 from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry
 from i2i.storage.run_folder import model_file
-from i2i.storage.tensor_file import read, read_description, write
+from i2i.storage.tensor_file import Description, TensorFile, write
 
 SLOT = "{group}"
 """What stands for the group in the names of its tensors."""
@@ -50,29 +51,49 @@ class TensorOwnership:
         return {template: template.replace(SLOT, group) for template in self.own}
 
 
+class GroupDescription(Description):
+    """What the file of a single group says of itself.
+
+    Attributes:
+        group: The group.
+        base: The base group of its model.
+        fingerprint: Of what all groups of its model share.
+        structure: What decides which networks its model has.
+        providers: Kind of component to name and version of the distribution that provided it.
+        version: The i2i that wrote it.
+    """
+
+    group: str
+    base: str
+    fingerprint: str
+    structure: dict[str, Any]
+    providers: dict[str, str] = {}
+    version: str = ""
+
+
 @dataclass(frozen=True)
 class StoredModel:
     """A model as its file holds it, which can be changed without building it.
 
     Attributes:
-        about: What the file says of itself.
+        description: What the file says of the model.
         tensors: The weights by name.
         ownership: Whose they are.
     """
 
-    about: Mapping[str, Any]
+    description: ModelDescription
     tensors: Mapping[str, Tensor]
     ownership: TensorOwnership
 
     @property
     def base(self) -> str:
         """The base group."""
-        return str(self.about["base"])
+        return self.description.base
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups beside the base."""
-        return tuple(self.about["groups"])
+        return self.description.groups
 
     @property
     def size(self) -> int:
@@ -91,7 +112,7 @@ class StoredModel:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what all groups share: the structure, and every weight of the trunk."""
-        digest = hashlib.sha256(json.dumps(_structure(self.about), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.description.structure, sort_keys=True).encode())
         for name in sorted(self.ownership.shared):
             tensor = self.tensors[name].contiguous()
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -112,7 +133,7 @@ class StoredModel:
         gone = set(self.ownership.names(group).values())
         kept = {name: tensor for name, tensor in self.tensors.items() if name not in gone}
         rows = {n: torch.cat([kept[n][:place], kept[n][place + 1 :]]) for n in self.ownership.rows}
-        return self._with([g for g in self.groups if g != group], kept | rows)
+        return self._with(tuple(g for g in self.groups if g != group), kept | rows)
 
     def adding(self, group: str, part: Mapping[str, Tensor]) -> StoredModel:
         """Return the model with a further group; everything of the others stays as it is.
@@ -125,10 +146,10 @@ class StoredModel:
             raise ConfigError(f"The model has a group '{group}' already. Give the new one another name with --name.")
         own = {template.replace(SLOT, group): part[template] for template in self.ownership.own}
         rows = {name: torch.cat([self.tensors[name], part[name]]) for name in self.ownership.rows}
-        return self._with([*self.groups, group], {**self.tensors, **own, **rows})
+        return self._with((*self.groups, group), {**self.tensors, **own, **rows})
 
-    def _with(self, groups: list[str], tensors: Mapping[str, Tensor]) -> StoredModel:
-        return replace(self, about={**self.about, "groups": groups}, tensors=tensors)
+    def _with(self, groups: tuple[str, ...], tensors: Mapping[str, Tensor]) -> StoredModel:
+        return replace(self, description=self.description.model_copy(update={"groups": groups}), tensors=tensors)
 
     def _place(self, group: str) -> int:
         known = (self.base, *self.groups)
@@ -146,28 +167,29 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
     Raises:
         CheckpointError: There is none, or it does not fit what is installed.
     """
-    file = model_file(path)
-    about, (tensors, _) = read_model_description(file), read(file)
-    return StoredModel(about, tensors, tensor_ownership(resolve_described(about, file, registry), about, tensors))
+    file = TensorFile(model_file(path))
+    description, tensors = described(file), file.tensors()
+    components = resolve_described(description, file.path, registry)
+    return StoredModel(description, tensors, tensor_ownership(components, description, tensors))
 
 
 def as_stored(model: Model) -> StoredModel:
     """Return a model as its file would hold it."""
-    about, tensors = describe(model), model.backbone.state_dict()
-    return StoredModel(
-        about,
-        {name: t.detach().cpu() for name, t in tensors.items()},
-        tensor_ownership(model.components, about, tensors),
-    )
+    description, tensors = describe(model), model.backbone.state_dict()
+    ownership = tensor_ownership(model.components, description, tensors)
+    return StoredModel(description, {name: t.detach().cpu() for name, t in tensors.items()}, ownership)
 
 
-def tensor_ownership(chosen: Components, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TensorOwnership:
+def tensor_ownership(
+    chosen: Components, description: ModelDescription, tensors: Mapping[str, Tensor]
+) -> TensorOwnership:
     """Tell whose the tensors of a described model are, by what changes in its outline with one group more."""
-    if not about["groups"]:
+    base, groups = description.base, description.groups
+    if not groups:
         return TensorOwnership((), (), tuple(tensors))
-    larger = outline(chosen, about["base"], [*about["groups"], SLOT]).backbone.state_dict()
+    larger = outline(chosen, base, [*groups, SLOT]).backbone.state_dict()
     own = tuple(name for name in larger if SLOT in name)
-    branches = {template.replace(SLOT, group) for template in own for group in (about["base"], *about["groups"])}
+    branches = {template.replace(SLOT, group) for template in own for group in (base, *groups)}
     rows = tuple(name for name, tensor in tensors.items() if name in larger and larger[name].shape != tensor.shape)
     return TensorOwnership(own, rows, tuple(name for name in tensors if name not in branches | set(rows)))
 
@@ -189,15 +211,15 @@ def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> in
         what = "is the base group" if group == model.base else "has nothing of its own, nor has any other group"
         raise ConfigError(f"'{group}' {what}, so that no file can hold it alone. Copy the model's file.")
     part = {name: tensor for name, tensor in part.items() if judges or name not in model.ownership.judges}
-    about = {
-        "group": group,
-        "base": model.base,
-        "fingerprint": model.fingerprint(),
-        "structure": _structure(model.about),
-        "providers": model.about.get("providers", {}),
-        "version": i2i.__version__,
-    }
-    write(out, part, about)
+    description = GroupDescription(
+        group=group,
+        base=model.base,
+        fingerprint=model.fingerprint(),
+        structure=model.description.structure,
+        providers=model.description.providers,
+        version=i2i.__version__,
+    )
+    write(out, part, description.content())
     return weigh(part.values())
 
 
@@ -210,15 +232,18 @@ def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredMod
         CheckpointError: The file holds no group, or one of another base.
         ConfigError: The model has such a group already, or none to tell where one goes.
     """
-    about = read_description(file)
-    if "group" not in about or "fingerprint" not in about:
+    stored = TensorFile(file)
+    if not {"group", "fingerprint"} & stored.content.keys():
         raise CheckpointError(f"{file} holds no group. Name a file that i2i groups export wrote.")
+    description = GroupDescription.of(stored.content, file)
     if not model.groups:
-        raise ConfigError(f"A base model has no place for '{about['group']}'. Name a model with groups of that base.")
-    part, _ = read(file)
+        raise ConfigError(
+            f"A base model has no place for '{description.group}'. Name a model with groups of that base."
+        )
+    part = stored.tensors()
     judges = {name: own for name, own in model.part(model.base).items() if name in model.ownership.judges}
-    _check_base(model, about, judges | part, file)
-    return model.adding(about["group"] if name is None else name, judges | part)
+    _check_base(model, description, judges | part, file)
+    return model.adding(description.group if name is None else name, judges | part)
 
 
 def weigh(tensors: Iterable[Tensor]) -> int:
@@ -226,27 +251,20 @@ def weigh(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-def _check_base(model: StoredModel, about: Mapping[str, Any], part: Mapping[str, Tensor], file: Path) -> None:
-    own = _structure(model.about)
-    odd = next((key for key in own if own[key] != about["structure"].get(key)), None)
+def _check_base(model: StoredModel, added: GroupDescription, part: Mapping[str, Tensor], file: Path) -> None:
+    wanted, given = model.description.structure, added.structure
+    odd = next((key for key in wanted if wanted[key] != given.get(key)), None)
     if odd is not None:
         raise CheckpointError(
-            f"{file} holds '{about['group']}' of another model: its {odd} is {about['structure'].get(odd)}, not "
-            f"{own[odd]}. Attach it to a copy of the model that it was exported from."
+            f"{file} holds '{added.group}' of another model: its {odd} is {given.get(odd)}, not "
+            f"{wanted[odd]}. Attach it to a copy of the model that it was exported from."
         )
     fits = {name: (1, *model.tensors[name].shape[1:]) for name in model.ownership.rows}
     fits |= {t: tuple(model.tensors[n].shape) for t, n in model.ownership.names(model.groups[0]).items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in part.items()}
-    if fits != shapes or model.fingerprint() != about["fingerprint"]:
+    if fits != shapes or model.fingerprint() != added.fingerprint:
         what = "its groups are made of other layers" if fits != shapes else "the trunks' fingerprints differ"
         raise CheckpointError(
-            f"{file} holds '{about['group']}' of another base: {what}. A group translates well only over the very "
+            f"{file} holds '{added.group}' of another base: {what}. A group translates well only over the very "
             "trunk that it was trained on: attach it to a copy of that model."
         )
-
-
-def _structure(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides which networks a model has; not how they are trained."""
-    config = about["config"]
-    names = {kind: config[kind]["name"] for kind in ("backbone", "discriminator", "transfer") if kind in config}
-    return {"base": about["base"], "size": config["size"], **names, "generator": config["generator"]}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor, nn
 
 import i2i
 from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
-from i2i.models.assembly import Components, resolve
-from i2i.models.model import Model
+from i2i.models.assembly import resolve
+from i2i.models.components import Components
+from i2i.models.description import ModelDescription, TrainedConfig, described
+from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry, installed
-from i2i.storage.run_folder import MODEL_FILE, model_file
-from i2i.storage.tensor_file import _read_tensors, read_description, read_shapes, write
+from i2i.storage.run_folder import model_file
+from i2i.storage.tensor_file import TensorFile, write
 
 _TRAINED = (
     "preset", "batch_size", "steps", "transfer_steps", "seed", "precision",
@@ -22,104 +26,148 @@ _TRAINED = (
 
 _DESCRIBED = ("size", "backbone", "generator", "discriminator", "loss", "transfer", *_TRAINED)
 
+_JUDGES = "discriminators."
 
-def load(path: str | os.PathLike[str], registry: Registry | None = None) -> Model:
+
+def load(path: str | os.PathLike[str], registry: Registry | None = None, judges: bool = False) -> Model:
     """Load a model from a run folder or a ``.safetensors`` file.
+
+    Translating needs the generators alone, so the discriminators, by far the larger part, stay in the file. They are
+    read when ``group="auto"`` asks a group head, and when the model is saved or exported.
 
     Example:
         >>> model = i2i.load("runs/emoji")  # doctest: +SKIP
         >>> model.translate(photograph, group="kid")  # doctest: +SKIP
 
+    Args:
+        path: The run folder or file.
+        registry: Where components come from; by default all that is installed.
+        judges: Read the discriminators, too.
+
     Raises:
         CheckpointError: There is no model, it is damaged, or it is not i2i's.
         UnknownComponentError: It was made with a plugin that is not installed.
     """
-    file = model_file(Path(path))
-    about = read_model_description(file)
-    chosen = resolve_described(about, file, registry or installed())
-    model = Model(chosen, about["base"], about["groups"])
-    load_weights(model, file)
-    return model
+    file = TensorFile(model_file(Path(path)))
+    description = described(file)
+    components = resolve_described(description, file.path, registry or installed())
+    return _Source(file, description, components).model(judges)
 
 
 def save(model: Model, path: Path) -> None:
     """Write a model with everything needed to load it again."""
-    write(path, dict(model.backbone.state_dict()), describe(model))
+    model.read_judges()
+    write(path, dict(model.backbone.state_dict()), describe(model).content())
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Model) -> ModelDescription:
     """Return what a model's file says of it: components, options, how it was trained, groups, and who provided them.
 
     A base model says nothing of a transfer, and no model says anything of the losses that its transfer adds, so that
     any transfer can follow.
     """
     sections = set(_DESCRIBED) if model.new_groups else set(_DESCRIBED) - {"transfer"}
-    described = model.components.config.model_dump(mode="json", include=sections)
-    config = {name: value for name, value in described.items() if value is not None}
-    added = model.components.transfer.build(model.base, model.new_groups).objective
+    chosen = model.components.config.model_dump(mode="json", include=sections)
+    config = {name: value for name, value in chosen.items() if value is not None}
+    added = model.components.transfer.options.objective
     config["loss"] = {name: options for name, options in config["loss"].items() if name not in added}
-    return {
-        "base": model.base,
-        "groups": list(model.new_groups),
-        "config": config,
-        "version": i2i.__version__,
-        "providers": model.components.providers,
-    }
+    return ModelDescription(
+        base=model.base,
+        groups=model.new_groups,
+        config=TrainedConfig.model_validate(config),
+        version=i2i.__version__,
+        providers=model.components.providers,
+    )
 
 
-def resolve_described(about: Mapping[str, Any], file: Path, registry: Registry) -> Components:
+def resolve_described(description: ModelDescription, path: Path, registry: Registry) -> Components:
     """Choose the components that a model's file describes.
 
     Raises:
         UnknownComponentError: One is not installed; the message names the distributions that the model was made with.
         CheckpointError: An option is none of theirs any more.
     """
-    makers = ", ".join(sorted(set(about.get("providers", {}).values()))) or "other plugins"
+    makers = description.makers
     try:
-        return resolve({"transfer": {"name": "none"}, **about["config"]}, registry)
+        return resolve({"transfer": {"name": "none"}, **description.config.content()}, registry)
     except UnknownComponentError as error:
-        raise UnknownComponentError(f"{file} was made with {makers}. {error} Install what provides it.") from error
+        raise UnknownComponentError(f"{path} was made with {makers}. {error} Install what provides it.") from error
     except ConfigError as error:
-        raise CheckpointError(f"{file} does not fit what is installed: {error} It was made with {makers}.") from error
+        raise CheckpointError(f"{path} does not fit what is installed: {error} It was made with {makers}.") from error
 
 
-def load_weights(model: Model, file: Path) -> None:
+def load_weights(model: Model, file: TensorFile) -> None:
     """Give a model the weights that a file holds.
 
     Raises:
-        CheckpointError: The file is damaged, or holds the weights of other networks.
+        CheckpointError: The file holds the weights of other networks.
     """
     check_weights(model, file)
-    model.backbone.load_state_dict(_read_tensors(file))
+    model.backbone.load_state_dict(file.tensors())
 
 
-def check_weights(model: Model, file: Path) -> None:
+def check_weights(model: Model, file: TensorFile) -> None:
     """Compare names and shapes of a model's weights, which may be its `outline`'s, with those in a file.
 
     Raises:
         CheckpointError: They differ; the message names the first difference.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
-    found = read_shapes(file)
-    odd = next((name for name in sorted(wanted | found) if wanted.get(name) != found.get(name)), None)
+    stored = {name: file.shape(name) for name in file.names}
+    odd = next((name for name in sorted(wanted | stored) if wanted.get(name) != stored.get(name)), None)
     if odd is not None:
         raise CheckpointError(
-            f"{file} does not fit: {odd} is {found.get(odd, 'missing')}, not {wanted.get(odd, 'absent')}. Leave out "
-            "options that change the networks; without any, the file or a plugin has changed: get those that wrote it."
+            f"{file.path} does not fit: {odd} is {stored.get(odd, 'missing')}, not {wanted.get(odd, 'absent')}. Leave "
+            "out options that change the networks; without any, the file or a plugin has changed: get those that wrote "
+            "it."
         )
 
 
-def read_model_description(file: Path) -> dict[str, Any]:
-    """Read what a model's file says of itself, as `describe` wrote it.
+@dataclass(frozen=True)
+class _Source:
+    """An open file, and the components of the model in it; networks are built without memory, then filled."""
 
-    Raises:
-        CheckpointError: As `read_description`, or the file holds no model.
-    """
-    about = read_description(file)
-    if "group" in about:
-        raise CheckpointError(
-            f"{file} holds the group '{about['group']}' alone. Put it into a model: i2i groups attach."
-        )
-    if not {"base", "groups", "config"} <= about.keys():
-        raise CheckpointError(f"{file} holds the state of a training, no model. Name its run folder or {MODEL_FILE}.")
-    return about
+    file: TensorFile
+    description: ModelDescription
+    components: Components
+
+    def model(self, judges: bool) -> Model:
+        """Return the model, with its discriminators or without."""
+        for model in self._candidates():
+            if not judges:
+                model.leave_judges(self.discriminators)
+            self._fill(model.backbone)
+            if _is_filled(model.backbone):
+                break
+        return model
+
+    def discriminators(self) -> nn.ModuleDict:
+        """Return the discriminators alone."""
+        for model in self._candidates():
+            judges = model.backbone.discriminators
+            self._fill(judges, _JUDGES)
+            if _is_filled(judges):
+                break
+        return judges
+
+    def _candidates(self) -> Iterator[Model]:
+        """Yield the model's outline, then, for networks that hold more than their weights, the model itself."""
+        for build in (outline, Model):
+            model = build(self.components, self.description.base, self.description.groups)
+            check_weights(model, self.file)
+            yield model
+
+    def _fill(self, network: nn.Module, prefix: str = "") -> None:
+        tensors = {name: _copy(self.file.tensor(prefix + name), own) for name, own in network.state_dict().items()}
+        network.load_state_dict(tensors, assign=True)
+
+
+def _copy(stored: Tensor, like: Tensor) -> Tensor:
+    """Return a tensor that no longer depends on the file."""
+    return stored.to(like.dtype, copy=True)
+
+
+def _is_filled(network: nn.Module) -> bool:
+    """Say whether every tensor has memory, those beside the weights included."""
+    own = [*network.parameters(), *network.buffers(), *(one for m in network.modules() for one in vars(m).values())]
+    return not any(isinstance(one, Tensor) and one.is_meta for one in own)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +19,11 @@ from i2i.contracts.branches import has_branches
 from i2i.contracts.detector import AUTO, GroupDetector
 from i2i.contracts.discriminator import Discriminator, Verdict
 from i2i.contracts.domains import Direction, Domain
-from i2i.contracts.generator import Generator
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError
 from i2i.images.pixels import fit_short_side, to_image, to_tensor
-from i2i.models.assembly import Components
+from i2i.models.components import Components
 from i2i.registry.registry import Registry
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
@@ -53,6 +52,7 @@ class Model:
         self.base = base
         self.new_groups: tuple[str, ...] = ()
         self.backbone: Backbone = chosen.build_backbone()
+        self._unread: Callable[[], nn.ModuleDict] | None = None
         self.transfer: Transfer | None = None
         if groups:
             self.adapt(chosen, groups)
@@ -88,6 +88,19 @@ class Model:
         for module in self.backbone.discriminators.modules():
             if isinstance(module, Discriminator):
                 module.prepare(pretrained)
+
+    def leave_judges(self, read: Callable[[], nn.ModuleDict]) -> None:
+        """Do without discriminators, until `read_judges` takes those that ``read`` returns."""
+        self._unread = read
+        for domain in self.backbone.discriminators:
+            self.backbone.discriminators[domain] = Unread()
+
+    def read_judges(self) -> None:
+        """Read the discriminators, if they were left in the model's file."""
+        if self._unread is not None:
+            judges = self._unread().to(self.device).train(self.backbone.training)
+            self.backbone.discriminators = judges
+            self._unread = None
 
     def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
         """Translate one image, or a batch of them, as a member of ``group``.
@@ -168,7 +181,7 @@ class Model:
         if group == AUTO:
             groups = self._detect(x, direction)
             return torch.cat([self._run(one[None], own, direction) for one, own in zip(x, groups, strict=True)])
-        network = cast(Generator, self.backbone.generators[direction])
+        network = self.backbone.generator(direction)
         height, width = x.shape[-2:]
         if network.fixed_size:
             return _resize(self._call(_resize(x, [self.size, self.size]), group, direction), [height, width])
@@ -186,6 +199,7 @@ class Model:
         top, left = ((side - self.size) // 2 for side in x.shape[-2:])
         square = x[..., top : top + self.size, left : left + self.size]
         if self.detector is None:
+            self.read_judges()
             with evaluating(self.backbone):
                 scores = self._group_scores(square.to(self.device), "a" if direction == "a2b" else "b")
             if scores is not None:
@@ -214,6 +228,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(was_training)
+
+
+class Unread(nn.Module):
+    """Stands for a discriminator that was left in the model's file."""
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Refuse to judge."""
+        raise ConfigError("The model was loaded without its discriminators. Load it by i2i.load(path, judges=True).")
 
 
 def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from i2i.contracts.scores import Scores
 from i2i.report.record import Record
 
 POINTS = 160  # of a curve at most: more than that nobody sees, and the page shall stay small
@@ -75,7 +76,7 @@ class Chart:
 
 def loss_charts(record: Record, stage: str) -> list[Chart]:
     """Return a chart a loss of a stage; a loss with two sides, generator and discriminator, has two curves."""
-    curves = _curves([(line["step"], line["losses"]) for line in record.of(stage, "losses")])
+    curves = _curves(record.of(stage, lambda line: line.losses))
     terms: dict[str, list[Series]] = {}
     for name, series in curves.items():
         side, _, term = name.rpartition("/")
@@ -85,11 +86,11 @@ def loss_charts(record: Record, stage: str) -> list[Chart]:
 
 def gauge_charts(record: Record, stage: str) -> list[Chart]:
     """Return charts of how far discriminators overfit, and of how often images are augmented, a curve a group."""
-    titles = {"overfitting": "overfitting of discriminators", "augmentation": "probability of augmentation"}
-    found = {
-        title: _curves([(line["step"], line[key]) for line in record.of(stage, key)]) for key, title in titles.items()
-    }
-    return [Chart(title, list(curves.values())) for title, curves in found.items() if curves]
+    overfitting = record.of(stage, lambda line: line.overfitting)
+    augmentation = record.of(stage, lambda line: line.augmentation)
+    gauges = {"overfitting of discriminators": overfitting, "probability of augmentation": augmentation}
+    curves = {title: list(_curves(points).values()) for title, points in gauges.items()}
+    return [Chart(title, series) for title, series in curves.items() if series]
 
 
 def score_charts(record: Record, stage: str) -> list[Chart]:
@@ -97,12 +98,12 @@ def score_charts(record: Record, stage: str) -> list[Chart]:
 
     Groups that were scored only once, such as those that a base model does not serve on the way, are left out.
     """
-    lines = record.of(stage, "scores")
-    if len(lines) < 2:
+    evaluations = record.of(stage, lambda line: line.scores)
+    if len(evaluations) < 2:
         return []
-    metrics = dict.fromkeys(name for line in lines for own in line["scores"].values() for name in own)
-    found = {metric: _curves([(line["step"], _values(line["scores"], metric)) for line in lines]) for metric in metrics}
-    several = {metric: [one for one in curves.values() if len(one.at) > 1] for metric, curves in found.items()}
+    metrics = dict.fromkeys(name for _, scores in evaluations for own in scores.values() for name in own)
+    drawn = {metric: _curves([(step, _values(scores, metric)) for step, scores in evaluations]) for metric in metrics}
+    several = {metric: [one for one in curves.values() if len(one.at) > 1] for metric, curves in drawn.items()}
     return [Chart(metric, curves, zero=False) for metric, curves in several.items() if curves]
 
 
@@ -124,6 +125,6 @@ def _curves(points: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Seri
     return curves
 
 
-def _values(scores: Mapping[str, Mapping[str, Mapping[str, float]]], metric: str) -> dict[str, float]:
-    found = {group: own.get(metric, {}).get("value") for group, own in scores.items()}
-    return {group: value for group, value in found.items() if value is not None}
+def _values(scores: Scores, metric: str) -> dict[str, float]:
+    values = {group: own[metric].value for group, own in scores.items() if metric in own}
+    return {group: value for group, value in values.items() if value is not None}

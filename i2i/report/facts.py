@@ -28,8 +28,8 @@ def status(record: Record) -> str:
 
 def facts(record: Record) -> dict[str, str]:
     """Return what a run was, by name; without what is not known."""
-    config, machine, versions = record.config, record.told.get("machine", {}), record.told.get("versions", {})
-    found = {
+    config, machine = record.config, record.machine
+    known = {
         "Folder": str(record.folder),
         "Backbone": _named(config.backbone, "generator", "discriminator", "channels", "lr"),
         "Transfer": _named(config.transfer, "judge") if "transfer" in config.stages else "none",
@@ -40,18 +40,18 @@ def facts(record: Record) -> dict[str, str]:
         "Time": _time(record),
         "Options": _options(record),
         "Machine": ", ".join(str(machine[key]) for key in ("processor", "system") if key in machine),
-        "Computed": _computed(record, machine),
-        "Versions": ", ".join(f"{name} {version}" for name, version in _software(machine, versions).items()),
+        "Computed": _computed(record),
+        "Versions": ", ".join(f"{name} {version}" for name, version in _software(record).items()),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in known.items() if text}
 
 
 def image_rows(record: Record) -> list[list[str]]:
     """Return a row a group with how many images it has, as the last diagnosis counted them; what is counted first."""
-    line = record.last("images")
-    if not line:
+    last = record.last(lambda line: line.images)
+    if last is None:
         return []
-    counts: Mapping[str, Mapping[str, int]] = line["images"]
+    _, counts = last
     heads = ["images of", *next(iter(counts.values()), ())]
     return [heads, *([group, *map(str, own.values())] for group, own in counts.items())]
 
@@ -75,7 +75,7 @@ def _named(section: Mapping[str, Any], *details: str) -> str:
 
 
 def _time(record: Record) -> str:
-    by_stage = {stage: sum(line.get("seconds", 0.0) for line in record.of(stage, "losses")) for stage in record.stages}
+    by_stage = {stage: sum(s for _, s in record.of(stage, lambda line: line.seconds)) for stage in record.stages}
     return ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in by_stage.items() if seconds)
 
 
@@ -86,12 +86,13 @@ def _options(record: Record) -> str:
     return ", ".join([f"seed {config.seed}", *ema, *augment])
 
 
-def _computed(record: Record, machine: Mapping[str, Any]) -> str:
-    device = machine.get("device", record.config.device)
-    threads = machine.get("threads", record.config.threads)
+def _computed(record: Record) -> str:
+    device = record.machine.get("device", record.config.device)
+    threads = record.machine.get("threads", record.config.threads)
     precision = {"32": "full precision", "bf16": "bfloat16"}[record.config.precision]
     return ", ".join([f"on {device}", precision] + ([f"{threads} thread{'s' * (threads > 1)}"] if threads else []))
 
 
-def _software(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key, found in (("i2i", versions), ("torch", machine)) if key in found}
+def _software(record: Record) -> dict[str, Any]:
+    places = (("i2i", record.versions), ("torch", record.machine))
+    return {name: place[name] for name, place in places if name in place}

@@ -39,30 +39,30 @@ def findings(record: Record) -> list[Finding]:
 
 def looked_for(record: Record) -> list[str]:
     """Return the titles of everything that was looked for at all."""
-    titles = [symptom.title for symptom in SYMPTOMS] if record.last("symptoms") else []
-    return titles + (["Overfitting"] if record.last("overfitting") else [])
+    titles = [symptom.title for symptom in SYMPTOMS] if record.last(lambda line: line.symptoms) else []
+    return titles + (["Overfitting"] if record.last(lambda line: line.overfitting) else [])
 
 
 def _symptoms(record: Record) -> list[Finding]:
-    line = record.last("symptoms")
-    if line is None:
+    last = record.last(lambda line: line.symptoms)
+    if last is None:
         return []
-    stage, when = line["stage"], f"{line['stage']}, step {line['step']}"
-    found = {symptom: groups for symptom in SYMPTOMS if (groups := afflicted(line["symptoms"], symptom))}
-    return [Finding(s.title, groups, s.limit, when, s.meaning, s.remedy(stage)) for s, groups in found.items()]
+    line, figures = last
+    present = {symptom: groups for symptom in SYMPTOMS if (groups := afflicted(figures, symptom))}
+    return [
+        Finding(s.title, groups, s.limit, line.when, s.meaning, s.remedy(line.stage)) for s, groups in present.items()
+    ]
 
 
 def _overfitting(record: Record) -> list[Finding]:
-    line = record.last("overfitting")
-    images = (record.last("images") or {}).get("images", {})
-    if line is None:
+    last, counted = record.last(lambda line: line.overfitting), record.last(lambda line: line.images)
+    if last is None:
         return []
-    enough = {
-        g: figure for g, figure in line["overfitting"].items() if images.get(g, {}).get("test b", FEWEST) >= FEWEST
-    }
-    high = {
-        group: figure for group, figure in sorted(enough.items(), key=lambda item: -item[1]) if figure > OVERFITTING
-    }
+    line, figures = last
+    images = {} if counted is None else counted[1]
+    enough = {g: figure for g, figure in figures.items() if images.get(g, {}).get("test b", FEWEST) >= FEWEST}
+    worst_first = sorted(enough.items(), key=lambda item: -item[1])
+    high = {group: figure for group, figure in worst_first if figure > OVERFITTING}
     if not high:
         return []
     return [
@@ -70,8 +70,8 @@ def _overfitting(record: Record) -> list[Finding]:
             "Overfitting discriminator",
             high,
             OVERFITTING,
-            f"{line['stage']}, step {line['step']}",
+            line.when,
             "The discriminator knows the training drawings by heart: held-out drawings are judged like fakes.",
-            f"Use {remedy(line['stage'], record.config.augment)}, or a gradient penalty (--loss.adversarial.r1 1).",
+            f"Use {remedy(line.stage, record.config.augment)}, or a gradient penalty (--loss.adversarial.r1 1).",
         )
     ]

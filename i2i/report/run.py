@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from i2i.config.toml import to_toml
 from i2i.hooks import hookimpl
 from i2i.report.charts import gauge_charts, loss_charts, score_charts
+from i2i.report.dot_plots import dot_plots
 from i2i.report.facts import facts, image_rows, status, title
 from i2i.report.findings import findings, looked_for
 from i2i.report.page import write_page
 from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
-from i2i.report.scoreboard import boards
 from i2i.report.tables import write_tables
 from i2i.storage.run_folder import REPORT_FILE, SAMPLES
 
@@ -56,6 +56,8 @@ def write_report(folder: Path) -> Path:
 
 
 def _content(record: Record) -> dict[str, Any]:
+    known = {"versions": record.versions, "machine": record.machine}
+    tables = {name: table for name, table in known.items() if table}
     stages = record.stages
     result = next((path for path in _results(record) if path.is_file()), Path())
     shown = galleries(result)
@@ -66,14 +68,14 @@ def _content(record: Record) -> dict[str, Any]:
         "looked_for": looked_for(record),
         "galleries": shown,
         "result": "" if shown else whole(result),
-        "boards": boards(record),
+        "dot_plots": dot_plots(record),
         "score_charts": [(stage, score_charts(record, stage)) for stage in stages],
         "film": film(record.folder, record.config.stages),
         "loss_charts": [(stage, loss_charts(record, stage)) for stage in stages],
         "gauge_charts": [(stage, gauge_charts(record, stage)) for stage in stages],
         "facts": facts(record),
         "images": image_rows(record),
-        "config": to_toml({**record.config.model_dump(mode="json"), **record.told}),
+        "config": to_toml({**record.config.model_dump(mode="json"), **tables}),
     }
 
 

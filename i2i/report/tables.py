@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from i2i.report.dot_plots import score_rows
 from i2i.report.record import Record
-from i2i.report.scoreboard import score_rows
 from i2i.storage.files import whole_file
 from i2i.storage.run_folder import LOSSES_TABLE, SCORES_TABLE
 
@@ -27,14 +27,14 @@ def loss_rows(record: Record) -> list[dict[str, Any]]:
     """Return a flat row a step: stage, step, seconds, the images of each group seen so far, and the losses."""
     return [
         {
-            "stage": line["stage"],
-            "step": line["step"],
-            "seconds": line.get("seconds"),
-            **{f"seen/{group}": number for group, number in line.get("seen", {}).items()},
-            **line["losses"],
+            "stage": line.stage,
+            "step": line.step,
+            "seconds": line.seconds,
+            **{f"seen/{group}": number for group, number in (line.seen or {}).items()},
+            **line.losses,
         }
         for line in record.lines
-        if "losses" in line
+        if line.losses is not None
     ]
 
 

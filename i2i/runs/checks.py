@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,13 +12,14 @@ from i2i.config.run import RunConfig
 from i2i.contracts.dataset import ONLY_GROUP, Dataset
 from i2i.contracts.pretrained import Pretrained
 from i2i.errors import CheckpointError, ConfigError, DataError
-from i2i.groups.addition import added_to, check_added
+from i2i.groups.addition import check_added
 from i2i.groups.stored import tensor_ownership
-from i2i.models.assembly import Components
-from i2i.models.checkpoint import check_weights, read_model_description
+from i2i.models.checkpoint import check_weights
+from i2i.models.components import Components
+from i2i.models.description import ModelDescription, described, read_model_description
 from i2i.models.model import Model, outline
 from i2i.storage.run_folder import BASE_FILE
-from i2i.storage.tensor_file import find_broken, read
+from i2i.storage.tensor_file import TensorFile, find_broken
 from i2i.training.loader import broken_images
 
 
@@ -54,14 +53,14 @@ def check_networks(components: Components, dataset: Dataset, pretrained: Pretrai
 
 def _check_model(components: Components, dataset: Dataset) -> Model:
     """Return the outline of the model that the run ends with."""
-    base, groups = dataset.base, ()
+    base, groups = dataset.base, tuple[str, ...]()
     model = outline(components, base)
     if components.config.base_model is not None:
-        file = Path(components.config.base_model)
-        about = read_model_description(file)
-        base, groups = base_of(about, dataset), about["groups"]
+        file = TensorFile(Path(components.config.base_model))
+        start = described(file)
+        base, groups = base_of(start, dataset), start.groups
         if components.config.added is not None:
-            _check_added(components)
+            check_added(components, tensor_ownership(components, start, file.tensors()), start)
         model = outline(components, base, groups)
         check_weights(model, file)
         _refuse_broken_weights(file)
@@ -80,9 +79,9 @@ def check_logging(log: str) -> None:
         raise ConfigError("--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'.")
 
 
-def base_of(about: Mapping[str, Any], dataset: Dataset) -> str:
+def base_of(model: ModelDescription, dataset: Dataset) -> str:
     """Return the group that a described model has as its base; one that was made without groups takes the data's."""
-    return dataset.base if about["base"] == ONLY_GROUP and not about["groups"] else str(about["base"])
+    return dataset.base if model.base == ONLY_GROUP and not model.groups else model.base
 
 
 def new_groups(dataset: Dataset, base: str) -> list[str]:
@@ -91,12 +90,12 @@ def new_groups(dataset: Dataset, base: str) -> list[str]:
 
 
 def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
-    about = read_model_description(Path(file))
+    start = read_model_description(Path(file))
     if not base_stage:
-        _check_base(base_of(about, dataset), dataset)
-        _check_served(file, about, dataset)
-    elif about["groups"]:
-        raise ConfigError(f"{file} serves {', '.join(about['groups'])} already. Go on with: i2i transfer {file}.")
+        _check_base(base_of(start, dataset), dataset)
+        _check_served(file, start, dataset)
+    elif start.groups:
+        raise ConfigError(f"{file} serves {', '.join(start.groups)} already. Go on with: i2i transfer {file}.")
 
 
 def _check_base(base: str, dataset: Dataset) -> None:
@@ -107,31 +106,25 @@ def _check_base(base: str, dataset: Dataset) -> None:
         raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
 
 
-def _check_served(file: str, about: Mapping[str, Any], dataset: Dataset) -> None:
+def _check_served(file: str, start: ModelDescription, dataset: Dataset) -> None:
     """Refuse data of other groups than those that a model with groups serves: it goes on with all of them."""
-    served, found = about["groups"], new_groups(dataset, about["base"])
-    other = ", ".join(group for group in found if group not in served)
+    served, present = start.groups, new_groups(dataset, start.base)
+    other = ", ".join(group for group in present if group not in served)
     if served and other:
         raise ConfigError(
             f"{file} serves {', '.join(served)}, but not {other} of the data, and a transfer goes on with "
             f"those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as "
             f"{BASE_FILE} of its run."
         )
-    lacking = ", ".join(group for group in served if group not in found)
+    lacking = ", ".join(group for group in served if group not in present)
     if lacking:
         raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
 
 
-def _check_added(chosen: Components) -> None:
-    _, file = added_to(chosen.config)
-    tensors, about = read(file)
-    check_added(chosen, tensor_ownership(chosen, about, tensors), about)
-
-
-def _refuse_broken_weights(file: Path) -> None:
-    broken = find_broken(read(file)[0])
+def _refuse_broken_weights(file: TensorFile) -> None:
+    broken = find_broken(file.tensors())
     if broken is not None:
-        raise CheckpointError(f"{file} is damaged: {broken} holds NaN or infinity. Restore it.")
+        raise CheckpointError(f"{file.path} is damaged: {broken} holds NaN or infinity. Restore it.")
 
 
 def _refuse_broken(dataset: Dataset) -> None:

@@ -20,20 +20,27 @@ from i2i.evaluation.scoring import Evaluation
 from i2i.groups.addition import GroupAddition
 from i2i.groups.files import write_groups
 from i2i.groups.stored import as_stored
-from i2i.models.checkpoint import load, load_weights, read_model_description, save
+from i2i.models.checkpoint import load, load_weights, save
+from i2i.models.description import described
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import announce, listening
 from i2i.registry.registry import Registry, installed
 from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
-from i2i.runs.setup import read_setup, write_setup
+from i2i.runs.setup import RunSetup, read_setup, write_setup
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
-from i2i.storage.tensor_file import find_broken, read, read_description, write
+from i2i.storage.tensor_file import TensorFile, find_broken, read_description, write
 from i2i.training.augmentation import choose_augmentation
 from i2i.training.loader import Loader
-from i2i.training.step import Training, below
+from i2i.training.step import Progress, Training, below
+
+
+class StateDescription(Progress):
+    """What the file of a training's state says of itself: the stage, and how far that has come."""
+
+    stage: str
 
 
 class Stopped(Exception):
@@ -46,6 +53,8 @@ class Run:
     Args:
         folder: A folder that holds ``run.toml``.
         registry: Where components come from.
+        setup: What ``run.toml`` says, if it is known already.
+        engine: Where to compute, if that is known already.
 
     Attributes:
         config: The complete configuration.
@@ -60,12 +69,14 @@ class Run:
         averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
     """
 
-    def __init__(self, folder: Path, registry: Registry) -> None:
+    def __init__(
+        self, folder: Path, registry: Registry, setup: RunSetup | None = None, engine: Engine | None = None
+    ) -> None:
         self.folder, self.registry, self.pretrained = folder, registry, PretrainedNetworks(registry)
-        recipe = read_setup(folder, registry)
-        self.config, self.components, self.dataset = recipe.config, recipe.components, recipe.dataset
-        self.made_on = recipe.made_on
-        self.engine = Engine(self.config.device, self.config.precision, self.config.threads)
+        setup = setup or read_setup(folder, registry)
+        self.config, self.components, self.dataset = setup.config, setup.components, setup.dataset
+        self.made_on = setup.made_on
+        self.engine = engine or Engine(self.config.device, self.config.precision, self.config.threads)
         self._processes = self.engine.processes
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.seen: Mapping[str, int] = {}
@@ -114,7 +125,7 @@ class Run:
 
     def base_model(self) -> Model:
         """Load the model that the transfer starts from."""
-        return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry)
+        return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry, judges=True)
 
     def _is_finished(self, stage: str) -> bool:
         return self._processes.any(self._processes.first and (self.folder / STAGE_FILES[stage]).exists())
@@ -204,17 +215,17 @@ class Run:
         self.model.prepare(self.pretrained)
         file = self._start_of("base")
         if file is not None:
-            load_weights(self.model, file)
+            load_weights(self.model, TensorFile(file))
         return _alone(self.model)
 
     def _start_transfer(self) -> Transfer:
         if self.config.added is not None:
             return self._start_addition()
-        file = self._start_of("transfer") or self.folder / BASE_FILE
-        about = read_model_description(file)
-        self.model = Model(self.components, base_of(about, self.dataset), about["groups"])
+        file = TensorFile(self._start_of("transfer") or self.folder / BASE_FILE)
+        start = described(file)
+        self.model = Model(self.components, base_of(start, self.dataset), start.groups)
         new = new_groups(self.dataset, self.model.base)
-        self._from_scratch = self.components.transfer.component.from_scratch and bool(new) and not about["groups"]
+        self._from_scratch = self.components.transfer.component.from_scratch and bool(new) and not start.groups
         if self._from_scratch:
             self.model.prepare(self.pretrained)
         else:
@@ -240,7 +251,7 @@ class Run:
         return Path(given) if given is not None and stage == self.config.stages[0] else None
 
     def _training(self, transfer: Transfer) -> Training:
-        losses = self.components.build_losses(transfer.provides)
+        losses = self.components.build_losses(transfer.config.provides)
         boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
         training = Training(
             self.model.backbone,
@@ -274,7 +285,7 @@ class Run:
         broken = find_broken(tensors)
         if broken is not None:
             raise TrainingError(f"Step {training.done}: {broken} holds NaN or infinity.")
-        write(path, tensors, {"stage": self.stage, **training.progress()})
+        write(path, tensors, {"stage": self.stage, **training.progress().content()})
         self._announce("on_checkpoint", path=path)
 
     def _restore(self, training: Training) -> None:
@@ -282,16 +293,19 @@ class Run:
         self.step, self.seen = 0, {}
         if not path.exists():
             return
-        tensors, about = read(path)
-        if about["stage"] == self.stage:
+        file = TensorFile(path)
+        state = StateDescription.of(file.content, path)
+        if state.stage == self.stage:
+            tensors = file.tensors()
             self.model.backbone.load_state_dict(below(tensors, "weights"))
-            training.restore(tensors, about)
+            training.restore(tensors, state)
             self.step, self.seen = training.done, training.seen
 
     def _way_on(self) -> str:
         path = self.folder / STATE_FILE
-        about = read_description(path) if path.exists() else {"stage": None}
-        saved = f"step {about['done']}" if about["stage"] == self.stage else f"the start of the stage '{self.stage}'"
+        state = StateDescription.of(read_description(path), path) if path.exists() else None
+        has_own = state is not None and state.stage == self.stage
+        saved = f"step {state.done}" if state and has_own else f"the start of the stage '{self.stage}'"
         return (
             f'To go on from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
             f"then --resume {self.folder}."
@@ -322,8 +336,8 @@ def create_run(
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     registry = registry or installed()
-    write_setup(Path(folder), given, registry, overwrite)
-    return Run(Path(folder), registry)
+    setup, engine = write_setup(Path(folder), given, registry, overwrite)
+    return Run(Path(folder), registry, setup, engine)
 
 
 def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -> Run:

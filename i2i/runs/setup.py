@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from i2i.contracts.dataset import Dataset
 from i2i.errors import ConfigError
 from i2i.evaluation.best import check_evaluation
 from i2i.groups.addition import data_of
-from i2i.models.assembly import Components, Configured, build_data, resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.components import Components
+from i2i.models.data import build_data, resolve_data
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.runs.checks import check_data, check_logging, check_networks
@@ -40,7 +42,7 @@ class RunSetup:
 
 
 def read_setup(folder: Path, registry: Registry) -> RunSetup:
-    """Read the recipe of a run folder.
+    """Read the setup of a run folder.
 
     Raises:
         ConfigError: The folder is no run folder, or what its ``run.toml`` says is wrong.
@@ -53,7 +55,9 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
     return RunSetup(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
 
 
-def write_setup(folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False) -> None:
+def write_setup(
+    folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False
+) -> tuple[RunSetup, Engine]:
     """Make a run folder with a complete ``run.toml``; nothing is written when anything given is wrong.
 
     Of several processes the first one does, and all of them have to call.
@@ -64,31 +68,49 @@ def write_setup(folder: Path, given: Mapping[str, Any], registry: Registry, over
         registry: Where components come from.
         overwrite: Replace the run that the folder holds.
 
+    Returns:
+        What `read_setup` would read from the folder, and where to compute.
+
     Raises:
         ConfigError: The configuration is wrong, or the folder holds a run and ``overwrite`` is off.
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
     engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
-    engine.processes.once(lambda: _write(folder, chosen, given, engine, registry, overwrite))
+    written: list[RunSetup] = []
+    engine.processes.once(lambda: written.append(_write(folder, chosen, given, engine, registry, overwrite)))
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{platform.node()} does not see {folder}. Choose an --out that all hosts share.")
+    setup = written[0] if written else _setup(chosen, given, engine, registry)
+    return setup, engine
 
 
 def _write(
     folder: Path, chosen: Components, given: Mapping[str, Any], engine: Engine, registry: Registry, overwrite: bool
-) -> None:
-    data = None if chosen.config.added is not None else resolve_data(given, registry)
-    told = {"data": given.get("data", {})} if data is None else _told(data, chosen.config, registry)
-    config = chosen.config.model_copy(update=told)
-    dataset = _data(chosen, config, registry)
-    check_data(config, dataset)
-    check_networks(chosen, dataset, PretrainedNetworks(registry))
-    check_logging(config.log)
-    check_evaluation(config, dataset, registry, engine.device)
+) -> RunSetup:
+    setup = _setup(chosen, given, engine, registry)
+    _check(setup, registry, engine)
+    config = setup.config
     claim(folder, overwrite, config.base_model)
-    source = {} if data is None else {"data": registry.provider(Dataset, config.data["name"])}
-    write_config(folder, config, {**chosen.providers, **source}, engine.describe())
+    source = {} if config.added is not None else {"data": registry.provider(Dataset, config.data["name"])}
+    write_config(folder, config, {**chosen.providers, **source}, setup.made_on)
+    return setup
+
+
+def _setup(chosen: Components, given: Mapping[str, Any], engine: Engine, registry: Registry) -> RunSetup:
+    """Add the data to the components."""
+    is_addition = chosen.config.added is not None
+    section = {"data": given.get("data", {})} if is_addition else _data_options(given, chosen.config, registry)
+    config = chosen.config.model_copy(update=section)
+    components = replace(chosen, config=config)
+    return RunSetup(config, components, _data(components, config, registry), engine.describe())
+
+
+def _check(setup: RunSetup, registry: Registry, engine: Engine) -> None:
+    check_data(setup.config, setup.dataset)
+    check_networks(setup.components, setup.dataset, PretrainedNetworks(registry))
+    check_logging(setup.config.log)
+    check_evaluation(setup.config, setup.dataset, registry, engine.device)
 
 
 def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
@@ -97,8 +119,9 @@ def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
     return build_data(resolve_data({"data": config.data}, registry), config.extra_groups or (), registry)
 
 
-def _told(data: Configured[Dataset], config: RunConfig, registry: Registry) -> dict[str, Any]:
-    """Return what ``run.toml`` shall say of the data: the set with its options, and the groups that join it."""
+def _data_options(given: Mapping[str, Any], config: RunConfig, registry: Registry) -> dict[str, Any]:
+    """Return what ``run.toml`` says of the data: the set with its options, and the groups that join it."""
+    data = resolve_data(given, registry)
     extra = config.extra_groups
     joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
     return {"data": data.section, "extra_groups": joining or None}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,6 @@ LOCK_FILE = "run.lock"
 
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
 
-Line = Mapping[str, Any]
-"""What a line of ``metrics.jsonl`` holds: a stage, a step, and more."""
-
 _WRITTEN = (
     CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
     GROUPS,
@@ -53,31 +49,6 @@ def run_folder(model: Path) -> Path | None:
     """Return the run folder that a model lies in, or is; None where there is none. Kept models lie a folder deeper."""
     places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
     return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
-
-
-def read_lines(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[Line]:
-    """Read JSON lines; none of a file that is missing, and without a last one that was cut short.
-
-    Args:
-        path: The file.
-        damaged: Called with what is wrong with another line, which is then left out; by default that is raised.
-
-    Raises:
-        DataError: Another line is no JSON object of a stage and a step.
-    """
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # who was killed in writing has cut the last one
-    entries = []
-    for number, line in enumerate(whole, start=1):
-        try:
-            entries.append(_parse(line, f"{path}, line {number}"))
-        except DataError as error:
-            if damaged is None:
-                raise
-            damaged(error)
-    return entries
 
 
 def write_config(
@@ -129,16 +100,6 @@ def _clear(folder: Path) -> None:
     others = folder.glob(scores_file("*").name)
     for path in (*(folder / name for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS)), *others):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _parse(line: str, where: str) -> Line:
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
-    if not isinstance(entry, dict) or "stage" not in entry or not isinstance(entry.get("step"), int):
-        raise DataError(f"{where} names no stage and step. Remove that line.")
-    return entry
 
 
 def model_file(path: Path, names: Sequence[str] = (MODEL_FILE, BASE_FILE)) -> Path:

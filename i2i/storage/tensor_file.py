@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
@@ -19,52 +20,109 @@ FORMAT = 1
 KEY = "i2i"
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+class Description(BaseModel):
+    """What a file of tensors says of itself, or a part of that.
+
+    Keys without a field are kept, so that a file that is read and written again loses nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @classmethod
+    def of(cls, content: object, path: Path) -> Self:
+        """Read a description from JSON.
+
+        Raises:
+            CheckpointError: A key is missing, or its value is of the wrong type; the message names the file.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise CheckpointError(_damage(path, error)) from error
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON can hold: the keys that were given, and no others."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class TensorFile:
+    """A file of tensors, opened once: what it says of itself, and tensors that are read when they are asked for.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        content: Its description, as JSON holds it.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            if not path.exists():
+                raise CheckpointError(f"{path} does not exist. Check the name.")
+            self._file = _opened(path)
+            content = json.loads((self._file.metadata() or {}).get(KEY, "null"))
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} is damaged, cut short, or no safetensors file ({error}). Restore it."
+            ) from error
+        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+            raise CheckpointError(f"{path} was not written by i2i: it does not describe itself. Name a model of i2i.")
+        if content["format"] > FORMAT:
+            raise CheckpointError(f"{path} has format {content['format']}; this i2i reads up to {FORMAT}. Update i2i.")
+        self.content: dict[str, Any] = content
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all tensors."""
+        return tuple(self._file.keys())
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor, without its values."""
+        return tuple(self._file.get_slice(name).get_shape())
+
+    def tensor(self, name: str) -> Tensor:
+        """Read one tensor."""
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+    def tensors(self, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Read tensors by name; by default all."""
+        return {name: self.tensor(name) for name in (self.names if names is None else names)}
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
     """Write tensors and a JSON description, whole or not at all.
 
     Raises:
         DataError: The place cannot be written to.
     """
-    metadata = {KEY: json.dumps({"format": FORMAT, **about}, sort_keys=True)}
+    metadata = {KEY: json.dumps({"format": FORMAT, **content}, sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
         temporary.write_bytes(serialize(plain, metadata))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and description back.
+    """Read all tensors, and the description as JSON holds it.
 
     Raises:
-        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+        CheckpointError: As `TensorFile`.
     """
-    about = read_description(path)
-    return _read_tensors(path), about
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Read the shapes of all tensors in a file, by name, and none of their values."""
-    with safe_open(path, framework="pt") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    file = TensorFile(path)
+    return file.tensors(), file.content
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Read what a file says of itself.
+    """Read what a file says of itself, as JSON holds it.
 
     Raises:
-        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+        CheckpointError: As `TensorFile`.
     """
-    try:
-        if not path.exists():
-            raise CheckpointError(f"{path} does not exist. Check the name.")
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "null"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged, cut short, or no safetensors file ({error}). Restore it.") from error
-    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
-        raise CheckpointError(f"{path} was not written by i2i: it does not describe itself. Name a model of i2i.")
-    if about["format"] > FORMAT:
-        raise CheckpointError(f"{path} has format {about['format']}; this i2i reads up to {FORMAT}. Update i2i.")
-    return about
+    return TensorFile(path).content
 
 
 def find_broken(tensors: Mapping[str, Tensor]) -> str | None:
@@ -72,6 +130,12 @@ def find_broken(tensors: Mapping[str, Tensor]) -> str | None:
     return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def _opened(path: Path) -> Any:  # its methods have no types
+    return safe_open(path, framework="pt")
+
+
+def _damage(path: Path, error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    problem = f"lacks '{key}'" if first["type"] == "missing" else f"has {first['input']!r} as '{key}' ({first['msg']})"
+    return f"{path} is damaged: its description {problem}. Restore it."

@@ -38,7 +38,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +52,7 @@ from i2i.contracts.loss import Loss, Passes
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import PluginError, TrainingError
+from i2i.storage.tensor_file import Description
 from i2i.training.average import Average
 from i2i.training.gradients import Gradients
 from i2i.training.loader import Loader
@@ -66,6 +66,18 @@ from i2i.training.substeps import (
 )
 
 SIDES: tuple[Side, Side] = ("discriminator", "generator")
+
+
+class Progress(Description):
+    """How far a stage of training has come.
+
+    Attributes:
+        done: Steps taken.
+        positions: Group and domain to images drawn, as the loader counts them.
+    """
+
+    done: int
+    positions: dict[str, int]
 
 
 class Training:
@@ -116,7 +128,8 @@ class Training:
         self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare(pretrained)
         self._start_alike(seed)
-        self.optimizers = {side: self._optimizer(self.networks(side)) for side in SIDES}
+        transfer.prepare({side: self.networks(side) for side in SIDES})
+        self.optimizers = {side: self._optimizer(side) for side in SIDES}
         self._rates = {side: [g["lr"] for g in optimizer.param_groups] for side, optimizer in self.optimizers.items()}
         self._gradients = Gradients()
         self._needs = needs(losses.values())
@@ -175,14 +188,14 @@ class Training:
         tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
         return tensors | {f"random/{k}": v for k, v in random_state().items()}
 
-    def progress(self) -> dict[str, Any]:
-        """Return the numbers of the state that are no tensors; JSON can hold them."""
-        return {"done": self.done, "positions": dict(self.loader.positions)}
+    def progress(self) -> Progress:
+        """Return the numbers of the state that are not tensors."""
+        return Progress(done=self.done, positions=dict(self.loader.positions))
 
-    def restore(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor], progress: Progress) -> None:
         """Go on exactly where `state` and `progress` were taken, with as many processes."""
-        self.done = progress["done"]
-        self.loader.positions = dict(progress["positions"])
+        self.done = progress.done
+        self.loader.positions = dict(progress.positions)
         for side, optimizer in self.optimizers.items():
             _restore(optimizer, below(tensors, side))
         self.heads.load_state_dict(below(tensors, "heads"))
@@ -213,8 +226,8 @@ class Training:
         if not processes.first:
             seed_process(seed, processes.index)
 
-    def _optimizer(self, networks: nn.Module) -> torch.optim.Optimizer:
-        groups = self.transfer.parameter_groups(networks, self.backbone.config.lr)
+    def _optimizer(self, side: Side) -> torch.optim.Optimizer:
+        groups = self.transfer.parameter_groups(side, self.backbone.config.lr)
         return self.backbone.optimizer(groups)
 
     def _set_learning_rates(self) -> None:
@@ -265,8 +278,15 @@ class Training:
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
-        self._send([Route(*route) for route in self.transfer.route(self.networks(side), groups, weighted)])
+        self._send(self._routes(side, groups, weighted))
         return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
+
+    def _routes(self, side: Side, groups: tuple[str, ...], weighted: Mapping[str, Tensor]) -> list[Route]:
+        routes = list(self.transfer.route(side, groups, weighted))
+        other = next((type(route).__name__ for route in routes if not isinstance(route, Route)), None)
+        if other is not None:
+            raise PluginError(f"The transfer '{self.transfer.name}' routes losses by a {other}. Yield i2i.Route alone.")
+        return routes
 
     def _send(self, routes: list[Route]) -> None:
         """Send each loss into the parameters of its route; they may be none, when all of them are frozen."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from i2i import (
@@ -15,7 +15,7 @@ from i2i import (
     Discriminator,
     Generator,
     Route,
-    Routes,
+    Side,
     branch,
     branch_parameters,
     group_mean,
@@ -70,24 +70,27 @@ class Branch(FewShot):
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
         branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
 
+        @property
+        def provides(self) -> frozenset[str]:
+            """A group head, when that judges."""
+            return frozenset({"group"} if "classification" in self.judge else ())
+
+        @property
+        def objective(self) -> Mapping[str, float | dict[str, Any]]:
+            """Group classification, when that judges."""
+            return {"group": self.group_weight} if self.provides else {}
+
+        @model_validator(mode="after")
+        def _check_depth(self) -> Self:
+            _check_depth(self)
+            return self
+
     config: Config
-
-    def __init__(self, config: Config, base: str, groups: Sequence[str]) -> None:
-        super().__init__(config, base, groups)
-        self.provides = frozenset({"group"} if "classification" in config.judge else ())
-        self._judges: nn.Module | None = None
-        _check_depth(config)
-
-    @property
-    def objective(self) -> Mapping[str, float | dict[str, Any]]:
-        """Group classification, when that judges."""
-        return {"group": self.config.group_weight} if self.provides else {}
 
     def adapt(self, model: Backbone) -> None:
         """Branch the generators' outermost layers, and let the discriminators know groups."""
         for generator in cast("Iterable[Generator]", model.generators.values()):
             self._reshape(generator)
-        self._judges = model.discriminators
         for domain, judge in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
             start = judge if self.config.discriminators == "warm" else renewed(judge)
             model.discriminators[domain] = appoint(self.config.judge, start, self.base, self.groups, self._depth)
@@ -97,20 +100,19 @@ class Branch(FewShot):
         samples = self.samples(batch_size)
         return [(self.base,) * samples, self.groups * samples]
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Send base samples into everything but the new branches, new groups into their own branches only.
 
         Two terms go their own way, as released: group classification teaches branches alone, those of the base too;
         the CAM term of all groups, with ``cam_groups``, reaches the trunk. Discriminators that groups share learn
         from every sample, and every group counts alike there.
         """
-        if networks is self._judges:
-            yield from self._route_judges(networks, groups, losses)
-        else:
-            yield from self._route_generators(networks, groups, losses)
+        route = self._route_judges if side == "discriminator" else self._route_generators
+        return route(self.networks[side], groups, losses)
 
-    def parameter_groups(self, networks: nn.Module, lr: float) -> list[dict[str, Any]]:
+    def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
+        networks = self.networks[side]
         shared, own = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
         groups = [{"params": shared, "lr": lr}, {"params": own, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]
@@ -131,7 +133,9 @@ class Branch(FewShot):
             )
         return generator.branch_points + (generator.cam_points if self.config.cam == "group" else ())
 
-    def _route_judges(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def _route_judges(
+        self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]
+    ) -> Iterator[Route]:
         mean = group_mean(losses, groups)
         if self.config.judge != "branched":
             yield Route(mean * self._share(groups), list(networks.parameters()))
@@ -140,7 +144,9 @@ class Branch(FewShot):
         else:
             yield Route(mean, branch_parameters(networks, groups))
 
-    def _route_generators(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def _route_generators(
+        self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]
+    ) -> Iterator[Route]:
         own = branch_parameters(networks, groups)
         weighed = self._weighed(losses, groups)
         common = {name: term for name, term in weighed.items() if self._reaches_trunk(name, groups)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from i2i import Route, Routes, group_mean
+from i2i import Route, Side, group_mean
 from i2i_transfer.branch import Branch
 
 
@@ -15,6 +15,6 @@ class BranchFree(Branch):
 
     name = "branch-free"
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Send the loss into everything; every group counts alike. ``cam_groups`` and ``updates`` do not matter."""
-        yield Route(group_mean(losses, groups) * self._share(groups), list(networks.parameters()))
+        yield Route(group_mean(losses, groups) * self._share(groups), list(self.networks[side].parameters()))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i import (
     Backbone,
@@ -17,7 +17,7 @@ from i2i import (
     Discriminator,
     Generator,
     Route,
-    Routes,
+    Side,
     branch,
     branch_parameters,
     group_mean,
@@ -69,9 +69,9 @@ class Finetune(FewShot):
         """Return samples of the new groups together; each passes through its own copy."""
         return [self.groups * self.samples(batch_size)]
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Send each new group's loss into its own copies; the base model stays as it was."""
-        yield Route(group_mean(losses, groups), branch_parameters(networks, groups))
+        yield Route(group_mean(losses, groups), branch_parameters(self.networks[side], groups))
 
     def _points(self, judge: Discriminator) -> tuple[str, ...]:
         return judge.branch_points

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from i2i import Backbone, Route, Routes
+from i2i import Backbone, Route, Side
 from i2i_transfer.fewshot import FewShot
 
 
@@ -18,9 +18,9 @@ class Pooled(FewShot):
     def adapt(self, model: Backbone) -> None:
         """Leave the model as it is."""
 
-    def route(self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Routes:
+    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Send the loss into everything; every sample counts alike."""
-        yield Route(sum(losses.values(), start=_zero(losses)).mean(), list(networks.parameters()))
+        yield Route(sum(losses.values(), start=_zero(losses)).mean(), list(self.networks[side].parameters()))
 
 
 class Mixed(Pooled):

@@ -68,10 +68,10 @@ def test_a_cell_is_scored_again_when_weights_have_come_and_only_then(scored, fir
     WEIGHTS["here"], VALUE["last"] = False, first
     for _ in range(2):
         (result,) = scored()
-        assert result.scores["kid"]["late"]["note"] == "The weights of late are missing."
+        assert result.scores["kid"]["late"].note == "The weights of late are missing."
     WEIGHTS["here"] = True
     (result,) = scored()
-    assert result.scores["kid"]["late"]["value"] == (1.0 if first == 1.0 else None)
+    assert result.scores["kid"]["late"].value == (1.0 if first == 1.0 else None)
     VALUE["last"] = 2.0
     assert scored() == [result], "what is scored stays"
 

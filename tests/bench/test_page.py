@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from i2i.bench.files import BenchResults
 from i2i.bench.page import _content, results_of, write_bench_report
 from i2i.errors import ConfigError, DataError
 from tests.report.conftest import score
@@ -64,7 +65,7 @@ def write(folder: Path, told: dict[str, Any]) -> None:
 @pytest.fixture
 def lpips(told, tmp_path):
     """What the page shows of the one metric that has scores."""
-    (part,) = _content(told, tmp_path)["backbones"]
+    (part,) = _content(BenchResults.model_validate(told), tmp_path)["backbones"]
     (metric,) = part.metrics
     return metric
 
@@ -82,16 +83,16 @@ def test_what_looks_equally_good_is_bold_alike(told, tmp_path):
     for cell in told["cells"]:
         if cell["contender"] == "joint":
             cell["models"][1]["scores"]["woman"]["lpips"]["value"] = 0.1 + cell["seed"] / 100 + 0.0001
-    (part,) = _content(told, tmp_path)["backbones"]
+    (part,) = _content(BenchResults.model_validate(told), tmp_path)["backbones"]
     assert [row[1][1] for row in part.metrics[0].rows] == [False, True, True]
 
 
-def test_a_board_a_group_with_all_groups_first(lpips):
-    assert [board.metric for board in lpips.boards] == ["overall", "woman", "kid"]
-    mark = lpips.boards[1].marks[2]
-    assert (mark.name, mark.n) == ("branch", 2)
-    assert (mark.value, *mark.each, mark.floor, mark.ceiling) == pytest.approx((0.105, 0.1, 0.11, 0.0, 0.9))
-    assert (lpips.boards[0].marks[0].floor, lpips.boards[0].marks[0].ceiling) == (None, pytest.approx(0.9))
+def test_a_plot_a_group_with_all_groups_first(lpips):
+    assert [plot.metric for plot in lpips.dot_plots] == ["overall", "woman", "kid"]
+    dot = lpips.dot_plots[1].dots[2]
+    assert (dot.name, dot.n) == ("branch", 2)
+    assert (dot.value, *dot.each, dot.floor, dot.ceiling) == pytest.approx((0.105, 0.1, 0.11, 0.0, 0.9))
+    assert (lpips.dot_plots[0].dots[0].floor, lpips.dot_plots[0].dots[0].ceiling) == (None, pytest.approx(0.9))
 
 
 def test_scores_against_the_drawings_of_each_group(lpips):
@@ -106,10 +107,10 @@ def test_scores_against_the_drawings_of_each_group(lpips):
 
 def test_one_seed_has_no_interval(told, tmp_path):
     told["cells"] = told["cells"][:3]
-    (part,) = _content(told, tmp_path)["backbones"]
+    (part,) = _content(BenchResults.model_validate(told), tmp_path)["backbones"]
     assert part.metrics[0].rows[2][1] == ("0.100", True)
-    mark = part.metrics[0].boards[1].marks[2]
-    assert (mark.low, mark.high, mark.each) == (mark.value, mark.value, ())
+    dot = part.metrics[0].dot_plots[1].dots[2]
+    assert (dot.low, dot.high, dot.each) == (dot.value, dot.value, ())
 
 
 def test_the_page(folder):
@@ -139,7 +140,9 @@ def test_where_the_results_lie(folder, tmp_path_factory):
     ("text", "named"),
     [
         ("{", (1, 2)),
-        ('{"plan": {}}', ("machine",)),
+        ('{"plan": {}}', ("plan.backbones",)),
+        ('{"plan": {"backbones": [], "contenders": {}, "seeds": 1}}', ("machine",)),
+        ('{"plan": 3}', ("plan", 3)),
     ],
 )
 def test_damaged_results(tmp_path, text, named):

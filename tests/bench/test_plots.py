@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from PIL import Image
 
 from i2i.bench import plots
 from i2i.bench.statistics import Result
+from i2i.contracts.metric import Score
+from i2i.contracts.scores import Judgement
 from i2i.errors import ConfigError
 from i2i.images.grids import Block
 from tests.wording import refused
@@ -32,16 +35,17 @@ def test_pictures_stand_in_the_column_of_their_contender_and_the_row_of_their_im
     ]
 
 
+def single(value):
+    return Score(value, value, value, 3)
+
+
 @pytest.fixture
 def results():
     """Return two contenders of two seeds, one of them untrained, with a mark and a group without a score."""
 
     def scores(value):
-        score = {"value": value, "low": value, "high": value, "n": 3, "higher_is_better": False}
-        return {
-            "woman": {"l1": score | {"floor": {"value": 0.1}, "ceiling": {"value": 0.9}}},
-            "man": {"l1": {"note": ""}},
-        }
+        score = Judgement(value, value, value, 3, floor=single(0.1), ceiling=single(0.9))
+        return {"woman": {"l1": score}, "man": {"l1": Judgement()}}
 
     moving = [
         Result("ugatit", "branch", seed, step, step == 2, {"woman": 10 * step, "man": 4}, scores(0.5 / step + seed / 9))
@@ -76,8 +80,8 @@ def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
 
 @pytest.mark.parametrize("draw", [plots.dots, plots.curves])
 def test_floor_and_ceiling_are_marked_where_they_are_known(results, tmp_path, draw):
-    for name, marks in {"marked": {"floor": {"value": 0.45}, "ceiling": None}, "bare": {"floor": None}}.items():
+    for name, floor in {"marked": single(0.45), "bare": None}.items():
         for result in results:
-            result.scores["woman"]["l1"] |= marks
+            result.scores["woman"]["l1"] = replace(result.scores["woman"]["l1"], floor=floor, ceiling=None)
         draw(results, "l1", tmp_path / f"{name}.png")
     assert (tmp_path / "marked.png").read_bytes() != (tmp_path / "bare.png").read_bytes()

@@ -6,13 +6,15 @@ from scipy import stats
 from i2i.bench import statistics, tables
 from i2i.bench.statistics import OVERALL, Result, course, mean, means
 from i2i.bench.tables import markdown
+from i2i.contracts.metric import Score
+from i2i.contracts.scores import Judgement
 from tests.wording import check_line
 
 WOMAN, MAN = "woman", "man"
 
 
 def score(value, **more):
-    return {"value": value, "low": value, "high": value, "n": 4, "higher_is_better": False, **more}
+    return Judgement(value, value, value, 4, **more)
 
 
 def result(contender, seed, woman, man, final=True, **more):
@@ -48,7 +50,7 @@ def test_one_seed_has_no_interval():
 def test_overall_is_the_mean_over_groups_and_lacks_nothing(results):
     assert results[0].value(OVERALL, "l1") == pytest.approx(0.35)
     lacking = Result(
-        "ugatit", "branch", 0, 10, True, {}, {WOMAN: {"l1": score(0.4)}, MAN: {"l1": {"note": "n too small"}}}
+        "ugatit", "branch", 0, 10, True, {}, {WOMAN: {"l1": score(0.4)}, MAN: {"l1": Judgement(note="n too small")}}
     )
     assert lacking.value(OVERALL, "l1") is None
     assert means([lacking], MAN, "l1") == {}
@@ -102,7 +104,7 @@ def test_one_seed_cannot_be_tested(results):
 
 
 def test_the_table_marks_the_best_of_each_column_and_shows_floor_and_ceiling():
-    marks = {"floor": {"value": 0.0}, "ceiling": {"value": 0.9}}
+    marks = {"floor": Score(0.0, 0.0, 0.0, 4), "ceiling": Score(0.9, 0.9, 0.9, 4)}
     own = [result("none", 0, 0.2, 0.8, **marks), result("branch", 0, 0.4, 0.6, **marks)]
     lines = markdown(own, "branch").splitlines()
     assert "| none | **0.200** | 0.800 | **0.500** |" in lines

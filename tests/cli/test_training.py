@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from i2i.models.assembly import resolve
 from tests.cli.conftest import TINY, train
 from tests.wording import check, check_line
 
@@ -119,3 +120,17 @@ def test_going_on_elsewhere_is_told(i2i, folder_root, out) -> None:
     finally:
         torch.set_num_threads(1)
     check_line(result.out, "threads", 2, 1)
+
+
+def test_the_command_line_and_the_run_resolve_once_each(i2i, folder_root, out, monkeypatch) -> None:
+    """Once for the options that the command has, then once for the run."""
+    calls = []
+
+    def counting(given, registry, fitting=True):
+        calls.append(fitting)
+        return resolve(given, registry, fitting)
+
+    monkeypatch.setattr("i2i.models.assembly.resolve", counting)
+    monkeypatch.setattr("i2i.runs.setup.resolve", counting)
+    assert i2i("train", *TINY, "--data", folder_root, "--out", out, "--stop-after=1").status == 0
+    assert calls == [False, True]

@@ -4,9 +4,10 @@ import json
 from dataclasses import fields
 
 import pytest
+from pydantic import TypeAdapter
 
 from i2i.contracts.metric import Score
-from i2i.contracts.scores import Judgement, overall, plain
+from i2i.contracts.scores import Judgement, StoredScores, overall, plain
 from tests.wording import check
 
 
@@ -81,3 +82,14 @@ class TestOverall:
         assert overall(scores, ("woman", "elderly"))["lpips"].value == 0.2
         assert overall(scores, ("kid",)) == {}
         assert overall({}) == {}
+
+
+def test_scores_are_read_back_as_they_were_written():
+    scores = {
+        "man": {"l1": Judgement(0.5, 0.25, 0.75, 3, "AlexNet", "", "pairs", True, Score(0.1, 0.1, 0.1, 3), None, "")},
+        "kid": {"l1": Judgement(note="n too small")},
+    }
+    text = json.dumps(plain(scores))
+    again = TypeAdapter(StoredScores).validate_python(json.loads(text))
+    assert again == scores
+    assert json.dumps(plain(again)) == text

@@ -14,6 +14,7 @@ from i2i.config.toml import read_toml
 from i2i.errors import ConfigError, DataError, UnknownComponentError
 from i2i.groups.stored import attach, open_model
 from i2i.models import checkpoint
+from i2i.models.description import read_model_description
 from i2i.registry.registry import Registry, installed
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
@@ -59,11 +60,11 @@ class Adder:
         return file
 
     def create(self, file: Path, name: str = "baby", out: str = "out", registry: Registry | None = None, **more) -> Run:
-        about = checkpoint.read_model_description(file)
+        description = read_model_description(file)
         added = {"group": name, "root": str(self.root), **more.pop("added", {})}
         given = {"stages": ["transfer"], "base_model": str(file), "added": added, "data": self.tiny["data"]}
         quick = {"device": "cpu", "transfer_steps": 2, "evaluate": self.tiny["evaluate"]}
-        given = merge(about["config"], quick, given, more)
+        given = merge(description.config.content(), quick, given, more)
         return create_run(self.folder / out, given, registry or self.registry)
 
     def add(self, file: Path, name: str = "baby", out: str = "out", **more) -> Path:
@@ -104,7 +105,8 @@ def test_heads_say_of_others_what_they_said(adder, registry) -> None:
     after = adder.add(before)
     x = torch.rand(4, 3, 32, 32) * 2 - 1
     for domain in ("a", "b"):
-        old, new = (i2i.load(file, registry).backbone.eval().discriminators[domain](x) for file in (before, after))
+        models = [i2i.load(file, registry, judges=True) for file in (before, after)]
+        old, new = (model.backbone.eval().discriminators[domain](x) for model in models)
         for was, now in zip(old.group_logits, new.group_logits, strict=True):
             assert now.shape == (4, 4)
             torch.testing.assert_close(now[:, :3], was, rtol=1e-5, atol=1e-6)

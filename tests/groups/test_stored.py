@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -69,11 +71,28 @@ class TestFiles:
         size = export(whole, "kid", tmp_path / "kid.safetensors")
         assert size == weigh(whole.part("kid").values())
         less = whole.without("kid")
-        tensor_file.write(tmp_path / "less.safetensors", less.tensors, less.about)
+        tensor_file.write(tmp_path / "less.safetensors", less.tensors, less.description.content())
         assert i2i.load(tmp_path / "less.safetensors", registry).groups == ("woman", "man")
         again = attach(open_model(tmp_path / "less.safetensors", registry), tmp_path / "kid.safetensors")
-        tensor_file.write(tmp_path / "again.safetensors", again.tensors, again.about)
+        tensor_file.write(tmp_path / "again.safetensors", again.tensors, again.description.content())
         assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("damage", "problem"),
+        [
+            (lambda content: content.pop("fingerprint"), "lacks 'fingerprint'"),
+            (lambda content: content.pop("structure"), "lacks 'structure'"),
+            (lambda content: content.update(group=["kid"]), "has ['kid'] as 'group' "),
+        ],
+    )
+    def test_a_file_with_a_damaged_description_is_refused(self, file, tmp_path, registry, damage, problem) -> None:
+        whole, path = open_model(file, registry), tmp_path / "kid.safetensors"
+        export(whole, "kid", path)
+        tensors, content = tensor_file.read(path)
+        damage(content)
+        tensor_file.write(path, tensors, content)
+        with pytest.raises(CheckpointError, match=re.escape(f"{path} is damaged: its description {problem}")):
+            attach(whole, path, "boy")
 
     def test_others_stay_as_they_are(self, model, file, tmp_path, registry) -> None:
         whole = open_model(file, registry)
@@ -83,7 +102,7 @@ class TestFiles:
             (whole.without("man"), {"woman": "woman", "kid": "kid"}),
             (attach(whole, tmp_path / "man.safetensors", "boy"), {g: g for g in model.groups} | {"boy": "man"}),
         ):
-            tensor_file.write(tmp_path / "changed.safetensors", changed.tensors, changed.about)
+            tensor_file.write(tmp_path / "changed.safetensors", changed.tensors, changed.description.content())
             other = i2i.load(tmp_path / "changed.safetensors", registry)
             assert set(other.groups) == set(served)
             for name, was in served.items():
@@ -115,8 +134,8 @@ class TestFiles:
         model.backbone.train().discriminators["a"](x)  # spectral normalisation follows the weights while training
         checkpoint.save(model, tmp_path / "model.safetensors")
         less = open_model(tmp_path / "model.safetensors", registry).without("man")
-        tensor_file.write(tmp_path / "less.safetensors", less.tensors, less.about)
-        judges = (model, i2i.load(tmp_path / "less.safetensors", registry))
+        tensor_file.write(tmp_path / "less.safetensors", less.tensors, less.description.content())
+        judges = (model, i2i.load(tmp_path / "less.safetensors", registry, judges=True))
         old, new = (judge.backbone.eval().discriminators["a"](x).group_logits for judge in judges)
         for was, now in zip(old, new, strict=True):
             factor = (now / was[:, [0, 2]]).mean()

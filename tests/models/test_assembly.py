@@ -8,8 +8,10 @@ import torch
 from i2i import Metric
 from i2i.config.options import merge
 from i2i.config.toml import to_toml
+from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, UnknownComponentError
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from tests.wording import refused
 
 
@@ -168,3 +170,13 @@ def test_a_resolved_configuration_can_be_changed_and_its_parts_follow(registry) 
     changed = resolve(merge(resolved, {"size": 32, "backbone": {"channels": 7}}), registry)
     assert (changed.generator.options.channels, changed.discriminator.options.channels) == (7, 7)
     assert (changed.generator.options.size, changed.generator.options.blocks) == (32, 3)
+
+
+def test_what_a_transfer_provides_is_read_from_its_options_without_an_instance(registry, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a transfer was built")
+
+    monkeypatch.setattr(registry.get(Transfer, "branch"), "__init__", refuse)
+    chosen = resolve({"transfer": {"judge": "classification", "group_weight": 2}}, registry)
+    assert chosen.transfer.options.provides == {"group"}
+    assert chosen.losses["group"].options.weight == 2

@@ -7,11 +7,13 @@ from importlib.metadata import entry_points
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from i2i.errors import CheckpointError, UnknownComponentError
+from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
 from i2i.models import checkpoint
 from i2i.models.assembly import resolve
+from i2i.models.description import read_model_description
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage import tensor_file
@@ -30,7 +32,7 @@ def path(model, tmp_path):
 
 
 def test_round_trip(model, path, registry) -> None:
-    actual = checkpoint.load(path, registry)
+    actual = checkpoint.load(path, registry, judges=True)
     assert actual.groups == ("woman", "man")
     assert actual.components.config.generator == model.components.config.generator
     weights = actual.backbone.state_dict()
@@ -38,8 +40,97 @@ def test_round_trip(model, path, registry) -> None:
     assert all(torch.equal(weights[name], value) for name, value in model.backbone.state_dict().items())
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """The files that are opened from now on, and the tensors that are read from them."""
+    seen: dict[str, list[str]] = {"files": [], "tensors": []}
+
+    class Watched:
+        def __init__(self, path, framework):
+            seen["files"].append(str(path))
+            self._file = safe_open(path, framework)
+
+        def get_tensor(self, name):
+            seen["tensors"].append(name)
+            return self._file.get_tensor(name)
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    monkeypatch.setattr(tensor_file, "safe_open", Watched)
+    return seen
+
+
+def test_translating_opens_the_file_once_and_reads_no_discriminator(model, path, registry, reads) -> None:
+    actual = checkpoint.load(path, registry)
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert torch.equal(actual.translate(x, "man"), model.translate(x, "man"))
+    assert reads["files"] == [str(path)]
+    assert set(reads["tensors"]) == {f"generators.{name}" for name in model.backbone.generators.state_dict()}
+    assert not list(actual.backbone.discriminators.parameters())
+    with refused(ConfigError, "judges=True"):
+        actual.backbone.verdict("a", x, ("man",))
+
+
+def test_discriminators_are_read_when_they_are_needed(model, path, registry, reads, tmp_path) -> None:
+    light, whole = checkpoint.load(path, registry), checkpoint.load(path, registry, judges=True)
+    checkpoint.save(light, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    verdicts = [one.backbone.eval().verdict("b", x, ("man",)).logits for one in (light, whole, model)]
+    assert all(torch.equal(one, two) for own in verdicts[:2] for one, two in zip(own, verdicts[2], strict=True))
+    assert reads["files"] == [str(path)] * 2
+
+
+def test_a_loaded_model_does_not_depend_on_its_file(model, path, registry) -> None:
+    actual = checkpoint.load(path, registry, judges=True)
+    before = {name: tensor.clone() for name, tensor in actual.backbone.state_dict().items()}
+    path.write_bytes(bytes(path.stat().st_size))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in actual.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("backbone", ["ugatit", "cyclegan", "unit", "photo2cartoon"])
+@pytest.mark.parametrize("transfer", ["branch", "finetune", "adapter"])
+def test_every_backbone_is_loaded_as_it_was_saved(tmp_path, registry, backbone, transfer) -> None:
+    """Without random weights first, and with what both directions share still shared."""
+    given = {"size": 32, "backbone": {"name": backbone, "channels": 4}, "transfer": {"name": transfer}}
+    model = Model(resolve(given, registry), "woman", ["man"])
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    light, whole = (
+        checkpoint.load(tmp_path / "model.safetensors", registry, judges=judges) for judges in (False, True)
+    )
+    x, saved = torch.rand(1, 3, 32, 32) * 2 - 1, model.backbone.state_dict()
+    for loaded in (light, whole):
+        assert len([*loaded.backbone.generators.parameters()]) == len([*model.backbone.generators.parameters()])
+        assert torch.equal(loaded.translate(x, "man"), model.translate(x, "man"))
+        assert all(parameter.requires_grad for parameter in loaded.backbone.parameters())
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in whole.backbone.state_dict().items())
+
+
+def test_loading_draws_no_random_numbers(path, registry) -> None:
+    state = torch.get_rng_state()
+    checkpoint.load(path, registry)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_weights_do_not_hold_is_built(model, tmp_path, registry, monkeypatch) -> None:
+    """Constants beside the state have to be there, too, although networks are built without memory first."""
+    generator = type(model.backbone.generators["a2b"])
+    build = generator.__init__
+
+    def with_constants(self, config):
+        build(self, config)
+        self.register_buffer("kernel", torch.ones(2), persistent=False)
+        self.plain = torch.full((2,), 3.0)
+
+    monkeypatch.setattr(generator, "__init__", with_constants)
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    actual = checkpoint.load(tmp_path / "model.safetensors", registry).backbone.generators["a2b"]
+    assert (actual.kernel.tolist(), actual.plain.tolist()) == ([1, 1], [3, 3])
+
+
 def test_says_how_it_was_trained(path, tiny) -> None:
-    config = checkpoint.read_model_description(path)["config"]
+    config = read_model_description(path).config.content()
     expected = {"preset": "quick", "seed": 0, "precision": "32", "steps": 3, "transfer_steps": 2, "batch_size": 2}
     assert {name: config[name] for name in expected} == expected
     assert not {"device", "threads", "data", "stages"} & config.keys()
@@ -72,6 +163,38 @@ def test_described_otherwise(path, about, numbers, registry) -> None:
         checkpoint.load(path, registry)
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda content: content.pop("groups"), "groups"),
+        (lambda content: content.pop("config"), "config"),
+        (lambda content: content["config"].pop("size"), "config.size"),
+        (lambda content: content["config"]["generator"].pop("name"), "config.generator.name"),
+        (lambda content: content.update(base=3), "base"),
+        (lambda content: content.update(groups="man"), "groups"),
+        (lambda content: content.update(groups=[3]), "groups.0"),
+        (lambda content: content["config"].update(backbone="ugatit"), "config.backbone"),
+        (lambda content: content.update(providers=["i2i"]), "providers"),
+        (lambda content: content.update(best={"stage": "base"}), "best.metric"),
+    ],
+)
+def test_with_a_damaged_description(path, registry, damage, named) -> None:
+    tensors, content = tensor_file.read(path)
+    damage(content)
+    tensor_file.write(path, tensors, content)
+    with refused(CheckpointError, path, named):
+        checkpoint.load(path, registry)
+
+
+def test_a_description_that_is_read_and_written_keeps_every_byte(path, tmp_path) -> None:
+    tensors, content = tensor_file.read(path)
+    for other in (content, {**content, "new": {"a": [1, None]}}, {k: v for k, v in content.items() if k != "version"}):
+        tensor_file.write(tmp_path / "one.safetensors", tensors, other)
+        description = read_model_description(tmp_path / "one.safetensors")
+        tensor_file.write(tmp_path / "two.safetensors", tensors, description.content())
+        assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
 def test_with_other_weights_than_it_says(model, path, registry) -> None:
     tensors, about = tensor_file.read(path)
     name = next(iter(tensors))
@@ -88,9 +211,9 @@ def test_with_other_weights_than_it_says(model, path, registry) -> None:
 
 
 def test_with_options_that_are_gone(path, registry) -> None:
-    tensors, about = tensor_file.read(path)
-    about["config"]["generator"]["old_option"] = 3
-    tensor_file.write(path, tensors, about)
+    tensors, content = tensor_file.read(path)
+    content["config"]["generator"]["old_option"] = 3
+    tensor_file.write(path, tensors, content)
     with refused(CheckpointError, path, "old_option", "i2i"):
         checkpoint.load(path, registry)
 

@@ -11,12 +11,13 @@ from tests.wording import refused
 def test_a_finished_run(finished):
     record = read_record(finished)
     assert record.config.backbone["name"] == "ugatit"
-    assert record.told["machine"]["processor"] == "Abacus"
+    assert record.machine["processor"] == "Abacus"
     assert record.stages == ("base", "transfer")
     assert record.finished
     assert (record.step("base"), record.step("transfer")) == (40, 20)
-    assert [line["step"] for line in record.of("base", "scores")] == [10, 20, 30, 40]
-    assert (record.last("scores")["stage"], record.last("scores")["step"]) == ("transfer", 20)
+    assert [step for step, _ in record.of("base", lambda line: line.scores)] == [10, 20, 30, 40]
+    line, scores = record.last(lambda line: line.scores)
+    assert (line.when, list(scores)) == ("transfer, step 20", ["woman", "kid"])
 
 
 def test_a_run_that_has_only_begun(folder):
@@ -24,14 +25,14 @@ def test_a_run_that_has_only_begun(folder):
     assert record.lines == record.stages == ()
     assert not record.finished
     assert record.step("base") == 0
-    assert record.last("scores") is None
+    assert record.last(lambda line: line.scores) is None
 
 
 def test_a_last_line_that_was_cut_short_is_left_out(folder):
     path = folder / "metrics.jsonl"
     write_lines(folder, {"stage": "base", "step": 1, "losses": {}})
     path.write_text(path.read_text() + '{"stage": "base", "st')
-    assert [line["step"] for line in read_lines(path)] == [1]
+    assert [line.step for line in read_lines(path)] == [1]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,14 @@ def test_a_last_line_that_was_cut_short_is_left_out(folder):
         (
             '{"stage": "base", "step": 1}\nnonsense\n',
             ("line 2",),
+        ),
+        (
+            '{"stage": "base", "step": 1, "scores": {"man": {"l1": {"value": "x"}}}}\n',
+            ("line 1", "scores.man.l1.value", "x"),
+        ),
+        (
+            '{"stage": "base", "step": 1, "losses": []}\n',
+            ("line 1", "losses"),
         ),
     ],
 )

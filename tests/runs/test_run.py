@@ -310,8 +310,8 @@ class TestNumbersThatAreNotFinite:
         state = tmp_path / "run" / "state.safetensors"
         assert state.exists() == (saved == "step 2")
         if state.exists():
-            tensors, about = tensor_file.read(state)
-            assert about["done"] == 2
+            tensors, content = tensor_file.read(state)
+            assert content["done"] == 2
             assert all(tensor.isfinite().all() for tensor in tensors.values())
 
     def test_are_named_where_no_loss_shows_them(self, tmp_path, given, registry):

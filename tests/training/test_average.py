@@ -9,7 +9,7 @@ from i2i.config.options import merge
 from i2i.contracts.branches import branch
 from i2i.errors import ConfigError
 from i2i.hooks import hookimpl
-from i2i.models import checkpoint
+from i2i.models.description import read_model_description
 from i2i.nn.spectral import SpectralConv2d
 from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.run import Run, Stopped, create_run
@@ -158,7 +158,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, given, registry):
 def test_a_model_remembers_the_small_data_options(tmp_path, given, registry):
     options = {"ema": 0.9, "augment": "ada", "ada_target": 0.5, "ada_rise": 0.1, "flip": False, "crop_margin": 1.25}
     create_run(tmp_path / "run", {**given, **options, "steps": 1, "stages": ["base"]}, registry).execute()
-    told = checkpoint.read_model_description(tmp_path / "run" / FILES[0])["config"]
+    told = read_model_description(tmp_path / "run" / FILES[0]).config.content()
     assert {name: told[name] for name in options} == options
 
 

@@ -65,7 +65,7 @@ def test_positions_are_the_whole_state(colours):
 
 
 def test_samples_do_not_depend_on_what_other_groups_draw(folder_root, registry):
-    from i2i.models.assembly import resolve_data
+    from i2i.models.data import resolve_data
 
     data = resolve_data({"data": {"name": "folder", "root": str(folder_root)}}, registry).build()
     alone, mixed = Loader(data, 32, 0), Loader(data, 32, 0)

@@ -8,7 +8,8 @@ from i2i.compute.randomness import random_state, seed_everything, set_random_sta
 from i2i.config.options import merge
 from i2i.contracts.transfer import NoTransfer, Route
 from i2i.errors import PluginError, TrainingError
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
@@ -51,7 +52,8 @@ def test_the_losses_of_a_side_send_no_gradient_into_the_other(training, side):
 
 
 def test_the_discriminators_judgement_carries_no_graph_into_the_generators(training):
-    passes = training.backbone.judge(training._generate(("woman",)), "discriminator")
+    passes = training._generate(("woman",))
+    training.backbone.judge(passes, "discriminator")
     total = sum(term.sum() for loss in training.losses.values() if (term := loss.discriminator(passes)) is not None)
     grads = torch.autograd.grad(total, list(training.backbone.generators.parameters()), allow_unused=True)
     assert all(gradient is None for gradient in grads)
@@ -162,9 +164,9 @@ def test_updates_are_adams_steps_in_their_order(tiny, registry):
     """Both sides are routed twice, in the order of 2 and 1; Adam counts two steps of what both reach."""
     training = base_training(tiny, registry)
 
-    def route(networks, groups, losses):
-        total, parameters = sum(losses.values()).mean(), list(networks.parameters())
-        return [Route(total, parameters[:1], 2), (total, parameters), Route(total, parameters[:3], 1)]
+    def route(side, groups, losses):
+        total, parameters = sum(losses.values()).mean(), list(training.networks(side).parameters())
+        return [Route(total, parameters[:1], 2), Route(total, parameters), Route(total, parameters[:3], 1)]
 
     training.transfer.route = route
     training.step()
@@ -173,8 +175,14 @@ def test_updates_are_adams_steps_in_their_order(tiny, registry):
         assert [int(optimizer.state[parameter]["step"]) for parameter in own[:4]] == [3, 2, 2, 1]
 
 
+def test_a_route_of_another_type_is_refused(training):
+    training.transfer.route = lambda side, groups, losses: [(sum(losses.values()).mean(), [])]
+    with pytest.raises(PluginError, match="^The transfer 'none' routes losses by a tuple. Yield i2i.Route alone.$"):
+        training.step()
+
+
 def test_a_route_without_parameters_that_learn_is_passed_over(training):
-    training.transfer.route = lambda networks, groups, losses: [(sum(losses.values()).mean(), [])]
+    training.transfer.route = lambda side, groups, losses: [Route(sum(losses.values()).mean(), [])]
     before = [p.clone() for p in training.backbone.parameters()]
     training.step()
     assert all(torch.equal(p, old) for p, old in zip(training.backbone.parameters(), before, strict=True))

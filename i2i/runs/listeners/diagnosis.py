@@ -41,6 +41,7 @@ class Diagnosis:
 
     def _warn(self, symptom: Symptom, stage: str, groups: Mapping[str, float]) -> None:
         if groups:
-            told = ", ".join(f"{group} {figure:.2f}" for group, figure in groups.items())
-            about = f"{symptom.title}: {told}, from {symptom.limit:g} on. {symptom.meaning} {symptom.remedy(stage)}"
-            self._console.print(about, style="yellow", highlight=False, markup=False)
+            figures = ", ".join(f"{group} {figure:.2f}" for group, figure in groups.items())
+            title = f"{symptom.title}: {figures}, from {symptom.limit:g} on."
+            warning = f"{title} {symptom.meaning} {symptom.remedy(stage)}"
+            self._console.print(warning, style="yellow", highlight=False, markup=False)

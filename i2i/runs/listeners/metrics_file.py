@@ -12,9 +12,10 @@ from rich.console import Console
 from i2i.contracts.run_events import RunView
 from i2i.contracts.scores import Scores, overall, plain
 from i2i.errors import DataError
+from i2i.evaluation.metrics_log import Line, read_texts
 from i2i.hooks import hookimpl
 from i2i.storage.files import write_text
-from i2i.storage.run_folder import METRICS_FILE, read_lines
+from i2i.storage.run_folder import METRICS_FILE
 
 
 class MetricsFile:
@@ -33,8 +34,8 @@ class MetricsFile:
         """Drop what a stopped run wrote after its last saved state, and damaged lines, with a warning for each."""
         self._before = time.monotonic()
         path = run.folder / METRICS_FILE
-        entries = read_lines(path, damaged=self._warn)
-        write_text(path, "".join(_line(entry) for entry in entries if not _after(entry, run)))
+        lines = read_texts(path, damaged=self._warn)
+        write_text(path, "".join(text for text, line in lines if not _after(line, run)))
 
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
@@ -55,18 +56,13 @@ class MetricsFile:
         self._console.print(f"{what} The line is dropped.", style="yellow", highlight=False, markup=False)
 
 
-def _after(entry: Mapping[str, Any], run: RunView) -> bool:
+def _after(line: Line, run: RunView) -> bool:
     """Say whether a line is later than the state: of the evaluation at the end of a stage every line is."""
-    step = entry["step"]
-    of_an_evaluation = {"scores", "symptoms"} & entry.keys()
-    return entry["stage"] == run.stage and (step > run.step or (bool(of_an_evaluation) and step == run.steps))
+    is_evaluation = line.scores is not None or line.symptoms is not None
+    return line.stage == run.stage and (line.step > run.step or (is_evaluation and line.step == run.steps))
 
 
 def write_line(run: RunView, entry: Mapping[str, Any]) -> None:
     """Add a line to ``metrics.jsonl``."""
     with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
-        file.write(_line(entry))
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry) + "\n"
+        file.write(json.dumps(entry) + "\n")

@@ -107,7 +107,8 @@ def test_verdicts(model: CycleGAN, golden: dict[str, Tensor]) -> None:
 
 def test_generators_side(model: CycleGAN, golden: dict[str, Tensor]) -> None:
     losses = stock_losses()
-    passes = model.judge(run_passes(model, golden, losses), "generator")
+    passes = run_passes(model, golden, losses)
+    model.judge(passes, "generator")
     actual = weighted_means("generator", passes, losses)
     published = {"adversarial": ("G_A", "G_B"), "cycle": ("cycle_A", "cycle_B"), "identity": ("idt_A", "idt_B")}
     for name, theirs in published.items():
@@ -119,7 +120,8 @@ def test_generators_side(model: CycleGAN, golden: dict[str, Tensor]) -> None:
 
 def test_discriminators_side(model: CycleGAN, golden: dict[str, Tensor]) -> None:
     losses = stock_losses()
-    passes = model.judge(run_passes(model, golden, losses), "discriminator")
+    passes = run_passes(model, golden, losses)
+    model.judge(passes, "discriminator")
     actual = weighted_means("discriminator", passes, losses)
     desired = golden["step1/loss/D_A"].item() + golden["step1/loss/D_B"].item()
     assert list(actual) == ["adversarial"]

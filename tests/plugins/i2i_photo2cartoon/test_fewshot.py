@@ -15,7 +15,8 @@ from i2i.errors import CheckpointError, ConfigError
 from i2i.exchange.importing import import_checkpoint
 from i2i.groups.stored import open_model
 from i2i.models.assembly import resolve
-from i2i.models.checkpoint import load, read_model_description
+from i2i.models.checkpoint import load
+from i2i.models.description import read_model_description
 from i2i.models.model import Model
 from i2i.runs.run import create_run
 from i2i.storage.run_folder import read_config
@@ -74,11 +75,13 @@ def faces(tmp_path):
 
 def adding_baby(run, out, registry):
     """A run that adds a group to an imported one."""
-    about = read_model_description(run / "model.safetensors")["config"]
+    trained = read_model_description(run / "model.safetensors").config.content()
     start = {"stages": ["transfer"], "base_model": str(run / "model.safetensors"), "device": "cpu", "transfer_steps": 1}
     added = {"group": "baby", "root": str(run.parent / "new" / "baby")}
     data = read_config(run).get("data", {})
-    return create_run(out, {**about, **start, "added": added, "data": data, "evaluate": {"metrics": ["l1"]}}, registry)
+    return create_run(
+        out, {**trained, **start, "added": added, "data": data, "evaluate": {"metrics": ["l1"]}}, registry
+    )
 
 
 def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(registry, file, faces, tmp_path):
@@ -86,15 +89,15 @@ def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(reg
     run, data = tmp_path / "run", {"name": "folder", "root": str(faces)}
     import_checkpoint(tmp_path / "theirs.pt", run, registry, size=32, data=data)
     adding_baby(run, tmp_path / "more", registry).execute()
-    grown = load(tmp_path / "more", registry)
+    grown = load(tmp_path / "more", registry, judges=True)
     assert grown.groups == ("woman", *NEW, "baby")
     own = [key for key in grown.backbone.state_dict() if ".branches.baby." in key]
     assert len(own) == len([key for key in grown.backbone.state_dict() if ".branches.man." in key]) > 0
     with refused(CheckpointError, 5, "woman", "man", "kid", "elderly", "baby"):
         written(grown)
     four = open_model(tmp_path / "more", registry).without("man")
-    write(tmp_path / "four.safetensors", four.tensors, four.about)
-    exported = file_of(load(tmp_path / "four.safetensors", registry))
+    write(tmp_path / "four.safetensors", four.tensors, four.description.content())
+    exported = file_of(load(tmp_path / "four.safetensors", registry, judges=True))
     for name in GENERATORS:
         kept = {key: key for key in file[name] if not re.match(r"\w+_(\d|new)\.", key)}
         kept |= {key.replace("_2.", "_1.", 1): key for key in file[name] if re.match(r"\w+_2\.", key)}  # kid moves up

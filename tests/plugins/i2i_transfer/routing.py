@@ -91,9 +91,9 @@ def training_of(
     model.backbone.after_step()  # some have a range
     transfer = model.adapt(chosen, groups)
     training = Training(
-        model.backbone, transfer, chosen.build_losses(transfer.provides), Loader(Noise(folder, (BASE, *groups)), 32, 0),
-        Engine("cpu", precision), steps=9, batch_size=batch_size, seed=0,
-        pretrained=PretrainedNetworks(chosen.registry), ema=ema, accumulate=accumulate,
+        model.backbone, transfer, chosen.build_losses(transfer.config.provides),
+        Loader(Noise(folder, (BASE, *groups)), 32, 0), Engine("cpu", precision), steps=9,
+        batch_size=batch_size, seed=0, pretrained=PretrainedNetworks(chosen.registry), ema=ema, accumulate=accumulate,
     )  # fmt: skip
     training.model = model
     return training

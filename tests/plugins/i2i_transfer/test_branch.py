@@ -11,7 +11,8 @@ import torch
 from i2i.compute.engine import Engine
 from i2i.config.options import merge
 from i2i.contracts.branches import Branches, branch_parameters, has_branches
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
@@ -35,7 +36,7 @@ def adapted(given, registry, judge="branched", **options) -> Model:
 
 def training(model: Model, given, registry) -> Training:
     data = resolve_data(given, registry).build()
-    losses = model.components.build_losses(model.transfer.provides)
+    losses = model.components.build_losses(model.transfer.config.provides)
     loader = Loader(data, model.size, 0)
     return Training(
         model.backbone,
@@ -209,7 +210,8 @@ def _plain_gradients(model, steps, batch, groups):
         plain, names = _unbranched(model, group)
         index = [i for i, g in enumerate(groups) if g == group]
         alone = Batch({domain: x[index] for domain, x in batch.real.items()}, (group,) * len(index))
-        passes = plain.judge(plain.passes(alone, steps._needs, ()), "generator")
+        passes = plain.passes(alone, steps._needs, ())
+        plain.judge(passes, "generator")
         terms = {n: loss.generator(passes) for n, loss in steps.losses.items()}
         total = sum(steps.losses[n].config.weight * t.mean() for n, t in terms.items() if t is not None)
         parameters = dict(plain.generators.named_parameters())

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from i2i.contracts.branches import branch_parameters, parameters_without
 from i2i.contracts.loss import Passes
+from i2i.contracts.transfer import Route
 from i2i.training.step import Training
 
 WEIGHT = 1  # where a convolution's backward is asked for the gradient of its weight
@@ -62,7 +63,7 @@ def test_it_saves_the_floating_point_operations_of_those_gradients(prepare, back
     own, everything = branch_parameters(networks, groups), list(networks.parameters())
     shared = [p for p in everything if id(p) not in {id(q) for q in own}]
     passes = few_shot(training)
-    training.transfer.route = lambda networks, groups, losses: [(sum(losses.values()).mean(), everything)]
+    training.transfer.route = lambda side, groups, losses: [Route(sum(losses.values()).mean(), everything)]
     full = flops(lambda: training._backward("generator", passes))
     trunk = _forward_flops(training, shared)
     assert full - selective == trunk > 0

@@ -41,9 +41,9 @@ def test_mixed_draws_each_group_as_often_as_two_stages_do():
 
 def test_every_sample_counts_alike():
     losses = {"one": torch.tensor([1.0, 3.0, 7.0]), "two": torch.tensor([0.0, 0.0, 1.0])}
-    (route,) = Mixed(Mixed.Config(), "woman", ["man", "kid"]).route(
-        torch.nn.Linear(1, 1), ("man", "man", "kid"), losses
-    )
+    mixed = Mixed(Mixed.Config(), "woman", ["man", "kid"])
+    mixed.prepare({"generator": torch.nn.Linear(1, 1)})
+    (route,) = mixed.route("generator", ("man", "man", "kid"), losses)
     assert route.loss.item() == pytest.approx((1 + 3 + 8) / 3)
 
 

@@ -9,7 +9,8 @@ import torch
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.training.loader import Loader
@@ -121,7 +122,7 @@ def test_a_group_with_one_image(tiny, registry, transfer):
     assert len(dataset.train("kid", "b")) == 1
     chosen = resolve(merge(tiny, {"transfer": {"name": transfer, "samples": 2}}), registry)
     model = Model(chosen, BASE, ["kid"])
-    losses, loader = chosen.build_losses(model.transfer.provides), Loader(dataset, 32, 0)
+    losses, loader = chosen.build_losses(model.transfer.config.provides), Loader(dataset, 32, 0)
     training = Training(
         model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=2, batch_size=2, seed=0,
         pretrained=PretrainedNetworks(chosen.registry)

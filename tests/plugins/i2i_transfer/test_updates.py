@@ -13,7 +13,8 @@ from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.contracts.branches import branch_parameters, parameters_without
 from i2i.contracts.domains import Batch
-from i2i.models.assembly import resolve, resolve_data
+from i2i.models.assembly import resolve
+from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.nn.attention import CamHeads
 from i2i.pretrained.networks import PretrainedNetworks
@@ -35,7 +36,8 @@ def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
         for parameter in model.backbone.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
     model.backbone.after_step()  # some have a range
-    loader, losses = Loader(resolve_data(given, registry).build(), 32, 0), chosen.build_losses(model.transfer.provides)
+    loader = Loader(resolve_data(given, registry).build(), 32, 0)
+    losses = chosen.build_losses(model.transfer.config.provides)
     return Training(
         model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0,
         pretrained=PretrainedNetworks(chosen.registry)
@@ -86,7 +88,8 @@ class Plain:
         self.update(second)
 
     def four(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        passes = self.backbone.judge(self.backbone.passes(batch, self.needs, EVERY), "generator")
+        passes = self.backbone.passes(batch, self.needs, EVERY)
+        self.backbone.judge(passes, "generator")
         found = {name: loss.generator(passes) for name, loss in self.losses.items()}
         terms = {name: self.losses[name].config.weight * term for name, term in found.items()}
         plain = sum(term for name, term in terms.items() if name not in ("cam", "group"))
@@ -158,9 +161,8 @@ def test_no_cam_term_means_that_the_trunk_learns_from_the_base_alone(tiny, regis
 @pytest.mark.parametrize(("judge", "factors"), [("classification", (1 / 3, 2 / 3)), ("branched", (1, 1))])
 def test_on_shared_discriminators_every_group_counts_alike(tiny, registry, judge, factors):
     training = prepared(tiny, registry, judge=judge)
-    discriminators = training.networks("discriminator")
     for groups, factor in zip(((BASE,), NEW), factors, strict=True):
-        (route,) = training.transfer.route(discriminators, groups, {"adversarial": torch.full((len(groups),), 3.0)})
+        (route,) = training.transfer.route("discriminator", groups, {"adversarial": torch.full((len(groups),), 3.0)})
         assert route.loss.item() == pytest.approx(3 * factor)
 
 

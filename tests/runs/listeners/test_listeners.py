@@ -10,13 +10,13 @@ from rich.console import Console
 from i2i.config.options import merge
 from i2i.contracts.scores import Judgement
 from i2i.evaluation import overfitting
+from i2i.evaluation.metrics_log import read_lines
 from i2i.report import Reporter
 from i2i.runs.listeners import overfitting as listener
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.overfitting import OverfittingGauge
 from i2i.runs.listeners.progress import ProgressDisplay
 from i2i.runs.run import Run, Stopped, create_run
-from i2i.storage.run_folder import read_lines
 from tests.wording import check, check_line
 
 
@@ -161,5 +161,5 @@ class TestMetricsFile:
         path = tmp_path / "metrics.jsonl"
         path.write_text("nonsense\n" + path.read_text())
         Run(tmp_path, registry).execute([Reporter(), MetricsFile(console)])
-        assert [line["step"] for line in read_lines(path) if "losses" in line] == [1, 2, 3, 4, 1, 2, 3]
+        assert [line.step for line in read_lines(path) if line.losses is not None] == [1, 2, 3, 4, 1, 2, 3]
         assert console.file.getvalue().count("dropped") == 1

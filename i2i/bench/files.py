@@ -1,0 +1,164 @@
+"""What a bench keeps as JSON: ``bench-scores.json`` of each cell, and ``bench.json`` of all that are scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from i2i.bench.statistics import PairedTest, Result
+from i2i.contracts.scores import StoredScores, plain
+from i2i.errors import DataError
+from i2i.storage.files import write_text
+
+
+class ScoredModel(BaseModel):
+    """A model that a cell kept, with its scores.
+
+    Attributes:
+        step: Steps of the transfer that it has taken.
+        final: True for the finished model.
+        seen: Group to training drawings that it has seen in all.
+        scores: Group to metric to judgement.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    step: int
+    final: bool
+    seen: dict[str, int]
+    scores: StoredScores
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {"step": self.step, "final": self.final, "seen": self.seen, "scores": plain(self.scores)}
+
+
+class CellScores(BaseModel):
+    """``bench-scores.json``: the scored models of one cell.
+
+    Attributes:
+        metrics: The metrics that scored them.
+        models: The models.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    metrics: tuple[str, ...]
+    models: tuple[ScoredModel, ...]
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        content = {"metrics": self.metrics, "models": [model.content() for model in self.models]}
+        write_text(path, json.dumps(content, indent=1))
+
+
+class CellResults(BaseModel):
+    """One cell in ``bench.json``.
+
+    Attributes:
+        backbone: The backbone.
+        contender: What carried the base model over.
+        seed: The seed of that.
+        command: The command that repeats it.
+        seconds: What its training took.
+        models: Its scored models.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    backbone: str
+    contender: str
+    seed: int
+    command: str
+    seconds: float
+    models: tuple[ScoredModel, ...]
+
+    @property
+    def results(self) -> list[Result]:
+        """The scored models, each with the cell that it is of."""
+        return results_of_cell(self.backbone, self.contender, self.seed, self.models)
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        cell = self.model_dump(include={"backbone", "contender", "seed", "command", "seconds"})
+        return {**cell, "models": [model.content() for model in self.models]}
+
+
+class PlanSummary(BaseModel):
+    """What ``bench.json`` says of the plan; other options are kept as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    backbones: tuple[str, ...]
+    contenders: dict[str, tuple[str, ...]]
+    seeds: int
+    base: tuple[str, ...] = ()
+
+    @property
+    def trainings(self) -> int:
+        """How many cells are planned."""
+        return len(self.backbones) * len(self.contenders) * self.seeds
+
+
+class BenchResults(BaseModel):
+    """``bench.json``: everything that a bench has measured so far.
+
+    Attributes:
+        plan: What it compares.
+        version: The i2i that wrote it.
+        machine: Where the base models were trained.
+        reference: The contender that all others are tested against.
+        cells: The scored cells.
+        tests: Backbone to paired tests.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: PlanSummary
+    version: str = ""
+    machine: dict[str, Any]
+    reference: str = ""
+    cells: tuple[CellResults, ...]
+    tests: dict[str, tuple[PairedTest, ...]]
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        content = {
+            "plan": self.plan.model_dump(mode="json"),
+            "version": self.version,
+            "machine": self.machine,
+            "reference": self.reference,
+            "cells": [cell.content() for cell in self.cells],
+            "tests": {backbone: [asdict(test) for test in tests] for backbone, tests in self.tests.items()},
+        }
+        write_text(path, json.dumps(content, separators=(",", ":")))
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_json(kind: type[M], path: Path, remedy: str) -> M:
+    """Read one of these files.
+
+    Raises:
+        DataError: It is damaged; ``remedy`` says what to do.
+    """
+    try:
+        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        problem = f"lacks '{key}'" if first["type"] == "missing" else f"has {first['input']!r} as '{key}'"
+        raise DataError(f"{path} {problem}. {remedy}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON ({error}). {remedy}") from error
+
+
+def results_of_cell(backbone: str, contender: str, seed: int, models: Sequence[ScoredModel]) -> list[Result]:
+    """Return the scored models of a cell, each with the cell that it is of."""
+    return [Result(backbone, contender, seed, one.step, one.final, one.seen, one.scores) for one in models]

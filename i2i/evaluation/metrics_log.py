@@ -1,0 +1,98 @@
+"""``metrics.jsonl`` as it is read back: a line for each step, and for each look at a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from i2i.contracts.scores import StoredJudgement, StoredScores
+from i2i.errors import DataError
+
+
+class Line(BaseModel):
+    """One line; what it does not hold is None.
+
+    Attributes:
+        stage: The stage.
+        step: The step.
+        seconds: Time since the line before.
+        seen: Group to images of domain b drawn so far.
+        losses: Loss to its mean in the step.
+        scores: Group to metric to judgement.
+        overall: Metric to the mean over groups.
+        symptoms: Group to symptom to figure.
+        images: Group to what is counted to its number.
+        overfitting: Group to figure.
+        augmentation: Domain and group to the probability of augmentation.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    step: int
+    seconds: float | None = None
+    seen: dict[str, int] | None = None
+    losses: dict[str, float] | None = None
+    scores: StoredScores | None = None
+    overall: dict[str, StoredJudgement] | None = None
+    symptoms: dict[str, dict[str, float]] | None = None
+    images: dict[str, dict[str, int]] | None = None
+    overfitting: dict[str, float] | None = None
+    augmentation: dict[str, float] | None = None
+
+    @property
+    def when(self) -> str:
+        """Stage and step, for a reader."""
+        return f"{self.stage}, step {self.step}"
+
+
+def read_lines(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[Line]:
+    """Read the log of a run; nothing of a file that is missing, and not a last line that was cut short.
+
+    Args:
+        path: The file.
+        damaged: Called with what is wrong with another line, which is then left out; by default that is raised.
+
+    Raises:
+        DataError: Another line is damaged.
+    """
+    return [line for _, line in read_texts(path, damaged)]
+
+
+def read_texts(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[tuple[str, Line]]:
+    """Read the log of a run as `read_lines` does, each line with its text.
+
+    Raises:
+        DataError: As `read_lines`.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # a process that is killed while writing cuts the last one
+    entries = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            entries.append((line, _parse(line, f"{path}, line {number}")))
+        except DataError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    return entries
+
+
+def _parse(line: str, where: str) -> Line:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
+    if not isinstance(entry, dict) or "stage" not in entry or not isinstance(entry.get("step"), int):
+        raise DataError(f"{where} names no stage and step. Remove that line.")
+    try:
+        return Line.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise DataError(f"{where} has {first['input']!r} as '{key}' ({first['msg']}). Remove that line.") from error

@@ -1,0 +1,127 @@
+"""The components that a configuration chooses, each with its complete options, and how they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from i2i.config.options import Section, validate
+from i2i.config.run import RunConfig
+from i2i.contracts.backbone import Backbone
+from i2i.contracts.discriminator import Discriminator
+from i2i.contracts.domains import DOMAINS, Direction
+from i2i.contracts.generator import Generator
+from i2i.contracts.loss import Loss
+from i2i.contracts.transfer import Transfer
+from i2i.errors import ConfigError
+from i2i.registry.registry import Registry
+
+DEFAULTS = {"backbone": "ugatit", "transfer": "branch", "data": "emoji"}
+DIRECTIONS: tuple[Direction, Direction] = ("a2b", "b2a")
+OPTIONAL_PASSES = frozenset({"cam", "latent", "encoded", "reconstructed", "group"})
+"""Passes that not every combination of components provides."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Configured(Generic[T]):
+    """A component class with its complete options.
+
+    Attributes:
+        component: The class.
+        options: An instance of its ``Config``.
+        inherited: The options that it took from the backbone; a configuration need not repeat them.
+    """
+
+    component: type[T]
+    options: Any
+    inherited: frozenset[str] = frozenset()
+
+    @property
+    def section(self) -> Section:
+        """Name and own options, as ``run.toml`` holds them."""
+        options = self.options.model_dump(mode="json", exclude=set(self.inherited))
+        return {"name": self.component.name, **options}  # type: ignore[attr-defined]
+
+    def build(self, *arguments: Any) -> T:
+        """Construct the component."""
+        return self.component(self.options, *arguments)  # type: ignore[call-arg]
+
+
+def component_name(given: Mapping[str, Any], kind: str, default: str | None = None) -> str:
+    """Return the name of the component of a kind that a configuration chooses, or a default.
+
+    Raises:
+        ConfigError: The section is no table.
+    """
+    section = given.get(kind, {})
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"'{kind}' cannot be {section!r}. Give a table with its name and options.")
+    return str(section.get("name") or default or DEFAULTS[kind])
+
+
+def configure(
+    component: type[Any], section: Section, kind: str, shared: Mapping[str, Any] | None = None
+) -> Configured[Any]:
+    """Validate a component's section of a configuration.
+
+    Args:
+        component: The class.
+        section: Its options, and its name.
+        kind: What the message calls it.
+        shared: Options of the backbone, which it takes from there unless given its own.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+    """
+    own = {key: value for key, value in section.items() if key != "name"}
+    known = component.Config.model_fields.keys() - own.keys()
+    inherited = {key: value for key, value in (shared or {}).items() if key in known}
+    options = validate(component.Config, {**inherited, **own}, f"{kind} '{component.name}'")
+    return Configured(component, options, frozenset(inherited))
+
+
+@dataclass(frozen=True)
+class Components:
+    """The parts of a model and its training that a configuration chooses.
+
+    Attributes:
+        config: The configuration, complete.
+        registry: Where the parts come from.
+        providers: Kind of part to name and version of the distribution that provides it.
+    """
+
+    config: RunConfig
+    registry: Registry
+    backbone: Configured[Backbone]
+    generator: Configured[Generator]
+    discriminator: Configured[Discriminator]
+    transfer: Configured[Transfer]
+    losses: dict[str, Configured[Loss]]
+    providers: dict[str, str]
+
+    def build_backbone(self) -> Backbone:
+        """Construct generators, discriminators and the backbone around them."""
+        generators = {direction: self.generator.build() for direction in DIRECTIONS}
+        generators["b2a"].share_with(generators["a2b"])
+        discriminators = {domain: self.build_discriminator() for domain in DOMAINS}
+        return self.backbone.build(generators, discriminators)
+
+    def build_discriminator(self) -> Discriminator:
+        """Construct a discriminator with its parts; weights of pretrained ones are not loaded yet."""
+        discriminator = self.discriminator.build()
+        discriminator.assemble(self.registry)
+        return discriminator
+
+    @property
+    def provided(self) -> frozenset[str]:
+        """The optional passes that generator and backbone provide."""
+        return self.generator.component.provides | self.backbone.component.provides
+
+    def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
+        """Construct the terms of positive weight that can be computed, given what the transfer provides."""
+        can = provided | self.provided
+        wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
+        return {name: loss for name, loss in wanted.items() if loss.needs & OPTIONAL_PASSES <= can}

@@ -1,0 +1,106 @@
+"""What a model's file says of the model, apart from its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from i2i.errors import CheckpointError
+from i2i.storage.run_folder import MODEL_FILE
+from i2i.storage.tensor_file import Description, TensorFile
+
+
+class PartDescription(Description):
+    """A component by its name, with the options that it was made with."""
+
+    name: str
+
+
+class TrainedConfig(Description):
+    """The options that make a model, and those that it was trained with: a part of a run's configuration."""
+
+    size: int
+    backbone: PartDescription
+    generator: PartDescription
+    discriminator: PartDescription
+    transfer: PartDescription | None = None
+
+
+class BestScore(Description):
+    """Which model of a stage this is, and why it was kept.
+
+    Attributes:
+        stage: The stage.
+        metric: The metric that decides.
+        value: Its mean over groups.
+        step: The step at which it was reached.
+        higher_is_better: Which way is up.
+        groups: The groups that were scored.
+    """
+
+    stage: str
+    metric: str
+    value: float
+    step: int = 0
+    higher_is_better: bool = False
+    groups: tuple[str, ...] = ()
+
+
+class ModelDescription(Description):
+    """What a model's file says of it.
+
+    Attributes:
+        base: The data-rich group.
+        groups: The groups beside the base.
+        config: Components and options.
+        version: The i2i that wrote it.
+        providers: Kind of component to name and version of the distribution that provided it.
+        best: Why it was kept, if it is the best model of a stage.
+    """
+
+    base: str
+    groups: tuple[str, ...]
+    config: TrainedConfig
+    version: str = ""
+    providers: dict[str, str] = {}
+    best: BestScore | None = None
+
+    @property
+    def makers(self) -> str:
+        """The distributions that the model was made with."""
+        return ", ".join(sorted(set(self.providers.values()))) or "other plugins"
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """What decides which networks a model has; not how they are trained."""
+        config = self.config
+        kinds = {"backbone": config.backbone, "discriminator": config.discriminator, "transfer": config.transfer}
+        names = {kind: part.name for kind, part in kinds.items() if part is not None}
+        return {"base": self.base, "size": config.size, **names, "generator": config.generator.content()}
+
+
+def described(file: TensorFile) -> ModelDescription:
+    """Return what an open file says of its model.
+
+    Raises:
+        CheckpointError: The file holds something else than a model, or its description is damaged.
+    """
+    content = file.content
+    if "group" in content:
+        raise CheckpointError(
+            f"{file.path} holds the group '{content['group']}' alone. Put it into a model: i2i groups attach."
+        )
+    if not {"base", "groups", "config"} & content.keys():
+        raise CheckpointError(
+            f"{file.path} holds the state of a training, no model. Name its run folder or {MODEL_FILE}."
+        )
+    return ModelDescription.of(content, file.path)
+
+
+def read_model_description(path: Path) -> ModelDescription:
+    """Read what a model's file says of it.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds no model.
+    """
+    return described(TensorFile(path))

@@ -1,0 +1,63 @@
+"""Whether the components of a configuration can work together."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import torch
+
+from i2i.errors import ConfigError
+from i2i.models.components import OPTIONAL_PASSES, Components
+
+
+def check_fit(chosen: Components) -> None:
+    """Refuse components that cannot work together.
+
+    Raises:
+        ConfigError: A part lacks what another one needs, takes no images of this size, or nothing would be learned.
+    """
+    can = chosen.transfer.options.provides | chosen.provided
+    lacking = sorted(chosen.backbone.component.requires - chosen.generator.component.provides)
+    if lacking:
+        raise ConfigError(_unsuited(chosen, lacking[0]))
+    for name, choice in chosen.losses.items():
+        lacking = sorted((choice.component.needs & OPTIONAL_PASSES) - can)
+        if choice.options.weight > 0 and lacking:
+            raise ConfigError(_misfit(chosen, name, lacking[0]))
+    if not any(choice.options.weight for choice in chosen.losses.values()):
+        raise ConfigError(
+            "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
+        )
+    _check_buildable(chosen)
+
+
+def _check_buildable(components: Components) -> None:
+    """Construct the networks without memory for their weights, so that they can refuse options before a run starts."""
+    with suppress(RuntimeError), torch.device("meta"):  # networks that need real weights are built later
+        step, size = components.generator.build().multiple_of, components.config.size
+        if size % step:
+            near = max(step, round(size / step) * step)
+            raise ConfigError(
+                f"The generator '{components.generator.component.name}' takes sizes that divide by {step}, not {size}. "
+                f"Try --size {near}."
+            )
+        components.build_discriminator()
+
+
+def _misfit(chosen: Components, loss: str, lacking: str) -> str:
+    if lacking == "group":
+        who, does = f"transfer '{chosen.transfer.component.name}'", "adds no group head as configured"
+    elif lacking == "reconstructed":
+        who, does = f"backbone '{chosen.backbone.component.name}'", "computes no reconstruction"
+    else:
+        who, does = f"generator '{chosen.generator.component.name}'", f"gives no {lacking}"
+    remedy = f"Set --loss.{loss} 0, or choose another {who.split()[0]}."
+    return f"Loss '{loss}' needs '{lacking}', but the {who} {does}. {remedy}"
+
+
+def _unsuited(chosen: Components, lacking: str) -> str:
+    own = chosen.backbone.component.Config.model_fields["generator"].default
+    return (
+        f"The backbone '{chosen.backbone.component.name}' needs generators that give '{lacking}', but "
+        f"'{chosen.generator.component.name}' gives none. Use --generator {own}."
+    )

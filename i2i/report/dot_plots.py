@@ -1,0 +1,156 @@
+"""Dot plots of scores: a dot per group with its interval, between a floor and a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from i2i.contracts.metric import Score
+from i2i.contracts.scores import Judgement, Scores, plain_judgement
+from i2i.evaluation.metrics_log import Line
+from i2i.report.record import Record
+
+OVERALL = "overall"
+Bound = Literal["floor", "ceiling"]
+BOUNDS: tuple[Bound, Bound] = ("floor", "ceiling")
+MARGIN = 0.04  # of the width, beside the outermost value
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One score on a line: a dot, its interval, and what to compare it with.
+
+    Attributes:
+        name: Whose score it is, such as a group's.
+        value: The score.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        n: How many images, or seeds, it is of.
+        floor: What real drawings score, if known.
+        ceiling: What untranslated sources score, if known.
+        before: What the base model scores, if there is one.
+        each: Single scores of which this is the mean.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    floor: float | None = None
+    ceiling: float | None = None
+    before: float | None = None
+    each: tuple[float, ...] = ()
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether one is known: not of one image, one design or one seed."""
+        return Score(self.value, self.low, self.high, self.n).has_interval
+
+    @property
+    def places(self) -> list[float]:
+        """Every value that is drawn."""
+        values = (self.value, self.low, self.high, self.floor, self.ceiling, self.before, *self.each)
+        return [value for value in values if value is not None]
+
+
+@dataclass(frozen=True)
+class DotPlot:
+    """The scores of one metric, one line per dot.
+
+    Attributes:
+        metric: The metric.
+        way: Which way is up, if known.
+        dots: A dot per group.
+        measured: By which network, at which size, and of which images, as far as known.
+        notes: Group to why it has no score, or what to keep in mind.
+    """
+
+    metric: str
+    way: str
+    dots: Sequence[Dot]
+    measured: str
+    notes: Mapping[str, str]
+
+    def place(self, value: float) -> float:
+        """Return where a value lies on the line, from 0 to 100."""
+        places = [place for dot in self.dots for place in dot.places]
+        low, width = min(places), max(1e-9, max(places) - min(places))
+        return round(100 * (MARGIN + (1 - 2 * MARGIN) * (value - low) / width), 2)
+
+
+def dot_plots(record: Record) -> list[DotPlot]:
+    """Return a plot per metric of the last evaluation, with the base model's scores where a transfer followed it."""
+    last = record.last(lambda line: line.scores)
+    if last is None:
+        return []
+    line, scores = last
+    base = record.of("base", lambda line: line.scores)[-1:] if line.stage == "transfer" else []
+    metrics = dict.fromkeys(name for own in scores.values() for name in own)
+    return [
+        _dot_plot(name, _with_mean(line, scores, name), _before(base[0][1], scores, name) if base else {})
+        for name in metrics
+    ]
+
+
+def score_rows(record: Record) -> list[dict[str, Any]]:
+    """Return a flat row a score: stage, step, group and metric, then all that is known of it."""
+    return [
+        {"stage": line.stage, "step": line.step, "group": group, "metric": metric, **_flat(judgement)}
+        for line in record.lines
+        if line.scores is not None
+        for group, own in {**line.scores, OVERALL: line.overall or {}}.items()
+        for metric, judgement in own.items()
+    ]
+
+
+def _dot_plot(metric: str, judgements: Mapping[str, Judgement], before: Mapping[str, float]) -> DotPlot:
+    scored = [(group, one, score) for group, one in judgements.items() if (score := one.score) is not None]
+    notes = {group: one.note for group, one in judgements.items() if one.note}
+    dots = [_dot(group, one, score, before.get(group)) for group, one, score in scored]
+    first = scored[0][1] if scored else Judgement(higher_is_better=None)
+    return DotPlot(metric, way(first.higher_is_better), dots, first.measured, notes)
+
+
+def _dot(group: str, one: Judgement, score: Score, before: float | None) -> Dot:
+    floor, ceiling = (None if bound is None else bound.value for bound in (one.floor, one.ceiling))
+    return Dot(group, score.value, score.low, score.high, score.n, floor, ceiling, before)
+
+
+def way(higher_is_better: bool | None) -> str:
+    """Say which way is up; nothing where it is not known."""
+    return {None: "", True: "higher is better", False: "lower is better"}[higher_is_better]
+
+
+def _with_mean(line: Line, scores: Scores, metric: str) -> dict[str, Judgement]:
+    """Return the scores of a metric by group, and last their mean, unless that is of some of them alone."""
+    judgements = _of(scores, metric)
+    mean = (line.overall or {}).get(metric)
+    n = [one.n for one in judgements.values() if one.value is not None]
+    return {**judgements, OVERALL: mean} if mean and len(n) > 1 and mean.n == sum(n) else judgements
+
+
+def _before(base: Scores, scores: Scores, metric: str) -> dict[str, float]:
+    """Return what a base model scores by group, and the mean of it over the groups that are scored now."""
+    known, asked = _values(_of(base, metric)), list(_values(_of(scores, metric)))
+    return {**known, OVERALL: fmean(known[group] for group in asked)} if set(asked) <= set(known) and asked else known
+
+
+def _of(scores: Scores, metric: str) -> dict[str, Judgement]:
+    return {group: own[metric] for group, own in scores.items() if metric in own}
+
+
+def _values(judgements: Mapping[str, Judgement]) -> dict[str, float]:
+    return {group: one.value for group, one in judgements.items() if one.value is not None}
+
+
+def _flat(judgement: Judgement) -> dict[str, Any]:
+    """Name the parts of a floor and a ceiling ``floor_low`` and so on, and their value plainly."""
+    content = plain_judgement(judgement)
+    flat = {key: value for key, value in content.items() if key not in BOUNDS}
+    for bound in BOUNDS:
+        for part, value in (content[bound] or {}).items():
+            flat[bound if part == "value" else f"{bound}_{part}"] = value
+    return flat
