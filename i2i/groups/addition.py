@@ -79,7 +79,7 @@ class GroupAddition:
     def __init__(self, chosen: Components, dataset: Dataset) -> None:
         added, file = added_to(chosen.config)
         stored = TensorFile(file)
-        description, self._before = described(stored), stored.tensors()
+        description, self._before = described(stored), dict(stored)
         self._group, self._train_trunk = added.group, added.train_trunk
         self.model = Model(chosen, description.base, [*description.groups, added.group])
         self._ownership = tensor_ownership(chosen, description, self._before)

@@ -168,7 +168,7 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
         CheckpointError: There is none, or it does not fit what is installed.
     """
     file = TensorFile(model_file(path))
-    description, tensors = described(file), file.tensors()
+    description, tensors = described(file), dict(file)
     components = resolve_described(description, file.path, registry)
     return StoredModel(description, tensors, tensor_ownership(components, description, tensors))
 
@@ -240,7 +240,7 @@ def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredMod
         raise ConfigError(
             f"A base model has no place for '{description.group}'. Name a model with groups of that base."
         )
-    part = stored.tensors()
+    part = dict(stored)
     judges = {name: own for name, own in model.part(model.base).items() if name in model.ownership.judges}
     _check_base(model, description, judges | part, file)
     return model.adding(description.group if name is None else name, judges | part)

@@ -103,7 +103,7 @@ def load_weights(model: Model, file: TensorFile) -> None:
         CheckpointError: The file holds the weights of other networks.
     """
     check_weights(model, file)
-    model.backbone.load_state_dict(file.tensors())
+    model.backbone.load_state_dict(dict(file))
 
 
 def check_weights(model: Model, file: TensorFile) -> None:
@@ -113,7 +113,7 @@ def check_weights(model: Model, file: TensorFile) -> None:
         CheckpointError: They differ; the message names the first difference.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
-    stored = {name: file.shape(name) for name in file.names}
+    stored = {name: file.shape(name) for name in file}
     odd = next((name for name in sorted(wanted | stored) if wanted.get(name) != stored.get(name)), None)
     if odd is not None:
         raise CheckpointError(
@@ -158,7 +158,7 @@ class _Source:
             yield model
 
     def _fill(self, network: nn.Module, prefix: str = "") -> None:
-        tensors = {name: _copy(self.file.tensor(prefix + name), own) for name, own in network.state_dict().items()}
+        tensors = {name: _copy(self.file[prefix + name], own) for name, own in network.state_dict().items()}
         network.load_state_dict(tensors, assign=True)
 
 

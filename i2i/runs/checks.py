@@ -60,7 +60,7 @@ def _check_model(components: Components, dataset: Dataset) -> Model:
         start = described(file)
         base, groups = base_of(start, dataset), start.groups
         if components.config.added is not None:
-            check_added(components, tensor_ownership(components, start, file.tensors()), start)
+            check_added(components, tensor_ownership(components, start, dict(file)), start)
         model = outline(components, base, groups)
         check_weights(model, file)
         _refuse_broken_weights(file)
@@ -122,7 +122,7 @@ def _check_served(file: str, start: ModelDescription, dataset: Dataset) -> None:
 
 
 def _refuse_broken_weights(file: TensorFile) -> None:
-    broken = find_broken(file.tensors())
+    broken = find_broken(file)
     if broken is not None:
         raise CheckpointError(f"{file.path} is damaged: {broken} holds NaN or infinity. Restore it.")
 

@@ -296,7 +296,7 @@ class Run:
         file = TensorFile(path)
         state = StateDescription.of(file.content, path)
         if state.stage == self.stage:
-            tensors = file.tensors()
+            tensors = dict(file)
             self.model.backbone.load_state_dict(below(tensors, "weights"))
             training.restore(tensors, state)
             self.step, self.seen = training.done, training.seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,8 +45,8 @@ class Description(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class TensorFile:
-    """A file of tensors, opened once: what it says of itself, and tensors that are read when they are asked for.
+class TensorFile(Mapping[str, Tensor]):
+    """A file of tensors, opened once: what it says of itself, and tensors by name, read when they are asked for.
 
     Args:
         path: The file.
@@ -75,23 +75,19 @@ class TensorFile:
             raise CheckpointError(f"{path} has format {content['format']}; this i2i reads up to {FORMAT}. Update i2i.")
         self.content: dict[str, Any] = content
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all tensors."""
-        return tuple(self._file.keys())
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.keys())
+
+    def __len__(self) -> int:
+        return len(self._file.keys())
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor, without its values."""
         return tuple(self._file.get_slice(name).get_shape())
-
-    def tensor(self, name: str) -> Tensor:
-        """Read one tensor."""
-        tensor: Tensor = self._file.get_tensor(name)
-        return tensor
-
-    def tensors(self, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Read tensors by name; by default all."""
-        return {name: self.tensor(name) for name in (self.names if names is None else names)}
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
@@ -113,7 +109,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: As `TensorFile`.
     """
     file = TensorFile(path)
-    return file.tensors(), file.content
+    return dict(file), file.content
 
 
 def read_description(path: Path) -> dict[str, Any]:

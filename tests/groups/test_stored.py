@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 
@@ -78,20 +76,20 @@ class TestFiles:
         assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
 
     @pytest.mark.parametrize(
-        ("damage", "problem"),
+        ("damage", "named"),
         [
-            (lambda content: content.pop("fingerprint"), "lacks 'fingerprint'"),
-            (lambda content: content.pop("structure"), "lacks 'structure'"),
-            (lambda content: content.update(group=["kid"]), "has ['kid'] as 'group' "),
+            (lambda content: content.pop("fingerprint"), "fingerprint"),
+            (lambda content: content.pop("structure"), "structure"),
+            (lambda content: content.update(group=["kid"]), "group"),
         ],
     )
-    def test_a_file_with_a_damaged_description_is_refused(self, file, tmp_path, registry, damage, problem) -> None:
+    def test_a_file_with_a_damaged_description_is_refused(self, file, tmp_path, registry, damage, named) -> None:
         whole, path = open_model(file, registry), tmp_path / "kid.safetensors"
         export(whole, "kid", path)
         tensors, content = tensor_file.read(path)
         damage(content)
         tensor_file.write(path, tensors, content)
-        with pytest.raises(CheckpointError, match=re.escape(f"{path} is damaged: its description {problem}")):
+        with refused(CheckpointError, path, named):
             attach(whole, path, "boy")
 
     def test_others_stay_as_they_are(self, model, file, tmp_path, registry) -> None:

@@ -177,7 +177,7 @@ def test_updates_are_adams_steps_in_their_order(tiny, registry):
 
 def test_a_route_of_another_type_is_refused(training):
     training.transfer.route = lambda side, groups, losses: [(sum(losses.values()).mean(), [])]
-    with pytest.raises(PluginError, match="^The transfer 'none' routes losses by a tuple. Yield i2i.Route alone.$"):
+    with refused(PluginError, "none", "tuple", "i2i.Route"):
         training.step()
 
 
