@@ -70,7 +70,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Execute one command in this process and return its status; what it raises is passed on."""
+    """Execute one command in this process and return its status; exceptions are passed on."""
     if "--strict" in arguments:
         installed().refuse_broken()
     rest = [argument for argument in arguments if argument not in ANYWHERE]
@@ -89,7 +89,7 @@ def _common(
 
 
 def _mistake(error: typer.TyperException) -> str:
-    """Say what is wrong with the command line, with the nearest option, and where to read on."""
+    """Describe the mistake in the command line, with the nearest option and the help to read."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "i2i"
     option = getattr(error, "option_name", None)

@@ -1,4 +1,4 @@
-"""Commands whose options depend on the components that the command line names."""
+"""Commands with options that depend on the components named on the command line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
 
 @dataclass(frozen=True)
 class Command:
-    """A command whose options depend on the components that its command line names.
+    """A command with options that depend on the components named on its command line.
 
     Attributes:
-        name: What the user types.
+        name: The word the user types.
         function: Called with the command's own arguments and ``given``, the nested configuration.
         components: The components it lets the user choose and configure.
         lacking: Options of a run that it does not take.

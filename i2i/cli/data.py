@@ -20,7 +20,7 @@ def list_() -> None:
     from i2i.contracts.dataset import Dataset
 
     registry = installed()
-    table = Table("data set", "what it is", "from", box=None, padding=(0, 2, 0, 0))
+    table = Table("data set", "description", "from", box=None, padding=(0, 2, 0, 0))
     for name in registry.names(Dataset):
         table.add_row(name, summary(registry.get(Dataset, name)), registry.provider(Dataset, name))
     Console().print(table)

@@ -14,15 +14,15 @@ from i2i.registry.registry import installed
 def import_(
     path: Annotated[Path, typer.Argument(help="A checkpoint file of another project, or the folder with its files.")],
     out: Annotated[Path, typer.Option(help="The run folder to make.")] = Path("runs/imported"),
-    size: Annotated[int | None, typer.Option(help="Side of its training images in pixels; most files do not tell. "
+    size: Annotated[int | None, typer.Option(help="Side of its training images in pixels; most files do not say. "
                                                   "\\[default: the published size]", min=16)] = None,
-    data: Annotated[str | None, typer.Option(help="The data that training shall go on with: a folder or a name.",
+    data: Annotated[str | None, typer.Option(help="The data for further training: a folder or a name.",
                                              metavar="DATA")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
 ) -> None:  # fmt: skip
-    """Turn another project's checkpoint into a run folder that translates, and from which training can go on.
+    """Turn another project's checkpoint into a run folder that can translate and be trained further.
 
-    The format is recognised; i2i plugins lists those that there are. Nothing that the files ask to run is run.
+    The format is recognised; i2i plugins lists all formats. Code in the files is never run.
     """
     from i2i.cli.options import data_section, note_namesake
     from i2i.exchange.importing import import_checkpoint
@@ -42,7 +42,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
     format_: Annotated[str, typer.Option("--format", help="The other project's format, by name.", metavar="NAME")],
     out: Annotated[Path, typer.Option(help="Folder for the files, or the file where there is only one.")] = Path("."),
-    group: Annotated[str | None, typer.Option(help="Export what serves this group, as a model of its own.")] = None,
+    group: Annotated[str | None, typer.Option(help="Export this group alone, as a model without groups.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a model as the checkpoint files that another project loads."""

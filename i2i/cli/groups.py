@@ -24,11 +24,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Change RUN itself;
 
 
 def list_(run: ModelPath) -> None:
-    """Show the groups of a model, and what each has for itself: bytes, and share of the model."""
+    """Show the groups of a model, with the bytes of each and its share of the model."""
     from i2i.groups.stored import open_model, weigh
 
     stored = open_model(run, installed())
-    table = Table("group", "own bytes", "of the model", "to translate", box=None, padding=(0, 2, 0, 0))
+    table = Table("group", "bytes", "of the model", "to translate", box=None, padding=(0, 2, 0, 0))
     for group in (stored.base, *stored.groups):
         part = stored.part(group)
         size, used = weigh(part.values()), weigh(t for name, t in part.items() if name.startswith("generators."))
@@ -42,11 +42,11 @@ def export(
     group: Annotated[str, typer.Argument(help="The group.")],
     out: Annotated[Path | None, typer.Option(help="The file, or a folder for it. \\[default: GROUP.safetensors]",
                                              show_default=False)] = None,
-    judges: Annotated[bool, typer.Option(help="Include the group's discriminators, which training further needs, and "
+    judges: Annotated[bool, typer.Option(help="Include the group's discriminators, which further training needs and "
                                          "translating does not.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:  # fmt: skip
-    """Write what one group has for itself into a file, which attach puts into another copy of the same base."""
+    """Write one group's tensors into a file, which attach puts into another copy of the same base."""
     from i2i.groups.stored import export as write
     from i2i.groups.stored import open_model
     from i2i.storage.files import refuse_existing
@@ -67,7 +67,7 @@ def attach(
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Put an exported group into another copy of the model it comes from; all other groups stay as they are."""
+    """Put an exported group into another copy of the model it comes from; all other groups stay unchanged."""
     from i2i.groups.stored import attach as put
     from i2i.groups.stored import open_model
 
@@ -80,7 +80,7 @@ def remove(
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take a group out of a model; all other groups stay as they are."""
+    """Remove a group from a model; all other groups stay unchanged."""
     from i2i.groups.stored import open_model
 
     _keep(open_model(run, installed()).without(group), run, out, overwrite)
@@ -93,22 +93,22 @@ def add(
     given: dict[str, Any],
     data: Annotated[Path | None, typer.Option(help="Folder with the group's trainA and trainB. \\[default: the group "
                                               "of that name that a plugin brings]", show_default=False)] = None,
-    train_trunk: Annotated[bool, typer.Option("--train-trunk", help="Go on training what all groups share, with the "
+    train_trunk: Annotated[bool, typer.Option("--train-trunk", help="Keep training what all groups share, with the "
                                               "base group's data.")] = False,
     out: Annotated[Path | None, typer.Option(help="The new run folder.", show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     stop_after: training.StopAfter = None,
 ) -> None:  # fmt: skip
-    """Train one more group of a model that has groups; trunk and all other groups keep every bit.
+    """Train one more group for a model with groups; the trunk and all other groups keep every bit.
 
-    Goes on after a stop with: i2i transfer --resume OUT.
+    Resume after a stop with: i2i transfer --resume OUT.
     """
     from i2i.runs import run as runs
 
     if out is None:
         then = f"i2i groups export OUT {name}, and i2i groups attach {run} {name}.safetensors --overwrite"
         raise ConfigError(
-            f"Training needs a folder of its own: --out OUT. To have the group in {run} itself, then: {then}"
+            f"Training needs a separate folder: --out OUT. To put the group into {run} afterwards: {then}"
         )
     given = {**training.on_base(run, given, ("transfer",)), "stages": ["transfer"], "data": training.data_of(run)}
     added = {"group": name, "train_trunk": train_trunk, **({} if data is None else {"root": str(data.absolute())})}

@@ -55,7 +55,9 @@ def check_told(model: object, data: Mapping[str, Any]) -> None:
         ConfigError: ``data`` is empty.
     """
     if not data:
-        raise ConfigError(f"{model} is in no run folder that tells its data. Name it: --data NAME or --data FOLDER.")
+        raise ConfigError(
+            f"{model} is not in a run folder that names its data. Name the data: --data NAME or --data FOLDER."
+        )
 
 
 def lay_over(section: Section, layer: Section) -> Section:
@@ -79,7 +81,7 @@ def _read_file(path: Path) -> Section:
     for name, value in section.items():
         if name not in RunConfig.model_fields:
             near = did_you_mean(name, RunConfig.model_fields)
-            raise ConfigError(f"{path} sets '{name}', which is no option.{near or ' Remove it.'}")
+            raise ConfigError(f"{path} sets '{name}', which is not an option.{near or ' Remove it.'}")
         if name in COMPONENTS and isinstance(value, str):
             section[name] = _component(name, value)
         elif name in (*COMPONENTS, "loss", "evaluate", "metric") and not isinstance(value, dict):
@@ -125,7 +127,7 @@ def _literal(value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError as error:
-        raise ConfigError(f"{value} is no list or table ({error}). Write JSON, such as '[0.5, 0.999]'.") from error
+        raise ConfigError(f"{value} is not a list or table ({error}). Write JSON, such as '[0.5, 0.999]'.") from error
 
 
 def _config_file() -> inspect.Parameter:
@@ -139,9 +141,9 @@ def _scalar(name: str) -> inspect.Parameter:
 def _names(command: Command) -> list[inspect.Parameter]:
     helps = {
         "backbone": "Translation model [default: ugatit].",
-        "generator": "Generator, if not the backbone's own.",
-        "discriminator": "Discriminator, if not the backbone's own.",
-        "transfer": "How the model is carried over to further groups [default: branch].",
+        "generator": "Generator, if not the backbone's default.",
+        "discriminator": "Discriminator, if not the backbone's default.",
+        "transfer": "How the model is adapted to further groups [default: branch].",
         "data": "A data set by name, or a folder of images "
         + ("[default: that of the model's run]." if command.only else "[default: emoji]."),
     }

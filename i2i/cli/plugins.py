@@ -1,4 +1,4 @@
-"""``i2i plugins``: what is installed, what it adds, and what is broken."""
+"""``i2i plugins``: installed plugins, their components, and their errors."""
 
 from __future__ import annotations
 

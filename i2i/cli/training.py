@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from i2i.runs.run import Run
 
 OPTION = "Run"
-_PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # what a preset decides anew
+_PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # set again by a preset
 Base = Annotated[Path | None, typer.Argument(help="A run folder or .safetensors file: the model to start from.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. \\[default: runs/DATA-BACKBONE-TRANSFER]",
                                           show_default=False, rich_help_panel=OPTION)]  # fmt: skip
-Resume = Annotated[Path | None, typer.Option(help="Go on with a stopped run.", metavar="RUN",
+Resume = Annotated[Path | None, typer.Option(help="Resume a stopped run.", metavar="RUN",
                                              show_default=False, rich_help_panel=OPTION)]  # fmt: skip
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.",
                                          show_default=False, rich_help_panel=OPTION)]  # fmt: skip
-StopAfter = Annotated[int | None, typer.Option(help="Save and stop after so many steps of all stages.", min=1,
+StopAfter = Annotated[int | None, typer.Option(help="Save and stop after this many steps of all stages.", min=1,
                                                show_default=False, rich_help_panel=OPTION)]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def run(
     overwrite: Overwrite = False,
     stop_after: StopAfter = None,
 ) -> None:
-    """Train a base model, carry it over to the further groups, evaluate it, and write a report: the main job.
+    """Train a base model, adapt it to further groups, evaluate it, and write a report: the main job.
 
     Without options it trains on the embedded emoji set. Given a model, it starts from that model's weights and options.
     See also train and transfer, the two stages apart.
@@ -74,7 +74,7 @@ def transfer(
     overwrite: Overwrite = False,
     stop_after: StopAfter = None,
 ) -> None:
-    """Carry a trained base model over to the further groups of a data set, or train a model with groups further.
+    """Adapt a trained base model to the further groups of a data set, or train a model with groups further.
 
     Size, batch size, seed and the like are the base model's, unless given.
     """
@@ -91,7 +91,7 @@ COMMANDS = (
 
 
 def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
-    """Train what is left of a run, and say how it went."""
+    """Train the remaining steps of a run, and print the result."""
     from i2i.runs import run as runs
     from i2i.storage.run_folder import REPORT_FILE
 
@@ -101,7 +101,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
         job.execute(_listeners(job, console), stop_after)
     except runs.Stopped:
         stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
-        console.print(f"{stopped} Go on with: {_resume_line(job)}", markup=False)
+        console.print(f"{stopped} Resume with: {_resume_line(job)}", markup=False)
         if stop_after is None:
             sys.exit(130)
         return
@@ -138,13 +138,13 @@ def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tup
     from i2i.storage.run_folder import CONFIG_FILE
 
     if base is not None:
-        raise ConfigError(f"--resume {resume} knows what it starts from. Leave out {base}.")
+        raise ConfigError(f"--resume {resume} has its start model already. Leave out {base}.")
     if refused:
         file = resume / CONFIG_FILE
-        raise ConfigError(f"--resume goes on with the options in {file} and takes no others. Drop {_flags(refused)}.")
+        raise ConfigError(f"--resume uses the options in {file} and takes no others. Drop {_flags(refused)}.")
     job = runs.Run(resume, installed())
     if stages and job.config.stages != stages:
-        raise ConfigError(f"{resume} trains {' and '.join(job.config.stages)}. Go on with: {_resume_line(job)}.")
+        raise ConfigError(f"{resume} trains {' and '.join(job.config.stages)}. Resume with: {_resume_line(job)}.")
     return job
 
 
@@ -163,7 +163,7 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
-    """Lay what was given over what the model to start from says of itself and its training, and its run of the data."""
+    """Lay the user's options over those of the model to start from and of its run's data."""
     from i2i.cli.options import lay_over
     from i2i.models.description import read_model_description
 
@@ -176,7 +176,7 @@ def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[
 
 
 def data_of(model: Path) -> dict[str, Any]:
-    """Return what a model's run folder tells of its data; nothing for a file that is in none."""
+    """Return the ``data`` section of a model's run folder; empty for a file outside of run folders."""
     from i2i.storage.run_folder import read_config, run_folder
 
     folder = run_folder(model)
@@ -200,11 +200,15 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
     if config.base_model is not None:
         console.print(f"starts from {config.base_model}", highlight=False, markup=False)
     if resumed and job.changes:
-        console.print(f"{job.changes}: bytes may differ from those of a run left alone.", highlight=False, markup=False)
+        console.print(
+            f"{job.changes}: results may differ in the last bits from an uninterrupted run.",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _base(job: Run) -> str:
-    """Return the group whose branch all others start from: that of the model to start from, or the data's."""
+    """Return the base group: that of the model to start from, or else the data's."""
     from i2i.models.description import read_model_description
     from i2i.runs.checks import base_of
 

@@ -21,13 +21,13 @@ def translate(
     images: Annotated[list[str], typer.Argument(help="Image files, folders of images, or globs.")],
     group: Annotated[str | None, typer.Option(help="Translate as this group. \\[default: the base group] With auto "
                                               "each image decides.")] = None,
-    detector: Annotated[str | None, typer.Option(help="With --group auto: what tells groups, a plugin's detector. "
+    detector: Annotated[str | None, typer.Option(help="With --group auto: the detector of groups, from a plugin. "
                                                  "\\[default: the model's group head]")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the translations, or one image file.")] = Path("translated"),
     direction: Annotated[Literal["a2b", "b2a"], typer.Option(help="Which way.")] = "a2b",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
 ) -> None:  # fmt: skip
-    """Translate images of any size; each keeps its size and its name."""
+    """Translate images of any size; each keeps its size and name."""
     console = Console(soft_wrap=True)
     sources = _gather(images)
     targets = _targets(sources, out, overwrite)
@@ -55,7 +55,7 @@ def translate(
 
 def _detector(name: str, group: str | None) -> GroupDetector:
     if group != AUTO:
-        raise ConfigError(f"--detector {name} tells groups for --group {AUTO} alone. Add that, or leave it out.")
+        raise ConfigError(f"--detector {name} works only with --group {AUTO}. Add that, or leave it out.")
     return installed().get(GroupDetector, name)()
 
 

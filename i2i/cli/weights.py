@@ -1,4 +1,4 @@
-"""``i2i weights``: which pretrained networks are on this machine, and how to get the others."""
+"""``i2i weights``: pretrained networks on this machine, and how to get the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(context: typer.Context) -> None:
 
 @app.command("list")
 def list_() -> None:
-    """Show every source of weights: what it enables, where its file is, whether that is verified, how to get it."""
+    """Show every source of weights: its use, its file and whether that is verified, or how to get it."""
     console = Console()
     for network, found in groupby(sources(installed()), key=lambda source: source.network):
         own = list(found)

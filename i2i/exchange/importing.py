@@ -64,13 +64,13 @@ def import_checkpoint(
     path: Path, folder: Path, registry: Registry, *, size: int | None = None, data: Section | None = None,
     overwrite: bool = False,
 ) -> ImportResult:  # fmt: skip
-    """Read another project's checkpoint into a run folder that translates, and from which training can go on.
+    """Read another project's checkpoint into a run folder that can translate and be trained further.
 
     Args:
         path: A file or a folder.
         folder: The run folder to make.
         registry: Where formats and components come from.
-        size: Side of the training images in pixels, where the files do not tell; each format has a default.
+        size: Side of the training images in pixels, if the files do not say; each format has a default.
         data: The ``data`` section of the run; None: the run names no data, since the files do not.
         overwrite: Replace the run that ``folder`` holds.
 
@@ -83,7 +83,7 @@ def import_checkpoint(
     found = _recognise(path, registry)
     imported = _read(found, size, path)
     stage = "transfer" if imported.groups else "base"
-    published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training goes on as the original's would
+    published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training continues as in the original
     chosen = resolve({**published, **imported.config, "stages": [stage]}, registry)
     seed_everything(chosen.config.seed)
     model = Model(chosen, imported.base, imported.groups)
@@ -143,7 +143,7 @@ def _read(found: Candidate, size: int | None, path: Path) -> Imported:
     except I2IError as error:
         raise CheckpointError(f"{path}, read as {found.reader.name}: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise CheckpointError(  # whatever parameters lead to whose shapes no network has
+        raise CheckpointError(  # raised by shapes that no network has
             f"{path}, read as {found.reader.name}, has parameters that no such model can have "
             f"({type(error).__name__}). It is damaged, or of another model."
         ) from error
@@ -167,11 +167,10 @@ def _load(model: Model, imported: Imported, path: Path) -> list[str]:
     broken = find_broken(imported.tensors)
     if broken is not None:
         raise CheckpointError(
-            f"{path} holds NaN or infinity, beginning with our '{broken}'. The training that wrote it had broken down: "
-            "take an earlier file."
+            f"{path} holds NaN or infinity, first in our '{broken}'. Its training had diverged: take an earlier file."
         )
     model.backbone.load_state_dict({**state, **imported.tensors})
-    return [f"{path} has no {_title(network)}: that network starts anew." for network in sorted(lacking)]
+    return [f"{path} has no {_title(network)}: that network starts from random weights." for network in sorted(lacking)]
 
 
 def _network(key: str) -> str:
@@ -185,7 +184,7 @@ def _title(network: str) -> str:
 
 def _refusal(path: Path, error: Exception) -> str:
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    what = f"it asks for {found[1]}" if found else "it is more than a plain archive of tensors"
+    what = f"it needs {found[1]}" if found else "it is more than a plain archive of tensors"
     return (
         f"{path} is refused: {what}, and reading it could run code. Get plain state dicts from its authors, or, where "
         "you trust it, load it yourself and save torch.save({name: network.state_dict()})."
@@ -194,12 +193,12 @@ def _refusal(path: Path, error: Exception) -> str:
 
 def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:
     if (path / CONFIG_FILE).is_file() or path.suffix == ".safetensors":
-        return f"{path} looks like i2i's own, which needs no import: i2i translate and the others take it as it is."
+        return f"{path} looks like a model of i2i, which needs no import. Use it as it is: i2i translate."
     if not candidates:
         return _unnamed(path, names)
     keys = list(dict.fromkeys(str(key) for found in candidates for content in found.parts.values() for key in content))
     holds = f"holds {', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}" if keys else "is empty"
-    return f"{path} {holds}, which is of no known format ({names}). Plugins can add formats."
+    return f"{path} {holds}, which is not a known format ({names}). Plugins can add formats."
 
 
 def _unnamed(path: Path, names: str) -> str:

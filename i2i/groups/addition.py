@@ -27,11 +27,11 @@ from i2i.storage.tensor_file import TensorFile
 
 
 class AddedGroupTransfer(Transfer):
-    """The strategy that shaped a model, with the samples of one more group and of those that it needs beside.
+    """The strategy that shaped a model, drawing samples only of a new group and of the groups it needs.
 
     Args:
         inner: The strategy, adapted to all groups.
-        drawn: The groups of which samples are drawn.
+        drawn: The groups that samples are drawn from.
     """
 
     name = "adding"
@@ -53,7 +53,7 @@ class AddedGroupTransfer(Transfer):
         return [batch for batch in batches if batch]
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Return the strategy's routes; what is frozen learns nothing from them."""
+        """Return the strategy's routes; frozen parameters learn nothing from them."""
         return self._inner.route(side, groups, losses)
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
@@ -62,14 +62,14 @@ class AddedGroupTransfer(Transfer):
 
 
 class GroupAddition:
-    """A group on its way into a model.
+    """A group being added to a model.
 
     Its branch starts as a copy of the base's. Everything else is frozen but what groups share in the discriminators:
-    that learns while the group is added, since frozen judges teach little, and is put back at the end.
+    that learns while the group is added, since frozen discriminators teach little, and is restored at the end.
 
     Args:
-        chosen: The components, with what is added.
-        dataset: The data of the new group, and of those that it needs beside.
+        chosen: The components, with the group to add.
+        dataset: The data of the new group and of the groups that it needs.
 
     Attributes:
         model: The model with the new group.
@@ -95,7 +95,7 @@ class GroupAddition:
 
     @contextmanager
     def settled(self) -> Iterator[None]:
-        """Show the model as `settle` would leave it; training goes on after the block as if nothing had been."""
+        """Show the model as `settle` would leave it; training continues after the block undisturbed."""
         learning = {name: tensor.clone() for name, tensor in self.model.backbone.state_dict().items()}
         self._give_back()
         try:
@@ -124,7 +124,7 @@ class GroupAddition:
 
     @torch.no_grad()
     def _copy(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy tensors into the model; where a tensor has a row a group, into the first rows.
+        """Copy tensors into the model; if a tensor has one row per group, into the first rows.
 
         The new row of a buffer is zero: in a vector of spectral normalisation that leaves the norm, and with it what
         the head says of all other groups, as it was.
@@ -138,7 +138,7 @@ class GroupAddition:
                 current[name][len(tensor) :].zero_()
 
     def _freeze(self) -> None:
-        """Let nothing learn but the new group, what groups share in the discriminators, and, if asked, the trunk."""
+        """Freeze everything but the new group, the shared part of the discriminators, and, if requested, the trunk."""
         frozen = {name for group in self.model.groups[1:-1] for name in self._ownership.names(group).values()}
         if not self._train_trunk:
             frozen |= set(self._ownership.names(self.model.base).values())
@@ -149,7 +149,7 @@ class GroupAddition:
 
 
 def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
-    """Return what a run adds, and the model that it adds to.
+    """Return the group that a run adds, and the model that it adds to.
 
     Raises:
         ConfigError: It adds nothing, or to nothing.
@@ -160,12 +160,12 @@ def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
 
 
 def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) -> Dataset:
-    """Return the data of the group that is added, and of the groups that are needed beside.
+    """Return the data of the group that is added, and of the other groups that are needed.
 
     These are the base group, if the trunk is trained, and all that the data has, where a head tells groups apart.
 
     Args:
-        chosen: The components, with what is added.
+        chosen: The components, with the group to add.
         section: The data that the model was trained on.
         registry: Where data sets and groups come from.
 
@@ -190,21 +190,21 @@ def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) 
 
 
 def check_added(chosen: Components, ownership: TensorOwnership, description: ModelDescription) -> None:
-    """Refuse to add a group to a model that has no place for it.
+    """Refuse to add a group to a model that cannot take it.
 
     Raises:
-        ConfigError: It is a base model, has such a group, or its groups have nothing of their own to train.
+        ConfigError: It is a base model, has such a group, or its groups have no layers to train.
     """
     added, file = added_to(chosen.config)
     if not description.groups:
-        raise ConfigError(f"{file} is a base model. Carry it over to '{added.group}' with: i2i transfer {file}.")
+        raise ConfigError(f"{file} is a base model. Adapt it to '{added.group}' with: i2i transfer {file}.")
     if added.group in (description.base, *description.groups):
         raise ConfigError(f"{file} has a group '{added.group}' already. Choose another name.")
     transfer = "none" if description.config.transfer is None else description.config.transfer.name
     if chosen.transfer.component.name != transfer:
         raise ConfigError(f"{file} was made with --transfer {transfer}, which adds groups, too. Leave out --transfer.")
     if not any(name.startswith("generators.") for name in ownership.own):
-        raise ConfigError(f"The transfer '{transfer}' gives groups nothing of their own, so that none can be added.")
+        raise ConfigError(f"The transfer '{transfer}' gives groups no layers of their own, so a group cannot be added.")
 
 
 def _group(added: AddedGroup, registry: Registry) -> Group:
@@ -215,8 +215,8 @@ def _group(added: AddedGroup, registry: Registry) -> Group:
 
 
 def _unknown_data(added: AddedGroup, base: str, heads: bool) -> str:
-    why = "the heads that tell groups apart learn from all of them" if heads else "--train-trunk trains it, too"
+    why = "group heads learn from all groups" if heads else "--train-trunk trains that group, too"
     return (
-        f"Adding '{added.group}' needs the data of '{base}', since {why}, and the model is in no run folder that tells "
-        "which. Name the run folder, or tell data in its run.toml, as i2i import --data does."
+        f"Adding '{added.group}' needs the data of '{base}', since {why}, and the model is not in a run folder that "
+        "names it. Name the run folder, or set data in its run.toml, as i2i import --data does."
     )

@@ -23,7 +23,7 @@ from i2i.storage.tensor_file import write
 def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
     """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
 
-    Files of single groups that are there already stay, also that of a group that was removed, so that none is lost.
+    Existing files of single groups stay, even that of a removed group, so that none is lost.
 
     Args:
         model: The model.
@@ -49,7 +49,7 @@ def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: b
 
 
 def write_groups(model: StoredModel, folder: Path) -> None:
-    """Write a small file a group, without judges, where groups share a trunk and hence have little of their own."""
+    """Write one small file per group, without discriminators, if groups share a trunk."""
     for group in model.groups if model.ownership.own and model.ownership.shared else ():
         export(model, group, folder / f"{group}.safetensors", judges=False)
 

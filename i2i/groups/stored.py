@@ -1,4 +1,4 @@
-"""Groups of a trained model as files of their own: taken out, put into another copy of the same base, taken away."""
+"""Groups of a trained model as separate files: exported, attached to another copy of the same base, removed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class TensorOwnership:
     """Which tensors of a model belong to whom.
 
     Attributes:
-        own: Names of the tensors that one group has for itself, with ``SLOT`` in the place of the group.
-        rows: Names of the tensors of which every group, the base group first, has one row: group heads.
+        own: Names of the tensors of one group, with ``SLOT`` in place of the group.
+        rows: Names of the tensors with one row per group, the base group first: group heads.
         shared: Names of those that all groups use: the trunk.
     """
 
@@ -43,16 +43,16 @@ class TensorOwnership:
 
     @property
     def judges(self) -> frozenset[str]:
-        """Those of ``own`` that are in the discriminators, which translating does not need."""
+        """The names in ``own`` that belong to discriminators, which translating does not need."""
         return frozenset(name for name in self.own if name.startswith("discriminators."))
 
     def names(self, group: str) -> dict[str, str]:
-        """Return the template and the name of each tensor that a group has for itself."""
+        """Return the template and the name of each of a group's tensors."""
         return {template: template.replace(SLOT, group) for template in self.own}
 
 
 class GroupDescription(Description):
-    """What the file of a single group says of itself.
+    """The description in the file of a single group.
 
     Attributes:
         group: The group.
@@ -76,9 +76,9 @@ class StoredModel:
     """A model as its file holds it, which can be changed without building it.
 
     Attributes:
-        description: What the file says of the model.
+        description: The description in the file.
         tensors: The weights by name.
-        ownership: Whose they are.
+        ownership: The owner of each tensor.
     """
 
     description: ModelDescription
@@ -92,7 +92,7 @@ class StoredModel:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups beside the base."""
+        """The groups other than the base."""
         return self.description.groups
 
     @property
@@ -101,7 +101,7 @@ class StoredModel:
         return weigh(self.tensors.values())
 
     def part(self, group: str) -> dict[str, Tensor]:
-        """Return what a group, or the base group, has for itself: tensors by template, and rows ``(1, ...)``.
+        """Return the tensors of a group, or of the base group: by template, and rows ``(1, ...)``.
 
         Raises:
             ConfigError: There is no such group.
@@ -120,16 +120,16 @@ class StoredModel:
         return digest.hexdigest()
 
     def without(self, group: str) -> StoredModel:
-        """Return the model without a group; everything of the others stays as it is.
+        """Return the model without a group; all others stay unchanged.
 
         Raises:
-            ConfigError: There is no such group, it is the base, or the only one beside it.
+            ConfigError: There is no such group, it is the base, or the only other one.
         """
         place = self._place(group)
         if group == self.base:
             raise ConfigError(f"'{group}' is the base group, which every other one starts from. Remove another.")
         if len(self.groups) == 1:
-            raise ConfigError(f"'{group}' is the only group beside the base. Use the base model instead.")
+            raise ConfigError(f"'{group}' is the only group other than the base. Use the base model instead.")
         gone = set(self.ownership.names(group).values())
         kept = {name: tensor for name, tensor in self.tensors.items() if name not in gone}
         rows = {n: torch.cat([kept[n][:place], kept[n][place + 1 :]]) for n in self.ownership.rows}
@@ -158,14 +158,14 @@ class StoredModel:
 
 
 def open_model(path: Path, registry: Registry) -> StoredModel:
-    """Read a model and tell apart whose its weights are.
+    """Read a model and the owner of each of its tensors.
 
     Args:
         path: A run folder or a ``.safetensors`` model.
         registry: Where its components come from.
 
     Raises:
-        CheckpointError: There is none, or it does not fit what is installed.
+        CheckpointError: There is none, or it does not fit the installed plugins.
     """
     file = TensorFile(model_file(path))
     description, tensors = described(file), dict(file)
@@ -183,7 +183,7 @@ def as_stored(model: Model) -> StoredModel:
 def tensor_ownership(
     chosen: Components, description: ModelDescription, tensors: Mapping[str, Tensor]
 ) -> TensorOwnership:
-    """Tell whose the tensors of a described model are, by what changes in its outline with one group more."""
+    """Find the owner of each tensor of a described model from the changes that one more group makes."""
     base, groups = description.base, description.groups
     if not groups:
         return TensorOwnership((), (), tuple(tensors))
@@ -195,21 +195,21 @@ def tensor_ownership(
 
 
 def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> int:
-    """Write a group's own tensors into a file that describes itself; return their bytes.
+    """Write a group's tensors into a self-describing file; return their bytes.
 
     Args:
         model: The model.
         group: The group.
         out: The file.
-        judges: Whether discriminators' branches go along, which only training needs, and which are large.
+        judges: Whether to include the group's discriminators, which only training needs, and which are large.
 
     Raises:
-        ConfigError: There is no such group, or its transfer gives groups nothing of their own.
+        ConfigError: There is no such group, or its transfer gives groups no tensors of their own.
     """
     part = model.part(group)
     if group == model.base or not part:
-        what = "is the base group" if group == model.base else "has nothing of its own, nor has any other group"
-        raise ConfigError(f"'{group}' {what}, so that no file can hold it alone. Copy the model's file.")
+        what = "is the base group" if group == model.base else "has no tensors of its own, like all other groups"
+        raise ConfigError(f"'{group}' {what}, so it cannot be exported alone. Copy the model's file.")
     part = {name: tensor for name, tensor in part.items() if judges or name not in model.ownership.judges}
     description = GroupDescription(
         group=group,
@@ -224,13 +224,13 @@ def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> in
 
 
 def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredModel:
-    """Return the model with the group that a file holds, under its own or another name.
+    """Return the model with the group from a file, under its name or another one.
 
-    A group that comes without its judges gets copies of the base's.
+    A group without discriminators gets copies of the base's.
 
     Raises:
         CheckpointError: The file holds no group, or one of another base.
-        ConfigError: The model has such a group already, or none to tell where one goes.
+        ConfigError: The model has such a group already, or has no groups at all.
     """
     stored = TensorFile(file)
     if not {"group", "fingerprint"} & stored.content.keys():

@@ -27,10 +27,10 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     """Complete a partial configuration from presets and the components' defaults.
 
     Generator and discriminator take ``size``, and each option that they share with the backbone (``channels``,
-    ``light``), from there unless given their own.
+    ``light``), from there unless they are set for the part.
 
     Args:
-        given: What the user decided, nested as in ``run.toml``.
+        given: The user's options, nested as in ``run.toml``.
         registry: Where components come from.
         fitting: Refuse parts that cannot work together; off where only their options are of interest.
 
@@ -94,7 +94,7 @@ def _giving_way(kind: str, section: Section, given: Mapping[str, Any]) -> Sectio
 
 
 def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> bool:
-    """Say whether a preset's section applies: options of a backbone's own part do not fit another part."""
+    """Return whether a preset's section applies: options of the backbone's default part do not fit another part."""
     if section not in ("generator", "discriminator"):
         return True
     own = backbone.Config.model_fields[section].default

@@ -45,7 +45,7 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None, judges:
         judges: Read the discriminators, too.
 
     Raises:
-        CheckpointError: There is no model, it is damaged, or it is not i2i's.
+        CheckpointError: There is no model, it is damaged, or i2i did not write it.
         UnknownComponentError: It was made with a plugin that is not installed.
     """
     file = TensorFile(model_file(Path(path)))
@@ -61,7 +61,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def describe(model: Model) -> ModelDescription:
-    """Return what a model's file says of it: components, options, how it was trained, groups, and who provided them.
+    """Return the description of a model for its file: components, options, training, groups and providers.
 
     A base model says nothing of a transfer, and no model says anything of the losses that its transfer adds, so that
     any transfer can follow.
@@ -168,6 +168,6 @@ def _copy(stored: Tensor, like: Tensor) -> Tensor:
 
 
 def _is_filled(network: nn.Module) -> bool:
-    """Say whether every tensor has memory, those beside the weights included."""
+    """Return whether every tensor has memory, including those that are not weights."""
     own = [*network.parameters(), *network.buffers(), *(one for m in network.modules() for one in vars(m).values())]
     return not any(isinstance(one, Tensor) and one.is_meta for one in own)

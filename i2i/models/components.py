@@ -41,7 +41,7 @@ class Configured(Generic[T]):
 
     @property
     def section(self) -> Section:
-        """Name and own options, as ``run.toml`` holds them."""
+        """The name and the options that are not inherited, as in ``run.toml``."""
         options = self.options.model_dump(mode="json", exclude=set(self.inherited))
         return {"name": self.component.name, **options}  # type: ignore[attr-defined]
 
@@ -54,7 +54,7 @@ def component_name(given: Mapping[str, Any], kind: str, default: str | None = No
     """Return the name of the component of a kind that a configuration chooses, or a default.
 
     Raises:
-        ConfigError: The section is no table.
+        ConfigError: The section is not a table.
     """
     section = given.get(kind, {})
     if not isinstance(section, Mapping):
@@ -70,7 +70,7 @@ def configure(
     Args:
         component: The class.
         section: Its options, and its name.
-        kind: What the message calls it.
+        kind: The word for it in messages.
         shared: Options of the backbone, which it takes from there unless given its own.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a model's file says of the model, apart from its weights."""
+"""The description in a model's file: everything but its weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainedConfig(Description):
 
 
 class BestScore(Description):
-    """Which model of a stage this is, and why it was kept.
+    """The step of a kept model, and the score it was kept for.
 
     Attributes:
         stage: The stage.
@@ -47,15 +47,15 @@ class BestScore(Description):
 
 
 class ModelDescription(Description):
-    """What a model's file says of it.
+    """The description in a model's file.
 
     Attributes:
         base: The data-rich group.
-        groups: The groups beside the base.
+        groups: The groups other than the base.
         config: Components and options.
         version: The i2i that wrote it.
         providers: Kind of component to name and version of the distribution that provided it.
-        best: Why it was kept, if it is the best model of a stage.
+        best: The score it was kept for, if it is the best model of a stage.
     """
 
     base: str
@@ -98,7 +98,7 @@ def described(file: TensorFile) -> ModelDescription:
 
 
 def read_model_description(path: Path) -> ModelDescription:
-    """Read what a model's file says of it.
+    """Read the description in a model's file.
 
     Raises:
         CheckpointError: The file is missing, damaged, or holds no model.

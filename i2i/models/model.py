@@ -42,7 +42,7 @@ class Model:
         groups: The new groups; empty for a base model.
 
     Attributes:
-        detector: What tells the group of an image for ``group="auto"``; None: the discriminators' group head, else the
+        detector: Detects the group of an image for ``group="auto"``; None: the discriminators' group head, else the
             one detector that a plugin provides.
     """
 
@@ -59,7 +59,7 @@ class Model:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group that can be asked for, the base group first."""
+        """Every group that the model serves, the base group first."""
         return (self.base, *self.new_groups)
 
     @property
@@ -117,8 +117,8 @@ class Model:
             The same kind of thing, of the same height and width.
 
         Raises:
-            ConfigError: There is no such group or direction, or nothing that tells groups for ``"auto"``.
-            DataError: It is no image, or an array or tensor of another shape or type.
+            ConfigError: There is no such group or direction, or nothing that detects groups for ``"auto"``.
+            DataError: It is not an image, or an array or tensor of another shape or type.
         """
         self.check_group(group)
         if direction not in self.backbone.generators:
@@ -129,7 +129,7 @@ class Model:
             return np.asarray(self._translate_image(_image_of(image), group, direction))
         if isinstance(image, Tensor):
             return self._translate_tensor(image, group, direction)
-        raise DataError(f"A {type(image).__name__} is no image. {_REMEDY}")
+        raise DataError(f"A {type(image).__name__} is not an image. {_REMEDY}")
 
     def check_group(self, group: str | None) -> None:
         """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
@@ -137,11 +137,11 @@ class Model:
             refuse_unknown_group(group, self.groups)
 
     def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
-        """Return the group of an image, or of each of a batch, as ``translate(image, "auto")`` chooses it.
+        """Return the group of an image, or of each image of a batch, as ``translate(image, "auto")`` chooses it.
 
         Args:
             image: A PIL image, or a tensor ``(3, H, W)`` or ``(N, 3, H, W)`` in [-1, 1].
-            direction: Where it would be translated to; the discriminator of its own domain judges.
+            direction: The direction of the translation; the discriminator of the image's own domain decides.
 
         Raises:
             ConfigError: The model has no group head, and there is no detector, or more than one.
@@ -158,7 +158,7 @@ class Model:
 
     def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
         if 0 in image.size:
-            raise DataError(f"An image of {image.width} x {image.height} pixels holds nothing. Leave it out.")
+            raise DataError(f"An image of {image.width} x {image.height} pixels is empty. Leave it out.")
         small = fit_short_side(image.convert("RGB"), self.size)
         result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
         return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
@@ -167,7 +167,7 @@ class Model:
         if x.ndim not in (3, 4) or x.shape[-3] != 3:
             raise DataError(f"An image tensor is (3, H, W) or (N, 3, H, W), not {tuple(x.shape)}.")
         if not x.is_floating_point() or not x.numel():
-            raise DataError(f"A tensor {tuple(x.shape)} of {x.dtype} holds no image. {_REMEDY}")
+            raise DataError(f"A tensor {tuple(x.shape)} of {x.dtype} does not hold an image. {_REMEDY}")
         if not x.abs().max() <= 1 + _SLACK:
             raise DataError(f"An image tensor holds values in [-1, 1], not {x.min():.3g} to {x.max():.3g}. Scale it.")
         batch = x if x.ndim == 4 else x[None]
@@ -177,7 +177,7 @@ class Model:
 
     @torch.no_grad()
     def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
-        """Translate ``x``, ``(N, 3, h, w)``, padded to what the generator takes."""
+        """Translate ``x``, ``(N, 3, h, w)``, padded to a size that the generator takes."""
         if group == AUTO:
             groups = self._detect(x, direction)
             return torch.cat([self._run(one[None], own, direction) for one, own in zip(x, groups, strict=True)])
@@ -210,7 +210,7 @@ class Model:
     def _group_scores(self, x: Tensor, domain: Domain) -> Tensor | None:
         """Return the group head's logits, ``(N, groups)``, averaged over parts; None without a head.
 
-        Where discriminators have branches, each group's logit is what its own branch says.
+        If discriminators have branches, each group's logit comes from its branch.
         """
         if not has_branches(self.backbone.discriminators[domain]):
             return _mean_logits(self.backbone.verdict(domain, x, (self.base,) * len(x)))
@@ -274,15 +274,17 @@ def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:
     if len(names) == 1:
         return registry.get(GroupDetector, names[0])()
     if names:
-        raise ConfigError(f"Several plugins tell groups: {', '.join(names)}. Choose one: --detector {names[0]}.")
+        raise ConfigError(f"Several plugins detect groups: {', '.join(names)}. Choose one: --detector {names[0]}.")
     raise ConfigError(
-        "Nothing tells the group of an image: the model has no group head (--transfer.judge classification), and no "
-        f"plugin provides a detector. Name a group: {', '.join(groups)}."
+        "Nothing can detect the group of an image: the model has no group head (--transfer.judge classification), and "
+        f"no plugin provides a detector. Name a group: {', '.join(groups)}."
     )
 
 
 def _detected(detector: GroupDetector, image: Tensor, groups: Sequence[str]) -> str:
     found = detector.detect(image, groups)
     if found not in groups:
-        raise PluginError(f"The detector '{detector.name}' found '{found}', which is none of {', '.join(groups)}.")
+        raise PluginError(
+            f"The detector '{detector.name}' returned '{found}', which is not one of {', '.join(groups)}."
+        )
     return found

@@ -27,8 +27,8 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
     """Refuse data that cannot be used, or does not go with the model to start from.
 
     Raises:
-        DataError: An image is broken.
-        ConfigError: A name cannot name a group, or the model's groups are not those of the data.
+        DataError: An image cannot be read.
+        ConfigError: A group has an invalid name, or the model's groups do not match the data's.
     """
     _refuse_broken(dataset)
     for group in dataset.groups:
@@ -85,7 +85,7 @@ def base_of(model: ModelDescription, dataset: Dataset) -> str:
 
 
 def new_groups(dataset: Dataset, base: str) -> list[str]:
-    """Return the groups of the data beside the base."""
+    """Return the groups of the data other than the base."""
     return [group for group in dataset.groups if group != base]
 
 
@@ -95,7 +95,9 @@ def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
         _check_base(base_of(start, dataset), dataset)
         _check_served(file, start, dataset)
     elif start.groups:
-        raise ConfigError(f"{file} serves {', '.join(start.groups)} already. Go on with: i2i transfer {file}.")
+        raise ConfigError(
+            f"{file} serves {', '.join(start.groups)} already. Train it further with: i2i transfer {file}."
+        )
 
 
 def _check_base(base: str, dataset: Dataset) -> None:
@@ -103,17 +105,19 @@ def _check_base(base: str, dataset: Dataset) -> None:
         found = ", ".join(dataset.groups)
         raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
     if len(dataset.groups) == 1:
-        raise ConfigError(f"The data has no group beside '{base}', the model's base. Add a folder for each new group.")
+        raise ConfigError(
+            f"The data has no group other than '{base}', the model's base. Add a folder for each new group."
+        )
 
 
 def _check_served(file: str, start: ModelDescription, dataset: Dataset) -> None:
-    """Refuse data of other groups than those that a model with groups serves: it goes on with all of them."""
+    """Refuse data whose groups differ from those of a model with groups: further training needs exactly these."""
     served, present = start.groups, new_groups(dataset, start.base)
     other = ", ".join(group for group in present if group not in served)
     if served and other:
         raise ConfigError(
-            f"{file} serves {', '.join(served)}, but not {other} of the data, and a transfer goes on with "
-            f"those it serves. Add a group with i2i groups add, remove that data, or start from a base model, such as "
+            f"{file} serves {', '.join(served)}, but not {other} of the data, and a transfer continues with "
+            f"the same groups. Add a group with i2i groups add, remove that data, or start from a base model, such as "
             f"{BASE_FILE} of its run."
         )
     lacking = ", ".join(group for group in served if group not in present)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop at a good moment."""
+"""Ctrl-C as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import FrameType
 
 
 class Interrupt:
-    """What Ctrl-C does to a training: it asks for a stop after the step at hand.
+    """Turns Ctrl-C into a request to stop after the current step.
 
     Args:
-        twice: A second Ctrl-C interrupts at once. Several processes only ever ask: torchrun passes on a Ctrl-C that
-            the terminal has sent to all of them already.
+        twice: A second Ctrl-C interrupts at once. Off for several processes: torchrun forwards a Ctrl-C that the
+            terminal has already sent to all of them.
 
     Attributes:
-        requested: Somebody has asked.
+        requested: Whether a stop was requested.
     """
 
     def __init__(self, twice: bool) -> None:
@@ -25,7 +25,7 @@ class Interrupt:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen to Ctrl-C inside the block; outside of the main thread, which alone gets signals, to nothing."""
+        """Handle Ctrl-C inside the block; only in the main thread, the only one that receives signals."""
         self.requested = False
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -38,13 +38,13 @@ from i2i.training.step import Progress, Training, below
 
 
 class StateDescription(Progress):
-    """What the file of a training's state says of itself: the stage, and how far that has come."""
+    """The description in a state file: the stage and its progress."""
 
     stage: str
 
 
 class Stopped(Exception):
-    """Training was stopped as asked; its state is saved, and executing the run again goes on."""
+    """Training stopped on request; its state is saved, and executing the run again resumes it."""
 
 
 class Run:
@@ -58,14 +58,14 @@ class Run:
 
     Attributes:
         config: The complete configuration.
-        made_on: What is known of the machine that it was made on.
+        made_on: The machine that the run was created on.
         dataset: The data.
-        stage: The stage at hand, ``base`` or ``transfer``.
+        stage: The current stage, ``base`` or ``transfer``.
         step: Steps of it that are done.
         steps: Steps of it in all.
         samples_per_step: Images of one domain that each step draws.
         seen: Group to images of domain b that this stage has drawn of it so far.
-        model: The model at hand.
+        model: The current model.
         averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
     """
 
@@ -89,14 +89,14 @@ class Run:
 
     @property
     def changes(self) -> str:
-        """What differs from the machine that the run was made on, beyond which equal bytes are not promised."""
+        """Differences from the machine that the run was created on; with any, results may differ in the last bits."""
         now = self.engine.describe()
         changed = {name: old for name, old in self.made_on.items() if now.get(name) != old}
         return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """What scores the models of both stages, whose floors and ceilings are computed once."""
+        """Scores the models of both stages; scores of real drawings and untranslated sources are computed once."""
         return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
 
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
@@ -105,13 +105,13 @@ class Run:
         Every process of a training has to call it; the first one alone writes, evaluates, and has listeners.
 
         Args:
-            listeners: Objects with hookimpls that hear the events of this run.
+            listeners: Objects with hookimpls that receive the events of this run.
             stop_after: Save and stop after this many steps of all stages together, earlier sittings included.
 
         Raises:
-            Stopped: It stopped before the end, as asked.
+            Stopped: It stopped before the end, on request.
             ConfigError: Another command is at work in the folder.
-            TrainingError: A loss or a weight is NaN or infinity; the message says where one can go on.
+            TrainingError: A loss or a weight is NaN or infinity; the message says how to resume.
             PluginError: A plugin that listens or measures raised.
             ProcessError: Another process failed.
         """
@@ -158,7 +158,7 @@ class Run:
         self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
 
     def _prepare_evaluation(self) -> None:
-        """Choose what decides which model of the stage is the best."""
+        """Choose the metric that decides which model of the stage is best."""
         self.evaluation.load(self.model.device)
         if self.config.evaluate.every:
             groups = [group for group in self.dataset.groups if group in self.model.groups]
@@ -168,7 +168,7 @@ class Run:
             )
 
     def _evaluate(self) -> None:
-        """Score the model at hand, and keep it if it is the best so far; on the way only the groups that it serves."""
+        """Score the current model, and keep it if it is the best so far; before the end only the groups it serves."""
         scores = self.evaluation.scores(self.model, None if self.step == self.steps else self.model.groups)
         self._announce("on_evaluate", step=self.step, scores=scores)
         if self._best is not None and self._best.offer(self.model, self.step, scores):
@@ -194,12 +194,12 @@ class Run:
 
     @contextmanager
     def _as_saved(self) -> Iterator[None]:
-        """Show the model in the midst of training as it would be saved at the end of the stage."""
+        """Show the model during training as it would be saved at the end of the stage."""
         with self.averaged(), self._addition.settled() if self._addition is not None else nullcontext():
             yield
 
     def _time_to_evaluate(self) -> bool:
-        """Say whether to look; the end of a stage is looked at when it is finished."""
+        """Return whether to evaluate now; the end of a stage is evaluated when it is finished."""
         every = self.config.evaluate.every
         return bool(every) and self.step % every == 0 and self.step < self.steps
 
@@ -240,13 +240,13 @@ class Run:
         return self._addition.transfer
 
     def _steps_of(self, stage: str, transfer: Transfer) -> int:
-        """Return the steps of a stage; a transfer that starts from scratch gets those of both."""
+        """Return the steps of a stage; a transfer from scratch gets those of both stages."""
         if stage == "transfer" and not transfer.trains:
             return 0
         return self.config.steps_of(stage) + (self.config.steps if self._from_scratch else 0)
 
     def _start_of(self, stage: str) -> Path | None:
-        """Return the file that the user gave to start a stage from; only the first stage of a run starts from one."""
+        """Return the user's model that a stage starts from; only the first stage of a run has one."""
         given = self.config.base_model
         return Path(given) if given is not None and stage == self.config.stages[0] else None
 
@@ -307,7 +307,7 @@ class Run:
         has_own = state is not None and state.stage == self.stage
         saved = f"step {state.done}" if state and has_own else f"the start of the stage '{self.stage}'"
         return (
-            f'To go on from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
+            f'To resume from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
             f"then --resume {self.folder}."
         )
 

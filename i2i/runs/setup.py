@@ -1,4 +1,4 @@
-"""What a run is made from, its configuration, parts and data: checked and written, and read from its folder."""
+"""The configuration, components and data of a run: checked, written to its folder, and read back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunSetup:
         config: The complete configuration.
         components: The parts that it chooses.
         dataset: The data.
-        made_on: What is known of the machine that the run was made on.
+        made_on: The machine that the run was created on.
     """
 
     config: RunConfig
@@ -45,7 +45,7 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
     """Read the setup of a run folder.
 
     Raises:
-        ConfigError: The folder is no run folder, or what its ``run.toml`` says is wrong.
+        ConfigError: The folder is not a run folder, or its ``run.toml`` is wrong.
         DataError: The data cannot be used.
     """
     content = read_config(folder)
@@ -64,7 +64,7 @@ def write_setup(
 
     Args:
         folder: The run folder.
-        given: What the user decided, nested as in ``run.toml``.
+        given: The user's options, nested as in ``run.toml``.
         registry: Where components come from.
         overwrite: Replace the run that the folder holds.
 

@@ -20,7 +20,7 @@ from i2i.evaluation.diagnosis import count, diagnose
 class Diagnosis:
     """Writes the figures of symptoms, and how many images each group has, into ``metrics.jsonl``.
 
-    At the end of a stage it also warns of those that have reached their limit.
+    At the end of a stage it also warns about those that have reached their limit.
 
     Args:
         console: Where to warn.

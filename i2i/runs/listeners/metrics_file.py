@@ -31,7 +31,7 @@ class MetricsFile:
 
     @hookimpl
     def on_train_start(self, run: RunView) -> None:
-        """Drop what a stopped run wrote after its last saved state, and damaged lines, with a warning for each."""
+        """Drop lines written after the last saved state, and damaged ones, with a warning for each of these."""
         self._before = time.monotonic()
         path = run.folder / METRICS_FILE
         lines = read_texts(path, damaged=self._warn)
@@ -57,7 +57,7 @@ class MetricsFile:
 
 
 def _after(line: Line, run: RunView) -> bool:
-    """Say whether a line is later than the state: of the evaluation at the end of a stage every line is."""
+    """Return whether a line is later than the saved state, as every line of a stage's final evaluation is."""
     is_evaluation = line.scores is not None or line.symptoms is not None
     return line.stage == run.stage and (line.step > run.step or (is_evaluation and line.step == run.steps))
 

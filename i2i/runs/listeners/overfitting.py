@@ -14,10 +14,10 @@ from i2i.runs.listeners.samples import _time_for_samples
 
 
 class OverfittingGauge:
-    """Measures every ``sample_every`` steps how far discriminators have learned drawings by heart.
+    """Measures every ``sample_every`` steps how far the discriminators have memorised the training drawings.
 
-    The figures, and the probabilities of adaptive augmentation, go into ``metrics.jsonl``. Each group whose figure runs
-    away is warned of once a stage.
+    The figures, and the probabilities of adaptive augmentation, go into ``metrics.jsonl``. Groups above the
+    limit get one warning per stage.
 
     Args:
         console: Where to warn.
@@ -56,7 +56,7 @@ class OverfittingGauge:
 
 def _warning(run: RunView, group: str, figure: float) -> str:
     return (
-        f"The discriminator learns the drawings of '{group}' by heart: overfitting {figure:.2f} at step {run.step} of "
-        f"{run.stage}, where 0 is none, and 1 judges held-out drawings like fakes. "
+        f"The discriminator memorises the drawings of '{group}': overfitting {figure:.2f} at step {run.step} of "
+        f"{run.stage} (0: none; 1: held-out drawings are taken for fakes). "
         f"Use {remedy(run.stage, run.config.augment)}, or a gradient penalty: --loss.adversarial.r1 1."
     )

@@ -18,7 +18,7 @@ from i2i.runs.listeners.overfitting import OverfittingGauge
 
 
 class ProgressDisplay:
-    """A bar with stage, losses, images a second and time left; plain lines where there is no terminal.
+    """A bar with stage, losses, images per second and time left; plain lines without a terminal.
 
     Args:
         console: Where to draw.

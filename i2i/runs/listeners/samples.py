@@ -14,7 +14,7 @@ from i2i.storage.run_folder import SAMPLES
 
 
 class SampleGrids:
-    """A grid of held-out translations every ``sample_every`` steps, and one of the finished model beside the base."""
+    """A grid of held-out translations every ``sample_every`` steps, and one of the finished model next to the base."""
 
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class TensorBoard:
     """Writes into ``logs/base`` and ``logs/transfer`` of the run folder.
 
-    Losses are called ``side/term`` as everywhere, scores ``metric/group``, grids ``samples``. What a stopped run wrote
-    after its last saved state is hidden when it goes on.
+    Losses are called ``side/term`` as everywhere, scores ``metric/group``, grids ``samples``. Events after the
+    last saved state are hidden when a stopped run resumes.
 
     Raises:
         ConfigError: The extra ``tensorboard`` is not installed.
@@ -59,7 +59,7 @@ class TensorBoard:
 
     @hookimpl
     def on_train_end(self, run: RunView) -> None:
-        """Close the files of a stage that was stopped; one that has ended is evaluated next."""
+        """Close the files of a stopped stage; a finished one is evaluated next."""
         if run.step < run.steps:
             self._writer.close()
 
