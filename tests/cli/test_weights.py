@@ -84,7 +84,7 @@ def test_download_of_something_else(refused, install, server, torch_home) -> Non
 
 def test_download_of_an_unknown_name(refused) -> None:
     message = refused("weights", "download", "vgg-16")
-    mentions(message, "vgg-16", "vgg16", "alexnet", "alexnet-torch")
+    mentions(message, "vgg-16", "vgg16", "alexnet", "alexnet-torchvision")
 
 
 def test_download_without_a_server(refused, install, torch_home) -> None:
