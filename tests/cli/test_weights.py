@@ -18,11 +18,11 @@ PLUGIN = """
     from i2i import hookimpl
     from i2i import in_torch_cache
     from i2i import WeightsSource
-    from i2i.pretrained.weights import read_tensors
+    from i2i.pretrained.weights import read_weights_file
 
     @hookimpl
     def register_weights():
-        common = dict(network="my-net", enables="my loss", load=read_tensors, remedy="pip install my-net")
+        common = dict(network="my-net", enables="my loss", load=read_weights_file, remedy="pip install my-net")
         return [
             WeightsSource(name="my-net-package", locate=lambda: None, sha256="", **common),
             WeightsSource(
