@@ -43,6 +43,8 @@ VOLATILE = {
     r"\bprocess \d+\b": "process <pid>",
     rf"\b{re.escape(socket.gethostname())}\b": "<host>",
     r"\bi2i \d+\.\d+\.\d+\w*": "i2i <version>",
+    r"\b\d+ bytes not processed": "<count> bytes not processed",
+    r" {2,}": " ",
 }
 """Patterns of what else differs between machines or runs, with what stands for it."""
 

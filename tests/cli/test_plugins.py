@@ -60,7 +60,7 @@ def test_broken_plugins_are_red(i2i, install, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     install("my-plugin", "raise OSError('[red]gone[/] [/nonsense]')")
     out = i2i("plugins").out
-    check_line(out, "\x1b[31m", "my-plugin 1.0", "OSError: [red]gone[/] [/nonsense]")
+    check_line(out, "\x1b[31mPlugin", "my-plugin 1.0", "OSError: [red]gone[/] [/nonsense]")
 
 
 def test_show_lists_components_with_their_options(i2i) -> None:

@@ -18,11 +18,11 @@ PLUGIN = """
     from i2i import hookimpl
     from i2i import in_torch_cache
     from i2i import WeightsSource
-    from i2i.pretrained.weights import read_tensors
+    from i2i.pretrained.weights import read_weights_file
 
     @hookimpl
     def register_weights():
-        common = dict(network="my-net", enables="my loss", load=read_tensors, remedy="pip install my-net")
+        common = dict(network="my-net", enables="my loss", load=read_weights_file, remedy="pip install my-net")
         return [
             WeightsSource(name="my-net-package", locate=lambda: None, sha256="", **common),
             WeightsSource(
@@ -84,7 +84,7 @@ def test_download_of_something_else(refused, install, server, torch_home) -> Non
 
 def test_download_of_an_unknown_name(refused) -> None:
     message = refused("weights", "download", "vgg-16")
-    mentions(message, "vgg-16", "vgg16", "alexnet", "alexnet-torch")
+    mentions(message, "vgg-16", "vgg16", "alexnet", "alexnet-torchvision")
 
 
 def test_download_without_a_server(refused, install, torch_home) -> None:

@@ -84,7 +84,7 @@ def test_the_base_serves_where_no_group_is_named(branches, training):
 
 def test_without_a_route_the_base_serves_in_eval_mode_alone(branches):
     assert branches.eval()(torch.ones(2)).tolist() == [1.0, 1.0]
-    with pytest.raises(ConfigError, match=r"branches for woman, man, kid was called in training mode outside of any"):
+    with refused(ConfigError, "woman, man, kid", "routed"):
         branches.train()(torch.ones(2))
 
 
@@ -94,7 +94,7 @@ def test_recomputing_in_the_backward_pass_does_not_take_the_wrong_branch():
     x = torch.ones(1, 1, requires_grad=True)
     with routed(("man",)):
         y = checkpoint(branches, x, use_reentrant=False)
-    with pytest.raises(ConfigError, match="also where a checkpoint recomputes it"):
+    with refused(ConfigError, "woman, man", "routed", "checkpoint"):
         y.backward()
 
     def in_its_own_block(x):
