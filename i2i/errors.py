@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class I2IError(Exception):
-    """A mistake in what the user gave. The message names what was found, where, and the remedy."""
+    """A mistake in the user's input. The message says what is wrong, where, and how to fix it."""
 
 
 class ConfigError(I2IError):
@@ -31,19 +31,19 @@ class CheckpointError(I2IError):
 
 
 class WeightsError(I2IError):
-    """The weights of a pretrained network are missing, or are not those they should be."""
+    """The weights of a pretrained network are missing, or do not match their hash."""
 
 
 class TrainingError(I2IError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class ProcessError(I2IError):
     """Another process of the same training has failed or ended.
 
     Args:
-        message: What is known of it.
-        told: Whether that process tells of it itself.
+        message: The known cause.
+        told: Whether that process reports it itself.
     """
 
     def __init__(self, message: str, told: bool = False) -> None:
@@ -54,7 +54,7 @@ class ProcessError(I2IError):
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
 
-    Nearest is one that goes on where the given one ends, then one that is spelt alike.
+    Nearest is a name that begins with the given one, then one with similar spelling.
 
     Examples:
         >>> did_you_mean("ugatti", ["ugatit", "cyclegan"])

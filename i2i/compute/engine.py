@@ -28,10 +28,10 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 class Engine:
-    """Where and how exactly to compute.
+    """Device, precision and processes of a computation.
 
-    Started by torchrun, every process has an engine of its own, on the GPU of its local rank, or on the CPU; they talk
-    by NCCL or gloo.
+    Under torchrun each process has its own engine, on the GPU of its local rank or on the CPU; they communicate by NCCL
+    or gloo.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -66,7 +66,7 @@ class Engine:
         return self._fabric.device
 
     def describe(self) -> dict[str, str | int]:
-        """Return what the last bits of a result depend on beside the options."""
+        """Return everything but the options that the last bits of a result depend on."""
         on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
         system = f"{platform.system()} {platform.machine()}"
         threads = torch.get_num_threads()
@@ -83,7 +83,7 @@ class Engine:
 
 
 def _spread() -> dict[str, Any]:
-    """Return what Fabric has to know of this process and those beside it."""
+    """Return Fabric's settings for this process and the others."""
     if not several():
         return {"devices": 1}
     here, hosts = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
@@ -91,14 +91,14 @@ def _spread() -> dict[str, Any]:
 
 
 def _remedy() -> str:
-    """Say what else to do where a device cannot be used."""
+    """Return the remedy for a device that cannot be used."""
     each = ", or start one process for each GPU" if several() else ""
     return f"Use --device auto or cpu{each}."
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Fabric from telling of every process and precision."""
+    """Keep Fabric from logging every process and precision."""
     logger = logging.getLogger("lightning_fabric")
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The processes that share a training: what they tell one another, and what only the first of them does.
+"""The processes that share a training: their communication, and the work of the first one alone.
 
 Nothing is wrapped: each process holds plain modules, and gradients are averaged before each optimizer step. Every
 method of `Processes` is a meeting: all processes have to call it, in the same order. With a single process, which needs
@@ -23,7 +23,7 @@ BUCKET = 2**25  # gradients averaged in one message; more save no time, and take
 
 
 class Processes:
-    """All processes of a training, seen from one of them; a single one where there is no process group.
+    """All processes of a training, seen from one of them; a single one without a process group.
 
     Args:
         device: Where this process computes.
@@ -52,7 +52,7 @@ class Processes:
         return int(self._reduced(torch.tensor(number, device=self.device), dist.ReduceOp.MAX))
 
     def any(self, flag: bool) -> bool:
-        """Say whether the flag is set in any process."""
+        """Return whether the flag is set in any process."""
         return bool(self.largest(int(flag)))
 
     def mean(self, values: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Processes:
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Average gradients over processes; what has none in any process keeps None, so that optimizers leave it alone.
 
-        A process without a gradient for what another one has a gradient of counts as zeros.
+        A missing gradient counts as zeros if another process has one.
         """
         if self.count == 1:
             return
@@ -138,7 +138,7 @@ class Processes:
 
 
 def several() -> bool:
-    """Say whether torchrun has started this process beside others."""
+    """Return whether torchrun started this process with others."""
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
@@ -152,9 +152,9 @@ def leave() -> None:
 
 
 def tells(error: BaseException | None) -> bool:
-    """Say whether it is for this process to show an error: one message tells why all of them end.
+    """Return whether this process should show an error: one message for all processes is enough.
 
-    That is the first process to fail, unless another one has told it of a failure of its own.
+    That is the first process to fail, unless it only reports another one's failure.
     """
     if not several():
         return True
@@ -164,7 +164,7 @@ def tells(error: BaseException | None) -> bool:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=10))  # type: ignore[attr-defined]
         return store.add(f"i2i/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
-    except (RuntimeError, KeyError):  # nobody keeps count, or whoever did is gone
+    except (RuntimeError, KeyError):  # the counting process is missing or gone
         return os.environ.get("RANK") == "0"
 
 
@@ -206,5 +206,5 @@ def _meeting() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessError(
-            "Another process of this run ended without a word, perhaps for lack of memory. Go on with --resume."
+            "Another process of this run ended without a message, perhaps out of memory. Resume with --resume."
         ) from error

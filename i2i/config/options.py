@@ -72,14 +72,14 @@ def option_values(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def check_group_name(name: str) -> str:
-    """Return ``name`` when it can name a group: letters, digits, ``_`` and ``-``, and no method of torch's ModuleDict.
+    """Return ``name`` if it can name a group: letters, digits, ``_`` and ``-``, but not a method of torch's ModuleDict.
 
     Raises:
         ConfigError: It cannot.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN:
         raise ConfigError(
-            f"'{name}' cannot name a group. Use letters, digits, '-' and '_' and no name of a torch method, "
+            f"'{name}' is not a valid group name. Use letters, digits, '-' and '_', and no name of a torch method, "
             f"such as '{re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-') or 'group'}-1'."
         )
     return name

@@ -15,13 +15,13 @@ PRESETS: dict[str, Section] = {
 }
 
 STEPS_OPTIONS = {"base": "--steps", "transfer": "--transfer-steps"}
-"""What makes each stage longer or shorter."""
+"""The option that sets the length of each stage."""
 
 INFORMATIVE = frozenset({"versions", "machine"})
-"""Tables of ``run.toml`` that tell how it came about; they are no options."""
+"""Tables of ``run.toml`` that record how it was created; they are not options."""
 
 CROP_MARGIN = 286 / 256
-"""Images are resized so much larger than they are cropped, as published for CycleGAN and U-GAT-IT."""
+"""Images are resized this much larger than the crop, as published for CycleGAN and U-GAT-IT."""
 
 
 class AddedGroup(Options):
@@ -29,16 +29,16 @@ class AddedGroup(Options):
 
     group: str = Field(description="What it is called.")
     root: Path | None = Field(None, description="Folder with trainA and trainB; None: a plugin's group of that name.")
-    train_trunk: bool = Field(False, description="Go on training what all groups share.")
+    train_trunk: bool = Field(False, description="Also train what all groups share.")
 
 
 class Evaluating(Options):
-    """When and by what a run is evaluated."""
+    """When a run is evaluated, and by which metrics."""
 
     every: int = Field(
         default=0,
         ge=0,
-        description="Steps between evaluations, whose best model is kept; 0: only at the end of a stage.",
+        description="Steps between evaluations; the best model is kept. 0: only at the end of a stage.",
     )
     best: str | None = Field(
         default=None,
@@ -58,7 +58,7 @@ class Evaluating(Options):
 
 
 class RunConfig(Options):
-    """Everything that decides a run, as ``run.toml`` holds it.
+    """All options of a run, as in ``run.toml``.
 
     The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term, and
     ``metric`` one a metric whose options differ from its defaults.
@@ -78,14 +78,14 @@ class RunConfig(Options):
     keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")
     log: Literal["none", "tensorboard"] = Field(
-        "none", description="Where losses, scores and grids go beside the files of the run."
+        "none", description="Where losses, scores and grids go in addition to the run's files."
     )
     flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )
     augment: Literal["none", "diffaugment", "ada"] = Field(
-        "none", description="Change what discriminators see: never, always, or as often as overfitting asks for."
+        "none", description="Change what discriminators see: never, always, or as often as overfitting requires."
     )
     ada_target: float = Field(
         0.6, gt=-1, lt=1, description="With ada: how sure discriminators may be of real images, from -1 to 1."
@@ -94,10 +94,10 @@ class RunConfig(Options):
         0.25, gt=0, description="With ada: share of a stage's steps in which the probability can rise from 0 to 1."
     )
     ema: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the average of the generators' weights that is saved; 0 averages none."
+        0.0, ge=0, lt=1, description="Decay of the average of the generators' weights, which is saved; 0: no average."
     )
     extra_groups: tuple[str, ...] | None = Field(
-        None, description="Groups of plugins that join the data; by default those made for the data set."
+        None, description="Groups of plugins that join the data; by default those that extend the data set."
     )
     stages: tuple[Literal["base", "transfer"], ...] = Field(("base", "transfer"), description="What to train.")
     base_model: str | None = Field(None, description="The model to start from, a .safetensors file.")

@@ -1,4 +1,4 @@
-"""What a plugin implements, and the values that its components exchange.
+"""The classes that plugins implement, and the values that components exchange.
 
 Nothing here is looked up, loaded or trained.
 """

@@ -13,10 +13,10 @@ class Augmentation(ABC):
 
     @abstractmethod
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
-        """Return ``x``, ``(N, 3, H, W)`` of ``domain`` and of N groups, as the discriminator shall see it."""
+        """Return ``x``, ``(N, 3, H, W)`` of ``domain`` and of N groups, as the discriminator sees it."""
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:  # noqa: B027
-        """Hear what the discriminator said of real images: a tensor ``(N, ...)`` a scale or part."""
+        """Receive the discriminator's logits of real images: one tensor ``(N, ...)`` per scale or part."""
 
     @property
     def chances(self) -> dict[str, float]:
@@ -24,7 +24,7 @@ class Augmentation(ABC):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the next step depends on, as tensors by name."""
+        """Return the state that the next step depends on, as tensors by name."""
         return {}
 
     def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027

@@ -42,8 +42,8 @@ class Backbone(nn.Module, ABC):
         name: The name in the registry.
         objective: Loss name to options (a number is the weight); the user can change both.
         first: Which side updates first in a step.
-        provides: Passes that it computes beside those of every two-generator cycle model: ``"reconstructed"``.
-        requires: What its generators must provide, whatever the objective.
+        provides: Passes that it computes in addition to those of every two-generator cycle model: ``"reconstructed"``.
+        requires: Passes that its generators must provide, whatever the objective.
         presets: Preset name to a partial configuration that suits this backbone.
         generators: ``a2b`` and ``b2a``.
         discriminators: ``a`` and ``b``, named after the domain that they judge.
@@ -131,7 +131,7 @@ class Backbone(nn.Module, ABC):
             return self.generator(direction).encode(x)
 
     def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
-        """Return the fakes that the discriminator shall see; an image pool swaps some for older ones."""
+        """Return the fakes to show the discriminator; an image pool swaps some for older ones."""
         return fake
 
     def translate(self, x: Tensor, direction: Direction = "a2b", group: str | None = None) -> Tensor:
@@ -157,7 +157,7 @@ class Backbone(nn.Module, ABC):
         return 1.0 if step < half else (steps - step) / max(1, steps - half)
 
     def training_state(self) -> dict[str, Tensor]:
-        """Return what training must keep beside weights (an image pool), as tensors by name."""
+        """Return training state other than weights (an image pool), as tensors by name."""
         return {}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:

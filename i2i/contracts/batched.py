@@ -1,4 +1,4 @@
-"""Values whose tensors all have the batch first: tensors, and lists, tuples, dictionaries and dataclasses of them."""
+"""Tensors with the batch dimension first, and lists, tuples, dictionaries and dataclasses of them."""
 
 from __future__ import annotations
 

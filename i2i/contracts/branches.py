@@ -1,4 +1,4 @@
-"""Branches: a group's own copy of some submodules, chosen for every sample.
+"""Branches: one copy of some submodules per group, chosen for each sample.
 
 With the outermost layers of a generator branched, group i is translated by T_i = G_i(G_S(E_S(E_i(x)))), the equation
 of Zhuang & Yang, "Few-shot Knowledge Transfer for Fine-grained Cartoon Face Generation" (arXiv 2007.13332).
@@ -55,7 +55,7 @@ def routed(groups: tuple[str, ...] | None) -> Iterator[None]:
 
 
 class Branches(nn.Module):
-    """One copy of a submodule a group, chosen by the surrounding ``routed`` block.
+    """One copy of a submodule per group, chosen by the surrounding ``routed`` block.
 
     Args:
         base: The group that serves ``routed(None)``, and in eval mode calls outside of any ``routed`` block.

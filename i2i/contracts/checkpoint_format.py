@@ -29,7 +29,7 @@ class Imported:
     Attributes:
         config: What ``run.toml`` would hold: ``size``, ``backbone`` and the other components with their options.
         tensors: State of the model that ``config`` describes, by ``generators.a2b.…`` and so on. A whole network
-            may be missing, where the original was saved without it; it starts anew.
+            may be missing, where the original was saved without it; it starts from random weights.
         base: The base group.
         groups: The further groups; ``config`` names the transfer that made them.
         notes: Sentences that the user should read.
@@ -46,7 +46,7 @@ class CheckpointFormat(ABC):
     """Reads and writes the checkpoint files of another project. The core opens the files, without running pickle code.
 
     Args:
-        lookup: The components at hand, for formats whose networks come from another plugin.
+        lookup: The installed components, for formats whose networks come from another plugin.
 
     Attributes:
         name: The name in the registry, for ``i2i export --format``.
@@ -69,7 +69,7 @@ class CheckpointFormat(ABC):
 
     @abstractmethod
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether what the files hold, by part, is of this format."""
+        """Return whether the content of the files, by part, has this format."""
 
     @abstractmethod
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
@@ -77,7 +77,7 @@ class CheckpointFormat(ABC):
 
         Args:
             parts: What `find` named, loaded.
-            size: Side of the training images, where the user gave it; most files do not tell.
+            size: Side of the training images, if the user gave it; most files do not say.
 
         Raises:
             CheckpointError: A parameter is missing, left over, or of an impossible shape.
@@ -102,7 +102,7 @@ def from_published(state: Mapping[str, Tensor], network: Generator | Discriminat
     Args:
         state: The published state dict; a ``module.`` that DataParallel left before every key is dropped.
         network: The network that is to take it, without branches or heads.
-        whose: What the message calls the state, such as the file's own name for it.
+        whose: The name of the state in messages, such as its name in the file.
 
     Raises:
         CheckpointError: A parameter is missing, left over, or of another shape.
@@ -112,7 +112,7 @@ def from_published(state: Mapping[str, Tensor], network: Generator | Discriminat
     _compare(set(keys.values()), set(state), whose)
     odd = next((theirs for theirs in keys.values() if not isinstance(state[theirs], Tensor)), None)
     if odd is not None:
-        raise CheckpointError(f"{whose}: '{odd}' is no tensor. The file is damaged, or of another model.")
+        raise CheckpointError(f"{whose}: '{odd}' is not a tensor. The file is damaged, or belongs to another model.")
     wrong = next((key for key, theirs in keys.items() if own[key].shape != state[theirs].shape), None)
     if wrong is not None:
         found, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], own[wrong]))
@@ -152,14 +152,16 @@ def output_width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
         CheckpointError: There is no such layer.
     """
     if not isinstance(state.get(key), Tensor):
-        raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or of another model.")
+        raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or belongs to another model.")
     return state[key].shape[0]
 
 
 def _compare(expected: set[str], found: set[str], whose: str) -> None:
     if expected != found:
         missing, extra = _some(expected - found), _some(found - expected)
-        raise CheckpointError(f"{whose} does not fit: missing {missing}, left over {extra}. It is of another model.")
+        raise CheckpointError(
+            f"{whose} does not fit: missing {missing}, left over {extra}. It belongs to another model."
+        )
 
 
 def _some(keys: Iterable[str]) -> str:

@@ -67,15 +67,15 @@ class Group:
     """A named group with its images, which a plugin or a command adds to a data set.
 
     Attributes:
-        name: What the group is called.
-        train_a: The source images to learn from: a folder or files.
-        train_b: The target images to learn from, unpaired.
+        name: The name of the group.
+        train_a: The source images for training: a folder or files.
+        train_b: The target images for training, unpaired.
         test_a: Held-out source images; may be empty.
         test_b: Held-out target images; may be empty.
-        extends: The data set that it belongs to, to every run with which it is added; None: only where it is named.
+        extends: The data set that it joins in every run; None: only where it is named.
 
     Raises:
-        ConfigError: The name cannot name a group.
+        ConfigError: The name is not valid for a group.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Group:
         check_group_name(self.name)
 
     def train(self, domain: Domain) -> list[Path]:
-        """Return the images to learn from, sorted.
+        """Return the training images, sorted.
 
         Raises:
             DataError: There are none.
@@ -103,7 +103,7 @@ class Group:
 
     def _refuse(self, domain: str, given: ImagePaths) -> list[Path]:
         where = f": {given} holds none" if isinstance(given, Path) else ""
-        raise DataError(f"The group '{self.name}' has no images of domain {domain} to learn from{where}. Add one.")
+        raise DataError(f"The group '{self.name}' has no images of domain {domain} to train on{where}. Add one.")
 
 
 class Extended(Dataset):
@@ -111,7 +111,7 @@ class Extended(Dataset):
 
     Args:
         groups: The further groups.
-        dataset: What they are added to.
+        dataset: The data set to add them to.
         kept: Which groups of the data set to keep; None: all of them.
         base: The data-rich group; by default the data set's.
 
@@ -147,7 +147,7 @@ class Extended(Dataset):
         return self._added[group].test(domain) if group in self._added else self._inner.test(group, domain)
 
     def design(self, path: Path) -> str:
-        """Return the design that the data set tells."""
+        """Return the data set's design of an image."""
         return super().design(path) if self._dataset is None else self._dataset.design(path)
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:

@@ -1,4 +1,4 @@
-"""The contract of group detectors: whose image is this?"""
+"""The group detector contract: which group does an image belong to?"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AUTO = "auto"
-"""The name by which one asks that the image decides."""
+"""The group name that lets the image decide."""
 
 
 class GroupDetector(ABC):
-    """Tells the group of an image, for ``--group auto``; it is constructed without arguments, once.
+    """Detects the group of an image, for ``--group auto``; it is constructed without arguments, once.
 
     Example:
         A detector that takes bright images for kids::

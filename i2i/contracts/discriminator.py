@@ -21,7 +21,7 @@ from i2i.nn.spectral import SpectralConv2d
 
 @dataclass
 class Verdict:
-    """What a discriminator says of N images; one entry a scale or part.
+    """The output of a discriminator for N images; one entry per scale or part.
 
     Attributes:
         logits: Patch logits, each ``(N, 1, h, w)``; high means real.
@@ -88,20 +88,20 @@ class Discriminator(nn.Module, ABC):
 
     @classmethod
     def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
-        """Return the options that the shapes of a published state dict, or of a part of it, tell; {} where none do.
+        """Return the options implied by the shapes of a published state dict, or of a part of it; {} if there are none.
 
         Args:
             state: The published state dict.
-            whose: What the message calls it.
+            whose: Its name in messages.
 
         Raises:
-            CheckpointError: A layer that tells is missing.
+            CheckpointError: A layer that implies an option is missing.
         """
         return {}
 
 
 class GroupHead(nn.Module):
-    """A discriminator with a head that tells the group of an image.
+    """A discriminator with a head that classifies the group of an image.
 
     A spectrally normalised 1x1 convolution of each feature map's global average, taken over the map padded by one
     reflected pixel as in the released code of Zhuang & Yang (arXiv 2007.13332).
@@ -118,7 +118,7 @@ class GroupHead(nn.Module):
         super().__init__()
         if not judge.feature_channels:
             raise ConfigError(
-                f"The discriminator '{judge.name}' shows no features (feature_channels is empty) to tell groups by. "
+                f"The discriminator '{judge.name}' has no features (feature_channels is empty) to classify groups by. "
                 "Choose another --discriminator, or --transfer.judge branched."
             )
         self.judge = judge

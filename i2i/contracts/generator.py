@@ -14,12 +14,12 @@ from i2i.config.options import Options
 
 @dataclass
 class Translation:
-    """What a generator returns for N images.
+    """The output of a generator for N images.
 
     Attributes:
         image: The translated images, ``(N, 3, H, W)`` in [-1, 1].
         cam_logits: Domain logits of the class-activation map, ``(N, heads)``; None without a CAM.
-        heatmap: Where the CAM looked, ``(N, 1, h, w)``, unscaled; None without a CAM.
+        heatmap: The CAM's attention, ``(N, 1, h, w)``, unscaled; None without a CAM.
         latent: The encoding that latent losses compare, ``(N, C, h, w)``; None where there is none.
         encoded: The encoder's feature maps of the input, shallow to deep, each ``(N, C, h, w)``; may be empty.
     """
@@ -39,7 +39,7 @@ class Generator(nn.Module, ABC):
 
     Attributes:
         name: The name in the registry.
-        provides: What it returns beside the image: any of ``"cam"``, ``"latent"``, ``"encoded"``.
+        provides: What it returns in addition to the image: any of ``"cam"``, ``"latent"``, ``"encoded"``.
         branch_points: ``fnmatch`` patterns of submodule paths. A matched submodule is called with, and
             returns, values with the batch first.
         cam_points: The same for the classifiers of the class-activation map, of which a transfer may give each group

@@ -1,4 +1,4 @@
-"""What components may ask of the registry that they came from."""
+"""The part of the registry that components may use."""
 
 from __future__ import annotations
 

@@ -20,19 +20,19 @@ from i2i.contracts.pretrained import Pretrained
 
 @dataclass
 class Passes:
-    """The forward passes of one step, each computed once; the keys are the domain an image lies in.
+    """The forward passes of one step, each computed once; the keys are the domain of the image.
 
     Attributes:
         batch: The real images and their groups.
         groups: Every group the model serves, in the order of the group logits.
         needs: The passes that the terms need.
         fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
-        identity: ``identity["b"]`` is what the generator into ``b`` makes of ``batch.real["b"]``.
+        identity: ``identity["b"]`` is ``batch.real["b"]`` translated by the generator into ``b``.
         cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
         reconstructed: ``reconstructed["a"]`` is ``batch.real["a"]`` encoded and decoded again within its domain.
         encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
-        real_verdict: What the discriminators say of the real images; on the discriminator side only.
-        fake_verdict: What they say of the fakes; detached from the generators on the discriminator side.
+        real_verdict: The discriminators' output for the real images; on the discriminator side only.
+        fake_verdict: Their output for the fakes; detached from the generators on the discriminator side.
         judged: The real images before any augmentation, with gradient where a term needs ``"gradient"``.
     """
 
@@ -58,7 +58,7 @@ class Passes:
 class Loss(ABC):
     """One named, weighted term, with a generator side, a discriminator side, or both.
 
-    Both sides return one value a sample, ``(N,)``, so that samples can be weighted and routed by group.
+    Both sides return one value per sample, ``(N,)``, so that samples can be weighted and routed by group.
 
     Attributes:
         name: The name in the registry and in the objective.
@@ -85,7 +85,7 @@ class Loss(ABC):
         self.config = config
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module | None:
-        """Load what the term needs onto ``device``, once, before training.
+        """Load the networks that the term needs onto ``device``, once, before training.
 
         It is also called on the meta device, by an instance of its own, so that whatever is missing is reported
         before a run begins; `Pretrained` then loads nothing.

@@ -81,7 +81,7 @@ class FeatureNetwork(nn.Module, ABC):
 
 
 class Pretrained(Protocol):
-    """Pretrained networks by name, as the plugins at hand provide them; handed to every ``prepare``.
+    """Pretrained networks by name, as the installed plugins provide them; passed to every ``prepare``.
 
     Weights are looked for in the user's file, then in the caches of torch and Hugging Face, then in installed
     packages. Nothing is downloaded.
@@ -108,10 +108,10 @@ class Pretrained(Protocol):
         Args:
             network: Such as ``vgg16``.
             path: The user's file.
-            also: Sources beside the registered ones.
+            also: Sources in addition to the registered ones.
 
         Raises:
-            WeightsError: There is none; the message names where was looked, and the remedies.
+            WeightsError: There is none; the message lists the places searched and the remedies.
         """
         ...
 
@@ -141,7 +141,7 @@ class Pretrained(Protocol):
             module: The module.
             network: Such as ``vgg16``.
             path: The user's file.
-            also: Sources beside the registered ones.
+            also: Sources in addition to the registered ones.
             convert: Turns the file's state dict into the module's.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What listeners may read of a run."""
+"""The part of a run that listeners may read."""
 
 from __future__ import annotations
 

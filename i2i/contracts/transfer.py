@@ -1,4 +1,4 @@
-"""The transfer contract: how a trained base model is carried over to further groups."""
+"""The transfer contract: how a trained base model is adapted to further groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Route(NamedTuple):
 
     Attributes:
         loss: A scalar.
-        parameters: What its gradient reaches; all others keep theirs, None or not.
+        parameters: The parameters that its gradient reaches; all others keep theirs, None or not.
         update: The gradients of all updates are taken at the same weights; then each number is one optimizer step, in
             order, of the parameters that some loss of that number reached.
     """
@@ -29,7 +29,7 @@ class Route(NamedTuple):
 
 
 class Transfer(ABC):
-    """A strategy that carries a base model over to further groups, by answering three questions.
+    """A strategy that adapts a base model to further groups by answering three questions.
 
     ``adapt``: how is the model reshaped? ``draw``: which groups make up a step? ``route``: which parameters may
     the losses of a sub-batch update?
@@ -73,7 +73,7 @@ class Transfer(ABC):
 
         @property
         def provides(self) -> frozenset[str]:
-            """What the strategy adds to verdicts: ``"group"`` with a group head."""
+            """Passes that the strategy adds to verdicts: ``"group"`` with a group head."""
             return frozenset()
 
         @property

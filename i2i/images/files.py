@@ -45,7 +45,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def write_image(image: Image.Image, path: Path) -> None:
-    """Write an image, whole or not at all.
+    """Write an image atomically.
 
     Raises:
         DataError: The place cannot be written to, or the suffix names no image format.

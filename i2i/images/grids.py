@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-LAYOUT = "i2i-layout"  # where a grid tells what it consists of
+LAYOUT = "i2i-layout"  # the metadata key of a grid's layout
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Block:
 def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
     """Draw blocks below one another, each with its title and labelled rows of ``cell`` x ``cell`` images.
 
-    A grid that is written as PNG tells what it consists of, so that `cut` can take it apart.
+    A grid written as PNG records its layout, so that `cut` can take it apart.
     """
     gap, label, title = 4, 130, 30
     columns = max(len(images) for block in blocks for _, images in block.rows)
@@ -44,10 +44,10 @@ def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
 
 
 def cut(sheet: Image.Image) -> list[Block]:
-    """Take a grid apart that was written as PNG: its blocks, with images as small as they were drawn.
+    """Split a grid written as PNG into its blocks, with images at the size they were drawn.
 
     Returns:
-        The blocks; none for an image that does not tell what it consists of.
+        The blocks; none for an image without a layout.
     """
     return [
         Block(title, [(label, [_square_of(sheet, *at) for at in places]) for label, places in rows])

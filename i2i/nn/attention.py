@@ -29,7 +29,7 @@ class CamHeads(nn.Module):
 
 
 class CamAttention(nn.Module):
-    """Weight features by their share in telling the domains apart (U-GAT-IT, arXiv 1907.10830, section 2.1.1).
+    """Weight features by their share in distinguishing the domains (U-GAT-IT, arXiv 1907.10830, section 2.1.1).
 
     Args:
         channels: Width of the features.

@@ -11,7 +11,7 @@ from i2i.nn.norms import LayerInstanceNorm
 
 
 class ResidualBlock(nn.Module):
-    """Two unbiased, reflection-padded 3x3 convolutions with instance norms beside a skip; keeps ``(N, C, H, W)``."""
+    """Two unbiased, reflection-padded 3x3 convolutions with instance norms and a skip; keeps ``(N, C, H, W)``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class ResidualBlock(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions make of ``x`` to ``x``."""
+        """Add the convolutions' output to ``x``."""
         y: Tensor = self.body(x)
         return x + y
 
@@ -49,7 +49,7 @@ def doubling_stage(channels: int) -> nn.Sequential:
 
 
 def each_stage(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Return what comes out of every stage, each of which takes what the one before it gives."""
+    """Return the outputs of consecutive stages, each applied to the one before."""
     maps = []
     for stage in stages:
         x = stage(x)

@@ -1,4 +1,4 @@
-"""Pretrained feature networks: where their weights are, and whether they are what they should be.
+"""Weights of pretrained networks: finding, verifying, reading and downloading them.
 
 Nothing is downloaded unless `download` is called, which only ``i2i weights download`` does.
 """
@@ -69,7 +69,7 @@ def read(found: FoundWeights) -> dict[str, Tensor]:
 
 
 def state_of(found: FoundWeights | None) -> State:
-    """Compare a file with the hash that its source tells; a file is hashed once a process."""
+    """Compare a file with its source's hash; a file is hashed once per process."""
     if found is None:
         return "missing"
     expected = _expected(found)
@@ -121,7 +121,7 @@ def download(registry: Registry, name: str, progress: Progress | None = None) ->
     Args:
         registry: Where sources come from.
         name: A source, or a network that has an address.
-        progress: Told the bytes fetched and the bytes in all (0: not known), now and then.
+        progress: Called with the bytes fetched and the total (0: unknown) from time to time.
 
     Raises:
         WeightsError: There is no such address, it does not answer, or it sent something else.
@@ -136,7 +136,7 @@ def download(registry: Registry, name: str, progress: Progress | None = None) ->
 def _given(network: str, path: Path, candidates: Iterable[WeightsSource]) -> FoundWeights:
     """Return the user's file with the source that knows it by its hash, if one does."""
     if not path.is_file():
-        raise WeightsError(f"{path}, given as the weights of {network}, is no file. Check the path.")
+        raise WeightsError(f"{path}, given as the weights of {network}, is not a file. Check the path.")
     known = (s for s in candidates if s.sha256 and s.size in (0, path.stat().st_size))
     return FoundWeights(path, next((s for s in known if digest(path).startswith(s.sha256)), None))
 
@@ -154,11 +154,11 @@ def _nowhere(registry: Registry, network: str, places: list[tuple[WeightsSource,
     if not places:
         near, broken = did_you_mean(network, known), [plugin.name for plugin in registry.plugins if plugin.error]
         hint = f" Broken plugins, see i2i plugins: {', '.join(broken)}." if broken else ""
-        return f"No plugin knows weights of '{network}'.{near} Known: {', '.join(known) or 'none'}.{hint}"
+        return f"No plugin provides weights of '{network}'.{near} Known: {', '.join(known) or 'none'}.{hint}"
     damaged = "".join(f" {place} has the wrong size; remove it." for _, place in places if place is not None)
     looked = ", ".join(source.name for source, _ in places)
     remedies = " Or: ".join(dict.fromkeys(source.remedy.rstrip(".") + "." for source, _ in reversed(places)))
-    return f"The weights of {network} are nowhere on this machine (looked for: {looked}).{damaged} {remedies}"
+    return f"The weights of {network} are not on this machine (searched: {looked}).{damaged} {remedies}"
 
 
 def _damaged(found: FoundWeights) -> str:

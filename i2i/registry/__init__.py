@@ -1,4 +1,4 @@
 """Hook specifications, plugin discovery, component look-up and events.
 
-What a component does is described in `i2i.contracts`.
+The components themselves are described in `i2i.contracts`.
 """

@@ -1,4 +1,4 @@
-"""Events of a run, and whose fault it is when a plugin raises in one."""
+"""Events of a run, and the plugin to blame for an exception in one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from i2i.registry.registry import DISABLE, Plugin, Registry
 
 @contextmanager
 def listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]:
-    """Let objects with hookimpls hear the events in the block.
+    """Send the events in the block to objects with hookimpls.
 
     Raises:
         PluginError: A listener has a hook that i2i lacks, or one with other arguments.
@@ -34,7 +34,7 @@ def announce(registry: Registry, event: str, **details: Any) -> None:
     """Call a hook of every plugin and listener.
 
     Raises:
-        PluginError: A plugin raised; the message names it. What another listener raises is passed on.
+        PluginError: A plugin raised; the message names it. Exceptions of other listeners are passed on.
     """
     hook = getattr(registry.hooks.hook, event)
     try:

@@ -177,7 +177,7 @@ def register_groups() -> Iterable[Group]:
 
 @hookspec
 def register_detectors() -> Iterable[type[GroupDetector]]:
-    """Return detectors, which tell the group of an image for ``--group auto``.
+    """Return detectors of the group of an image, for ``--group auto``.
 
     Example:
         ```python
@@ -242,7 +242,7 @@ def register_commands(app: typer.Typer) -> None:
 
 @hookspec
 def on_train_start(run: RunView) -> None:
-    """Hear that a stage of training starts or goes on; ``run.step`` steps of it are done.
+    """React to the start or resumption of a stage of training; ``run.step`` of its steps are done.
 
     Example:
         ```python
@@ -256,7 +256,7 @@ def on_train_start(run: RunView) -> None:
 
 @hookspec
 def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
-    """Hear that 1-based ``step`` of a stage is done, and the mean losses of it, unweighted, by ``side/term``.
+    """React to the end of a stage's 1-based ``step``, with its mean losses, unweighted, by ``side/term``.
 
     Example:
         ```python
@@ -271,7 +271,7 @@ def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
 
 @hookspec
 def on_evaluate(run: RunView, step: int, scores: Mapping[str, Mapping[str, Judgement]]) -> None:
-    """Hear the scores of an evaluation, by group and metric; a judgement without a value says why in its ``note``.
+    """React to the scores of an evaluation, by group and metric; a judgement without a value has a ``note``.
 
     Example:
         ```python
@@ -285,7 +285,7 @@ def on_evaluate(run: RunView, step: int, scores: Mapping[str, Mapping[str, Judge
 
 @hookspec
 def on_checkpoint(run: RunView, path: Path) -> None:
-    """Hear that a checkpoint was written to ``path``.
+    """React to a checkpoint written to ``path``.
 
     Example:
         ```python
@@ -299,7 +299,7 @@ def on_checkpoint(run: RunView, path: Path) -> None:
 
 @hookspec
 def on_train_end(run: RunView) -> None:
-    """Hear that a stage of training ended or was stopped; ``run.step`` tells which.
+    """React to the end of a stage of training; ``run.step < run.steps`` if it was stopped.
 
     Example:
         ```python

@@ -43,7 +43,7 @@ class Kind:
         """Return what the hook returned as a list.
 
         Raises:
-            PluginError: It is no list of components of this kind, or one of them is declared wrongly.
+            PluginError: It is not a list of components of this kind, or one of them has a wrong declaration.
         """
         if not isinstance(returned, Iterable):
             what = "instances" if self.instances else "classes"
@@ -56,8 +56,8 @@ class Kind:
     def _check_one(self, component: Any) -> None:
         contract = self._contract()
         if not (isinstance(component, contract) if self.instances else _derives(component, contract)):
-            what = "instance" if self.instances else "subclass"
-            raise PluginError(f"{self.hook} returned {component!r}, which is no {what} of i2i.{self.contract}.")
+            what = "an instance" if self.instances else "a subclass"
+            raise PluginError(f"{self.hook} returned {component!r}, which is not {what} of i2i.{self.contract}.")
         if not isinstance(getattr(component, "name", None), str):
             raise PluginError(f'{self.hook} returned {component.__name__}, which has no name. Set name = "...".')
         for attribute, allowed in self.passes.items():
@@ -114,8 +114,8 @@ def kind_of(contract: type[Any]) -> Kind:
     """Return the kind that a contract class stands for, such as that of `i2i.Backbone`.
 
     Raises:
-        LookupError: It is no contract.
+        LookupError: It is not a contract.
     """
     if contract.__name__ not in _BY_CONTRACT:
-        raise LookupError(f"{contract.__name__} is no contract of i2i: {', '.join(_BY_CONTRACT)}.")
+        raise LookupError(f"{contract.__name__} is not a contract of i2i: {', '.join(_BY_CONTRACT)}.")
     return _BY_CONTRACT[contract.__name__]

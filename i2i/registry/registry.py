@@ -27,7 +27,7 @@ _Components = dict[str, dict[str, list[tuple[Any, "Plugin"]]]]
 
 @dataclass
 class Plugin:
-    """One entry point: where it comes from, what it implements, and why it does not work if it does not.
+    """One entry point: its distribution, its hooks and components, and its error if it is broken.
 
     Attributes:
         name: The entry point's name.
@@ -37,7 +37,7 @@ class Plugin:
         error: One line when it is broken, else "".
         conflicts: One message for each of its names that another plugin defines too.
         module: What holds the hooks; None when it could not be imported.
-        cause: What a broken one raised.
+        cause: The exception of a broken one.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Registry:
     Args:
         entry_points: Where to look; by default everything installed in the group ``i2i``.
         disabled: Names of plugins to leave out; by default those in ``I2I_DISABLE_PLUGINS``, separated by commas.
-        strict: Raise for a broken plugin instead of remembering it and going on; by default if
+        strict: Raise for a broken plugin instead of recording it and continuing; by default if
             ``I2I_STRICT_PLUGINS`` is set.
     """
 
@@ -124,7 +124,7 @@ class Registry:
         return [(kind, component) for kind, (component, owner) in everything if owner is plugin]
 
     def load_components(self) -> None:
-        """Import all components now, so that ``plugins`` tells what each provides and which are broken."""
+        """Import all components now, so that ``plugins`` lists what each provides and which are broken."""
         self._all()
 
     def refuse_broken(self) -> None:
@@ -239,7 +239,7 @@ def installed() -> Registry:
 
 
 def summary(component: Any) -> str:
-    """Return what a component is in a few words: the start of its docstring, or what an instance enables."""
+    """Describe a component in a few words: the start of its docstring, or the use of an instance."""
     enables = getattr(component, "enables", None)
     if isinstance(enables, str):
         return f"Weights of {component.network}, for {enables}"

@@ -47,7 +47,7 @@ def in_hugging_face_cache(repository: str, names: Iterable[str]) -> Path | None:
 def cache_folder() -> Path:
     """Return i2i's own folder, which may be emptied at any time.
 
-    It lies in ``$XDG_CACHE_HOME``, or else where the system keeps caches: ``~/.cache`` on Linux.
+    It is in ``$XDG_CACHE_HOME``, or else in the system's cache folder: ``~/.cache`` on Linux.
     """
     if not os.environ.get("XDG_CACHE_HOME"):
         return user_cache_path("i2i", appauthor=False)
@@ -60,12 +60,12 @@ def torch_cache() -> Path:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits; a file is read once a process, while it stays as it is."""
+    """Return the SHA-256 of a file in hexadecimal digits; a file is read once per process while it stays unchanged."""
     stat = path.stat()
     return _hashed(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=2**17)  # more than the images of a data set, all of which are asked for in turn
+@lru_cache(maxsize=2**17)  # more than the images of a data set, all of which are needed in turn
 def _hashed(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,7 +78,7 @@ def fetch(url: str, target: Path, sha256: str, progress: Progress) -> None:
         url: The address.
         target: Where to.
         sha256: Hash of the file, or the beginning of it; empty: not compared.
-        progress: Told the bytes fetched and the bytes in all (0: not known), now and then.
+        progress: Called with the bytes fetched and the total (0: unknown) from time to time.
 
     Raises:
         WeightsError: The address does not answer, or sent something else.
@@ -113,7 +113,7 @@ def _download(url: str, into: Path, progress: Progress) -> None:
 
 
 def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
-    """Yield what an address sends, block by block, and how many bytes it announced (0: it did not)."""
+    """Yield the content of an address, block by block, and its announced size in bytes (0: unknown)."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             total = int(answer.headers.get("Content-Length") or 0)

@@ -15,13 +15,13 @@ REMEDY = "Free some space or choose another place."
 
 @contextmanager
 def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block ends well it is synced and takes its place.
+    """Yield a temporary path beside ``path``; when the block succeeds it is synced and replaces ``path``.
 
     Missing folders are made. When the block raises, nothing is left and an older file stays as it was.
 
     Args:
         path: The file.
-        remedy: What the message says when the place cannot be written to.
+        remedy: The remedy in the message when the file cannot be written.
 
     Raises:
         DataError: The place cannot be written to.
@@ -47,18 +47,18 @@ def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
 
 
 def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[Path] = ()) -> None:
-    """Refuse to write over files that are there, unless asked to; and over what is read, even then.
+    """Refuse to overwrite existing files unless requested, and input files even then.
 
-    Folders that are missing are no mistake: `whole_file` makes them.
+    Missing folders are no mistake: `whole_file` creates them.
 
     Raises:
-        ConfigError: A target exists, or is what it is to be made from.
+        ConfigError: A target exists, or is an input file.
     """
     read = {source.resolve() for source in sources}
     for target in targets:
         if target.resolve() in read:
-            raise ConfigError(f"{target} is what is read. Choose another --out.")
+            raise ConfigError(f"{target} is the input file. Choose another --out.")
         if target.is_dir():
-            raise ConfigError(f"{target} is a folder, which no file can replace. Choose another --out.")
+            raise ConfigError(f"{target} is a folder. Choose another --out.")
         if target.exists() and not overwrite:
             raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")

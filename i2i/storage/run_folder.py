@@ -1,4 +1,4 @@
-"""A run folder: what its files are called, how it is claimed and described, and how a changed model gets into one."""
+"""A run folder: its file names, its creation, its configuration and its log."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read ``run.toml``.
 
     Raises:
-        ConfigError: The folder is no run folder, or the file is no TOML.
+        ConfigError: The folder is not a run folder, or the file is not TOML.
     """
     if not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(f"{folder} is no run folder: it has no {CONFIG_FILE}. Name a folder that i2i run made.")
+        raise ConfigError(f"{folder} is not a run folder: it has no {CONFIG_FILE}. Name a folder created by i2i run.")
     return read_toml(folder / CONFIG_FILE)
 
 
 def run_folder(model: Path) -> Path | None:
-    """Return the run folder that a model lies in, or is; None where there is none. Kept models lie a folder deeper."""
+    """Return the run folder of a model, or None; kept models are one folder deeper."""
     places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
     return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
 
@@ -54,7 +54,7 @@ def run_folder(model: Path) -> Path | None:
 def write_config(
     folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
 ) -> None:
-    """Write ``run.toml``: the configuration, and what it was made with.
+    """Write ``run.toml``: the configuration, with versions and the machine.
 
     Args:
         folder: The run folder.
@@ -62,15 +62,15 @@ def write_config(
         providers: Kind of component to name and version of the distribution that provides it.
         machine: What `Engine.describe` says of the machine that trains.
     """
-    told = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
-    write_text(folder / CONFIG_FILE, to_toml({**config.model_dump(mode="json"), **told}))
+    informative = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
+    write_text(folder / CONFIG_FILE, to_toml({**config.model_dump(mode="json"), **informative}))
 
 
 def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
     """Make ``folder`` ready for a new run.
 
     Raises:
-        ConfigError: It holds a run and ``overwrite`` is off, or files that are no run, or the base model itself.
+        ConfigError: It holds a run and ``overwrite`` is off, other files, or the base model itself.
         DataError: It cannot be made.
     """
     if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
@@ -78,12 +78,12 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
     if (folder / CONFIG_FILE).exists():
         if not overwrite:
             raise ConfigError(
-                f"{folder} holds a run already. Go on with i2i run --resume {folder}, or replace it: --overwrite."
+                f"{folder} holds a run already. Resume it with i2i run --resume {folder}, or replace it: --overwrite."
             )
         with locked(folder / LOCK_FILE):
             _clear(folder)
     elif folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} holds files that are no run. Choose an empty or new folder with --out.")
+        raise ConfigError(f"{folder} holds files other than a run. Choose an empty or new folder with --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

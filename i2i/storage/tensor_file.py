@@ -21,7 +21,7 @@ KEY = "i2i"
 
 
 class Description(BaseModel):
-    """What a file of tensors says of itself, or a part of that.
+    """The description in a file of tensors, or a part of it.
 
     Keys without a field are kept, so that a file that is read and written again loses nothing.
     """
@@ -46,7 +46,7 @@ class Description(BaseModel):
 
 
 class TensorFile(Mapping[str, Tensor]):
-    """A file of tensors, opened once: what it says of itself, and tensors by name, read when they are asked for.
+    """A file of tensors, opened once: its description, and tensors by name, read on access.
 
     Args:
         path: The file.
@@ -113,7 +113,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Read what a file says of itself, as JSON holds it.
+    """Read the description in a file, as JSON.
 
     Raises:
         CheckpointError: As `TensorFile`.

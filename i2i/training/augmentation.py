@@ -1,7 +1,7 @@
-"""Augmentation of what discriminators see: real images and fakes alike, so that few images are not learned by heart.
+"""Augmentation of the discriminators' input, real and fake alike, so that few images are not memorised.
 
-Zhao et al. 2020 (DiffAugment, arXiv 2006.10738) always change what is judged; Karras et al. 2020 (ADA, arXiv
-2006.06676) as often as the discriminators' overfitting asks for. Generators get the gradient through the changes, and
+Zhao et al. 2020 (DiffAugment, arXiv 2006.10738) always augment; Karras et al. 2020 (ADA, arXiv
+2006.06676) as often as the discriminators' overfitting requires. Generators get the gradient through the changes, and
 their own input and output stay as they are.
 """
 
@@ -39,7 +39,7 @@ class DiffAugment(Augmentation):
 class Adaptive(Augmentation):
     """Each operation with a probability that follows how sure a discriminator is of real images (Karras et al. 2020).
 
-    Every domain and group has its own probability, since a group of ten images is learned by heart long before one of
+    Every domain and group has its own probability, since a group of ten images is memorised long before one of
     a hundred. It rises while r_t = E[sign(D(real) - boundary)] (eq. 1) is above ``target``, and falls below it.
 
     Args:
@@ -52,7 +52,7 @@ class Adaptive(Augmentation):
     def __init__(self, boundary: float, rise: float, target: float = 0.6) -> None:
         self._boundary, self._rise, self._target = boundary, rise, target
         self._chances: dict[str, float] = {}
-        self._heard: dict[str, tuple[float, int]] = {}  # sum of r_t since the last adjustment, and steps
+        self._observed: dict[str, tuple[float, int]] = {}  # sum of r_t since the last adjustment, and steps
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
         """Return ``x``, ``(N, 3, H, W)``, each sample changed with the probability of its group."""
@@ -64,7 +64,7 @@ class Adaptive(Augmentation):
         means = reduce(sides, "part n -> n", "mean").tolist()
         for group in dict.fromkeys(groups):
             own = [mean for mean, of in zip(means, groups, strict=True) if of == group]
-            self._hear(f"{domain}/{group}", sum(own) / len(own))
+            self._accumulate(f"{domain}/{group}", sum(own) / len(own))
 
     @property
     def chances(self) -> dict[str, float]:
@@ -72,29 +72,29 @@ class Adaptive(Augmentation):
         return dict(self._chances)
 
     def state(self) -> dict[str, Tensor]:
-        """Return probability, heard sum and heard steps of every domain and group, each ``(3,)``."""
-        known = self._chances.keys() | self._heard.keys()
-        rows = {key: (self._chances.get(key, 0.0), *self._heard.get(key, (0.0, 0))) for key in sorted(known)}
+        """Return probability, observed sum and observed steps of every domain and group, each ``(3,)``."""
+        known = self._chances.keys() | self._observed.keys()
+        rows = {key: (self._chances.get(key, 0.0), *self._observed.get(key, (0.0, 0))) for key in sorted(known)}
         return {key: torch.tensor(row, dtype=torch.float64) for key, row in rows.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` returned."""
         rows = {key: row.tolist() for key, row in state.items()}
         self._chances = {key: chance for key, (chance, _, _) in rows.items()}
-        self._heard = {key: (total, int(steps)) for key, (_, total, steps) in rows.items()}
+        self._observed = {key: (total, int(steps)) for key, (_, total, steps) in rows.items()}
 
-    def _hear(self, key: str, overconfidence: float) -> None:
-        total, steps = self._heard.get(key, (0.0, 0))
+    def _accumulate(self, key: str, overconfidence: float) -> None:
+        total, steps = self._observed.get(key, (0.0, 0))
         total, steps = total + overconfidence, steps + 1
         if steps == INTERVAL:
             change = INTERVAL / self._rise * (1 if total / steps > self._target else -1)
             self._chances[key] = min(MOST, max(0.0, self._chances.get(key, 0.0) + change))
             total, steps = 0.0, 0
-        self._heard[key] = total, steps
+        self._observed[key] = total, steps
 
 
 def choose_augmentation(config: RunConfig, steps: int, boundary: float) -> Augmentation:
-    """Return the augmentation that a configuration asks for.
+    """Return the augmentation of a configuration.
 
     Args:
         config: The run.

@@ -20,8 +20,8 @@ class Average:
     What does not learn keeps its bits.
 
     Args:
-        networks: What is trained; branches must be there already.
-        decay: What remains of the average in a step, below 1.
+        networks: The networks in training, with their branches.
+        decay: The share of the average that remains after a step, below 1.
     """
 
     def __init__(self, networks: nn.Module, decay: float) -> None:

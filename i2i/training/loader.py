@@ -1,4 +1,4 @@
-"""The loader: endless shuffled streams of augmented images, one a group and domain.
+"""The loader: endless shuffled streams of augmented images, one per group and domain.
 
 Every sample is a function of (seed, group, domain, position), so that the state of the loader is its positions.
 """
@@ -31,8 +31,8 @@ class Loader:
         dataset: Where the images are.
         size: Side of the crops in pixels.
         seed: Seed of order and augmentation.
-        cache_mib: Memory for decoded images; beyond it they are decoded anew each time.
-        flip: Mirror every second sample, on average; off for what must not be mirrored, such as writing.
+        cache_mib: Memory for decoded images; beyond it they are decoded again each time.
+        flip: Mirror every second sample, on average; off for images that must not be mirrored, such as writing.
         margin: The shorter side that an image is resized to, in crops; at 1 square images are not cropped.
     """
 

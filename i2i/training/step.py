@@ -21,7 +21,7 @@
    updates (`Gradients`).
 6. **Second side.** The same for the other side, on the same translations. The generators that come second are judged
    by discriminators that have just been updated.
-7. **Afterwards.** The augmentation hears what the discriminators said of real images
+7. **Afterwards.** The augmentation receives the discriminators' logits of real images
    (`CollectingAugmentation.settle`), `Backbone.after_step` puts parameters back into their range, and the moving
    average follows (`Average.update`).
 8. **Report.** `Training._report` averages each loss over the processes, and raises `TrainingError` on NaN or
@@ -83,7 +83,7 @@ class Progress(Description):
 class Training:
     """One stage of training: a model, a strategy, its losses, two optimizers, and the step.
 
-    Translations are computed once a step. The discriminators judge them detached, the generators' losses use the same
+    Translations are computed once per step. The discriminators judge them detached, the generators' losses use the same
     graph; both sides' gradients reach only the parameters that the strategy routes them to. A step may consist of
     sub-steps, here and in other processes, whose gradients are averaged; several here take turns, see
     `SequentialPasses`. Their samples are those that a single process would draw, sub-step by sub-step.
@@ -95,8 +95,8 @@ class Training:
         loader: Where batches come from.
         engine: Where and how exactly to compute.
         steps: Steps of the whole stage; learning rates depend on it.
-        batch_size: What the strategy is asked for; the base stage draws so many samples in a sub-step.
-        seed: Seed of what the strategy draws.
+        batch_size: Passed to the strategy; the base stage draws that many samples per sub-step.
+        seed: Seed of the strategy's draws.
         pretrained: Where losses get pretrained networks from.
         augmentation: What happens to images on their way to the discriminators; nothing by default.
         ema: Decay of the moving average of the generators; 0 averages none.
@@ -170,9 +170,9 @@ class Training:
         return nullcontext() if self.average is None else self.average.shown()
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything beside weights that the next step depends on, as tensors by name.
+        """Return all state but weights that the next step depends on, as tensors by name.
 
-        All processes have to call; the first one gets what is each other one's own, too: image pools, random states.
+        All processes have to call; the first one also gets the others' image pools and random states.
         """
         tensors = {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
         tensors |= {f"augmentation/{k}": v for k, v in self.backbone.augmentation.state().items()}
@@ -193,7 +193,7 @@ class Training:
         return Progress(done=self.done, positions=dict(self.loader.positions))
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Progress) -> None:
-        """Go on exactly where `state` and `progress` were taken, with as many processes."""
+        """Resume exactly where `state` and `progress` were taken, with the same number of processes."""
         self.done = progress.done
         self.loader.positions = dict(progress.positions)
         for side, optimizer in self.optimizers.items():
@@ -205,7 +205,7 @@ class Training:
         self._restore_own(tensors)
 
     def _restore_own(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what is this process's own; one that was not there starts as at the start of the stage."""
+        """Restore this process's state; a new process starts as at the start of the stage."""
         place = _place(self.engine.processes.index)
         self.backbone.load_training_state(below(tensors, f"{place}backbone"))
         random = below(tensors, f"{place}random")

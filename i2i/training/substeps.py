@@ -1,4 +1,4 @@
-"""The sub-steps of an optimizer step: who draws which, the passes of each, and what augmentation hears of all."""
+"""The sub-steps of an optimizer step: their schedule, their passes, and the observations of the augmentation."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class SubStepSchedule:
         transfer: Which groups make up a sub-step.
         loader: Where batches come from; its positions are those of all processes.
         processes: All that share the training.
-        batch_size: What the strategy is asked for.
+        batch_size: Passed to the strategy.
         accumulate: Sub-steps of a step in each process.
-        seed: Seed of what the strategy draws.
+        seed: Seed of the strategy's draws.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class SequentialPasses:
     sub-batches had been one. Generators that update first leave their fakes, without a graph, to the discriminators.
     Where discriminators update first, fakes are made for them without a graph, and made once more for the generators,
     whose losses have to wait for the discriminators' update: that costs a forward pass of the translations alone, where
-    keeping the graphs would cost the memory that sub-steps are meant to save. What is random in a generator (dropout,
-    noise) is drawn anew.
+    keeping the graphs would cost the memory that sub-steps are meant to save. Randomness in a generator (dropout,
+    noise) is drawn again.
 
     Args:
         batches: The sub-batches of a step.
@@ -140,7 +140,7 @@ class SequentialPasses:
 
 
 class CollectingAugmentation(Augmentation):
-    """Lets an augmentation hear once a step what discriminators said of real images in all sub-steps and processes.
+    """Collects the discriminators' logits of real images over all sub-steps and processes of a step.
 
     Args:
         inner: The augmentation.
@@ -150,24 +150,24 @@ class CollectingAugmentation(Augmentation):
 
     def __init__(self, inner: Augmentation, groups: Sequence[str], processes: Processes) -> None:
         self._inner, self._groups, self._processes = inner, tuple(groups), processes
-        self._heard: dict[str, list[tuple[list[Tensor], tuple[str, ...]]]] = {}
+        self._observed: dict[str, list[tuple[list[Tensor], tuple[str, ...]]]] = {}
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
         """Return ``x``, ``(N, 3, H, W)``, as the augmentation changes it."""
         return self._inner(domain, x, groups)
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
-        """Keep what was said until `settle`."""
-        self._heard.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
+        """Keep the logits until `settle`."""
+        self._observed.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
 
     def settle(self) -> None:
-        """End a step: let the augmentation hear of all of it, each domain's samples as one batch."""
+        """End a step: pass all logits to the augmentation, each domain's samples as one batch."""
         if type(self._inner).observe is not Augmentation.observe:
-            for domain, said in self._heard.items():
+            for domain, said in self._observed.items():
                 logits = join([one for one, _ in said])
                 groups = list(chain.from_iterable(own for _, own in said))
                 self._inner.observe(domain, [self._processes.join(one) for one in logits], self._of_all(groups))
-        self._heard = {}
+        self._observed = {}
 
     @property
     def chances(self) -> dict[str, float]:
@@ -175,7 +175,7 @@ class CollectingAugmentation(Augmentation):
         return self._inner.chances
 
     def state(self) -> dict[str, Tensor]:
-        """Return the augmentation's state; nothing is heard between steps."""
+        """Return the augmentation's state; nothing is collected between steps."""
         return self._inner.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
