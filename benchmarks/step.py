@@ -34,13 +34,13 @@ def main() -> None:
     rounds = [{kind: _spawn(kind) for kind in KINDS} for _ in range(options.rounds)]
     for kind in KINDS:
         wall, cpu, memory = (statistics.median(r[kind][i] for r in rounds) for i in range(3))
-        print(f"{kind:6} {wall:.3f} s a step, {cpu:.3f} s of processor, peak {memory:.2f} GiB")
+        print(f"{kind:6} {wall:.3f} s per step, {cpu:.3f} s of processor time, peak {memory:.2f} GiB")
     ratios = sorted(r["plain"][0] / r["ours"][0] for r in rounds)
     print(f"ratio  {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
 def measure(options: argparse.Namespace) -> tuple[float, float, float]:
-    """Return median seconds and processor seconds of a step, and peak GiB of the process."""
+    """Return median seconds and processor seconds per step, and peak GiB of the process."""
     step = _steps(options)[options.measure]
     step()
     times = []

@@ -77,7 +77,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(*_normed(first), second, nn.InstanceNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions make of ``x`` to ``x``."""
+        """Add the convolutions' output to ``x``."""
         return x + cast(Tensor, self.layers(x))
 
 

@@ -78,7 +78,7 @@ def locate(distribution: str, package: str) -> Path:
 
 
 class Drawings:
-    """PNG files of the emoji that both artists drew, made when first asked for.
+    """PNG files of the emoji that both artists drew, rendered on first use.
 
     Args:
         side: Width and height of the PNG files in pixels.
@@ -112,7 +112,7 @@ def rasterise(svg: Path, side: int, box: Box = WHOLE) -> Image.Image:
     """Draw the part ``box`` of an SVG file as ``side`` x ``side`` RGB pixels on white.
 
     Raises:
-        DataError: The file is no SVG.
+        DataError: The file is not an SVG.
     """
     import resvg_py
 

@@ -30,7 +30,7 @@ class Emoji(Dataset):
     The art is CC-BY 4.0 (Twemoji) and CC-BY-SA 4.0 (OpenMoji).
 
     Raises:
-        DataError: A package of the extra ``emoji`` is missing, or ``config.base`` is no group.
+        DataError: A package of the extra ``emoji`` is missing, or ``config.base`` is not a group.
     """
 
     name: ClassVar[str] = "emoji"
@@ -40,7 +40,7 @@ class Emoji(Dataset):
 
         shots: Shots = Field(
             SHOTS,
-            description="Source and target images of a group, fewer where it has fewer; a group that is not named "
+            description="Source and target images per group, fewer if it has fewer; a group that is not listed "
             "keeps its default; the base group, and one without any, has all.",
         )
         test_fraction: float = Field(

@@ -25,7 +25,7 @@ class Folders(Dataset):
     Without ``config.base`` the group with most target images is the base.
 
     Raises:
-        DataError: The root has neither layout, a training folder has no images, or ``config.base`` is no group.
+        DataError: The root has neither layout, a training folder has no images, or ``config.base`` is not a group.
     """
 
     name: ClassVar[str] = "folder"
@@ -70,7 +70,7 @@ def find_groups(root: Path) -> dict[str, Path]:
     """Return the folder of every group under ``root``; without groups, ``root`` itself as the group ``all``.
 
     Raises:
-        DataError: ``root`` is missing, a file, has neither layout or both, or a folder's name cannot name a group.
+        DataError: ``root`` is missing, a file, has neither layout or both, or a folder's name is not a valid group name.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"

@@ -16,7 +16,7 @@ def check_known(group: str, groups: Sequence[str], asked_by: str) -> str:
     """Return ``group`` when it is one of ``groups``.
 
     Args:
-        group: The name asked for.
+        group: The requested name.
         groups: The names that there are.
         asked_by: What opens the message: an option or a data set.
 

@@ -30,7 +30,7 @@ class TimmDiscriminator(Discriminator):
         network: str = Field(
             "tf_efficientnet_lite0", description="The network, as timm calls it, or any feature network with layers."
         )
-        weights: str = Field(AUTO, description="A file; random; or auto: what is on this machine, else random.")
+        weights: str = Field(AUTO, description="A file; random; or auto: weights on this machine, else random.")
         scales: int = Field(4, ge=1, description="How many of the network's layers are judged, from the deepest.")
         mixing: bool = Field(True, description="Mix the channels of every map by a fixed random convolution.")
 

@@ -1,7 +1,7 @@
 """dlib's face recognition network: 128 features of a face, and a reader of its file.
 
 A ResNet of 29 convolutions (Davis King 2017, dlib's ``dnn_face_recognition_ex``; CC0). Every convolution is followed
-by an affine map a channel, which is folded into it here.
+by one affine map per channel, which is folded into it here.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Reader:
         self._path, self._data, self._at = path, path.read_bytes(), 0
 
     def tensor(self, layer: str, *shapes: tuple[int, ...], before: int = 0) -> list[Tensor]:
-        """Go on to the next layer of that name, and return its parameters, which follow ``before`` numbers, cut."""
+        """Find the next layer of that name, and return its parameters, which follow ``before`` numbers, split."""
         start = self._data.find(bytes([1, len(layer)]) + layer.encode(), self._at)  # its length as one byte, its name
         if start < 0:
             raise self._refusal(f"a layer {layer} is missing")
@@ -94,7 +94,7 @@ class _Reader:
         return [part.reshape(shape) for part, shape in zip(torch.split(values, sizes), shapes, strict=True)]
 
     def _integer(self) -> int:
-        """Read a number: a byte that tells how many bytes follow, and these, lowest first."""
+        """Read a number: a byte with the count of bytes that follow, then these, lowest first."""
         size = self._take(1)[0]
         if size > 8:  # the highest bit is the sign, and no size is negative
             raise self._refusal("a number is no size")

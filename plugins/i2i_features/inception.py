@@ -1,7 +1,7 @@
 """FID's Inception: the network that Heusel et al. 2017 (arXiv 1706.08500) took, and that alone makes a score FID.
 
 Inception v3 (Szegedy et al. 2015, arXiv 1512.00567) as TensorFlow published it on 2015-12-05. It differs from the
-Inception v3 of torchvision, whose names it has, in its weights, and in what is pooled beside the convolutions: means
+Inception v3 of torchvision, whose names it has, in its weights, and in the pooling next to the convolutions: means
 leave padding out, and the last block takes the maximum. Batch normalisation is folded into the convolutions.
 """
 

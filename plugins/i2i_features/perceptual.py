@@ -18,7 +18,7 @@ class Perceptual(Loss):
 
     As in the later release of UNIT (Liu et al. 2017, arXiv 1703.00848) and in MUNIT (Huang et al. 2018, arXiv
     1804.04732, "domain-invariant perceptual loss"): the layer relu5_3 of VGG16, computed without the pooling before
-    its last block; instance normalisation takes away what is a matter of style. Both took Caffe's weights, which are
+    its last block; instance normalisation removes style. Both took Caffe's weights, which are
     ``vgg16-caffe``; ``vgg16`` are torchvision's. Each gets images as it was trained on them.
     """
 

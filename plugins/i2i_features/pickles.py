@@ -1,4 +1,4 @@
-"""Pickles of numpy arrays, read without ever running what a pickle may ask for."""
+"""Pickles of numpy arrays, read without ever running code from a pickle."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ADMITTED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
 }
-"""What a pickle needs to name in order to hold arrays; numpy 2 moved the first."""
+"""The names that a pickle of arrays needs; numpy 2 moved the first."""
 
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
-            raise WeightsError(f"it asks for {module}.{name}, which could run anything")
+            raise WeightsError(f"it needs {module}.{name}, which could run anything")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -28,7 +28,7 @@ def read_arrays(path: Path) -> Any:
     """Read the dicts, lists and numpy arrays of a pickle.
 
     Raises:
-        WeightsError: It is damaged, or asks for anything else than numpy arrays.
+        WeightsError: It is damaged, or needs anything other than numpy arrays.
     """
     try:
         with path.open("rb") as file:

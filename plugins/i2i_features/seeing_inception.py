@@ -74,7 +74,7 @@ def as_tensorflow(pixels: Tensor) -> Tensor:
 
 
 def _stretched(pixels: Tensor, dim: int) -> Tensor:
-    """Take, for each of 299 places counted from the first, what lies there between two pixels; the last one repeats."""
+    """Interpolate at 299 places counted from the first pixel; the last pixel repeats."""
     size = pixels.shape[dim]
     place = torch.arange(SIDE, device=pixels.device) * (size / SIDE)
     before = place.long()
@@ -88,4 +88,4 @@ RESIZERS = {
     "clean": (as_clean_fid, f"{SIDE} px, bicubic with antialias, as clean-fid"),
     "tensorflow": (as_tensorflow, f"{SIDE} px, bilinear from the first pixel, as torch-fidelity"),
 }
-"""By what follows the colon: the function, and how it is told beside a score."""
+"""Variant to its function, and its description next to a score."""

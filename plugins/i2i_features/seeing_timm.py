@@ -16,7 +16,7 @@ from i2i_features.normalised import Normalised, checked, fingerprint, square
 class Timm(Normalised):
     """A network of timm: ``timm:tf_efficientnet_lite0`` has 1280 features, ``timm:resnet50`` 2048.
 
-    Its layers are the stages that timm shows, numbered from ``0``. Features are what its own head pools, of images of
+    Its layers are the stages that timm shows, numbered from ``0``. Features are pooled by its own head, from images of
     the size that it was trained on; without named layers `maps` returns the last maps before pooling. The whole
     network, which these two need, is built when one of them is called first.
     """

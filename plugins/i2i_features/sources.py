@@ -35,11 +35,11 @@ def lpips_convolutions(path: Path, name: str, build: Callable[[], nn.Module]) ->
 
     Args:
         path: The file.
-        name: What it calls the network, such as ``VGG16_0``.
+        name: Its name of the network, such as ``VGG16_0``.
         build: Makes the network that the state dict is for.
 
     Raises:
-        WeightsError: It is no such file.
+        WeightsError: It is another file.
     """
     layers = _table(path, name)
     with torch.device("meta"):
@@ -55,7 +55,7 @@ def lpips_heads(path: Path) -> dict[str, Tensor]:
     """Read LPIPS's weights of five layers' channels, named as in ``lpips``: ``lin0.model.1.weight``, ``(1, C, 1, 1)``.
 
     Raises:
-        WeightsError: It is no such file.
+        WeightsError: It is another file.
     """
     return {
         f"lin{number}.model.1.weight": _weight(_table(path, f"NetLinLayer_{number}"), "Conv_0", path)
@@ -104,7 +104,7 @@ def _from_torchvision(network: str, file: str) -> WeightsSource:
         enables=ENABLES[network],
         locate=partial(in_torch_cache, file),
         load=features_alone,
-        sha256=file.rpartition("-")[2].removesuffix(".pth"),  # so does torchvision tell the first digits
+        sha256=file.rpartition("-")[2].removesuffix(".pth"),  # torchvision publishes the first digits
         remedy=f"i2i weights download {name}",
         place="cache",
         url=TORCH + file,
@@ -143,7 +143,7 @@ SOURCES = [
         enables="FID, KID",
         locate=_inception,
         load=read_weights_file,
-        sha256="6726825d",  # the name of the file tells the first digits
+        sha256="6726825d",  # the file name contains the first digits
         remedy="i2i weights download inception-pytorch-fid",
         place="cache",
         url=INCEPTION + INCEPTION_FILES[0],

@@ -86,7 +86,7 @@ def whole(name: str, state: Mapping[str, Tensor]) -> Any:
 
 
 def published(name: str) -> Any:
-    """Return what timm tells of a network: the images it wants, and where its weights are published.
+    """Return timm's configuration of a network: the images it needs, and where its weights are published.
 
     Raises:
         ConfigError: timm has no such network.
@@ -119,18 +119,18 @@ def lite0_state(path: Path) -> dict[str, Tensor]:
     Both list the same layers, from input to output, under other names; timm's has TensorFlow's padding, as it must.
 
     Raises:
-        WeightsError: It is no such file.
+        WeightsError: It is another file.
     """
     state = read_weights_file(path)
     with torch.device("meta"):
         own = _timm().create_model("tf_efficientnet_lite0").state_dict()
     if [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in state.values()]:
-        raise WeightsError(f"{path} is no EfficientNet-Lite0. Get the file again.")
+        raise WeightsError(f"{path} is not an EfficientNet-Lite0. Get the file again.")
     return dict(zip(own, state.values(), strict=True))
 
 
 def _timm() -> ModuleType:
-    """Import timm; offline unless the user says otherwise, since it else stalls where there is no network."""
+    """Import timm, offline unless the user says otherwise, since it would stall without a network."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import timm
 

@@ -1,4 +1,4 @@
-"""Contrastive learning on patches (CUT: Park et al. 2020, arXiv 2007.15651): a translation keeps what lies where."""
+"""Contrastive learning on patches (CUT: Park et al. 2020, arXiv 2007.15651): a translation keeps the layout of its source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PatchNCE(Loss):
     class Config(Loss.Config):
         """Options of the contrastive term."""
 
-        patches: int = Field(256, ge=2, description="Patches of an image that are told apart, fewer on small maps.")
+        patches: int = Field(256, ge=2, description="Patches compared per image, fewer on small maps.")
         temperature: float = Field(0.07, gt=0, description="Divides the similarities.")
         width: int = Field(256, ge=1, description="Channels of the projections.")
 
@@ -41,7 +41,7 @@ class PatchNCE(Loss):
         return self.projections.to(device)
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return how badly patches are told apart, ``(N,)``, averaged over maps and patches."""
+        """Return the contrastive loss, ``(N,)``, averaged over maps and patches."""
         terms = [self._map(passes, domain, index) for domain in DOMAINS for index in range(len(passes.encoded[domain]))]
         return reduce(terms, "term n -> n", "sum") / len(passes.encoded["b"])
 
@@ -86,7 +86,7 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
         temperature: Divides the dot products.
 
     Returns:
-        One value a sample, ``(N,)``.
+        One value per sample, ``(N,)``.
     """
     similarities = einsum(queries, keys, "n query c, n key c -> n query key") / temperature
     right = torch.diagonal(similarities, dim1=1, dim2=2)

@@ -1,4 +1,4 @@
-"""The stock loss terms. Each returns one value a sample and adds both directions up."""
+"""The loss terms of the shipped backbones. Each returns one value per sample and adds up both directions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Adversarial(Loss):
         return _total(_judge(passes.fake_verdict[domain], _FOOL[self.config.mode]) for domain in DOMAINS)
 
     def discriminator(self, passes: Passes) -> Tensor:
-        """Return how badly real and fake are told apart, ``(N,)``."""
+        """Return how badly real and fake are distinguished, ``(N,)``."""
         real = _total(_judge(passes.real_verdict[domain], _REAL[self.config.mode]) for domain in DOMAINS)
         fake = _total(_judge(passes.fake_verdict[domain], _FAKE[self.config.mode]) for domain in DOMAINS)
         told_apart = (real + fake) * self.config.discriminator_weight
@@ -85,7 +85,7 @@ class Cycle(Loss):
 
 
 class Identity(Loss):
-    """Mean absolute change of an image that lies in the target domain already (Zhu et al. 2017, section 5.2)."""
+    """Mean absolute change of an image that is already in the target domain (Zhu et al. 2017, section 5.2)."""
 
     name = "identity"
     needs = frozenset({"identity"})
@@ -96,7 +96,7 @@ class Identity(Loss):
 
 
 class Cam(Loss):
-    """The generators' attention tells source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
+    """The generators' attention distinguishes source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
 
     name = "cam"
     needs = frozenset({"fake", "identity", "cam"})
@@ -135,7 +135,7 @@ class GroupClassification(Loss):
         return _total(errors) / len(errors)
 
     def discriminator(self, passes: Passes) -> Tensor:
-        """Return how badly the heads tell the groups of real images, ``(N,)``."""
+        """Return how badly the heads classify the groups of real images, ``(N,)``."""
         return _total(self._errors(passes, [passes.real_verdict[domain] for domain in DOMAINS]))
 
     def _errors(self, passes: Passes, verdicts: list[Verdict]) -> Iterable[Tensor]:

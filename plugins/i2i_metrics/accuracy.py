@@ -34,8 +34,8 @@ class GroupAccuracy(Seeing):
         network: str = Field("alexnet:relu3", description=NETWORK)
 
     def obstacle(self, case: Case) -> str:
-        """Say that there is nothing to tell apart."""
-        return "" if len(_known(case)) > 1 else "there are no two groups with drawings to tell apart"
+        """Require two groups with drawings."""
+        return "" if len(_known(case)) > 1 else "fewer than two groups have drawings to compare"
 
     def score(self, case: Case) -> Score:
         """Return the share of fakes that are taken for drawings of ``case.group``, with Wilson's interval."""
@@ -55,7 +55,7 @@ def _known(case: Case) -> Mapping[str, Images]:
 
 
 def _without(images: Images, design: str) -> list[int]:
-    """Return which images are of another design; all, where there is no other."""
+    """Return the indices of images of another design; of all images, if there is no other."""
     return [row for row, name in enumerate(images.names) if name != design] or list(range(len(images)))
 
 

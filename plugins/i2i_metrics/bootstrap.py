@@ -1,4 +1,4 @@
-"""Intervals: how far a score could be off by the chance of which designs were drawn."""
+"""Confidence intervals of scores, over the designs that happened to be drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def bootstrap(values: Tensor, designs: Sequence[str]) -> Score:
     """Return the mean of ``values``, ``(N,)``, with its 95 % percentile interval over 1000 seeded resamples.
 
     Args:
-        values: A figure an image.
+        values: One figure per image.
         designs: What each image shows; variants of one design are drawn together (see `counts`).
     """
     values, drawn = values.double(), counts(designs)

@@ -49,7 +49,7 @@ class Kernel(FeatureDistance):
     The estimator of KID (Binkowski et al. 2018, "Demystifying MMD GANs", arXiv 1801.01401): the unbiased squared
     maximum mean discrepancy with the kernel (x . y / D + 1)^3, which may be negative; of more than 1000 images the
     mean over subsets of 1000. It is KID itself only with the network ``inception``. Unlike a Frechet distance it does
-    not grow when there are few images; the interval tells what they leave open.
+    not grow when there are few images; the interval shows the uncertainty.
     """
 
     name = "kernel"

@@ -13,7 +13,7 @@ from i2i import Case, Metric, Score
 from i2i_metrics.bootstrap import bootstrap
 
 LARGEST = 100.0
-"""What a value is at most, so that the signal-to-noise ratio of equal images is a number."""
+"""The largest value, so that the signal-to-noise ratio of equal images is finite."""
 
 
 class L1(Metric):
@@ -97,7 +97,7 @@ def to_truth(case: Case, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Compare each fake with its truth, chunk by chunk: ``compare`` maps two ``(n, 3, H, W)`` to ``(n,)``.
 
     Returns:
-        One figure an image, ``(N,)``.
+        One figure per image, ``(N,)``.
     """
     if case.truth is None:
         raise ValueError("The case has no true images.")

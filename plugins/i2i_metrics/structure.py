@@ -1,4 +1,4 @@
-"""Is the layout of the source kept? How parts of an image resemble one another tells, whatever they look like."""
+"""Is the layout of the source kept? Compares how the parts of an image resemble one another."""
 
 from __future__ import annotations
 

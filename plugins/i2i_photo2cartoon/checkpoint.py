@@ -41,12 +41,12 @@ OLD = (
 )
 UNTOLD = (
     "If this file is older than 2020-05-04, when photo2cartoon mended its hourglasses, its translations will be wrong, "
-    "and nothing in it tells; look at one, and use weights published since."
+    "and nothing in it shows which; look at a translation, and use weights published since."
 )
 
 
 class Photo2CartoonFile(CheckpointFormat):
-    """``*_params_*.pt`` of photo2cartoon: generators A2B and B2A, a global and a local discriminator a domain."""
+    """``*_params_*.pt`` of photo2cartoon: generators A2B and B2A, a global and a local discriminator per domain."""
 
     name = "photo2cartoon"
 
@@ -84,7 +84,7 @@ class Photo2CartoonFile(CheckpointFormat):
 
 
 def generator_keys(parts: CheckpointParts) -> set[str]:
-    """Return the keys of the generator from a to b; none where there is no such thing."""
+    """Return the keys of the generator from a to b; none if there is none."""
     state = parts["file"].get("genA2B")
     return set(without_module_prefix(state)) if isinstance(state, Mapping) else set()
 
@@ -102,7 +102,7 @@ def describe(states: States, size: int | None, judge: type[Discriminator]) -> di
     """Infer the configuration from shapes, for a generator of one group or several.
 
     Raises:
-        CheckpointError: A layer that tells is missing, or a full generator is of another size than ``size``.
+        CheckpointError: A needed layer is missing, or a full generator has another size than ``size``.
     """
     state = states["genA2B"]
     channels = output_width(state, "ConvBlock1.1.weight", "genA2B")
@@ -176,7 +176,7 @@ def _age(state: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Say whether the hourglasses' levels 2 to 4, which old code never called, still have their first weights.
 
     Convolutions start uniformly within a bound, and training soon leaves it; where level 1 is within it, too, the
-    file is of a model that hardly trained, and does not tell.
+    file belongs to a model that hardly trained, and does not show it.
     """
     found = {level: any(_has_left_its_start(state, key) for key in _convolutions(state, level)) for level in "1234"}
     if any(found[level] for level in "234"):

@@ -1,7 +1,7 @@
 """The multi-group checkpoint files of Zhuang & Yang's few_shot_face2cartoon (arXiv 2007.13332).
 
-They are photo2cartoon's, but that the outermost layers of a generator exist once a group, the classifiers of its
-class-activation map have a row a group, and the discriminators have a group head. Group 0, the base, has no suffix.
+They are photo2cartoon's, except that the outermost layers of a generator exist once per group, the classifiers of its
+class-activation map have one row per group, and the discriminators have a group head. Group 0, the base, has no suffix.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _of_group(state: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
 
 
 def _index(key: str) -> int | None:
-    """Return the group of a branch's parameter; None for what all groups share."""
+    """Return the group of a branch's parameter; None for shared ones."""
     found = BRANCHED.fullmatch(key.partition(".")[0])
     return int(found[2] or 0) if found else None
 
@@ -162,7 +162,7 @@ def _read_judge(joined: Mapping[str, Tensor], network: Discriminator, groups: in
     own |= {ours: joined[theirs] for ours, theirs in heads.items()}
     wrong = next((key for key in heads if own[key].shape != expected[key].shape), None)
     if wrong is not None:
-        raise CheckpointError(f"dis{heads[wrong][0]}{domain} tells {len(own[wrong])} groups apart, not {groups}.")
+        raise CheckpointError(f"dis{heads[wrong][0]}{domain} classifies {len(own[wrong])} groups, not {groups}.")
     return own
 
 
@@ -198,7 +198,7 @@ def _check_branches(modules: Iterable[tuple[str, nn.Module]]) -> None:
     odd = next((path for path, module in modules if isinstance(module, Branches) and path not in OWN), None)
     if odd is not None:
         raise CheckpointError(
-            f"few_shot_face2cartoon shares among groups what this model has once a group, beginning with '{odd}'. "
+            f"few_shot_face2cartoon shares layers among groups that this model has once per group, first '{odd}'. "
             "It needs the transfer 'branch' with --generator.branch_depth 2."
         )
 

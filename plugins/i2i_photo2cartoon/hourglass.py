@@ -53,7 +53,7 @@ class Hourglass(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Halve four times, double four times, and add what was seen on the way down; ``HourGlassBlock``."""
+    """Halve four times, double four times, and add the maps from the way down; ``HourGlassBlock``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -102,7 +102,7 @@ class HourglassGenerator(Generator):
 class SoftNorm(nn.Module):
     """Soft-AdaLIN: normalisation whose gamma and beta are mixed from style and content.
 
-    ``gamma = (1 - w) * from_style + w * from_content`` with w in [0, 1] a channel, likewise beta; then AdaLIN. It is
+    ``gamma = (1 - w) * from_style + w * from_content`` with w in [0, 1] per channel, likewise beta; then AdaLIN. It is
     photo2cartoon's; w starts at 0.
 
     Args:

@@ -1,4 +1,4 @@
-"""Transfer strategies: how a trained base model is carried over to further groups."""
+"""Transfer strategies: how a trained base model is adapted to further groups."""
 
 from __future__ import annotations
 

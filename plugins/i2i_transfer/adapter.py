@@ -36,12 +36,12 @@ class LowRank(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
-        """Add to ``y``, ``(N, out, h, w)``, what the group makes of ``x``, ``(N, in, H, W)``."""
+        """Add the group's response to ``x``, ``(N, in, H, W)``, to ``y``, ``(N, out, h, w)``."""
         added: Tensor = self.up(self.down(x))
         return y + self.scale * added
 
     def added(self) -> Tensor:
-        """Return what the group adds to the weight, ``(out, in, k, k)``."""
+        """Return the group's addition to the weight, ``(out, in, k, k)``."""
         return self.scale * einsum(self.up.weight[:, :, 0, 0], self.down.weight, "o rank, rank i h w -> o i h w")
 
 
@@ -58,7 +58,7 @@ class AdaptedConv2d(nn.Conv2d):
 
     Args:
         conv: The convolution, whose parameters are taken over.
-        adapters: What the groups add.
+        adapters: The groups' additions.
     """
 
     def __init__(self, conv: nn.Conv2d, adapters: Branches) -> None:
@@ -67,7 +67,7 @@ class AdaptedConv2d(nn.Conv2d):
         self.adapters: nn.Module = adapters
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``x``, ``(N, C, H, W)``, each sample with what its group adds."""
+        """Convolve ``x``, ``(N, C, H, W)``, each sample with its group's addition."""
         adapted: Tensor = self.adapters(super().forward(x), x)
         return adapted
 
@@ -93,8 +93,8 @@ class Adapter(Branch):
     class Config(Branch.Config):
         """Options of the adapter transfer."""
 
-        rank: int = Field(4, ge=1, description="Rank of what a group adds to a convolution's weight.")
-        alpha: float = Field(4.0, gt=0, description="Factor on what a group adds, divided by the rank.")
+        rank: int = Field(4, ge=1, description="Rank of a group's addition to a convolution's weight.")
+        alpha: float = Field(4.0, gt=0, description="Factor on a group's addition, divided by the rank.")
         branches: bool = Field(True, description="Give each group the outermost layers, too; off: adapters alone.")
         freeze_shared: bool = Field(True, description="Keep the generators' trunk as the base model has it.")
 

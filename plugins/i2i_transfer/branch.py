@@ -29,7 +29,7 @@ HALF = 0.5  # of the CAM term's weight is left in the released second stage
 
 
 class Branch(FewShot):
-    """Few-shot samples update their own branch; the base group goes on updating everything that is shared.
+    """Few-shot samples update their own branch; the base group keeps updating everything that is shared.
 
     Zhuang & Yang, "Few-shot Knowledge Transfer for Fine-grained Cartoon Face Generation" (arXiv 2007.13332),
     stage 2. Branches start as copies of the base group's, so that right after ``adapt`` every group is translated as
@@ -48,8 +48,8 @@ class Branch(FewShot):
 
         judge: Judge = Field(
             "branched",
-            description="Who tells groups apart: a group head on shared discriminators (as released), shared "
-            "discriminators that project on groups, a discriminator branch a group, or two of these.",
+            description="How discriminators treat groups: a group head on shared ones (as released), shared "
+            "ones that project on groups, one discriminator branch per group, or two of these.",
         )
         judge_depth: int | None = Field(
             None, ge=1, description="Layers of the discriminators, from the last, that each group has; by default all."
@@ -64,7 +64,7 @@ class Branch(FewShot):
             "all", description="Whose CAM term reaches the trunk; all: every group's, at half weight (as released)."
         )
         updates: Literal["merged", "released"] = Field(
-            "merged", description="One optimizer step, or the released two: what is shared and branches, then branches."
+            "merged", description="One optimizer step, or the released two: shared layers and branches, then branches."
         )
         freeze_shared: bool = Field(False, description="Keep the generators' trunk as the base model has it.")
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")

@@ -1,4 +1,4 @@
-"""Fine-tuning: a whole copy of the base model a group; with FreezeD the discriminators' lower layers stay frozen."""
+"""Fine-tuning: one whole copy of the base model per group; with FreezeD the discriminators' lower layers stay frozen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from i2i_transfer.layers import layers
 
 
 class GeneratorCopies(Branches):
-    """A whole generator a group. What is no call is answered by the base group's, such as ``multiple_of``."""
+    """One whole generator per group. Attributes, such as ``multiple_of``, are those of the base group's."""
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the feature maps that each sample's own encoder has of ``x``, ``(N, 3, H, W)``."""

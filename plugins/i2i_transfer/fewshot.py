@@ -14,7 +14,7 @@ class FewShot(Transfer):
         """Options of transfers that draw every group alike."""
 
         samples: int | None = Field(
-            None, ge=1, description="Samples of each group in a step; 2 by default, 1 (the paper's) at batch size 1."
+            None, ge=1, description="Samples of each group per step; 2 by default, 1 (the paper's) at batch size 1."
         )
 
     config: Config

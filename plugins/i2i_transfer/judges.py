@@ -1,4 +1,4 @@
-"""Who tells groups apart: what becomes of the discriminators when groups are added."""
+"""How discriminators are adapted when groups are added."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def appoint(kind: Judge, judge: Discriminator, base: str, groups: Sequence[str],
     """Return what judges the images of one domain from now on.
 
     Args:
-        kind: Who tells groups apart.
+        kind: How discriminators treat groups.
         judge: The discriminator of one group.
         base: The base group.
         groups: The new groups.
         depth: How many layers of every part, from the last one, each group has to itself; None: all.
 
     Raises:
-        ConfigError: The discriminator has no features to tell groups by, or fewer layers than ``depth``.
+        ConfigError: The discriminator has no features to classify groups by, or fewer layers than ``depth``.
     """
     judged: nn.Module = judge
     if "branched" in kind:

@@ -1,4 +1,4 @@
-"""The layers of a discriminator, from the image on, so that a transfer can tell its lower ones from its upper ones."""
+"""The layers of a discriminator, from the image on, so that a transfer can distinguish lower from upper ones."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Mixed(Pooled):
         """Options of mixed training."""
 
         second_stage: float = Field(
-            0.25, gt=0, le=1, description="Share of all steps that what it is compared with takes to learn new groups."
+            0.25, gt=0, le=1, description="Share of all steps that the compared transfers spend on new groups."
         )
 
     config: Config

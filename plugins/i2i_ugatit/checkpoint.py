@@ -34,7 +34,7 @@ PUBLISHED_SIZE = 256
 
 
 class UGATITPytorch(CheckpointFormat):
-    """``*_params_*.pt`` of UGATIT-pytorch: generators A2B and B2A, a global and a local discriminator a domain."""
+    """``*_params_*.pt`` of UGATIT-pytorch: generators A2B and B2A, a global and a local discriminator per domain."""
 
     name = "ugatit-pytorch"
 

@@ -137,7 +137,7 @@ class AttentionDiscriminator(Discriminator):
     def _depths(self, config: Config) -> tuple[int, int]:
         deep, shallow = (7, 5) if config.size >= 128 else _depths_that_fit(config.size)
         if config.size < 128 and (config.global_layers is None or config.local_layers is None):
-            self.note = f"Discriminators of {deep} and {shallow} layers: the published 7 and 5 need 128 px or more."
+            self.note = f"Using {deep} and {shallow} discriminator layers (the published 7 and 5 need 128 px or more)."
         depths = config.global_layers or deep, config.local_layers or shallow
         if config.size // 2 ** (max(depths) - 2) < 4:
             raise ConfigError(

@@ -39,7 +39,7 @@ FILE = re.compile(r"(?P<prefix>.*?)(?P<part>gen|dis)_(?P<step>\d{8})\.pt")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
 OUT_OF = {domain: DIRECTION_INTO[OTHER_DOMAIN[domain]] for domain in DOMAINS}
-NO_JUDGES = "Discriminators are read from the dis_*.pt that lies beside gen_*.pt and has its number; there is none."
+NO_JUDGES = "There are no discriminators: the dis_*.pt with the number of gen_*.pt is missing."
 
 
 class UNITRelease(CheckpointFormat):

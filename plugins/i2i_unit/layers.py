@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class SampleNorm(nn.Module):
-    """``gamma * (x - mean) / (std + eps) + beta``, with mean and std over all of a sample, gamma and beta a channel.
+    """``gamma * (x - mean) / (std + eps) + beta``, with mean and std over the whole sample, gamma and beta per channel.
 
     The released UNIT's layer normalisation: std is unbiased, eps is added to std and not to the variance, and gamma
     starts uniformly in [0, 1).
@@ -68,7 +68,7 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(*normed(padded(channels, channels, 3)), *normed(padded(channels, channels, 3))[:2])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions make of ``x``, ``(N, C, H, W)``, to ``x``."""
+        """Add the convolutions' output to ``x``, ``(N, C, H, W)``."""
         y: Tensor = self.body(x)
         return x + y
 

@@ -1,4 +1,4 @@
-"""UNIT's terms within a domain and on latents (Liu et al. 2017, arXiv 1703.00848, section 3), as its release has them.
+"""UNIT's terms within a domain and on latents (Liu et al. 2017, arXiv 1703.00848, section 3), as in its release.
 
 The encoders' normal distributions have unit variance, so that an element's divergence from N(0, 1) is half of its
 mean's square; the release leaves that half to the weight.

@@ -59,7 +59,7 @@ class UNIT(Backbone):
     def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
         """Run the generators once for everything that ``needs`` names.
 
-        What an encoder gives of a real image, noise included, is decoded into both domains, as in the release.
+        The encoding of a real image, noise included, is decoded into both domains, as in the release.
         """
         passes = super().passes(batch, needs, groups)
         if "reconstructed" in needs:
@@ -73,7 +73,7 @@ class UNIT(Backbone):
         return float(0.5 ** (step // self.config.halve_lr_every))
 
     def _decode(self, direction: Direction, translation: Translation, groups: tuple[str, ...]) -> Tensor:
-        """Decode by one direction what the other direction has encoded."""
+        """Decode the other direction's encoding."""
         sample = translation.sample if isinstance(translation, Sampled) else translation.latent
         with routed(groups):
             return cast(Generator, self.generators[direction]).from_latent(cast(Tensor, sample))

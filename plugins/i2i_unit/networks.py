@@ -27,10 +27,10 @@ PUBLISHED_LAYERS = 4
 
 @dataclass
 class Sampled(Translation):
-    """What a variational generator returns.
+    """The output of a variational generator.
 
     Attributes:
-        sample: What was decoded, ``(N, C, h, w)``: the latent, and while training noise around it.
+        sample: The decoded sample, ``(N, C, h, w)``: the latent, and while training noise around it.
     """
 
     sample: Tensor | None = None
@@ -179,7 +179,7 @@ class _Doubling(nn.Module):
 
 
 class _Judge(nn.Module):
-    """One scale: halving convolutions, and logits of each pixel of what they leave."""
+    """One scale: halving convolutions, and logits of each remaining pixel."""
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()

@@ -38,7 +38,7 @@ class Sketch(Backbone):
 
 
 class ByColour(GroupDetector):
-    """Takes what is nearly without colour for a robot, and all else for the base group."""
+    """Takes images that are nearly grey for robots, and all others for the base group."""
 
     name = "colour"
 
@@ -49,5 +49,5 @@ class ByColour(GroupDetector):
 
 
 def _variation(x: Tensor) -> Tensor:
-    """Return one value a sample, ``(N,)``, for images ``(N, 3, H, W)``."""
+    """Return one value per sample, ``(N,)``, for images ``(N, 3, H, W)``."""
     return x.diff(dim=2).abs().mean((1, 2, 3)) + x.diff(dim=3).abs().mean((1, 2, 3))
