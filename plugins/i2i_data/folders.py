@@ -70,7 +70,7 @@ def find_groups(root: Path) -> dict[str, Path]:
     """Return the folder of every group under ``root``; without groups, ``root`` itself as the group ``all``.
 
     Raises:
-        DataError: ``root`` is missing, a file, has neither layout or both, or a folder's name is not a valid group name.
+        DataError: ``root`` is missing, a file, has neither layout or both, or a folder's name is no valid group name.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"

@@ -1,4 +1,4 @@
-"""Contrastive learning on patches (CUT: Park et al. 2020, arXiv 2007.15651): a translation keeps the layout of its source."""
+"""Contrastive learning on patches (CUT: Park et al. 2020, arXiv 2007.15651): translations keep the source's layout."""
 
 from __future__ import annotations
 

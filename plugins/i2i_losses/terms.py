@@ -96,7 +96,7 @@ class Identity(Loss):
 
 
 class Cam(Loss):
-    """The generators' attention distinguishes source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
+    """The generators' attention separates source from target (U-GAT-IT, Kim et al. 2020, arXiv 1907.10830, eq. 5)."""
 
     name = "cam"
     needs = frozenset({"fake", "identity", "cam"})

@@ -1,4 +1,4 @@
-"""Fine-tuning: one whole copy of the base model per group; with FreezeD the discriminators' lower layers stay frozen."""
+"""Fine-tuning: one copy of the base model per group; with FreezeD the discriminators' lower layers stay frozen."""
 
 from __future__ import annotations
 
