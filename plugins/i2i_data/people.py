@@ -27,7 +27,7 @@ BLOND, TUXEDO, BEARD = "1F471", "1F935", "1F9D4"
 
 
 @dataclass(frozen=True)
-class Group:
+class Designs:
     """The designs of a group.
 
     Attributes:
@@ -46,19 +46,19 @@ class Group:
         return self.plain + self.distinct
 
 
-def _adults(person: str, sign: str, more_plain: tuple[str, ...], more_distinct: tuple[str, ...]) -> Group:
+def _adults(person: str, sign: str, more_plain: tuple[str, ...], more_distinct: tuple[str, ...]) -> Designs:
     followed = {character: f"{character}-{JOINER}-{sign}" for character in (BLOND, TUXEDO, BEARD, *ROLES)}
     following = {attribute: f"{person}-{JOINER}-{attribute}" for attribute in (RED, CURLY, BALD, *PROFESSIONS)}
     plain = (person, following[RED], *(followed[character] for character in (BLOND, TUXEDO, BEARD)))
     distinct = (*(following[a] for a in (CURLY, BALD, *PROFESSIONS)), *(followed[character] for character in ROLES))
-    return Group(plain + more_plain, distinct + more_distinct)
+    return Designs(plain + more_plain, distinct + more_distinct)
 
 
-GROUPS: dict[str, Group] = {
+GROUPS: dict[str, Designs] = {
     "woman": _adults("1F469", "2640", (), ("1F478", "1F9D5")),  # princess, headscarf
     "man": _adults("1F468", "2642", ("1F9D4",), ("1F934", "1F472")),  # a beard without a sign; prince, skullcap
-    "kid": Group((), ("1F466", "1F467", "1F476", "1F9D2")),  # boy, girl, baby, child
-    "elderly": Group((), ("1F474", "1F475", "1F9D3")),  # man, woman, person
+    "kid": Designs((), ("1F466", "1F467", "1F476", "1F9D2")),  # boy, girl, baby, child
+    "elderly": Designs((), ("1F474", "1F475", "1F9D3")),  # man, woman, person
 }
 
 
