@@ -14,10 +14,10 @@ from i2i.bench.statistics import (
     PairedTest,
     Result,
     best,
-    bound,
     contenders,
     course,
     groups,
+    mark,
     means,
     metrics,
     seen,
@@ -25,7 +25,7 @@ from i2i.bench.statistics import (
 from i2i.contracts.scores import Judgement
 from i2i.errors import ConfigError
 from i2i.report.charts import Chart, Series
-from i2i.report.dot_plots import BOUNDS, Dot, DotPlot, way
+from i2i.report.dot_plots import MARKS, Dot, DotPlot, way
 from i2i.report.facts import duration
 from i2i.report.page import write_page
 from i2i.report.pictures import whole
@@ -145,10 +145,17 @@ def _cell(score: Mean | None, is_best: bool) -> Cell:
 
 
 def _dot_plot(results: Sequence[Result], group: str, metric: str, scores: Mapping[str, Mean]) -> DotPlot:
-    floor, ceiling = (bound(results, group, metric, name) for name in BOUNDS)
+    real, untranslated = (mark(results, group, metric, name) for name in MARKS)
     dots = [
         Dot(
-            name, score.value, *_interval(score), score.seeds, floor, ceiling, None, _each(results, name, group, metric)
+            name,
+            score.value,
+            *_interval(score),
+            score.seeds,
+            real,
+            untranslated,
+            None,
+            _each(results, name, group, metric),
         )
         for name, score in scores.items()
     ]

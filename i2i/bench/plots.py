@@ -12,7 +12,7 @@ from i2i.bench import statistics
 from i2i.bench.statistics import Point, Result
 from i2i.errors import ConfigError
 from i2i.images.grids import Block
-from i2i.report.dot_plots import BOUNDS, way
+from i2i.report.dot_plots import MARKS, way
 from i2i.storage.files import whole_file
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def pictures(blocks: Sequence[Block], cell: int = 84) -> Image.Image:
 
 
 def dots(results: Sequence[Result], metric: str, path: Path) -> None:
-    """Draw every contender's final score: a dot a seed, their mean, and lines for floor and ceiling."""
+    """Draw final scores: a dot per seed, the means, and lines for real drawings and untranslated sources."""
     names, columns = statistics.contenders(results), statistics.groups(results)
     figure, axes = _panels(columns, results, metric, height=0.9 + 0.28 * len(names))
     for group, panel in zip(columns, axes, strict=True):
@@ -114,11 +114,11 @@ def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, heig
 
 
 def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric: str) -> None:
-    """Draw floor and ceiling as dotted and dashed lines, where they are in sight."""
+    """Draw the scores of real drawings (dotted) and untranslated sources (dashed), where they are in view."""
     line = {"x": panel.axvline, "y": panel.axhline}[axis]
     limits = getattr(panel, f"get_{axis}lim")()
-    for name, style in zip(BOUNDS, (":", "--"), strict=True):
-        value = statistics.bound(results, group, metric, name)
+    for name, style in zip(MARKS, (":", "--"), strict=True):
+        value = statistics.mark(results, group, metric, name)
         if value is not None:
             line(value, color="gray", linestyle=style, linewidth=1)
     getattr(panel, f"set_{axis}lim")(limits)

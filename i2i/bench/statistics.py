@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 from i2i.contracts.metric import Score
 from i2i.contracts.scores import Judgement, Scores
-from i2i.report.dot_plots import Bound
+from i2i.report.dot_plots import Mark
 
 OVERALL = "overall"
 """The mean over groups, each of which counts alike."""
@@ -166,18 +166,18 @@ def course(results: Iterable[Result], contender: str, group: str, metric: str) -
     return found if len({point.seen for point in found}) > 1 else found[-1:]
 
 
-def bound(results: Sequence[Result], group: str, metric: str, name: Bound) -> float | None:
-    """Return the floor or the ceiling; for all groups together their mean, where each has one."""
+def mark(results: Sequence[Result], group: str, metric: str, name: Mark) -> float | None:
+    """Return the score of real drawings or untranslated sources; for `OVERALL` the mean, if each group has one."""
     asked = results[0].groups if group == OVERALL else (group,)
-    bounds = [_bound(results[0].scores.get(one, {}).get(metric), name) for one in asked]
-    values = [one.value for one in bounds if one is not None]
-    return fmean(values) if values and len(values) == len(bounds) else None
+    marks = [_mark(results[0].scores.get(one, {}).get(metric), name) for one in asked]
+    values = [one.value for one in marks if one is not None]
+    return fmean(values) if values and len(values) == len(marks) else None
 
 
-def _bound(judgement: Judgement | None, name: Bound) -> Score | None:
+def _mark(judgement: Judgement | None, name: Mark) -> Score | None:
     if judgement is None:
         return None
-    return judgement.floor if name == "floor" else judgement.ceiling
+    return judgement.real_drawings if name == "real_drawings" else judgement.untranslated
 
 
 def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -240,7 +240,7 @@ def _chance(gaps: Sequence[float]) -> float | None:
 def _adjusted(found: Sequence[PairedTest]) -> list[PairedTest]:
     """Adjust p by Holm: the smallest counts for all tests, the next for one fewer, and none falls below an earlier."""
     order = sorted((test.p, index) for index, test in enumerate(found) if test.p is not None)
-    adjusted, floor = dict[int, float](), 0.0
+    adjusted, least = dict[int, float](), 0.0
     for rank, (p, index) in enumerate(order):
-        floor = adjusted[index] = max(floor, min(1.0, p * (len(order) - rank)))
+        least = adjusted[index] = max(least, min(1.0, p * (len(order) - rank)))
     return [replace(test, adjusted=adjusted.get(index)) for index, test in enumerate(found)]

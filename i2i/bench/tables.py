@@ -13,16 +13,16 @@ from i2i.bench.statistics import (
     PairedTest,
     Result,
     best,
-    bound,
     contenders,
     groups,
+    mark,
     means,
     metrics,
     seen,
     tests,
 )
 from i2i.contracts.scores import Judgement, plain_judgement
-from i2i.report.dot_plots import BOUNDS, way
+from i2i.report.dot_plots import MARKS, way
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
@@ -43,7 +43,7 @@ def markdown(results: Sequence[Result], reference: str) -> str:
 def comma_separated(results: Iterable[Result]) -> str:
     """Return one line a score of every model: the table for other programs."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_KEYS, *_SCORE, "floor", "ceiling"], extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, [*_KEYS, *_SCORE, *MARKS], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for result in results:
         writer.writerows(_lines(result))
@@ -60,8 +60,8 @@ def _lines(result: Result) -> Iterator[dict[str, Any]]:
     for group, scores in result.scores.items():
         for metric, score in scores.items():
             content = plain_judgement(score)
-            bounds = {str(bound): (content[bound] or {}).get("value") for bound in BOUNDS}
-            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **content, **bounds}
+            marks = {str(name): (content[name] or {}).get("value") for name in MARKS}
+            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **content, **marks}
 
 
 def _scores_table(results: Sequence[Result], metric: str, first: Judgement) -> str:
@@ -72,10 +72,13 @@ def _scores_table(results: Sequence[Result], metric: str, first: Judgement) -> s
         [name, *(_shown(cells[group].get(name), name in leaders[group]) for group in columns)]
         for name in contenders(results)
     ]
-    bounds = [[f"*{name}*", *(_figure(bound(results, group, metric, name)) for group in columns)] for name in BOUNDS]
+    marks = [
+        [f"*{label}*", *(_figure(mark(results, group, metric, name)) for group in columns)]
+        for name, label in MARKS.items()
+    ]
     stem = f"{next(iter(results)).backbone}-{metric}"
     figures = f"![Final scores]({stem}.png)\n\n![Against drawings seen]({stem}-seen.png)"
-    return f"### {metric}\n\n{_caption(first)}\n\n" + _table(["", *columns], [*rows, *bounds]) + f"\n\n{figures}"
+    return f"### {metric}\n\n{_caption(first)}\n\n" + _table(["", *columns], [*rows, *marks]) + f"\n\n{figures}"
 
 
 def _caption(first: Judgement) -> str:

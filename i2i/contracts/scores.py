@@ -1,4 +1,4 @@
-"""What an evaluation finds: a judgement of each group by each metric, and their mean over groups."""
+"""The scores of an evaluation: one judgement per group and metric, and their mean over groups."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from pydantic import BeforeValidator
 
 from i2i.contracts.metric import Score
 
+_FORMER_KEYS = {"floor": "real_drawings", "ceiling": "untranslated"}
+"""Keys in files of i2i 0.1.0, with today's."""
+
 
 @dataclass(frozen=True)
 class Judgement:
-    """A score with its 95 % interval, what it was measured by, and what it may be held against; or why there is none.
+    """A score with its 95 % interval, how it was measured, and scores to compare it with; or why there is none.
 
     Attributes:
-        value: The score; None where there is none.
+        value: The score; None if there is none.
         low: Lower end of the interval.
         high: Upper end of the interval.
-        n: How many translations it is of.
-        network: What saw the images; empty where no network did.
-        resize: What was done to their size first; empty where nothing was.
-        split: Which images it is of.
-        higher_is_better: Which way is up; None where a file does not say.
-        floor: What real drawings in place of the translations score: as good as drawings of the target are.
-        ceiling: What untranslated sources score: as good as doing nothing.
-        note: Why there is no value, or what to keep in mind about it; empty where there is nothing to say.
+        n: Number of translations.
+        network: The network that saw the images; empty if none did.
+        resize: How they were resized first; empty if they were not.
+        split: The images that were scored.
+        higher_is_better: Which direction is better; None if a file does not say.
+        real_drawings: The score of real drawings in place of the translations; a better score means nothing.
+        untranslated: The score of the untranslated sources, as good as doing nothing.
+        note: Why there is no value, or a caveat; empty if there is nothing to say.
     """
 
     value: float | None = None
@@ -38,29 +41,29 @@ class Judgement:
     resize: str = ""
     split: str = ""
     higher_is_better: bool | None = False
-    floor: Score | None = None
-    ceiling: Score | None = None
+    real_drawings: Score | None = None
+    untranslated: Score | None = None
     note: str = ""
 
     @property
     def score(self) -> Score | None:
-        """The score without the rest."""
+        """Value, interval and n only; None without a value."""
         if self.value is None or self.low is None or self.high is None:
             return None
         return Score(self.value, self.low, self.high, self.n)
 
     @property
     def arrow(self) -> str:
-        """Which way is up."""
+        """An arrow in the direction that is better."""
         return "↑" if self.higher_is_better else "↓"
 
     @property
     def measured(self) -> str:
-        """By which network, at which size, and of which images, as far as it applies."""
+        """Network, resizing and images, as far as they apply."""
         return "; ".join(filter(None, (self.network, self.resize, self.split)))
 
     def beats(self, value: float | None) -> bool:
-        """Say whether it is better than another value of the same metric; any value is better than none."""
+        """Return whether it is better than another value of the same metric; any value is better than none."""
         if self.value is None or value is None:
             return self.value is not None
         return self.value > value if self.higher_is_better else self.value < value
@@ -70,23 +73,26 @@ Scores = dict[str, dict[str, Judgement]]
 """Group to metric to judgement."""
 
 
-def _given(content: object) -> object:
-    """Leave out of a judgement as JSON holds it what is None."""
+def _without_nulls(content: object) -> object:
+    """Drop the nulls of a judgement as JSON holds it, and translate former keys."""
     if not isinstance(content, dict):
         return content
-    return {"higher_is_better": None, **{name: value for name, value in content.items() if value is not None}}
+    values = {_FORMER_KEYS.get(name, name): value for name, value in content.items() if value is not None}
+    return {"higher_is_better": None, **values}
 
 
-StoredJudgement = Annotated[Judgement, BeforeValidator(_given)]
-"""A judgement that pydantic reads back from what `plain_judgement` wrote."""
+StoredJudgement = Annotated[Judgement, BeforeValidator(_without_nulls)]
+"""A judgement that pydantic can read back from the output of `plain_judgement`."""
 
 StoredScores = dict[str, dict[str, StoredJudgement]]
-"""Scores that pydantic reads back from what `plain` wrote."""
+"""Scores that pydantic can read back from the output of `plain`."""
 
 
 def plain(scores: Mapping[str, Mapping[str, Judgement]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return scores as JSON can hold them: every field of a judgement by its name, what is empty as None."""
-    return {group: {name: plain_judgement(one) for name, one in own.items()} for group, own in scores.items()}
+    """Return scores as JSON can hold them: every field of a judgement by name, empty ones as None."""
+    return {
+        group: {name: plain_judgement(one) for name, one in judgements.items()} for group, judgements in scores.items()
+    }
 
 
 def plain_judgement(judgement: Judgement) -> dict[str, Any]:
@@ -95,24 +101,24 @@ def plain_judgement(judgement: Judgement) -> dict[str, Any]:
 
 
 def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str] | None = None) -> dict[str, Judgement]:
-    """Return the mean over groups of every metric: each group counts alike, however many images it has.
+    """Return the mean over groups of every metric: each group counts equally, however many images it has.
 
-    The interval is had from those of the groups, which are independent of one another: the distances of the mean to its
-    ends are the groups' own distances, added in squares and divided by their number (Zou & Donner 2008, "Construction
-    of confidence limits about effect measures", Statistics in Medicine 27, eq. 4). It needs one of every group.
+    The interval follows from those of the groups, which are independent: its distances from the mean are the groups'
+    distances, added in squares and divided by the number of groups (Zou & Donner 2008, "Construction of confidence
+    limits about effect measures", Statistics in Medicine 27, eq. 4). It needs an interval for every group.
 
     Args:
-        scores: What an evaluation found.
-        groups: Which groups to take; by default all.
+        scores: The scores of an evaluation.
+        groups: The groups to average; by default all.
 
     Returns:
-        Metric to judgement, whose n is that of all groups together; its note names groups that are left out, and those
-        whose missing interval leaves the mean without one. Metrics without any value are left out.
+        Metric to judgement. Its n is the sum over groups; its note names groups that are left out, and groups whose
+        missing interval leaves the mean without one. Metrics without any value are left out.
     """
-    taken = [group for group in scores if groups is None or group in set(groups)]
-    names = dict.fromkeys(name for group in taken for name in scores[group])
-    found = {name: _mean({group: scores[group][name] for group in taken if name in scores[group]}) for name in names}
-    return {name: judgement for name, judgement in found.items() if judgement is not None}
+    chosen = [group for group in scores if groups is None or group in set(groups)]
+    names = dict.fromkeys(name for group in chosen for name in scores[group])
+    means = {name: _mean({group: scores[group][name] for group in chosen if name in scores[group]}) for name in names}
+    return {name: judgement for name, judgement in means.items() if judgement is not None}
 
 
 def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
@@ -130,14 +136,14 @@ def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
         judged[0].resize,
         "; ".join(dict.fromkeys(one.split for one in judged)),
         judged[0].higher_is_better,
-        _macro([one.floor for one in judged]),
-        _macro([one.ceiling for one in judged]),
+        _macro([one.real_drawings for one in judged]),
+        _macro([one.untranslated for one in judged]),
         _caveats([group for group in judgements if group not in known], known),
     )
 
 
 def _macro(scores: Sequence[Score | None]) -> Any:
-    """Return the mean of scores, with an interval where each has one; None where a score is missing."""
+    """Return the mean of scores, with an interval if each has one; None if a score is missing."""
     known = [score for score in scores if score is not None]
     if len(known) < len(scores):
         return None
@@ -151,5 +157,5 @@ def _macro(scores: Sequence[Score | None]) -> Any:
 
 def _caveats(missing: Sequence[str], known: Mapping[str, Score]) -> str:
     bare = [group for group, score in known.items() if not score.has_interval]
-    told = [f"without {', '.join(missing)}"] if missing else []
-    return "; ".join(told + ([f"no interval, for want of that of {', '.join(bare)}"] if bare else []))
+    caveats = [f"without {', '.join(missing)}"] if missing else []
+    return "; ".join(caveats + ([f"no interval: none for {', '.join(bare)}"] if bare else []))

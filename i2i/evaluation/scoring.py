@@ -1,4 +1,4 @@
-"""Translate held-out images, and score them beside a floor and a ceiling."""
+"""Translate held-out images, and score them next to real drawings and untranslated sources."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Evaluation:
             name: validate(metric.Config, (options or {}).get(name, {}), f"metric '{name}'")
             for name, metric in self._classes.items()
         }
-        self._metric, self._untranslated, self._bounds = cache(self._build), cache(self._gather), cache(self._mark)
+        self._metric, self._untranslated, self._marks = cache(self._build), cache(self._gather), cache(self._mark)
         self._drawings = cache(self._drawn)
 
     def scores(self, model: Translator, groups: Collection[str] | None = None, through: str | None = None) -> Scores:
@@ -157,14 +157,14 @@ class Evaluation:
     def _judgement(self, name: str, case: Case, model: Translator) -> Judgement:
         metric = self._metric(name, model.device)
         score = self._score(metric, case)
-        floor, ceiling = self._bounds(name, case.group, model.size, model.device)
-        about = metric.network, metric.resize, _split(metric), metric.higher_is_better, floor, ceiling
+        marks = self._marks(name, case.group, model.size, model.device)
+        about = metric.network, metric.resize, _split(metric), metric.higher_is_better, *marks
         if score is None:
             return Judgement(None, None, None, len(case.fake), *about, f"{name} is no finite number here")
         return Judgement(score.value, score.low, score.high, score.n, *about, _variants(case.fake))
 
     def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
-        """Return floor and ceiling."""
+        """Return the scores of real drawings and of the untranslated sources."""
         metric, untranslated = self._metric(name, device), self._untranslated(group, size)
         real = self._real(metric, untranslated, size)
         enough = real is not None and not _lacking(metric, real)

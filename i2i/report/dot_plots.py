@@ -1,4 +1,4 @@
-"""Dot plots of scores: a dot per group with its interval, between a floor and a ceiling."""
+"""Dot plots of scores: a dot per group with its interval, between real drawings and untranslated sources."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from i2i.evaluation.metrics_log import Line
 from i2i.report.record import Record
 
 OVERALL = "overall"
-Bound = Literal["floor", "ceiling"]
-BOUNDS: tuple[Bound, Bound] = ("floor", "ceiling")
+Mark = Literal["real_drawings", "untranslated"]
+"""A score to compare a model with, by its name in `Judgement`."""
+
+MARKS: dict[Mark, str] = {"real_drawings": "real drawings", "untranslated": "untranslated"}
+"""Marks, as tables and legends call them."""
 MARGIN = 0.04  # of the width, beside the outermost value
 
 
@@ -28,8 +31,8 @@ class Dot:
         low: Lower end of its 95 % interval.
         high: Upper end.
         n: How many images, or seeds, it is of.
-        floor: What real drawings score, if known.
-        ceiling: What untranslated sources score, if known.
+        real_drawings: The score of real drawings, if known.
+        untranslated: The score of untranslated sources, if known.
         before: What the base model scores, if there is one.
         each: Single scores of which this is the mean.
     """
@@ -39,8 +42,8 @@ class Dot:
     low: float
     high: float
     n: int
-    floor: float | None = None
-    ceiling: float | None = None
+    real_drawings: float | None = None
+    untranslated: float | None = None
     before: float | None = None
     each: tuple[float, ...] = ()
 
@@ -52,7 +55,7 @@ class Dot:
     @property
     def places(self) -> list[float]:
         """Every value that is drawn."""
-        values = (self.value, self.low, self.high, self.floor, self.ceiling, self.before, *self.each)
+        values = (self.value, self.low, self.high, self.real_drawings, self.untranslated, self.before, *self.each)
         return [value for value in values if value is not None]
 
 
@@ -115,8 +118,8 @@ def _dot_plot(metric: str, judgements: Mapping[str, Judgement], before: Mapping[
 
 
 def _dot(group: str, one: Judgement, score: Score, before: float | None) -> Dot:
-    floor, ceiling = (None if bound is None else bound.value for bound in (one.floor, one.ceiling))
-    return Dot(group, score.value, score.low, score.high, score.n, floor, ceiling, before)
+    real, untranslated = (None if mark is None else mark.value for mark in (one.real_drawings, one.untranslated))
+    return Dot(group, score.value, score.low, score.high, score.n, real, untranslated, before)
 
 
 def way(higher_is_better: bool | None) -> str:
@@ -147,10 +150,10 @@ def _values(judgements: Mapping[str, Judgement]) -> dict[str, float]:
 
 
 def _flat(judgement: Judgement) -> dict[str, Any]:
-    """Name the parts of a floor and a ceiling ``floor_low`` and so on, and their value plainly."""
+    """Return a judgement as one flat row: the parts of a mark become ``untranslated``, ``untranslated_low`` etc."""
     content = plain_judgement(judgement)
-    flat = {key: value for key, value in content.items() if key not in BOUNDS}
-    for bound in BOUNDS:
-        for part, value in (content[bound] or {}).items():
-            flat[bound if part == "value" else f"{bound}_{part}"] = value
+    flat = {key: value for key, value in content.items() if key not in MARKS}
+    for mark in MARKS:
+        for part, value in (content[mark] or {}).items():
+            flat[mark if part == "value" else f"{mark}_{part}"] = value
     return flat

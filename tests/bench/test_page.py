@@ -43,10 +43,10 @@ def cell(name: str, seed: int) -> dict[str, Any]:
 
 def model(name: str, seed: int, step: int) -> dict[str, Any]:
     value = GAP[name] + seed / 100 + (0.5 if step == 5 else 0.0)
-    about = {"network": "AlexNet", "split": "held-out pairs", "higher_is_better": False, "ceiling": score(0.9)}
+    about = {"network": "AlexNet", "split": "held-out pairs", "higher_is_better": False, "untranslated": score(0.9)}
     scores = {
-        "woman": {"lpips": score(value, **about, floor=score(0.0))},
-        "kid": {"lpips": score(value + 0.2, **about, floor=None), "l1": {"value": None, "note": "n too small"}},
+        "woman": {"lpips": score(value, **about, real_drawings=score(0.0))},
+        "kid": {"lpips": score(value + 0.2, **about, real_drawings=None), "l1": {"value": None, "note": "n too small"}},
     }
     seen = {"woman": 100 + (0 if name == "joint" else step), "kid": step}
     return {"step": step, "final": step in (0, 10), "seen": seen, "scores": scores}
@@ -91,8 +91,9 @@ def test_a_plot_a_group_with_all_groups_first(lpips):
     assert [plot.metric for plot in lpips.dot_plots] == ["overall", "woman", "kid"]
     dot = lpips.dot_plots[1].dots[2]
     assert (dot.name, dot.n) == ("branch", 2)
-    assert (dot.value, *dot.each, dot.floor, dot.ceiling) == pytest.approx((0.105, 0.1, 0.11, 0.0, 0.9))
-    assert (lpips.dot_plots[0].dots[0].floor, lpips.dot_plots[0].dots[0].ceiling) == (None, pytest.approx(0.9))
+    assert (dot.value, *dot.each, dot.real_drawings, dot.untranslated) == pytest.approx((0.105, 0.1, 0.11, 0.0, 0.9))
+    overall = lpips.dot_plots[0].dots[0]
+    assert (overall.real_drawings, overall.untranslated) == (None, pytest.approx(0.9))
 
 
 def test_scores_against_the_drawings_of_each_group(lpips):

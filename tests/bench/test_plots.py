@@ -44,7 +44,7 @@ def results():
     """Return two contenders of two seeds, one of them untrained, with a mark and a group without a score."""
 
     def scores(value):
-        score = Judgement(value, value, value, 3, floor=single(0.1), ceiling=single(0.9))
+        score = Judgement(value, value, value, 3, real_drawings=single(0.1), untranslated=single(0.9))
         return {"woman": {"l1": score}, "man": {"l1": Judgement()}}
 
     moving = [
@@ -79,9 +79,9 @@ def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
 
 
 @pytest.mark.parametrize("draw", [plots.dots, plots.curves])
-def test_floor_and_ceiling_are_marked_where_they_are_known(results, tmp_path, draw):
-    for name, floor in {"marked": single(0.45), "bare": None}.items():
+def test_real_drawings_and_untranslated_are_drawn_where_they_are_known(results, tmp_path, draw):
+    for name, real in {"marked": single(0.45), "bare": None}.items():
         for result in results:
-            result.scores["woman"]["l1"] = replace(result.scores["woman"]["l1"], floor=floor, ceiling=None)
+            result.scores["woman"]["l1"] = replace(result.scores["woman"]["l1"], real_drawings=real, untranslated=None)
         draw(results, "l1", tmp_path / f"{name}.png")
     assert (tmp_path / "marked.png").read_bytes() != (tmp_path / "bare.png").read_bytes()

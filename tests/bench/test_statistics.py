@@ -103,13 +103,14 @@ def test_one_seed_cannot_be_tested(results):
     check_line(markdown([results[0], results[3]], "branch"), "Two seeds")
 
 
-def test_the_table_marks_the_best_of_each_column_and_shows_floor_and_ceiling():
-    marks = {"floor": Score(0.0, 0.0, 0.0, 4), "ceiling": Score(0.9, 0.9, 0.9, 4)}
+def test_the_table_marks_the_best_of_each_column_and_shows_real_drawings_and_untranslated():
+    marks = {"real_drawings": Score(0.0, 0.0, 0.0, 4), "untranslated": Score(0.9, 0.9, 0.9, 4)}
     own = [result("none", 0, 0.2, 0.8, **marks), result("branch", 0, 0.4, 0.6, **marks)]
     lines = markdown(own, "branch").splitlines()
     assert "| none | **0.200** | 0.800 | **0.500** |" in lines
     assert "| branch | 0.400 | **0.600** | **0.500** |" in lines
-    assert "| *ceiling* | 0.900 | 0.900 | 0.900 |" in lines
+    assert "| *real drawings* | 0.000 | 0.000 | 0.000 |" in lines
+    assert "| *untranslated* | 0.900 | 0.900 | 0.900 |" in lines
     assert "| branch | 10 | 30 | 6 |" in lines
 
 

@@ -70,17 +70,20 @@ class TestTable:
     def test_has_a_row_a_group_and_metric(self, i2i, run) -> None:
         out = i2i("evaluate", run, "--metrics", "brightness").out
         rows = [line.split() for line in out.splitlines()]
-        assert rows[0] == ["group", "metric", "score", "interval", "n", "floor", "ceiling", "note"]
+        assert " ".join(rows[0]) == "group metric score interval n real drawings untranslated note"
         assert [row[:3] for row in rows if "↑" in row[:3]] == [
             [group, "brightness", "↑"] for group in ("woman", "kid", "man", "mean")
         ]
         woman = told(run / "scores.json")["scores"]["woman"]["brightness"]
-        figures = [woman["value"], woman["low"], woman["high"], woman["floor"]["value"], woman["ceiling"]["value"]]
+        marks = [woman[mark]["value"] for mark in ("real_drawings", "untranslated")]
+        figures = [woman["value"], woman["low"], woman["high"], *marks]
         shown = next(row[3:] for row in rows if row[:1] == ["woman"])
-        low, high, n, floor, ceiling = shown[1], shown[3], shown[4], *shown[5:]
-        assert [float(figure) for figure in (shown[0], low, high, floor, ceiling)] == pytest.approx(figures, abs=6e-4)
+        low, high, n, real, untranslated = shown[1], shown[3], shown[4], *shown[5:]
+        assert [float(figure) for figure in (shown[0], low, high, real, untranslated)] == pytest.approx(
+            figures, abs=6e-4
+        )
         assert (shown[2], n) == ("to", "2")
-        check_line(out, "floor:", "ceiling:")
+        check_line(out, "real drawings:", "untranslated:")
         check_line(out, "brightness:", "eye", "32 px")
         assert out.endswith(f"{run / 'scores.json'}\n")
 
@@ -135,8 +138,8 @@ class TestScoresFile:
         assert card["versions"]["brightness"] == "eye-metrics 1.0"
         assert card["machine"]["device"] == "cpu"
         kid = card["scores"]["kid"]["brightness"]
-        assert list(kid) == ["value", "low", "high", "n", "network", "resize", "split", "higher_is_better", "floor",
-                             "ceiling", "note"]  # fmt: skip
+        assert list(kid) == ["value", "low", "high", "n", "network", "resize", "split", "higher_is_better",
+                             "real_drawings", "untranslated", "note"]  # fmt: skip
         values = [own["brightness"]["value"] for own in card["scores"].values()]
         assert card["overall"]["brightness"]["value"] == pytest.approx(sum(values) / 3)
 
@@ -184,7 +187,7 @@ class TestModels:
         card = told(tmp_path / "run" / "scores-best.json")
         assert card["model"]["best"] == best
         assert card["overall"]["l1"]["value"] == best["value"]
-        assert card["overall"]["l1"]["floor"]["value"] == 0
+        assert card["overall"]["l1"]["real_drawings"]["value"] == 0
         assert card["overall"]["l1"]["split"] == "held-out pairs"
         translated = i2i(
             "translate", best_file, folder_root / "kid" / "testA", "--group=kid", "--out", tmp_path / "out"

@@ -15,8 +15,8 @@ def judged(value, low, high, n, **about):
     return Judgement(value, low, high, n, "AlexNet", "to 224", "held-out pairs", **about)
 
 
-WOMAN = judged(0.2, 0.1, 0.5, 40, floor=Score(0.1, 0.1, 0.1, 40), ceiling=Score(0.6, 0.2, 0.9, 40))
-MAN = judged(0.4, 0.0, 0.8, 30, floor=Score(0.3, 0.3, 0.3, 30), ceiling=Score(0.8, 0.5, 1.3, 30))
+WOMAN = judged(0.2, 0.1, 0.5, 40, real_drawings=Score(0.1, 0.1, 0.1, 40), untranslated=Score(0.6, 0.2, 0.9, 40))
+MAN = judged(0.4, 0.0, 0.8, 30, real_drawings=Score(0.3, 0.3, 0.3, 30), untranslated=Score(0.8, 0.5, 1.3, 30))
 NOTE = Judgement(note="n too small for kernel: 1 of 2")
 
 
@@ -26,8 +26,8 @@ class TestPlain:
         assert told["woman"]["lpips"] == {
             "value": 0.2, "low": 0.1, "high": 0.5, "n": 40, "network": "AlexNet", "resize": "to 224",
             "split": "held-out pairs", "higher_is_better": False,
-            "floor": {"value": 0.1, "low": 0.1, "high": 0.1, "n": 40},
-            "ceiling": {"value": 0.6, "low": 0.2, "high": 0.9, "n": 40},
+            "real_drawings": {"value": 0.1, "low": 0.1, "high": 0.1, "n": 40},
+            "untranslated": {"value": 0.6, "low": 0.2, "high": 0.9, "n": 40},
             "note": None,
         }  # fmt: skip
         assert told["man"]["lpips"]["note"] == NOTE.note
@@ -60,15 +60,17 @@ class TestOverall:
         assert mean.high == pytest.approx(0.3 + (0.09 + 0.16) ** 0.5 / 2)
         assert (mean.network, mean.resize, mean.split, mean.note) == ("AlexNet", "to 224", "held-out pairs", "")
 
-    def test_has_the_mean_floor_and_ceiling(self):
+    def test_has_the_mean_of_real_drawings_and_untranslated(self):
         mean = overall({"woman": {"lpips": WOMAN}, "man": {"lpips": MAN}})["lpips"]
-        assert mean.floor == Score(pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2), 70)
-        assert mean.ceiling == Score(pytest.approx(0.7), pytest.approx(0.45), pytest.approx(0.7 + 0.34**0.5 / 2), 70)
+        assert mean.real_drawings == Score(pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2), 70)
+        assert mean.untranslated == Score(
+            pytest.approx(0.7), pytest.approx(0.45), pytest.approx(0.7 + 0.34**0.5 / 2), 70
+        )
 
-    def test_without_one_floor_has_none(self):
+    def test_has_no_mean_of_real_drawings_where_a_group_has_none(self):
         bare = judged(0.4, 0.0, 0.8, 30)
         mean = overall({"woman": {"lpips": WOMAN}, "man": {"lpips": bare}})["lpips"]
-        assert mean.floor is mean.ceiling is None
+        assert mean.real_drawings is mean.untranslated is None
 
     def test_names_groups_without_a_score_and_those_without_an_interval(self):
         kid = judged(0.6, 0.6, 0.6, 6)
@@ -93,3 +95,10 @@ def test_scores_are_read_back_as_they_were_written():
     again = TypeAdapter(StoredScores).validate_python(json.loads(text))
     assert again == scores
     assert json.dumps(plain(again)) == text
+
+
+def test_keys_of_older_files_are_translated():
+    stored = plain({"woman": {"l1": WOMAN}})
+    content = stored["woman"]["l1"]
+    content["floor"], content["ceiling"] = content.pop("real_drawings"), content.pop("untranslated")
+    assert TypeAdapter(StoredScores).validate_python(stored) == {"woman": {"l1": WOMAN}}

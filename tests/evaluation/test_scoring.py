@@ -131,14 +131,14 @@ def test_without_names_every_metric_judges(model, data, registry):
     assert set(evaluate(model, data, registry, ["frechet"])["woman"]) == {"frechet"}
 
 
-class TestFloorAndCeiling:
+class TestRealDrawingsAndUntranslated:
     def test_of_a_paired_metric_are_truths_and_sources_in_place_of_translations(self, model, data, registry):
         found = evaluate(model, data, registry, PLAIN)["man"]
-        assert found["l1"].floor == Score(0, 0, 0, 2)
-        assert found["ssim"].floor == Score(1, 1, 1, 2)
+        assert found["l1"].real_drawings == Score(0, 0, 0, 2)
+        assert found["ssim"].real_drawings == Score(1, 1, 1, 2)
         pixels = [[_read(path) for path in pair] for pair in data.pairs("man")]
         distances = [(source - truth).abs().mean().item() for source, truth in pixels]
-        assert found["l1"].ceiling.value == pytest.approx(sum(distances) / 2, abs=1e-6)
+        assert found["l1"].untranslated.value == pytest.approx(sum(distances) / 2, abs=1e-6)
         assert (found["l1"].split, found["l1"].higher_is_better) == ("held-out pairs", False)
         assert found["ssim"].higher_is_better
 
@@ -150,9 +150,9 @@ class TestFloorAndCeiling:
         found = evaluate(model, data, providing(own), ["brightness"])["man"]["brightness"]
         fake, real, source = own.asked[-3:]
         assert real.fake.names == real.source.names == [str(data.train("man", "b")[0])]
-        assert found.floor.value == pytest.approx(_read(data.train("man", "b")[0]).mean().item(), abs=1e-6)
+        assert found.real_drawings.value == pytest.approx(_read(data.train("man", "b")[0]).mean().item(), abs=1e-6)
         assert source.fake is source.source
-        assert found.ceiling.value == pytest.approx(_read(data.unseen[0]).mean().item(), abs=1e-6)
+        assert found.untranslated.value == pytest.approx(_read(data.unseen[0]).mean().item(), abs=1e-6)
         assert fake.real.names == real.real.names == source.real.names == [str(path) for path in data.unseen[1:]]
         assert found.split == "held-out sources against held-out drawings"
 
@@ -163,15 +163,15 @@ class TestFloorAndCeiling:
         assert own.asked[1].source is own.asked[0].source
         assert found.split == "held-out sources"
 
-    def test_has_no_floor_where_it_lacks_the_truth(self, model, held_out):
+    def test_real_drawings_have_no_score_without_the_truth(self, model, held_out):
         found = evaluate(model, held_out, providing(metric(to_source=True)), ["brightness"])["man"]["brightness"]
-        assert found.floor is None
-        assert found.ceiling is not None
+        assert found.real_drawings is None
+        assert found.untranslated is not None
 
-    def test_has_no_floor_where_there_are_too_few_drawings(self, model, held_out):
+    def test_real_drawings_have_no_score_where_they_are_too_few(self, model, held_out):
         found = evaluate(model, held_out, providing(metric(fewest=3)), ["brightness"])["man"]["brightness"]
         assert found.n == 3
-        assert found.floor is None
+        assert found.real_drawings is None
 
     def test_are_computed_once_for_a_size(self, model, held_out):
         own = metric()
@@ -182,7 +182,7 @@ class TestFloorAndCeiling:
         second = evaluation.scores(model)
         assert len(own.asked) == 8
         assert first["man"]["brightness"].value != second["man"]["brightness"].value
-        assert first["man"]["brightness"].floor == second["man"]["brightness"].floor
+        assert first["man"]["brightness"].real_drawings == second["man"]["brightness"].real_drawings
 
 
 def test_a_case_holds_what_metrics_ask_for(model, held_out):
@@ -254,7 +254,7 @@ class TestNotes:
         found = self.find(model, held_out, score=score, higher_is_better=True)
         assert (found.value, found.n) == (None, 3)
         check(found.note, "brightness")
-        assert found.floor is found.ceiling is None
+        assert found.real_drawings is found.untranslated is None
         assert found.higher_is_better
 
     def test_no_weights(self, model, held_out):

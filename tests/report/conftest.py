@@ -97,7 +97,7 @@ def _stage(stage: str, steps: int) -> list[dict[str, Any]]:
 def _scores(stage: str, step: int) -> dict[str, Any]:
     worse = {"base": 0.2, "transfer": 0.0}[stage] + (100 - step) / 1000
     about = {"network": "AlexNet", "resize": None, "split": "held-out pairs", "higher_is_better": False, "note": None}
-    marks = {"floor": score(0.05), "ceiling": score(0.9)}
+    marks = {"real_drawings": score(0.05), "untranslated": score(0.9)}
     scores = {
         "woman": {"lpips": score(0.3 + worse, **about, **marks), "l1": score(0.5)},
         "kid": {
@@ -105,5 +105,5 @@ def _scores(stage: str, step: int) -> dict[str, Any]:
             "l1": {"value": None, "note": "n too small for l1: 1 of 2"},
         },
     }
-    mean = {**score(0.35 + worse, **about, floor=None, ceiling=None), "n": 12}
+    mean = {**score(0.35 + worse, **about, real_drawings=None, untranslated=None), "n": 12}
     return {"stage": stage, "step": step, "scores": scores, "overall": {"lpips": mean}}

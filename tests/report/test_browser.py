@@ -138,11 +138,11 @@ def test_marks_lie_on_their_line(visit):
     line = page.locator("#scores .line").first
     box = line.bounding_box()
     centres = {}
-    for name in ("floor", "dot", "before", "ceiling"):
+    for name in ("real-drawings", "dot", "before", "untranslated"):
         mark = line.locator(f".{name}").bounding_box()
         centres[name] = (mark["x"] + mark["width"] / 2 - box["x"]) / box["width"]
-    assert list(sorted(centres, key=centres.__getitem__)) == ["floor", "dot", "before", "ceiling"]
-    assert 0 < centres["floor"] < centres["ceiling"] < 1
+    assert list(sorted(centres, key=centres.__getitem__)) == ["real-drawings", "dot", "before", "untranslated"]
+    assert 0 < centres["real-drawings"] < centres["untranslated"] < 1
 
 
 def test_a_page_of_a_run_that_has_only_begun_loads(browser, folder):

@@ -13,9 +13,9 @@ def test_the_last_evaluation_beside_the_base_model_s(finished):
     woman, kid, everyone = lpips.dots
     assert (woman.name, kid.name, everyone.name) == ("woman", "kid", "overall")
     assert (woman.value, woman.low, woman.high, woman.n) == pytest.approx((0.38, 0.28, 0.48, 6))
-    assert (woman.floor, woman.ceiling, woman.before) == pytest.approx((0.05, 0.9, 0.56))
+    assert (woman.real_drawings, woman.untranslated, woman.before) == pytest.approx((0.05, 0.9, 0.56))
     assert (everyone.value, everyone.before) == pytest.approx((0.43, 0.61))
-    assert (everyone.n, everyone.floor, everyone.ceiling) == (12, None, None)
+    assert (everyone.n, everyone.real_drawings, everyone.untranslated) == (12, None, None)
     assert [dot.name for dot in l1.dots] == ["woman"]
     assert (l1.way, l1.measured) == ("", "")
     assert l1.notes == {"kid": "n too small for l1: 1 of 2"}
@@ -51,7 +51,7 @@ def test_no_evaluation_no_plot(folder):
 
 
 def test_dots_lie_between_margins():
-    plot = DotPlot("x", "", [Dot("a", 2.0, 1.0, 3.0, 5, floor=0.0, ceiling=4.0)], "", {})
+    plot = DotPlot("x", "", [Dot("a", 2.0, 1.0, 3.0, 5, real_drawings=0.0, untranslated=4.0)], "", {})
     assert [plot.place(value) for value in (0.0, 2.0, 4.0)] == [4.0, 50.0, 96.0]
     assert DotPlot("x", "", [Dot("a", 2.0, 2.0, 2.0, 1)], "", {}).place(2.0) == 4.0
 
@@ -60,7 +60,9 @@ def test_rows_are_flat(finished):
     rows = score_rows(read_record(finished))
     first = rows[0]
     assert (first["stage"], first["step"], first["group"], first["metric"]) == ("base", 10, "woman", "lpips")
-    assert (first["floor"], first["floor_low"], first["ceiling"]) == pytest.approx((0.05, -0.05, 0.9))
+    assert (first["real_drawings"], first["real_drawings_low"], first["untranslated"]) == pytest.approx(
+        (0.05, -0.05, 0.9)
+    )
     where = {"stage": "base", "step": 10, "group": "kid", "metric": "l1"}
     known = {name: value for name, value in rows[3].items() if value}
     assert known == {**where, "note": "n too small for l1: 1 of 2"}

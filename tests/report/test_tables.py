@@ -33,7 +33,7 @@ def test_scores_have_a_row_a_metric(finished):
     assert len(found) == 6 * 5
     last = found[-1]
     assert (last["stage"], last["step"], last["group"], last["metric"]) == ("transfer", "20", "overall", "lpips")
-    assert (float(last["value"]), last["floor"], last["network"]) == (0.43, "", "AlexNet")
+    assert (float(last["value"]), last["real_drawings"], last["network"]) == (0.43, "", "AlexNet")
     assert {row["note"] for row in found} == {"", "n too small for l1: 1 of 2"}
 
 
