@@ -125,19 +125,19 @@ def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
     known = {group: score for group, one in judgements.items() if (score := one.score) is not None}
     if not known:
         return None
-    judged = [judgements[group] for group in known]
+    scored = [judgements[group] for group in known]
     mean = _macro(list(known.values()))
     return Judgement(
         mean.value,
         mean.low,
         mean.high,
         mean.n,
-        judged[0].network,
-        judged[0].resize,
-        "; ".join(dict.fromkeys(one.split for one in judged)),
-        judged[0].higher_is_better,
-        _macro([one.real_drawings for one in judged]),
-        _macro([one.untranslated for one in judged]),
+        scored[0].network,
+        scored[0].resize,
+        "; ".join(dict.fromkeys(one.split for one in scored)),
+        scored[0].higher_is_better,
+        _macro([one.real_drawings for one in scored]),
+        _macro([one.untranslated for one in scored]),
         _caveats([group for group in judgements if group not in known], known),
     )
 

@@ -1,8 +1,6 @@
-"""Looking for symptoms of failed training in translations of held-out images."""
+"""Check translations of held-out images for symptoms of failed training."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
@@ -10,22 +8,18 @@ from i2i.contracts.translator import Translator
 from i2i.evaluation.heldout import served, spread, stack, undisturbed
 from i2i.evaluation.symptoms import Look, figures
 
-if TYPE_CHECKING:
-    pass
-
-
-COUNT = 24  # images of each kind and group that are looked at
+COUNT = 24  # images of each kind and group
 
 
 def diagnose(model: Translator, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Return group to symptom to figure; groups without held-out sources are left out, training is left undisturbed."""
+    """Return group to symptom to figure, without groups that have no held-out sources. Training is not affected."""
     groups = [group for group in dataset.groups if dataset.test(group, "a")]
     with undisturbed(model.backbone):
         return {group: figures(_look(model, dataset, group)) for group in groups}
 
 
 def count(dataset: Dataset, group: str) -> dict[str, int]:
-    """Return how many images a group has to learn from and held out, by domain, and how many held-out pairs."""
+    """Return how many training and held-out images a group has per domain, and how many held-out pairs."""
     parts = {"train": dataset.train, "test": dataset.test}
     counts = {f"{name} {domain}": len(part(group, domain)) for name, part in parts.items() for domain in DOMAINS}
     return {**counts, "pairs": len(dataset.pairs(group) or ())}

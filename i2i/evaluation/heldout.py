@@ -1,4 +1,4 @@
-"""Held-out images as a model sees them, what it makes of them, and looking at them unnoticed by training."""
+"""Held-out images as a model sees them, and their translations, without affecting training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stack(paths: Sequence[Path], size: int) -> Tensor:
 
 
 def files(paths: Sequence[Path], size: int, design: Callable[[Path], str] = str) -> Images:
-    """Return the middle squares of image files; their key is made of what the files hold, in their order."""
+    """Return the middle squares of image files; the key is a hash of the files' contents, in order."""
 
     def chunks() -> Iterator[Tensor]:
         return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
@@ -47,31 +47,31 @@ def files(paths: Sequence[Path], size: int, design: Callable[[Path], str] = str)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return at most ``count`` items, evenly from the first one on."""
+    """Return at most ``count`` items, evenly spaced from the first."""
     step = max(1, len(items) / count) if count else 1
     return [items[int(i * step)] for i in range(min(count, len(items)))]
 
 
 def served(model: Translator, group: str) -> str | None:
-    """Return the group of a model that serves a group of the data: the same, or else the base (None)."""
+    """Return the group through which a model translates a group of the data: the same, or the base (None)."""
     return group if group in model.groups else None
 
 
 def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8) -> list[Block]:
-    """Return a block a group: sources, what each of the labelled models makes of them, and the truth if known."""
+    """Return a block per group: sources, their translation by each labelled model, and the truth if known."""
     return [_block(models, dataset, group, count) for group in dataset.groups]
 
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Compute in the block without gradients and with ``network`` evaluating; put its mode and all randomness back."""
+    """Run the block without gradients and with ``network`` in evaluation mode; restore its mode and all randomness."""
     with evaluating(network), unnoticed(), torch.no_grad():
         yield
 
 
 @contextmanager
 def unnoticed() -> Iterator[None]:
-    """Put every random generator back after the block."""
+    """Restore every random generator after the block."""
     state = random_state()
     try:
         yield
@@ -80,8 +80,8 @@ def unnoticed() -> Iterator[None]:
 
 
 def _key(paths: Sequence[Path], size: int) -> str:
-    told = [f"{size} px, {CROP}", *(digest(path) for path in paths)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest() if paths else ""
+    parts = [f"{size} px, {CROP}", *(digest(path) for path in paths)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if paths else ""
 
 
 def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count: int) -> Block:

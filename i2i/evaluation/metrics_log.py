@@ -1,4 +1,4 @@
-"""``metrics.jsonl`` as it is read back: a line for each step, and for each look at a model."""
+"""Reading ``metrics.jsonl``: a line per step, and per evaluation of a model."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from i2i.errors import DataError
 
 
 class Line(BaseModel):
-    """One line; what it does not hold is None.
+    """One line; None for what it does not contain.
 
     Attributes:
         stage: The stage.
         step: The step.
         seconds: Time since the line before.
         seen: Group to images of domain b drawn so far.
-        losses: Loss to its mean in the step.
+        losses: Loss to its mean over the step.
         scores: Group to metric to judgement.
         overall: Metric to the mean over groups.
         symptoms: Group to symptom to figure.
-        images: Group to what is counted to its number.
+        images: Group to kind of image to count.
         overfitting: Group to figure.
         augmentation: Domain and group to the probability of augmentation.
     """
@@ -45,19 +45,19 @@ class Line(BaseModel):
 
     @property
     def when(self) -> str:
-        """Stage and step, for a reader."""
+        """Stage and step, as text."""
         return f"{self.stage}, step {self.step}"
 
 
 def read_lines(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[Line]:
-    """Read the log of a run; nothing of a file that is missing, and not a last line that was cut short.
+    """Read the log of a run: nothing if the file is missing, and without a last line that was cut short.
 
     Args:
         path: The file.
-        damaged: Called with what is wrong with another line, which is then left out; by default that is raised.
+        damaged: Called with the error of any other damaged line, which is skipped; by default the error is raised.
 
     Raises:
-        DataError: Another line is damaged.
+        DataError: Any other line is damaged.
     """
     return [line for _, line in read_texts(path, damaged)]
 
@@ -87,9 +87,9 @@ def _parse(line: str, where: str) -> Line:
     try:
         entry = json.loads(line)
     except ValueError as error:
-        raise DataError(f"{where} is no JSON ({error}). Remove that line.") from error
+        raise DataError(f"{where} is not JSON ({error}). Remove that line.") from error
     if not isinstance(entry, dict) or "stage" not in entry or not isinstance(entry.get("step"), int):
-        raise DataError(f"{where} names no stage and step. Remove that line.")
+        raise DataError(f"{where} lacks stage or step. Remove that line.")
     try:
         return Line.model_validate(entry)
     except ValidationError as error:

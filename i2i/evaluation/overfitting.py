@@ -1,4 +1,4 @@
-"""Whether discriminators have learned the training drawings by heart."""
+"""Detect discriminators that have memorised the training drawings."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from i2i.contracts.dataset import Dataset
 from i2i.contracts.translator import Translator
 from i2i.evaluation.heldout import spread, stack, undisturbed
 
-LEAST_GAP = 0.05  # between the logits of real and fake: below it no judge has learned anything, least of all by heart
-RUNAWAY = 0.5  # from here on held-out drawings are judged nearer to fakes than to training drawings
-FEWEST = 4  # held-out drawings, below which the figure is too much a matter of chance for a warning
+LEAST_GAP = 0.05  # between the logits of real and fake: below it, a discriminator has not learned anything yet
+RUNAWAY = 0.5  # above this, logits of held-out drawings are closer to those of fakes than of training drawings
+FEWEST = 4  # held-out drawings; with fewer, the figure is too noisy for a warning
 
 
 def overfitting(model: Translator, dataset: Dataset, count: int = 16) -> dict[str, float]:
-    """Return how much the discriminator of domain b takes held-out drawings for fakes, by group.
+    """Return how far the discriminator of domain b mistakes held-out drawings for fakes, by group.
 
-    (E[D(train)] - E[D(held-out)]) / (E[D(train)] - E[D(fake)]), Karras et al. 2020 (arXiv 2006.06676, eq. 1): 0 when
-    held-out drawings are judged like those that it was trained on, 1 when like fakes. Images are judged whole and
-    unaugmented. Training is left undisturbed: nothing iterates, and every random generator is put back.
+    (E[D(train)] - E[D(held-out)]) / (E[D(train)] - E[D(fake)]), Karras et al. 2020 (arXiv 2006.06676, eq. 1): 0 if
+    held-out drawings score like training drawings, 1 if like fakes. Images are whole and not augmented. Training is not
+    affected: no iterator advances, and every random generator is restored.
 
     Args:
         model: The model in training.
         dataset: Its data.
-        count: How many images of each kind are judged at most.
+        count: The most images of each kind to use.
 
     Returns:
-        Group to figure; groups without held-out drawings, or whose real and fake are not told apart, are left out.
+        Group to figure, without groups that have no held-out drawings or whose real and fake images score alike.
     """
     groups = [group for group in model.groups if group in dataset.groups and dataset.test(group, "b")]
     with undisturbed(model.backbone):
-        found = {group: _overfitting(model, dataset, group, count) for group in groups}
-    return {group: figure for group, figure in found.items() if figure is not None}
+        figures = {group: _overfitting(model, dataset, group, count) for group in groups}
+    return {group: figure for group, figure in figures.items() if figure is not None}
 
 
 def remedy(stage: str, augment: str) -> str:
-    """Return what keeps discriminators from learning by heart: options, where training augments as ``augment`` says."""
+    """Return the options that keep discriminators from memorising, given the current ``--augment``."""
     ada = "" if augment == "ada" else "--augment ada, "
     return f"{ada}fewer {STEPS_OPTIONS[stage]}"
 

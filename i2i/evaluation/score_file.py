@@ -1,4 +1,4 @@
-"""``scores.json``: the scores of a model, and what is needed to have them again."""
+"""``scores.json``: the scores of a model, and everything needed to reproduce them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def scorecard(
     registry: Registry,
     engine: Engine,
 ) -> dict[str, Any]:
-    """Return scores, their mean over the model's groups, and how they came about, as JSON can hold them.
+    """Return scores, their mean over the model's groups, and how they were computed, as JSON can hold them.
 
     Args:
         file: The model's file.
         model: The model.
-        data: The data set with its options.
-        evaluation: What scored it.
-        scores: What it found.
-        registry: Where metrics come from.
-        engine: Where it was computed.
+        data: The data set's name and options.
+        evaluation: The evaluation that scored it.
+        scores: The scores.
+        registry: The registry of the metrics.
+        engine: The device and its settings.
     """
     return {
         "model": _of_model(file, model),
@@ -56,16 +56,16 @@ def scorecard(
 
 
 def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
-    """Write a card as JSON, whole or not at all.
+    """Write a scorecard as JSON, completely or not at all.
 
     Raises:
-        DataError: The place cannot be written to.
+        DataError: The file cannot be written.
     """
     write_text(path, json.dumps(card, indent=1, allow_nan=False) + "\n", "Choose another --out.")
 
 
 def counted(model: Model, groups: Sequence[str]) -> list[str]:
-    """Return the groups whose mean counts: those that the model serves itself; all where it serves none by name."""
+    """Return the groups that the mean covers: those that the model has; all if it has none of them."""
     return [group for group in groups if group in model.groups] or list(groups)
 
 
@@ -78,7 +78,7 @@ def _of_model(file: Path, model: Model) -> dict[str, Any]:
 
 
 def _of_group(evaluation: Evaluation, group: str, size: int) -> dict[str, Any]:
-    """Count and name by their content the images that a group is judged by; as they are at ``size``."""
+    """Return number and hash of each kind of image that a group is scored on, at ``size``."""
     case = evaluation.case(group, size)
     parts = {"sources": case.source, "drawings": case.real, "truths": case.truth}
-    return {name: {"n": len(own), "sha256": own.key} for name, own in parts.items() if own is not None}
+    return {name: {"n": len(images), "sha256": images.key} for name, images in parts.items() if images is not None}

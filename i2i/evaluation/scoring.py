@@ -34,37 +34,38 @@ def evaluate(
 ) -> Scores:
     """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
 
-    To score several models on the same data, make one `Evaluation`.
+    To score several models on the same data, use one `Evaluation`.
 
     Args:
-        model: The model; its mode and every random generator are as before afterwards.
+        model: The model; its mode and every random generator are restored afterwards.
         dataset: The data.
-        registry: Where metrics come from.
-        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
-        options: Options of metrics by their names.
+        registry: The registry of the metrics.
+        metrics: Names of metrics; by default all, with a note in place of a score that cannot be computed.
+        options: Options of metrics by metric name.
 
     Returns:
         Group to metric to judgement; groups without held-out sources are left out.
 
     Raises:
-        UnknownComponentError: There is no such metric.
+        UnknownComponentError: A metric does not exist.
         ConfigError: An option is unknown or wrong.
-        WeightsError: The weights of a metric that ``metrics`` names are nowhere to be found.
-        PluginError: A metric raised; the message names its plugin.
+        WeightsError: The weights of a metric in ``metrics`` are not on this machine.
+        PluginError: A metric failed; the message names its plugin.
     """
     return Evaluation(dataset, registry, metrics, options).scores(model)
 
 
 class Evaluation:
-    """Scores models by the held-out images of a data set.
+    """Scores models on the held-out images of a data set.
 
-    What does not depend on the model, floor and ceiling above all, is computed once for each size of images.
+    Whatever does not depend on the model, above all the scores of real drawings and untranslated sources, is computed
+    once per image size.
 
     Args:
         dataset: The data.
-        registry: Where metrics come from.
-        metrics: Which ones; by default all, with a note in place of a score that cannot be had.
-        options: Options of metrics by their names.
+        registry: The registry of the metrics.
+        metrics: Names of metrics; by default all, with a note in place of a score that cannot be computed.
+        options: Options of metrics by metric name.
 
     Attributes:
         metrics: The names of the metrics.
@@ -72,7 +73,7 @@ class Evaluation:
         groups: The groups with held-out sources.
 
     Raises:
-        UnknownComponentError: There is no such metric.
+        UnknownComponentError: A metric does not exist.
         ConfigError: An option is unknown or wrong.
     """
 
@@ -100,24 +101,24 @@ class Evaluation:
         """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
 
         Args:
-            model: The model; its mode and every random generator are as before afterwards.
-            groups: Which groups alone to score.
-            through: The group as which all are translated, to see what their own branches bring; None: each as itself.
+            model: The model; its mode and every random generator are restored afterwards.
+            groups: The groups to score; None: all.
+            through: Translate every group as this one, to measure the effect of its branch; None: each as itself.
 
         Raises:
-            WeightsError: The weights of a metric that was named are nowhere to be found.
-            PluginError: A metric raised; the message names its plugin.
+            WeightsError: The weights of a named metric are not on this machine.
+            PluginError: A metric failed; the message names its plugin.
         """
         with undisturbed(model.backbone):
             wanted = [group for group in self.groups if groups is None or group in groups]
             return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
 
     def load(self, device: torch.device) -> None:
-        """Construct the metrics that were named, or given options, so that what cannot be computed is told now.
+        """Construct the metrics that were named or have options, so that errors come before any scoring.
 
         Raises:
-            ConfigError: One cannot be computed as configured.
-            WeightsError: The weights of one that was named are nowhere to be found.
+            ConfigError: A metric cannot be computed as configured.
+            WeightsError: The weights of a named metric are not on this machine.
         """
         for name in self._chosen:
             try:
@@ -127,14 +128,14 @@ class Evaluation:
                     raise
 
     def case(self, group: str, size: int) -> Case:
-        """Return what a group is judged by, its sources in place of translations."""
+        """Return the images that a group is scored on, with its sources in place of translations."""
         return self._untranslated(group, size)
 
     def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
-        """Say why a metric cannot score a group's images of a size; empty where it can.
+        """Return why a metric cannot score a group at an image size; empty if it can.
 
         Raises:
-            WeightsError: The weights of a metric that was named are nowhere to be found.
+            WeightsError: The weights of a named metric are not on this machine.
         """
         if group not in self.groups:
             return f"'{group}' has no held-out images"
@@ -158,10 +159,10 @@ class Evaluation:
         metric = self._metric(name, model.device)
         score = self._score(metric, case)
         marks = self._marks(name, case.group, model.size, model.device)
-        about = metric.network, metric.resize, _split(metric), metric.higher_is_better, *marks
+        context = metric.network, metric.resize, _split(metric), metric.higher_is_better, *marks
         if score is None:
-            return Judgement(None, None, None, len(case.fake), *about, f"{name} is no finite number here")
-        return Judgement(score.value, score.low, score.high, score.n, *about, _variants(case.fake))
+            return Judgement(None, None, None, len(case.fake), *context, f"{name} is NaN or infinite")
+        return Judgement(score.value, score.low, score.high, score.n, *context, _variants(case.fake))
 
     def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
         """Return the scores of real drawings and of the untranslated sources."""
@@ -171,7 +172,7 @@ class Evaluation:
         return self._score(metric, real) if real is not None and enough else None, self._score(metric, untranslated)
 
     def _real(self, metric: Metric, case: Case, size: int) -> Case | None:
-        """Put real drawings in place of the translations, as many where there are as many."""
+        """Put real drawings in place of the translations: as many, if there are enough."""
         if metric.paired or metric.to_source:
             return None if case.truth is None else replace(case, fake=case.truth)
         drawings = self._files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
@@ -189,7 +190,7 @@ class Evaluation:
             return metric
 
     def _gather(self, group: str, size: int) -> Case:
-        """Gather what a group is judged by, its sources in place of translations."""
+        """Gather the images that a group is scored on, with its sources in place of translations."""
         data, pairs = self._dataset, self._dataset.pairs(group) or ()
         sources = self._files(self._sources(group), size)
         return Case(
@@ -208,7 +209,7 @@ class Evaluation:
         return files(paths, size, self._dataset.design)
 
     def _sources(self, group: str) -> Sequence[Path]:
-        """Return the sources of a group's held-out pairs, or where there are none its held-out sources."""
+        """Return the sources of a group's held-out pairs; without pairs, its held-out sources."""
         return [source for source, _ in self._dataset.pairs(group) or ()] or self._dataset.test(group, "a")
 
 
@@ -218,7 +219,7 @@ def _by_default(registry: Registry) -> list[str]:
 
 def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
     if metric.paired and case.truth is None:
-        return f"{metric.name} needs true translations, and the data knows none"
+        return f"{metric.name} needs true translations, and the data has none"
     if len(case.fake) < metric.fewest:
         return f"n too small for {metric.name}: {len(case.fake)} of {metric.fewest}"
     if len(case.real) < metric.fewest_real:
@@ -227,7 +228,7 @@ def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
 
 
 def _variants(images: Images) -> str:
-    """Say how many designs there are where several images show one: they count as one in intervals."""
+    """Return the number of designs if several images show the same one; intervals count designs."""
     count = len(set(images.names))
     return f"of {count} {'design' if count == 1 else 'designs'}" if count < len(images) else ""
 
