@@ -1,4 +1,4 @@
-"""The HTML page of a run, built from the files in its folder. Nothing here loads a model."""
+"""The HTML report of a run, built from the files in its folder without loading a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves as a page draws them: SVG that needs no script, with the values beside it for one that reads them out."""
+"""Curves of a page: SVG that needs no script, with the values for the script that shows them on hover."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from statistics import fmean
 from i2i.contracts.scores import Scores
 from i2i.report.record import Record
 
-POINTS = 160  # of a curve at most: more than that nobody sees, and the page shall stay small
-SIDE = 1000  # of the square that a curve is drawn in, and the page stretches
+POINTS = 160  # per curve at most: more would be invisible and make the page larger
+SIDE = 1000  # of the square that a curve is drawn in; the page stretches it
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of a chart: values at rising places."""
+    """One curve of a chart: values at ascending positions."""
 
     name: str
     at: Sequence[float]
@@ -27,11 +27,11 @@ class Chart:
     """Curves over a common axis.
 
     Attributes:
-        title: What is drawn.
-        series: The curves; one value at least.
-        axis: What runs along the bottom.
-        note: What a reader should know.
-        zero: Whether the chart reaches down to 0 in any case.
+        title: The quantity.
+        series: The curves; at least one value.
+        axis: The label of the horizontal axis.
+        note: A remark for the reader.
+        zero: Whether the chart always extends down to 0.
     """
 
     title: str
@@ -47,12 +47,12 @@ class Chart:
 
     @property
     def high(self) -> float:
-        """The value at the top, above the lowest in any case."""
+        """The value at the top, always above the one at the bottom."""
         return max(self.low + 1e-9, *(value for one in self.series for value in one.values))
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The places at the left and at the right."""
+        """The positions at the left and at the right."""
         places = [place for one in self.series for place in one.at]
         return min(places), max(places)
 
@@ -65,8 +65,8 @@ class Chart:
         across = [SIDE * (place - left) / max(1e-9, right - left) for place in series.at]
         return " ".join(f"{x:.0f},{y:.0f}" for x, y in zip(across, heights, strict=True))
 
-    def told(self) -> dict[str, object]:
-        """Return what the page's script reads out, as JSON can hold it."""
+    def content(self) -> dict[str, object]:
+        """Return the values for the page's script, as JSON can hold them."""
         series = [
             {"name": one.name, "at": list(one.at), "values": [float(f"{value:.4g}") for value in one.values]}
             for one in self.series
@@ -75,7 +75,7 @@ class Chart:
 
 
 def loss_charts(record: Record, stage: str) -> list[Chart]:
-    """Return a chart a loss of a stage; a loss with two sides, generator and discriminator, has two curves."""
+    """Return a chart per loss of a stage; a loss of generator and discriminator has two curves."""
     curves = _curves(record.of(stage, lambda line: line.losses))
     terms: dict[str, list[Series]] = {}
     for name, series in curves.items():
@@ -85,7 +85,7 @@ def loss_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def gauge_charts(record: Record, stage: str) -> list[Chart]:
-    """Return charts of how far discriminators overfit, and of how often images are augmented, a curve a group."""
+    """Return charts of the overfitting of discriminators and the probability of augmentation, a curve per group."""
     overfitting = record.of(stage, lambda line: line.overfitting)
     augmentation = record.of(stage, lambda line: line.augmentation)
     gauges = {"overfitting of discriminators": overfitting, "probability of augmentation": augmentation}
@@ -94,21 +94,21 @@ def gauge_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def score_charts(record: Record, stage: str) -> list[Chart]:
-    """Return a chart a metric of a stage that was evaluated more than once, a curve a group.
+    """Return a chart per metric of a stage that was evaluated more than once, a curve per group.
 
-    Groups that were scored only once, such as those that a base model does not serve on the way, are left out.
+    Groups that were scored only once, such as those that a base model does not have, are left out.
     """
     evaluations = record.of(stage, lambda line: line.scores)
     if len(evaluations) < 2:
         return []
-    metrics = dict.fromkeys(name for _, scores in evaluations for own in scores.values() for name in own)
+    metrics = dict.fromkeys(name for _, scores in evaluations for by_metric in scores.values() for name in by_metric)
     drawn = {metric: _curves([(step, _values(scores, metric)) for step, scores in evaluations]) for metric in metrics}
     several = {metric: [one for one in curves.values() if len(one.at) > 1] for metric, curves in drawn.items()}
     return [Chart(metric, curves, zero=False) for metric, curves in several.items() if curves]
 
 
 def thinned(series: Series, count: int = POINTS) -> Series:
-    """Return a curve of at most ``count`` points, each the mean of the values since the last one."""
+    """Return a curve of at most ``count`` points, each the mean of the values since the previous point."""
     chunk = -(-len(series.values) // count)
     starts = range(0, len(series.values), chunk)
     means = [fmean(series.values[start : start + chunk]) for start in starts]
@@ -116,15 +116,15 @@ def thinned(series: Series, count: int = POINTS) -> Series:
 
 
 def _curves(points: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Series]:
-    """Turn steps with named values into a curve a name."""
+    """Turn steps with named values into a curve per name."""
     names = dict.fromkeys(name for _, values in points for name in values)
     curves = {}
     for name in names:
-        own = [(step, values[name]) for step, values in points if name in values]
-        curves[name] = thinned(Series(name, [step for step, _ in own], [value for _, value in own]))
+        pairs = [(step, values[name]) for step, values in points if name in values]
+        curves[name] = thinned(Series(name, [step for step, _ in pairs], [value for _, value in pairs]))
     return curves
 
 
 def _values(scores: Scores, metric: str) -> dict[str, float]:
-    values = {group: own[metric].value for group, own in scores.items() if metric in own}
+    values = {group: by_metric[metric].value for group, by_metric in scores.items() if metric in by_metric}
     return {group: value for group, value in values.items() if value is not None}

@@ -18,23 +18,23 @@ Mark = Literal["real_drawings", "untranslated"]
 
 MARKS: dict[Mark, str] = {"real_drawings": "real drawings", "untranslated": "untranslated"}
 """Marks, as tables and legends call them."""
-MARGIN = 0.04  # of the width, beside the outermost value
+MARGIN = 0.04  # of the width, outside the outermost values
 
 
 @dataclass(frozen=True)
 class Dot:
-    """One score on a line: a dot, its interval, and what to compare it with.
+    """One score on a line: a dot, its interval, and scores to compare it with.
 
     Attributes:
-        name: Whose score it is, such as a group's.
+        name: The group or contender.
         value: The score.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        n: How many images, or seeds, it is of.
+        n: The number of images or seeds.
         real_drawings: The score of real drawings, if known.
         untranslated: The score of untranslated sources, if known.
-        before: What the base model scores, if there is one.
-        each: Single scores of which this is the mean.
+        before: The score of the base model, if there is one.
+        each: The single scores that this is the mean of.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Dot:
 
     @property
     def has_interval(self) -> bool:
-        """Whether one is known: not of one image, one design or one seed."""
+        """Whether an interval is known; one image, one design or one seed has none."""
         return Score(self.value, self.low, self.high, self.n).has_interval
 
     @property
     def places(self) -> list[float]:
-        """Every value that is drawn."""
+        """All drawn values."""
         values = (self.value, self.low, self.high, self.real_drawings, self.untranslated, self.before, *self.each)
         return [value for value in values if value is not None]
 
@@ -65,10 +65,10 @@ class DotPlot:
 
     Attributes:
         metric: The metric.
-        way: Which way is up, if known.
+        way: Which direction is better, if known.
         dots: A dot per group.
-        measured: By which network, at which size, and of which images, as far as known.
-        notes: Group to why it has no score, or what to keep in mind.
+        measured: Network, resizing and images, as far as known.
+        notes: Group to the reason why it has no score, or a caveat.
     """
 
     metric: str
@@ -78,20 +78,20 @@ class DotPlot:
     notes: Mapping[str, str]
 
     def place(self, value: float) -> float:
-        """Return where a value lies on the line, from 0 to 100."""
+        """Return the position of a value on the line, from 0 to 100."""
         places = [place for dot in self.dots for place in dot.places]
         low, width = min(places), max(1e-9, max(places) - min(places))
         return round(100 * (MARGIN + (1 - 2 * MARGIN) * (value - low) / width), 2)
 
 
 def dot_plots(record: Record) -> list[DotPlot]:
-    """Return a plot per metric of the last evaluation, with the base model's scores where a transfer followed it."""
+    """Return a plot per metric of the last evaluation; after a transfer with the base model's scores."""
     last = record.last(lambda line: line.scores)
     if last is None:
         return []
     line, scores = last
     base = record.of("base", lambda line: line.scores)[-1:] if line.stage == "transfer" else []
-    metrics = dict.fromkeys(name for own in scores.values() for name in own)
+    metrics = dict.fromkeys(name for by_metric in scores.values() for name in by_metric)
     return [
         _dot_plot(name, _with_mean(line, scores, name), _before(base[0][1], scores, name) if base else {})
         for name in metrics
@@ -99,13 +99,13 @@ def dot_plots(record: Record) -> list[DotPlot]:
 
 
 def score_rows(record: Record) -> list[dict[str, Any]]:
-    """Return a flat row a score: stage, step, group and metric, then all that is known of it."""
+    """Return a flat row per score: stage, step, group and metric, then every field of the judgement."""
     return [
         {"stage": line.stage, "step": line.step, "group": group, "metric": metric, **_flat(judgement)}
         for line in record.lines
         if line.scores is not None
-        for group, own in {**line.scores, OVERALL: line.overall or {}}.items()
-        for metric, judgement in own.items()
+        for group, by_metric in {**line.scores, OVERALL: line.overall or {}}.items()
+        for metric, judgement in by_metric.items()
     ]
 
 
@@ -123,12 +123,12 @@ def _dot(group: str, one: Judgement, score: Score, before: float | None) -> Dot:
 
 
 def way(higher_is_better: bool | None) -> str:
-    """Say which way is up; nothing where it is not known."""
+    """Return which direction is better, as text; empty if it is unknown."""
     return {None: "", True: "higher is better", False: "lower is better"}[higher_is_better]
 
 
 def _with_mean(line: Line, scores: Scores, metric: str) -> dict[str, Judgement]:
-    """Return the scores of a metric by group, and last their mean, unless that is of some of them alone."""
+    """Return the scores of a metric by group, then their mean, unless it covers only some of them."""
     judgements = _of(scores, metric)
     mean = (line.overall or {}).get(metric)
     n = [one.n for one in judgements.values() if one.value is not None]
@@ -136,13 +136,13 @@ def _with_mean(line: Line, scores: Scores, metric: str) -> dict[str, Judgement]:
 
 
 def _before(base: Scores, scores: Scores, metric: str) -> dict[str, float]:
-    """Return what a base model scores by group, and the mean of it over the groups that are scored now."""
-    known, asked = _values(_of(base, metric)), list(_values(_of(scores, metric)))
-    return {**known, OVERALL: fmean(known[group] for group in asked)} if set(asked) <= set(known) and asked else known
+    """Return the base model's scores by group, and their mean over the groups that are scored now."""
+    known, now = _values(_of(base, metric)), list(_values(_of(scores, metric)))
+    return {**known, OVERALL: fmean(known[group] for group in now)} if set(now) <= set(known) and now else known
 
 
 def _of(scores: Scores, metric: str) -> dict[str, Judgement]:
-    return {group: own[metric] for group, own in scores.items() if metric in own}
+    return {group: by_metric[metric] for group, by_metric in scores.items() if metric in by_metric}
 
 
 def _values(judgements: Mapping[str, Judgement]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What was run, in a few lines: the parts, the length, the machine, and the images."""
+"""A summary of a run: its parts, length, machine, and images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from i2i.report.record import Record
 
 
 def title(record: Record) -> str:
-    """Return what a run is called: its backbone, and its transfer unless only the base was trained."""
+    """Return the title of a run: its backbone, and its transfer unless only the base was trained."""
     config = record.config
-    carried = f", transfer {config.transfer['name']}" if "transfer" in config.stages else ", base model"
-    return f"{config.backbone['name']}{carried}"
+    suffix = f", transfer {config.transfer['name']}" if "transfer" in config.stages else ", base model"
+    return f"{config.backbone['name']}{suffix}"
 
 
 def status(record: Record) -> str:
-    """Say whether a run is finished, and if not how far it has come."""
+    """Return whether a run is finished, and if not, how far it is."""
     if record.finished:
         return "finished"
     for stage in record.config.stages:
@@ -27,15 +27,15 @@ def status(record: Record) -> str:
 
 
 def facts(record: Record) -> dict[str, str]:
-    """Return what a run was, by name; without what is not known."""
+    """Return the facts about a run by name, without unknown ones."""
     config, machine = record.config, record.machine
     known = {
         "Folder": str(record.folder),
         "Backbone": _named(config.backbone, "generator", "discriminator", "channels", "lr"),
         "Transfer": _named(config.transfer, "judge") if "transfer" in config.stages else "none",
         "Starts from": config.base_model or "",
-        "Data": _named(config.data, "root") if config.data else "",  # the data of a model in no run folder
-        "Images": f"{config.size} px, {config.batch_size} in a step",
+        "Data": _named(config.data, "root") if config.data else "",  # a model outside a run folder has no data
+        "Images": f"{config.size} px, {config.batch_size} per step",
         "Steps": ", ".join(f"{stage} {record.step(stage)}" for stage in record.stages),
         "Time": _time(record),
         "Options": _options(record),
@@ -47,17 +47,17 @@ def facts(record: Record) -> dict[str, str]:
 
 
 def image_rows(record: Record) -> list[list[str]]:
-    """Return a row a group with how many images it has, as the last diagnosis counted them; what is counted first."""
+    """Return a header, then a row per group with its number of images, as counted by the last diagnosis."""
     last = record.last(lambda line: line.images)
     if last is None:
         return []
     _, counts = last
     heads = ["images of", *next(iter(counts.values()), ())]
-    return [heads, *([group, *map(str, own.values())] for group, own in counts.items())]
+    return [heads, *([group, *map(str, by_kind.values())] for group, by_kind in counts.items())]
 
 
 def duration(seconds: float) -> str:
-    """Say how long something took.
+    """Return a duration as text.
 
     Examples:
         >>> duration(3725)
@@ -70,8 +70,8 @@ def duration(seconds: float) -> str:
 
 
 def _named(section: Mapping[str, Any], *details: str) -> str:
-    told = ", ".join(f"{key} {section[key]}" for key in details if section.get(key) is not None)
-    return f"{section['name']} ({told})" if told else str(section["name"])
+    text = ", ".join(f"{key} {section[key]}" for key in details if section.get(key) is not None)
+    return f"{section['name']} ({text})" if text else str(section["name"])
 
 
 def _time(record: Record) -> str:

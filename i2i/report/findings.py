@@ -1,4 +1,4 @@
-"""What a report warns of: symptoms and overfitting, with the groups that have them, and what helps."""
+"""Warnings of a report: symptoms and overfitting, with the affected groups and the remedy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from i2i.report.record import Record
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that went wrong.
+    """A problem with the training.
 
     Attributes:
-        title: What a person calls it.
+        title: Its name for people.
         groups: Group to figure, worst first.
-        limit: The figure from which on it is warned of.
-        when: Stage and step of what was looked at.
-        meaning: What the figure says.
-        remedy: What helps.
+        limit: The figure from which there is a warning.
+        when: Stage and step of the evaluation.
+        meaning: What a high figure means.
+        remedy: What to do.
     """
 
     title: str
@@ -33,12 +33,12 @@ class Finding:
 
 
 def findings(record: Record) -> list[Finding]:
-    """Return what the last look at the translations, and at the discriminators, has found."""
+    """Return the findings of the last checks of translations and discriminators."""
     return [*_symptoms(record), *_overfitting(record)]
 
 
 def looked_for(record: Record) -> list[str]:
-    """Return the titles of everything that was looked for at all."""
+    """Return the titles of everything that was checked."""
     titles = [symptom.title for symptom in SYMPTOMS] if record.last(lambda line: line.symptoms) else []
     return titles + (["Overfitting"] if record.last(lambda line: line.overfitting) else [])
 
@@ -55,11 +55,11 @@ def _symptoms(record: Record) -> list[Finding]:
 
 
 def _overfitting(record: Record) -> list[Finding]:
-    last, counted = record.last(lambda line: line.overfitting), record.last(lambda line: line.images)
+    last, last_count = record.last(lambda line: line.overfitting), record.last(lambda line: line.images)
     if last is None:
         return []
     line, figures = last
-    images = {} if counted is None else counted[1]
+    images = {} if last_count is None else last_count[1]
     enough = {g: figure for g, figure in figures.items() if images.get(g, {}).get("test b", FEWEST) >= FEWEST}
     worst_first = sorted(enough.items(), key=lambda item: -item[1])
     high = {group: figure for group, figure in worst_first if figure > OVERFITTING}
@@ -71,7 +71,7 @@ def _overfitting(record: Record) -> list[Finding]:
             high,
             OVERFITTING,
             line.when,
-            "The discriminator knows the training drawings by heart: held-out drawings are judged like fakes.",
+            "The discriminator has memorised the training drawings: it takes held-out drawings for fakes.",
             f"Use {remedy(line.stage, record.config.augment)}, or a gradient penalty (--loss.adversarial.r1 1).",
         )
     ]

@@ -1,4 +1,4 @@
-"""Pages that are one file and need no network: a frame with style and script, and parts that pages share."""
+"""Pages in one file that need no network: a frame with style and script, and shared parts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FLAG = re.compile(r"--[a-z][a-z0-9_.-]*[a-z0-9]")
 
 
 def write_page(path: Path, template: str, **content: Any) -> Path:
-    """Fill in a template and write the page, whole or not at all; return its path.
+    """Fill in a template, write the page completely or not at all, and return its path.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The page cannot be written.
     """
     page = _environment().get_template(template).render(version=i2i.__version__, **content)
     write_text(path, page)
@@ -27,7 +27,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
 
 
 def figure(value: float | None) -> str:
-    """Write a number as short as it can be read.
+    """Format a number with about three significant digits.
 
     Examples:
         >>> figure(0.58498), figure(1234.5), figure(0.00042), figure(0.0), figure(None)
@@ -43,7 +43,7 @@ def figure(value: float | None) -> str:
 
 
 def flags(text: str) -> Markup:
-    """Mark the options of the command line in a text.
+    """Mark command-line options in a text as code.
 
     Examples:
         >>> flags("Raise --loss.cycle, or <more>.")

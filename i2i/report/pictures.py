@@ -1,4 +1,4 @@
-"""Pictures in a page: strips of images in WebP, which the page lays out to fit its width."""
+"""Pictures in a page: WebP strips of images, which the page wraps to its width."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from i2i.errors import DataError
 from i2i.images.grids import Block, cut
 from i2i.storage.run_folder import SAMPLES
 
-SHARP, SMALL = 96, 72  # sides of an image in pixels: of what came out, and of what it was on the way
+SHARP, SMALL = 96, 72  # side of an image in pixels: of results, and during training
 QUALITY = 82
-FRAMES = 24  # steps that are shown at most
-STRIPS = 120  # of them all together at most; many groups have fewer steps
+FRAMES = 24  # most steps to show
+STRIPS = 120  # most strips of all groups together; with many groups there are fewer steps
 MOVING = "translation"  # the row that changes from step to step
 _STEP = re.compile(r"(?P<stage>[a-z]+)-(?P<step>\d+)")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Images of one side, side by side: a label, and all of them as one data URI."""
+    """Images of the same size side by side, with a label, as one data URI."""
 
     label: str
     picture: str
@@ -34,7 +34,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What became of one group's images: ``count`` of them in each strip, one below another."""
+    """One group's images: strips of ``count`` images each, one below another."""
 
     group: str
     count: int
@@ -43,12 +43,12 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Film:
-    """Translations on the way.
+    """Translations during training.
 
     Attributes:
         galleries: The groups at the last step.
-        frames: What each step is called, and its translations by group.
-        left_out: How many steps are not shown.
+        frames: A title per step, and its translations by group.
+        left_out: Number of steps that are not shown.
     """
 
     galleries: Sequence[Gallery]
@@ -57,7 +57,7 @@ class Film:
 
 
 def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
-    """Return what a grid shows, a gallery a group; none where it is missing or does not tell what it consists of.
+    """Return a gallery per group of a grid; none if it is missing or does not describe its layout.
 
     Raises:
         DataError: The file is damaged.
@@ -69,7 +69,7 @@ def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
 
 
 def whole(path: Path, width: int = 900) -> str:
-    """Return a picture as one data URI, no wider than ``width`` pixels; empty where it is missing.
+    """Return a picture as a data URI, at most ``width`` pixels wide; empty if it is missing.
 
     Raises:
         DataError: The file is damaged.
@@ -82,9 +82,9 @@ def whole(path: Path, width: int = 900) -> str:
 
 
 def film(folder: Path, stages: Sequence[str]) -> Film | None:
-    """Return the grids that were drawn on the way as a film; None where there are none.
+    """Return the grids drawn during training as a film; None if there are none.
 
-    Only what is shown is opened: a long run has thousands of them.
+    Only the grids shown are opened: a long run has thousands.
     """
     paths = [path for stage in stages for path in sorted((folder / SAMPLES).glob(f"{stage}-*.png"))]
     last = galleries(paths[-1], SMALL) if paths else []
@@ -108,8 +108,8 @@ def _frame(path: Path) -> tuple[str, dict[str, str]]:
 
 
 def _name(path: Path) -> str:
-    found = _STEP.fullmatch(path.stem)
-    return f"{found['stage']}, step {int(found['step'])}" if found else path.stem
+    match = _STEP.fullmatch(path.stem)
+    return f"{match['stage']}, step {int(match['step'])}" if match else path.stem
 
 
 def _blocks(path: Path) -> list[Block]:
@@ -121,16 +121,16 @@ def _blocks(path: Path) -> list[Block]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; what is wrong with it may show only when it is used."""
+    """Open an image; errors inside the block count too, since decoding is lazy."""
     try:
         with Image.open(path) as image:
             yield image
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}). Restore or remove it.") from error
+        raise DataError(f"{path} is not a readable image ({error}). Restore or delete it.") from error
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """Return at most ``count`` of them, evenly, the first and the last included."""
+    """Return at most ``count`` of them, evenly spaced, including the first and the last."""
     if len(paths) <= count:
         return list(paths)
     return [paths[round(i * (len(paths) - 1) / (count - 1))] for i in range(count)]

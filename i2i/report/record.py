@@ -1,4 +1,4 @@
-"""What a run folder tells of its run: the configuration, and what was written down while it ran."""
+"""The record of a run in its folder: the configuration, and the log of the training."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Record:
-    """A run as its plain files tell of it; neither its model nor its data nor its plugins are needed.
+    """A run as recorded in its plain files; needs neither model nor data nor plugins.
 
     Attributes:
         folder: The run folder.
         config: The configuration.
-        versions: Component to version, as ``run.toml`` holds them; empty where it does not.
-        machine: What is known of the machine; empty where nothing is.
-        lines: What ``metrics.jsonl`` holds.
+        versions: Component to version from ``run.toml``; may be empty.
+        machine: Facts about the machine; may be empty.
+        lines: The lines of ``metrics.jsonl``.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class Record:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Stages of which something was written down, in order."""
+        """Stages with log lines, in order."""
         return tuple(stage for stage in self.config.stages if any(line.stage == stage for line in self.lines))
 
     @property
@@ -44,23 +44,24 @@ class Record:
         return all((self.folder / STAGE_FILES[stage]).is_file() for stage in self.config.stages)
 
     def of(self, stage: str, figures: Callable[[Line], T | None]) -> list[tuple[int, T]]:
-        """Return the steps of a stage with what some lines hold, in the order in which they were written."""
-        return [(line.step, own) for line in self.lines if line.stage == stage and (own := figures(line)) is not None]
+        """Return the steps of a stage whose lines hold some figures, with the figures, in the order of writing."""
+        lines = [line for line in self.lines if line.stage == stage]
+        return [(line.step, value) for line in lines if (value := figures(line)) is not None]
 
     def last(self, figures: Callable[[Line], T | None]) -> tuple[Line, T] | None:
-        """Return the last line that holds something, with what it holds."""
-        return next(((line, own) for line in reversed(self.lines) if (own := figures(line)) is not None), None)
+        """Return the last line that holds some figures, with the figures."""
+        return next(((line, value) for line in reversed(self.lines) if (value := figures(line)) is not None), None)
 
     def step(self, stage: str) -> int:
-        """Return the steps of a stage that are done."""
+        """Return the number of finished steps of a stage."""
         return max((line.step for line in self.lines if line.stage == stage), default=0)
 
 
 def read_record(folder: Path) -> Record:
-    """Read what a run folder tells, also while the run goes on or after it was stopped.
+    """Read the record of a run, which may be running, stopped or finished.
 
     Raises:
-        ConfigError: It is no run folder, or its configuration is wrong.
+        ConfigError: It is not a run folder, or its configuration is wrong.
         DataError: ``metrics.jsonl`` is damaged.
     """
     content = read_config(folder)

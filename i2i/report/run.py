@@ -23,32 +23,32 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Writes the report whenever scores are there, and when training stops."""
+    """Writes the report after every evaluation, and when training stops."""
 
     @hookimpl(trylast=True)
     def on_evaluate(self, run: RunView, step: int, scores: Mapping[str, Any]) -> None:
-        """Write the page; runs after the listeners that write what it shows."""
+        """Write the page, after the listeners that write its data."""
         write_report(run.folder)
 
     @hookimpl(trylast=True)
     def on_train_end(self, run: RunView) -> None:
-        """Write the page of a run that was stopped; one that goes on is evaluated next."""
+        """Write the page of a stopped run; otherwise the evaluation that comes next writes it."""
         if run.step < run.steps:
             write_report(run.folder)
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` and the tables of losses and scores from what a run folder holds.
+    """Write ``report.html`` and the tables of losses and scores from the files in a run folder.
 
     Args:
-        folder: The run folder, also of a run that was stopped or goes on.
+        folder: The run folder; the run may be running, stopped or finished.
 
     Returns:
         The path of the page.
 
     Raises:
-        ConfigError: It is no run folder.
-        DataError: What it holds is damaged, or the page cannot be written.
+        ConfigError: It is not a run folder.
+        DataError: A file in it is damaged, or the page cannot be written.
     """
     record = read_record(folder)
     write_tables(record)
@@ -80,5 +80,5 @@ def _content(record: Record) -> dict[str, Any]:
 
 
 def _results(record: Record) -> list[Path]:
-    """Return where the grid of the finished model may lie, the last stage's first."""
+    """Return the possible paths of the final grid, the last stage's first."""
     return [record.folder / SAMPLES / f"{stage}.png" for stage in reversed(record.config.stages)]

@@ -48,9 +48,9 @@ def test_thinning_keeps_means_and_the_last_place():
 
 
 def test_what_the_script_reads_is_rounded():
-    told = Chart("x", [Series("a", [1, 2], [0.123456, 20000.123])]).told()
-    assert told["series"] == [{"name": "a", "at": [1, 2], "values": [0.1235, 20000.0]}]
-    assert told["axis"] == "step"
+    content = Chart("x", [Series("a", [1, 2], [0.123456, 20000.123])]).content()
+    assert content["series"] == [{"name": "a", "at": [1, 2], "values": [0.1235, 20000.0]}]
+    assert content["axis"] == "step"
 
 
 def test_a_loss_has_a_chart_and_each_side_a_curve(finished):

@@ -16,7 +16,7 @@ def test_a_finished_run(finished):
         "Backbone": "ugatit (channels 16)",
         "Transfer": "branch",
         "Data": "emoji",
-        "Images": "64 px, 4 in a step",
+        "Images": "64 px, 4 per step",
         "Steps": "base 40, transfer 20",
         "Time": "base 1 min, transfer 30 s",
         "Options": "seed 0",

@@ -1,11 +1,11 @@
 "use strict";
 
-// Reads a chart out: the values at the step under the pointer, the finger, or the arrow keys.
+// Shows a chart's values at the step chosen by pointer, finger or arrow keys.
 function readOut(figure) {
-  const told = JSON.parse(figure.dataset.chart);
+  const chart = JSON.parse(figure.dataset.chart);
   const plot = figure.querySelector(".plot"), cursor = plot.querySelector(".cursor"), tip = plot.querySelector(".tip");
-  const places = [...new Set(told.series.flatMap((series) => series.at))].sort((a, b) => a - b);
-  const [left, right] = told.ends;
+  const places = [...new Set(chart.series.flatMap((series) => series.at))].sort((a, b) => a - b);
+  const [left, right] = chart.ends;
   let shown = places.length - 1;
 
   const nearest = (values, place) =>
@@ -14,8 +14,8 @@ function readOut(figure) {
   function show(index) {
     shown = Math.max(0, Math.min(places.length - 1, index));
     const place = places[shown], share = right > left ? (place - left) / (right - left) : 0.5;
-    const values = told.series.map((series) => `${series.name} ${series.values[nearest(series.at, place)]}`);
-    tip.textContent = [`${told.axis} ${Math.round(place)}`, ...values].join("\n");
+    const values = chart.series.map((series) => `${series.name} ${series.values[nearest(series.at, place)]}`);
+    tip.textContent = [`${chart.axis} ${Math.round(place)}`, ...values].join("\n");
     cursor.hidden = tip.hidden = false;
     cursor.style.left = `${100 * share}%`;
     const room = plot.clientWidth - tip.offsetWidth;
@@ -39,7 +39,7 @@ function readOut(figure) {
   });
 }
 
-// Shows the translations of the step that the slider stands at.
+// Shows the translations of the step chosen by the slider.
 function project(film) {
   const slider = film.querySelector("input"), name = film.querySelector("output");
   const frames = JSON.parse(document.getElementById("frames").textContent);
