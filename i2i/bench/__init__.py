@@ -1,4 +1,1 @@
-"""Comparing transfers: planning, running, testing and presenting many trainings.
-
-A single training is a run.
-"""
+"""Comparing transfers: planning, running, testing and presenting many training runs."""

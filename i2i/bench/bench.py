@@ -1,6 +1,6 @@
-"""A bench: one base model a backbone, carried over by several contenders from several seeds, cell by cell.
+"""A bench: one base model per backbone, adapted by several contenders from several seeds, cell by cell.
 
-Every cell is a run folder that one i2i command makes; a bench that was stopped goes on where it was.
+Every cell is a run folder made by one i2i command. A stopped bench resumes where it was.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ PLAN_FILE, SCORES_FILE, CELLS = "bench.toml", "bench-scores.json", "cells"
 TRANSFERS = ("none", "mixed", "joint", "finetune", "branch-free", "branch")
 """The paper's comparison (arXiv 2007.13332, section 4)."""
 Start = Callable[[Sequence[str]], None]
-"""Executes an i2i command, given as its arguments."""
+"""Executes an i2i command, given its arguments."""
 
 
 class Plan(Options):
-    """What a bench compares, as ``bench.toml`` holds it."""
+    """The contents of ``bench.toml``: what a bench compares."""
 
     backbones: tuple[str, ...] = Field(("ugatit",), min_length=1, description="The backbones.")
     contenders: dict[str, tuple[str, ...]] = Field(
         default={name: ("--transfer", name) for name in TRANSFERS},
         min_length=1,
-        description="What is compared: a label, and the options of i2i transfer.",
+        description="The contenders: label, and options of i2i transfer.",
     )
-    seeds: int = Field(3, ge=1, description="Each contender is trained from seeds 0, 1, ...")
-    base: tuple[str, ...] = Field((), description="Options of i2i train for the base models; transfers inherit them.")
+    seeds: int = Field(3, ge=1, description="Seeds per contender: 0, 1, ...")
+    base: tuple[str, ...] = Field((), description="Options of i2i train for the base models, inherited by transfers.")
     everywhere: tuple[str, ...] = Field((), description="Options of every command, such as --threads 1.")
-    points: int = Field(6, ge=1, description="How many models of each cell are scored, the last of them finished.")
+    points: int = Field(6, ge=1, description="Models to score per cell, the last of them finished.")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a bench: what carries a backbone's base model over, from one seed."""
+    """One training run of a bench: a contender that adapts a backbone's base model, from one seed."""
 
     backbone: str
     contender: str
@@ -76,13 +76,13 @@ class Bench:
     """A folder with a plan and its cells.
 
     Args:
-        folder: Where everything goes.
-        plan: What to compare; None: what the folder's ``bench.toml`` says.
-        registry: Where components come from.
+        folder: The folder for everything.
+        plan: What to compare; None: the plan in the folder's ``bench.toml``.
+        registry: The registry of components.
 
     Raises:
-        ConfigError: The folder holds the bench of another plan, or something else; or there is none.
-        UnknownComponentError: No plugin provides a backbone or a transfer.
+        ConfigError: There is no plan, or it is wrong.
+        UnknownComponentError: A backbone or transfer does not exist.
     """
 
     def __init__(self, folder: Path, plan: Plan | None, registry: Registry) -> None:
@@ -95,24 +95,24 @@ class Bench:
             self._from_scratch(contender)
 
     def claim(self) -> None:
-        """Write ``bench.toml``, or find there the plan at hand.
+        """Write ``bench.toml``, or check that it holds the same plan.
 
         Raises:
-            ConfigError: The folder holds the bench of another plan, or something else.
+            ConfigError: The folder holds a bench with another plan, or other files.
         """
         file = self.folder / PLAN_FILE
         if file.is_file() and (self.folder / CELLS).exists() and _read_plan(self.folder) != self.plan:
             raise ConfigError(
-                f"{file} compares something else. Go on with that by --resume {self.folder}, or choose another --out."
+                f"{file} holds another plan. Continue that bench with --resume {self.folder}, or choose another --out."
             )
         if not file.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
-            raise ConfigError(f"{self.folder} holds files that are no bench. Choose an empty or new folder with --out.")
+            raise ConfigError(f"{self.folder} is not empty and not a bench. Choose an empty or new folder with --out.")
         write_text(file, to_toml(self.plan.model_dump(mode="json")))
 
     def train(self, start: Start) -> Iterator[Cell]:
-        """Train what is not trained, each base model before its cells, and yield every cell when it is.
+        """Train whatever is not trained yet, each base model before its cells, and yield every trained cell.
 
-        The contenders of a seed come before the next seed, so that a bench that is cut off compares them fairly.
+        All contenders of a seed finish before the next seed, so that an unfinished bench is a fair comparison.
         """
         for backbone in self.plan.backbones:
             if not (self.base(backbone) / BASE_FILE).is_file():
@@ -127,7 +127,7 @@ class Bench:
         return self.folder / CELLS / backbone / "base"
 
     def cells(self, backbone: str) -> list[Cell]:
-        """Return the cells of a backbone, whose base model is trained."""
+        """Return the cells of a backbone whose base model is trained."""
         config = Run(self.base(backbone), self.registry).config
         names = [(seed, contender) for seed in range(self.plan.seeds) for contender in self.plan.contenders]
         return [
@@ -135,9 +135,9 @@ class Bench:
         ]
 
     def score(self, cell: Cell) -> list[Result]:
-        """Score every model that a trained cell kept, unless the same metrics have scored them as well as they can."""
+        """Score every model kept by a trained cell, unless stored scores are complete."""
         file = cell.folder / SCORES_FILE
-        known = read_json(CellScores, file, "Remove it.") if file.is_file() else None
+        known = read_json(CellScores, file, "Delete it.") if file.is_file() else None
         metrics = self._evaluation(cell.backbone).metrics
         if known is None or known.metrics != metrics or self._can_score_more(cell, known.models):
             known = CellScores(metrics=metrics, models=tuple(self._scored(cell)))
@@ -145,17 +145,17 @@ class Bench:
         return results_of_cell(cell.backbone, cell.contender, cell.seed, known.models)
 
     def cost(self, cell: Cell) -> float:
-        """Return the seconds that a cell's training took, all sittings together."""
+        """Return the seconds that a cell's training took, all sessions together."""
         return sum(line.seconds or 0.0 for line in read_lines(cell.folder / METRICS_FILE))
 
     def _can_score_more(self, cell: Cell, models: Sequence[ScoredModel]) -> bool:
-        """Say whether a metric has what it lacked when a cell was scored, such as weights downloaded since."""
+        """Return whether a metric can now score what it could not before, for example with newly downloaded weights."""
         lacking = {
             (name, group)
             for model in models
-            for group, own in model.scores.items()
-            for name, one in own.items()
-            if one.value is None and not one.n  # a metric that gave NaN has seen images
+            for group, judgements in model.scores.items()
+            for name, one in judgements.items()
+            if one.value is None and not one.n  # with n, the metric has seen images and returned NaN
         }
         if not lacking:
             return False
@@ -173,11 +173,11 @@ class Bench:
             yield ScoredModel(step=step, final=step == last, seen=total, scores=scores)
 
     def _evaluate(self, backbone: str) -> Evaluation:
-        """Return what scores the cells of a backbone, as its base model's run says; it computes floors once."""
+        """Return the evaluation of a backbone's base run, which scores real drawings only once."""
         return Run(self.base(backbone), self.registry).evaluation
 
     def _base_seen(self, cell: Cell) -> Mapping[str, int]:
-        """Return what the base model that a cell starts from had seen; nothing where it starts from scratch."""
+        """Return the images seen by the base model of a cell; none if it starts from scratch."""
         if self._from_scratch(cell.contender):
             return {}
         lines = read_lines(self.base(cell.backbone) / METRICS_FILE)
@@ -195,37 +195,39 @@ class Bench:
         folder = self.base(backbone).with_name(f"{contender}-{seed}")
         taken = steps + (before if self._from_scratch(contender) else 0)
         keep = str(max(1, math.ceil(taken / self.plan.points)))
-        given = (*self.plan.contenders[contender], "--seed", str(seed), *self.plan.everywhere, "--keep-every", keep)
+        options = (*self.plan.contenders[contender], "--seed", str(seed), *self.plan.everywhere, "--keep-every", keep)
         return Cell(
-            backbone, contender, seed, folder, ("transfer", str(self.base(backbone)), *given, "--out", str(folder))
+            backbone, contender, seed, folder, ("transfer", str(self.base(backbone)), *options, "--out", str(folder))
         )
 
 
 def _read_plan(folder: Path) -> Plan:
     file = folder / PLAN_FILE
     if not file.is_file():
-        raise ConfigError(f"{folder} is no bench: it has no {PLAN_FILE}. Name a folder that i2i bench made.")
+        raise ConfigError(f"{folder} is not a bench: it has no {PLAN_FILE}. Name a folder made by i2i bench.")
     return validate(Plan, read_toml(file), str(file))
 
 
 def _resume(arguments: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    """Return a command as it is, or the one that goes on with what it began."""
+    """Return a command, or if its folder exists the command that resumes it."""
     return (arguments[0], "--resume", str(folder)) if (folder / CONFIG_FILE).is_file() else arguments
 
 
 def _transfer(options: Sequence[str]) -> str:
-    """Return the transfer that the options of a command name.
+    """Return the transfer named in the options of a command.
 
     Raises:
-        ConfigError: They name none.
+        ConfigError: There is none.
     """
     name = option_values(options).get("--transfer")
     if not name:
-        raise ConfigError(f"A contender needs a transfer, not '{shlex.join(options)}'. Begin with --transfer NAME.")
+        raise ConfigError(
+            f"The contender with the options '{shlex.join(options)}' names no transfer. Begin with --transfer NAME."
+        )
     return name
 
 
 def _models(folder: Path, last: int) -> dict[int, Path]:
-    """Return the kept models by step; the finished one stands for its step."""
+    """Return the kept models by step; the last step's is the finished model."""
     kept = {int(path.stem.rpartition("-")[2]): path for path in (folder / STEPS).glob("transfer-*.safetensors")}
     return dict(sorted({**kept, last: folder / MODEL_FILE}.items()))

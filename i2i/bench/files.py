@@ -1,4 +1,4 @@
-"""What a bench keeps as JSON: ``bench-scores.json`` of each cell, and ``bench.json`` of all that are scored."""
+"""The JSON files of a bench: ``bench-scores.json`` of each cell, and ``bench.json`` of all scored cells."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from i2i.storage.files import write_text
 
 
 class ScoredModel(BaseModel):
-    """A model that a cell kept, with its scores.
+    """A model kept by a cell, with its scores.
 
     Attributes:
-        step: Steps of the transfer that it has taken.
+        step: Transfer steps taken.
         final: True for the finished model.
-        seen: Group to training drawings that it has seen in all.
+        seen: Group to number of training drawings seen in total.
         scores: Group to metric to judgement.
     """
 
@@ -34,7 +34,7 @@ class ScoredModel(BaseModel):
     scores: StoredScores
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return it as JSON can hold it."""
         return {"step": self.step, "final": self.final, "seen": self.seen, "scores": plain(self.scores)}
 
 
@@ -42,7 +42,7 @@ class CellScores(BaseModel):
     """``bench-scores.json``: the scored models of one cell.
 
     Attributes:
-        metrics: The metrics that scored them.
+        metrics: Names of the metrics.
         models: The models.
     """
 
@@ -52,7 +52,7 @@ class CellScores(BaseModel):
     models: tuple[ScoredModel, ...]
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, completely or not at all."""
         content = {"metrics": self.metrics, "models": [model.content() for model in self.models]}
         write_text(path, json.dumps(content, indent=1))
 
@@ -62,10 +62,10 @@ class CellResults(BaseModel):
 
     Attributes:
         backbone: The backbone.
-        contender: What carried the base model over.
-        seed: The seed of that.
+        contender: The contender that adapted the base model.
+        seed: Its seed.
         command: The command that repeats it.
-        seconds: What its training took.
+        seconds: Duration of its training.
         models: Its scored models.
     """
 
@@ -80,17 +80,17 @@ class CellResults(BaseModel):
 
     @property
     def results(self) -> list[Result]:
-        """The scored models, each with the cell that it is of."""
+        """The scored models, each with its cell."""
         return results_of_cell(self.backbone, self.contender, self.seed, self.models)
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return it as JSON can hold it."""
         cell = self.model_dump(include={"backbone", "contender", "seed", "command", "seconds"})
         return {**cell, "models": [model.content() for model in self.models]}
 
 
 class PlanSummary(BaseModel):
-    """What ``bench.json`` says of the plan; other options are kept as they are."""
+    """The plan in ``bench.json``; other options are kept as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -101,7 +101,7 @@ class PlanSummary(BaseModel):
 
     @property
     def trainings(self) -> int:
-        """How many cells are planned."""
+        """Number of planned cells."""
         return len(self.backbones) * len(self.contenders) * self.seeds
 
 
@@ -109,9 +109,9 @@ class BenchResults(BaseModel):
     """``bench.json``: everything that a bench has measured so far.
 
     Attributes:
-        plan: What it compares.
-        version: The i2i that wrote it.
-        machine: Where the base models were trained.
+        plan: What is compared.
+        version: The version of i2i that wrote it.
+        machine: The machine that trained the base models.
         reference: The contender that all others are tested against.
         cells: The scored cells.
         tests: Backbone to paired tests.
@@ -127,7 +127,7 @@ class BenchResults(BaseModel):
     tests: dict[str, tuple[PairedTest, ...]]
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, completely or not at all."""
         content = {
             "plan": self.plan.model_dump(mode="json"),
             "version": self.version,
@@ -146,7 +146,7 @@ def read_json(kind: type[M], path: Path, remedy: str) -> M:
     """Read one of these files.
 
     Raises:
-        DataError: It is damaged; ``remedy`` says what to do.
+        DataError: It is damaged; the message ends with ``remedy``.
     """
     try:
         return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -156,9 +156,9 @@ def read_json(kind: type[M], path: Path, remedy: str) -> M:
         problem = f"lacks '{key}'" if first["type"] == "missing" else f"has {first['input']!r} as '{key}'"
         raise DataError(f"{path} {problem}. {remedy}") from error
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}). {remedy}") from error
+        raise DataError(f"{path} is not JSON ({error}). {remedy}") from error
 
 
 def results_of_cell(backbone: str, contender: str, seed: int, models: Sequence[ScoredModel]) -> list[Result]:
-    """Return the scored models of a cell, each with the cell that it is of."""
+    """Return the scored models of a cell, each with its cell."""
     return [Result(backbone, contender, seed, one.step, one.final, one.seen, one.scores) for one in models]

@@ -1,4 +1,4 @@
-"""The files that a bench leaves: one table in three forms, figures, and pictures."""
+"""The output files of a bench: one table in three formats, plots, and pictures."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from i2i.storage.run_folder import MODEL_FILE, read_config
 TEXT, LINES = "bench.md", "bench.csv"
 SHOWN = 2
 """Images of each group in the pictures."""
-Found = Mapping[Cell, Sequence[Result]]
+Scored = Mapping[Cell, Sequence[Result]]
 
 
-def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> None:
-    """Write ``bench.json``, ``.md`` and ``.csv``, ``*.png`` and ``report.html`` for the cells that are scored so far.
+def write_results(bench: Bench, scored: Scored, reference: str, folder: Path) -> None:
+    """Write ``bench.json``, ``.md`` and ``.csv``, ``*.png`` and ``report.html`` for the cells scored so far.
 
     Args:
         bench: The bench.
-        found: Every scored cell with the results of its models.
-        reference: The contender that all others are tested against.
-        folder: Where to write; files of that name are replaced.
+        scored: Every scored cell with the results of its models.
+        reference: The contender that the others are tested against.
+        folder: Where to write; existing files are replaced.
 
     Raises:
-        DataError: The folder cannot be written to.
+        DataError: A file cannot be written.
     """
-    _results(bench, found, reference).write(folder / TABLE)
-    write_text(folder / LINES, tables.comma_separated(result for own in found.values() for result in own))
-    write_text(folder / TEXT, _text(bench, found, reference))
-    for backbone, cells in _by_backbone(found).items():
-        results = [result for cell in cells for result in found[cell]]
+    _results(bench, scored, reference).write(folder / TABLE)
+    write_text(folder / LINES, tables.comma_separated(result for results in scored.values() for result in results))
+    write_text(folder / TEXT, _text(bench, scored, reference))
+    for backbone, cells in _by_backbone(scored).items():
+        results = [result for cell in cells for result in scored[cell]]
         for metric in statistics.metrics(results):
             plots.dots(results, metric, folder / f"{backbone}-{metric}.png")
             plots.curves(results, metric, folder / f"{backbone}-{metric}-seen.png")
@@ -52,14 +52,14 @@ def write_results(bench: Bench, found: Found, reference: str, folder: Path) -> N
     write_bench_report(folder)
 
 
-def _results(bench: Bench, found: Found, reference: str) -> BenchResults:
-    by_backbone = {name: [r for cell in cells for r in found[cell]] for name, cells in _by_backbone(found).items()}
+def _results(bench: Bench, scored: Scored, reference: str) -> BenchResults:
+    by_backbone = {name: [r for cell in cells for r in scored[cell]] for name, cells in _by_backbone(scored).items()}
     return BenchResults(
         plan=PlanSummary.model_validate(bench.plan.model_dump()),
         version=i2i.__version__,
         machine=_machine(bench),
         reference=reference,
-        cells=tuple(_cell(bench, cell, results) for cell, results in found.items()),
+        cells=tuple(_cell(bench, cell, results) for cell, results in scored.items()),
         tests={name: tuple(statistics.tests(results, reference)) for name, results in by_backbone.items()},
     )
 
@@ -75,11 +75,11 @@ def _cell(bench: Bench, cell: Cell, results: Sequence[Result]) -> CellResults:
     )
 
 
-def _text(bench: Bench, found: Found, reference: str) -> str:
-    told = ", ".join(f"{name} {value}" for name, value in _machine(bench).items())
-    parts = [f"# Bench\n\ni2i {i2i.__version__} on {told}."]
-    for backbone, cells in _by_backbone(found).items():
-        results = [result for cell in cells for result in found[cell]]
+def _text(bench: Bench, scored: Scored, reference: str) -> str:
+    machine = ", ".join(f"{name} {value}" for name, value in _machine(bench).items())
+    parts = [f"# Bench\n\ni2i {i2i.__version__} on {machine}."]
+    for backbone, cells in _by_backbone(scored).items():
+        results = [result for cell in cells for result in scored[cell]]
         text = tables.markdown(results, reference)
         parts.append(f"## {backbone}\n\n![{backbone}]({backbone}.png)\n\n{text}\n{_costs(bench, cells)}")
     return "\n\n".join(parts) + "\n"
@@ -91,20 +91,20 @@ def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
 
 
 def _machine(bench: Bench) -> dict[str, Any]:
-    """Return where the base models were trained, as their runs tell, and how many cores there are."""
-    told = read_config(bench.base(bench.plan.backbones[0]))
-    return {**told.get("machine", {}), "cores": os.cpu_count()}
+    """Return the machine recorded by the base model's run, and this machine's number of cores."""
+    config = read_config(bench.base(bench.plan.backbones[0]))
+    return {**config.get("machine", {}), "cores": os.cpu_count()}
 
 
 def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
-    """Return the pictures of the first seed's models."""
+    """Return pictures from the first seed's models."""
     first = [cell for cell in cells if cell.seed == cells[0].seed]
     models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
     return show(models, read_setup(first[0].folder, bench.registry).dataset, SHOWN)
 
 
-def _by_backbone(found: Found) -> dict[str, list[Cell]]:
+def _by_backbone(scored: Scored) -> dict[str, list[Cell]]:
     cells = defaultdict(list)
-    for cell in found:
+    for cell in scored:
         cells[cell.backbone].append(cell)
     return dict(cells)

@@ -1,4 +1,4 @@
-"""The report of a bench: contenders side by side, by metric and group."""
+"""The report of a bench: contenders side by side, per metric and group."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ Cell = str | tuple[str, bool]
 
 @dataclass(frozen=True)
 class MetricPart:
-    """What the page shows of one metric.
+    """The part of the page on one metric.
 
     Attributes:
         metric: The metric.
-        way: Which way is up.
-        measured: By which network, at which size, and of which images.
+        way: Which direction is better.
+        measured: Network, resizing and images.
         groups: The columns of the table.
-        rows: A row a contender: its name, and its mean over seeds in each group, with whether it is the best.
-        dot_plots: The same drawn, one plot per group.
-        charts: Scores against the drawings seen, a chart a group.
+        rows: A row per contender: its name, then its mean over seeds in each group and whether that is the best.
+        dot_plots: The same as one plot per group.
+        charts: Scores against drawings seen, a chart per group.
     """
 
     metric: str
@@ -60,13 +60,13 @@ class MetricPart:
 
 @dataclass(frozen=True)
 class BackbonePart:
-    """What the page shows of one backbone.
+    """The part of the page on one backbone.
 
     Attributes:
         backbone: The backbone.
-        picture: The same images by every contender, as a data URI; empty where there is none.
-        metrics: A part a metric.
-        seen: The drawings that each contender has seen, as a head and rows.
+        picture: The same images translated by every contender, as a data URI; empty if there is none.
+        metrics: A part per metric.
+        seen: The number of drawings seen by each contender, as a header and rows.
         tests: Paired tests, as rows.
     """
 
@@ -78,12 +78,12 @@ class BackbonePart:
 
 
 def results_of(folder: Path) -> Path | None:
-    """Return the folder with a bench's results: the given one, or that in it; None of a folder that is no bench's."""
+    """Return the folder with a bench's results: this one or its ``results``; None if neither has any."""
     return next((place for place in (folder, folder / "results") if (place / TABLE).is_file()), None)
 
 
 def write_bench_report(folder: Path) -> Path:
-    """Write ``report.html`` from the results of a bench, also of one that is not finished.
+    """Write ``report.html`` from the results of a bench, finished or not.
 
     Args:
         folder: The folder with ``bench.json``.
@@ -92,10 +92,10 @@ def write_bench_report(folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        ConfigError: What intervals are computed with is not installed.
+        ConfigError: scipy, which computes intervals, is not installed.
         DataError: ``bench.json`` is damaged, or the page cannot be written.
     """
-    results = read_json(BenchResults, folder / TABLE, "Let i2i bench write it anew.")
+    results = read_json(BenchResults, folder / TABLE, "Run i2i bench again to rewrite it.")
     try:
         content = _content(results, folder)
     except ImportError as error:
@@ -110,9 +110,9 @@ def _content(bench: BenchResults, folder: Path) -> dict[str, Any]:
     plan, cells = bench.plan, bench.cells
     return {
         "title": f"{', '.join(plan.contenders)} compared",
-        "done": f"{len(cells)} of {plan.trainings} trainings",
+        "done": f"{len(cells)} of {plan.trainings} training runs",
         "complete": len(cells) >= plan.trainings,
-        "backbones": [_part(name, own, bench.tests.get(name, ()), folder) for name, own in by_backbone.items()],
+        "backbones": [_part(name, results, bench.tests.get(name, ()), folder) for name, results in by_backbone.items()],
         "seeds": plan.seeds,
         "time": duration(sum(cell.seconds for cell in cells)),
         "cells": [[cell.contender, str(cell.seed), duration(cell.seconds), cell.command] for cell in cells],
@@ -130,7 +130,7 @@ def _part(backbone: str, results: Sequence[Result], tests: Sequence[PairedTest],
 def _metric(results: Sequence[Result], metric: str, first: Judgement) -> MetricPart:
     columns, up = groups(results), bool(first.higher_is_better)
     scores = {group: means(results, group, metric) for group in columns}
-    leaders = {group: best(own, up) for group, own in scores.items()}
+    leaders = {group: best(by_contender, up) for group, by_contender in scores.items()}
     rows: list[list[Cell]] = [
         [name, *(_cell(scores[group].get(name), name in leaders[group]) for group in columns)]
         for name in contenders(results)
@@ -168,8 +168,8 @@ def _interval(score: Mean) -> tuple[float, float]:
 
 
 def _each(results: Sequence[Result], contender: str, group: str, metric: str) -> tuple[float, ...]:
-    own = [result.value(group, metric) for result in results if result.contender == contender and result.final]
-    known = tuple(value for value in own if value is not None)
+    values = [result.value(group, metric) for result in results if result.contender == contender and result.final]
+    known = tuple(value for value in values if value is not None)
     return known if len(known) > 1 else ()
 
 

@@ -1,4 +1,4 @@
-"""Figures of a bench: pictures side by side, scores with their spread, and scores against the drawings seen."""
+"""Figures of a bench: pictures side by side, scores with their spread, and scores against drawings seen."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D00", "#444444")
-"""Okabe and Ito's, told apart by the colour-blind too."""
+"""Okabe and Ito's colours, distinguishable for the colour-blind."""
 
 
 def check_available() -> None:
-    """Raise `ConfigError` where the packages that a bench needs are missing."""
+    """Raise `ConfigError` if a package that a bench needs is missing."""
     try:
         import matplotlib
         import scipy  # noqa: F401
@@ -35,14 +35,14 @@ def check_available() -> None:
 
 
 def pictures(blocks: Sequence[Block], cell: int = 84) -> Image.Image:
-    """Draw each image's row: what it is translated to, one column a contender.
+    """Draw a row per image with its translations, one column per contender.
 
     Args:
-        blocks: A group each; its rows are labelled by contender and hold the same images in the same order.
+        blocks: One per group; its rows are labelled by contender and hold the same images in the same order.
         cell: Side of one picture in pixels.
     """
     names = [label for label, _ in blocks[0].rows]
-    rows = [(block.title, images) for block in blocks for images in zip(*(own for _, own in block.rows), strict=True)]
+    rows = [(block.title, images) for block in blocks for images in zip(*(row for _, row in block.rows), strict=True)]
     gap, left, top = 4, 80, 26
     sheet = Image.new("RGB", (left + len(names) * (cell + gap), top + len(rows) * (cell + gap)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
@@ -63,8 +63,8 @@ def dots(results: Sequence[Result], metric: str, path: Path) -> None:
     figure, axes = _panels(columns, results, metric, height=0.9 + 0.28 * len(names))
     for group, panel in zip(columns, axes, strict=True):
         for row, name in enumerate(names):
-            own = [r.value(group, metric) for r in results if r.contender == name and r.final]
-            values = [value for value in own if value is not None]
+            finals = [r.value(group, metric) for r in results if r.contender == name and r.final]
+            values = [value for value in finals if value is not None]
             panel.plot(values, [row] * len(values), "o", color=COLOURS[row % len(COLOURS)], markersize=4, alpha=0.6)
             if values:
                 panel.plot([sum(values) / len(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.2)
@@ -75,7 +75,7 @@ def dots(results: Sequence[Result], metric: str, path: Path) -> None:
 
 
 def curves(results: Sequence[Result], metric: str, path: Path) -> None:
-    """Draw scores against the drawings seen of each group: the mean over seeds, and their range."""
+    """Draw scores against drawings seen of each group: the mean over seeds, and their range."""
     names, columns = statistics.contenders(results), statistics.groups(results)[:-1]
     figure, axes = _panels(columns, results, metric, height=2.6)
     for group, panel in zip(columns, axes, strict=True):
@@ -91,7 +91,7 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
 
 
 def _curve(panel: Axes, points: Sequence[Point], name: str, colour: str) -> None:
-    """Draw the mean over seeds and their range; where there is one point alone, a level line."""
+    """Draw the mean over seeds and their range; a single point is drawn as a horizontal line."""
     xs, ys = [point.seen for point in points], [point.value for point in points]
     if len(points) == 1:
         panel.axhline(ys[0], color=colour, linewidth=1.4, label=name)

@@ -1,4 +1,4 @@
-"""What a bench found: means over seeds, paired tests between contenders, and the tables that show them."""
+"""Statistics of a bench: means over seeds, and paired tests between contenders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from i2i.contracts.scores import Judgement, Scores
 from i2i.report.dot_plots import Mark
 
 OVERALL = "overall"
-"""The mean over groups, each of which counts alike."""
+"""Name of the mean over groups, with equal weights."""
 
 LEVEL = 0.95
 
@@ -24,11 +24,11 @@ class Result:
 
     Attributes:
         backbone: The backbone.
-        contender: What carried the base model over.
-        seed: The seed of that.
-        step: Steps of the transfer that it has taken.
+        contender: The contender that adapted the base model.
+        seed: Its seed.
+        step: Transfer steps taken.
         final: True for the finished model.
-        seen: Group to training drawings that it has seen in all, the base stage's among them.
+        seen: Group to number of training drawings seen in total, including the base stage.
         scores: Group to metric to judgement.
     """
 
@@ -42,22 +42,22 @@ class Result:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group that was scored."""
+        """All scored groups."""
         return tuple(self.scores)
 
     def value(self, group: str, metric: str) -> float | None:
-        """Return a group's score, or the mean over groups for `OVERALL`; None where a group has none."""
+        """Return a group's score, or for `OVERALL` the mean over groups; None if a group has no score."""
         if group == OVERALL:
-            own = [self.value(name, metric) for name in self.groups]
-            known = [value for value in own if value is not None]
-            return fmean(known) if known and len(known) == len(own) else None
+            values = [self.value(name, metric) for name in self.groups]
+            known = [value for value in values if value is not None]
+            return fmean(known) if known and len(known) == len(values) else None
         judgement = self.scores.get(group, {}).get(metric)
         return None if judgement is None else judgement.value
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A contender's mean score over seeds, with Student's 95 % interval; of one seed there is none."""
+    """A contender's mean score over seeds, with Student's 95 % interval; one seed has none."""
 
     value: float
     low: float | None
@@ -72,17 +72,17 @@ class Mean:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A paired t-test of two contenders over seeds.
+    """A paired t-test between two contenders over seeds.
 
     Attributes:
         metric: The metric.
         group: The group, or `OVERALL`.
-        reference: The contender that all others are compared with.
-        other: One of them.
-        difference: The mean of reference minus other, with its 95 % interval.
-        p: The chance of so great a difference if there were none; None where all seeds agree to the bit.
-        adjusted: The same by Holm (1979), for all tests of the metric in the group together.
-        better: Which of the two is ahead.
+        reference: The contender that the others are compared with.
+        other: The other contender.
+        difference: The mean of reference - other, with its 95 % interval.
+        p: The probability of so large a difference by chance; None if all differences are identical.
+        adjusted: p with Holm's correction (1979) for all tests of the metric in the group.
+        better: The better of the two.
     """
 
     metric: str
@@ -97,11 +97,11 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Point:
-    """A contender's scores after as many drawings of a group.
+    """A contender's scores after a number of drawings of a group.
 
     Attributes:
-        seen: How many it has seen, the mean over seeds.
-        values: A score a seed.
+        seen: The number of drawings seen, as a mean over seeds.
+        values: A score per seed.
     """
 
     seen: float
@@ -115,7 +115,7 @@ class Point:
 
 def metrics(results: Iterable[Result]) -> dict[str, Judgement]:
     """Return every metric that scored anything, with its first score."""
-    judgements = (own for result in results for group in result.scores.values() for own in group.items())
+    judgements = (item for result in results for by_metric in result.scores.values() for item in by_metric.items())
     first: dict[str, Judgement] = {}
     for name, judgement in judgements:
         if judgement.value is not None:
@@ -124,17 +124,17 @@ def metrics(results: Iterable[Result]) -> dict[str, Judgement]:
 
 
 def groups(results: Iterable[Result]) -> list[str]:
-    """Return every group that was scored, in order, and `OVERALL`."""
+    """Return all scored groups in order, then `OVERALL`."""
     return [*dict.fromkeys(group for result in results for group in result.groups), OVERALL]
 
 
 def contenders(results: Iterable[Result]) -> list[str]:
-    """Return every contender, in order."""
+    """Return all contenders in order."""
     return list(dict.fromkeys(result.contender for result in results))
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """Return the mean of one value a seed, with Student's interval."""
+    """Return the mean of one value per seed, with Student's interval."""
     centre, n = fmean(values), len(values)
     if n < 2:
         return Mean(centre, None, None, n)
@@ -146,14 +146,14 @@ def mean(values: Sequence[float]) -> Mean:
 
 def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]:
     """Return the mean over seeds of every contender that has a score."""
-    found = {name: list(_by_seed(results, name, group, metric).values()) for name in contenders(results)}
-    return {name: mean(values) for name, values in found.items() if values}
+    by_contender = {name: list(_by_seed(results, name, group, metric).values()) for name in contenders(results)}
+    return {name: mean(values) for name, values in by_contender.items() if values}
 
 
 def course(results: Iterable[Result], contender: str, group: str, metric: str) -> list[Point]:
-    """Return how a contender's score went, a point a step at which all seeds have one.
+    """Return a contender's scores over time, a point per step at which all seeds have a score.
 
-    One that looks at no further drawings of the group has its last point alone.
+    A contender that sees no further drawings of the group has only its last point.
     """
     by_step: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for result in results:
@@ -161,15 +161,15 @@ def course(results: Iterable[Result], contender: str, group: str, metric: str) -
         if result.contender == contender and value is not None:
             by_step[result.step].append((result.seen.get(group, 0), value))
     seeds = max(map(len, by_step.values()), default=0)
-    full = [own for _, own in sorted(by_step.items()) if len(own) == seeds]
-    found = [Point(fmean(seen for seen, _ in own), tuple(value for _, value in own)) for own in full]
-    return found if len({point.seen for point in found}) > 1 else found[-1:]
+    full = [pairs for _, pairs in sorted(by_step.items()) if len(pairs) == seeds]
+    points = [Point(fmean(seen for seen, _ in pairs), tuple(value for _, value in pairs)) for pairs in full]
+    return points if len({point.seen for point in points}) > 1 else points[-1:]
 
 
 def mark(results: Sequence[Result], group: str, metric: str, name: Mark) -> float | None:
     """Return the score of real drawings or untranslated sources; for `OVERALL` the mean, if each group has one."""
-    asked = results[0].groups if group == OVERALL else (group,)
-    marks = [_mark(results[0].scores.get(one, {}).get(metric), name) for one in asked]
+    names = results[0].groups if group == OVERALL else (group,)
+    marks = [_mark(results[0].scores.get(one, {}).get(metric), name) for one in names]
     values = [one.value for one in marks if one is not None]
     return fmean(values) if values and len(values) == len(marks) else None
 
@@ -181,37 +181,37 @@ def _mark(judgement: Judgement | None, name: Mark) -> Score | None:
 
 
 def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return the drawings that each contender has seen, as the head and the rows of a table."""
+    """Return the number of drawings seen by each contender, as the header and rows of a table."""
     columns = groups(results)[:-1]
     final = {result.contender: result for result in results if result.final}
     rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
     return ["", "steps", *columns], rows
 
 
-def best(own: Mapping[str, Mean], higher: bool) -> set[str]:
-    """Return the contenders with the best mean; several where rounding makes them equal."""
-    if not own:
+def best(scores: Mapping[str, Mean], higher: bool) -> set[str]:
+    """Return the contenders with the best mean; several if they are equal after rounding."""
+    if not scores:
         return set()
-    figures = {name: f"{score.value:.3f}" for name, score in own.items()}
-    top = (max if higher else min)(own, key=lambda name: own[name].value)
+    figures = {name: f"{score.value:.3f}" for name, score in scores.items()}
+    top = (max if higher else min)(scores, key=lambda name: scores[name].value)
     return {name for name, figure in figures.items() if figure == figures[top]}
 
 
 def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
-    """Compare a contender with every other, in every metric and group, over the seeds that both have."""
+    """Compare a contender with every other, for every metric and group, over the seeds that both have."""
     others = [name for name in contenders(results) if name != reference]
-    found = []
+    adjusted = []
     for metric, first in metrics(results).items():
         up = bool(first.higher_is_better)
         for group in groups(results):
-            own = [_test(results, metric, group, reference, other, up) for other in others]
-            found += _adjusted([test for test in own if test is not None])
-    return found
+            family = [_test(results, metric, group, reference, other, up) for other in others]
+            adjusted += _adjusted([test for test in family if test is not None])
+    return adjusted
 
 
 def _by_seed(results: Iterable[Result], contender: str, group: str, metric: str) -> dict[int, float]:
-    own = ((r.seed, r.value(group, metric)) for r in results if r.contender == contender and r.final)
-    return {seed: value for seed, value in own if value is not None}
+    pairs = ((r.seed, r.value(group, metric)) for r in results if r.contender == contender and r.final)
+    return {seed: value for seed, value in pairs if value is not None}
 
 
 def _test(
@@ -237,10 +237,10 @@ def _chance(gaps: Sequence[float]) -> float | None:
     return float(2 * t.sf(abs(fmean(gaps)) / (spread / math.sqrt(len(gaps))), len(gaps) - 1))
 
 
-def _adjusted(found: Sequence[PairedTest]) -> list[PairedTest]:
-    """Adjust p by Holm: the smallest counts for all tests, the next for one fewer, and none falls below an earlier."""
-    order = sorted((test.p, index) for index, test in enumerate(found) if test.p is not None)
+def _adjusted(family: Sequence[PairedTest]) -> list[PairedTest]:
+    """Apply Holm's correction: the k-th smallest of m p-values times m - k + 1, at most 1, and never decreasing."""
+    order = sorted((test.p, index) for index, test in enumerate(family) if test.p is not None)
     adjusted, least = dict[int, float](), 0.0
     for rank, (p, index) in enumerate(order):
         least = adjusted[index] = max(least, min(1.0, p * (len(order) - rank)))
-    return [replace(test, adjusted=adjusted.get(index)) for index, test in enumerate(found)]
+    return [replace(test, adjusted=adjusted.get(index)) for index, test in enumerate(family)]

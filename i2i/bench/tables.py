@@ -26,7 +26,7 @@ from i2i.report.dot_plots import MARKS, way
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
-    """Return tables as Markdown: one a metric, with floor, ceiling and figures; what each has seen; tests overall."""
+    """Return tables as Markdown: one per metric with its plots, then the drawings seen, and the tests overall."""
     parts = [_scores_table(results, metric, first) for metric, first in metrics(results).items()]
     return (
         "\n\n".join(
@@ -41,7 +41,7 @@ def markdown(results: Sequence[Result], reference: str) -> str:
 
 
 def comma_separated(results: Iterable[Result]) -> str:
-    """Return one line a score of every model: the table for other programs."""
+    """Return one line per score of every model, for other programs."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_KEYS, *_SCORE, *MARKS], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -56,18 +56,18 @@ _SCORE = ("value", "low", "high", "n", "network", "resize", "split", "note")
 
 
 def _lines(result: Result) -> Iterator[dict[str, Any]]:
-    own = {name: getattr(result, name) for name in ("backbone", "contender", "seed", "step", "final")}
+    keys = {name: getattr(result, name) for name in ("backbone", "contender", "seed", "step", "final")}
     for group, scores in result.scores.items():
         for metric, score in scores.items():
             content = plain_judgement(score)
             marks = {str(name): (content[name] or {}).get("value") for name in MARKS}
-            yield {**own, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **content, **marks}
+            yield {**keys, "group": group, "seen": result.seen.get(group, 0), "metric": metric, **content, **marks}
 
 
 def _scores_table(results: Sequence[Result], metric: str, first: Judgement) -> str:
     columns = groups(results)
     cells = {group: means(results, group, metric) for group in columns}
-    leaders = {group: best(own, bool(first.higher_is_better)) for group, own in cells.items()}
+    leaders = {group: best(by_contender, bool(first.higher_is_better)) for group, by_contender in cells.items()}
     rows = [
         [name, *(_shown(cells[group].get(name), name in leaders[group]) for group in columns)]
         for name in contenders(results)
@@ -100,15 +100,15 @@ def _seen_table(results: Sequence[Result]) -> str:
     return "### Drawings seen\n\n" + _table(*seen(results))
 
 
-def _tests_table(found: Sequence[PairedTest]) -> str:
-    heading = "### Paired tests over seeds\n\nOf the mean over groups; those of single groups are in `bench.json`.\n\n"
-    if not found:
-        return heading + "Two seeds at least are needed.\n"
+def _tests_table(paired: Sequence[PairedTest]) -> str:
+    heading = "### Paired tests over seeds\n\nFor the mean over groups; tests of single groups are in `bench.json`.\n\n"
+    if not paired:
+        return heading + "Not computed: this needs at least two seeds.\n"
     rows = [
         [t.metric, f"{t.reference} - {t.other}", str(t.difference), _figure(t.p), _figure(t.adjusted), t.better]
-        for t in found
+        for t in paired
     ]
-    return heading + _table(["metric", "", "difference", "p", "p (Holm)", "ahead"], rows)
+    return heading + _table(["metric", "", "difference", "p", "p (Holm)", "better"], rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

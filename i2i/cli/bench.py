@@ -1,4 +1,4 @@
-"""``i2i bench``: compare transfers, from one base model and several seeds."""
+"""``i2i bench``: compare transfers from one base model over several seeds."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from i2i.bench.bench import Plan
 
 QUICK = {"seeds": 2, "base": ("--steps", "100"), "points": 3}
-"""Six transfers in less than 15 minutes on two cores."""
+"""Six transfers, in less than 15 minutes on two cores."""
 
 
 def bench(
-    options: Annotated[list[str] | None, typer.Argument(help="After --, options of i2i train for the base models, "
-                                                        "which the transfers inherit.", show_default=False)] = None,
-    backbones: Annotated[str, typer.Option(help="Backbones, by comma.")] = "ugatit",
-    transfers: Annotated[str | None, typer.Option(help="Transfers, by comma. \\[default: the paper's comparison]",
-                                                  show_default=False)] = None,
-    variant: Annotated[list[str] | None, typer.Option(help="A further contender: a label, =, and options of i2i "
-                                                      "transfer. May be given several times.",
+    options: Annotated[list[str] | None, typer.Argument(help="After --, options of i2i train for the base models; "
+                                                        "transfers inherit them.", show_default=False)] = None,
+    backbones: Annotated[str, typer.Option(help="Backbones, comma-separated.")] = "ugatit",
+    transfers: Annotated[str | None, typer.Option(help="Transfers, comma-separated. "
+                                                  "\\[default: the paper's comparison]", show_default=False)] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Another contender: label=options of i2i transfer. "
+                                                      "Can be repeated.",
                                                       metavar="LABEL=OPTIONS", show_default=False)] = None,
-    seeds: Annotated[int | None, typer.Option(help="Seeds of each contender. \\[default: 3]", min=1,
+    seeds: Annotated[int | None, typer.Option(help="Seeds per contender. \\[default: 3]", min=1,
                                               show_default=False)] = None,
-    reference: Annotated[str | None, typer.Option(help="The contender that the others are tested against. "
+    reference: Annotated[str | None, typer.Option(help="The contender to test the others against. "
                                                   "\\[default: branch, or the last]", show_default=False)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="100 steps and 2 seeds: a rehearsal.")] = False,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.", min=0)] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="100 steps and 2 seeds, as a rehearsal.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 lets torch choose.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    out: Annotated[Path, typer.Option(help="The bench's folder: its cells and its plan.")] = Path("runs/bench"),
+    out: Annotated[Path, typer.Option(help="Folder for the bench: its plan and cells.")] = Path("runs/bench"),
     results: Annotated[Path | None, typer.Option(help="Folder for tables and figures. \\[default: OUT/results]",
                                                  show_default=False)] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a bench by its own plan.", metavar="BENCH",
+    resume: Annotated[Path | None, typer.Option(help="Resume a bench, with the plan in its folder.", metavar="BENCH",
                                                 show_default=False)] = None,
 ) -> None:  # fmt: skip
-    """Compare transfers on a data set: each from the same base model, from several seeds, with equal budgets.
+    """Compare transfers on a data set, each from the same base model, over several seeds, with equal budgets.
 
-    Ctrl-C stops; the same command goes on. Every cell is a run folder, and bench.md tells the command that repeats it.
+    Ctrl-C stops; the same command resumes. Every cell is a run folder; bench.md lists the command that repeats it.
     """
     from i2i.bench import plots
     from i2i.bench.bench import Bench
@@ -59,16 +59,16 @@ def bench(
 
 
 def _execute(job: Any, reference: str, folder: Path) -> None:
-    """Train and score every cell; the results are written anew whenever the contenders of a seed are complete."""
+    """Train and score every cell; rewrite the results whenever all contenders of a seed are scored."""
     from i2i.bench.output import TEXT, write_results
     from i2i.cli import invoke
 
-    console, found = Console(soft_wrap=True), {}
+    console, scored = Console(soft_wrap=True), {}
     for cell in job.train(invoke):
-        found[cell] = job.score(cell)
+        scored[cell] = job.score(cell)
         console.print(f"scored {cell.backbone} {cell.contender} seed {cell.seed}", highlight=False, markup=False)
-        if len(found) % len(job.plan.contenders) == 0:
-            write_results(job, found, reference, folder)
+        if len(scored) % len(job.plan.contenders) == 0:
+            write_results(job, scored, reference, folder)
     console.print(f"Done: {folder / TEXT}", highlight=False, markup=False)
 
 
@@ -89,11 +89,11 @@ def _plan(
     registry, names = installed(), _listed(transfers) if transfers is not None else TRANSFERS
     for name in names:
         registry.get(Transfer, name)
-    given: dict[str, Any] = {**(QUICK if quick else {}), "backbones": _listed(backbones)}
-    given["base"] = (*given.get("base", ()), *options)
-    given["contenders"] = {name: ("--transfer", name) for name in names} | dict(_variant(text) for text in variants)
-    given["everywhere"] = ("--threads", str(threads), "--device", device)
-    return validate(Plan, given if seeds is None else {**given, "seeds": seeds}, "the bench")
+    values: dict[str, Any] = {**(QUICK if quick else {}), "backbones": _listed(backbones)}
+    values["base"] = (*values.get("base", ()), *options)
+    values["contenders"] = {name: ("--transfer", name) for name in names} | dict(_variant(text) for text in variants)
+    values["everywhere"] = ("--threads", str(threads), "--device", device)
+    return validate(Plan, values if seeds is None else {**values, "seeds": seeds}, "the bench")
 
 
 def _listed(names: str) -> tuple[str, ...]:
@@ -103,18 +103,18 @@ def _listed(names: str) -> tuple[str, ...]:
 def _variant(text: str) -> tuple[str, tuple[str, ...]]:
     label, equals, options = (part.strip() for part in text.partition("="))
     if not equals:
-        raise ConfigError(f"--variant '{text}' has no '='. Write --variant 'average=--transfer branch --ema 0.99'.")
+        raise ConfigError(
+            f"--variant '{text}' has no '='. Write for example --variant 'average=--transfer branch --ema 0.99'."
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
-        raise ConfigError(f"'{label}' cannot name a contender. Use letters, digits, '.', '_' and '-'.")
+        raise ConfigError(f"'{label}' is not a valid contender name. Use letters, digits, '.', '_' and '-'.")
     return label, tuple(shlex.split(options))
 
 
-def _reference(given: str | None, plan: Plan) -> str:
+def _reference(name: str | None, plan: Plan) -> str:
     names = list(plan.contenders)
-    if given is None:
+    if name is None:
         return "branch" if "branch" in names else names[-1]
-    if given not in names:
-        raise ConfigError(
-            f"No contender is called '{given}'.{did_you_mean(given, names)} There are: {', '.join(names)}."
-        )
-    return given
+    if name not in names:
+        raise ConfigError(f"There is no contender '{name}'.{did_you_mean(name, names)} Available: {', '.join(names)}.")
+    return name

@@ -119,7 +119,7 @@ def test_the_page(folder):
     assert write_bench_report(folder) == folder / "report.html"
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "none, joint, branch compared" in page
-    assert "6 of 9 trainings" in page
+    assert "6 of 9 training runs" in page
     assert page.count("data:image/webp") == 1
     assert '<td>joint</td><td class="number">10</td><td class="number">100</td>' in page.replace("'", '"')
     assert "branch - none" in page

@@ -100,7 +100,7 @@ def test_where_all_seeds_agree_to_the_bit_there_is_no_p():
 
 def test_one_seed_cannot_be_tested(results):
     assert statistics.tests([results[0], results[3]], "branch") == []
-    check_line(markdown([results[0], results[3]], "branch"), "Two seeds")
+    check_line(markdown([results[0], results[3]], "branch"), "two seeds")
 
 
 def test_the_table_marks_the_best_of_each_column_and_shows_real_drawings_and_untranslated():

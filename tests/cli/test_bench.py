@@ -66,7 +66,7 @@ def test_the_tables_and_figures_are_complete(compare, folder):
     results = folder / "results"
     lines = list(csv.DictReader((results / "bench.csv").read_text().splitlines()))
     assert {line["contender"] for line in lines} == {"none", "gentle"}
-    assert "4 of 4 trainings" in (results / "report.html").read_text()
+    assert "4 of 4 training runs" in (results / "report.html").read_text()
     text = (results / "bench.md").read_text()
     metrics = {line["metric"] for line in lines if line["value"]}
     assert all(f"### {metric}\n" in text for metric in metrics)
