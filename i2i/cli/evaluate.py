@@ -1,4 +1,4 @@
-"""``i2i evaluate``: score a model by held-out images."""
+"""``i2i evaluate``: score a model on held-out images."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a .safetensors model.")],
     *,
     given: dict[str, Any],
-    metrics: Annotated[str | None, typer.Option(help="Metrics by name, with commas between them. \\[default: all that "
-                                                "weights and data allow]", show_default=False)] = None,
-    through: Annotated[str | None, typer.Option("--as", help="Translate every group as this one: what its own branch "
-                                                "brings shows by comparison. Nothing is written without --out.",
+    metrics: Annotated[str | None, typer.Option(help="Metrics, comma-separated. \\[default: all that weights "
+                                                "and data allow]", show_default=False)] = None,
+    through: Annotated[str | None, typer.Option("--as", help="Translate every group as this one, to measure the "
+                                                "effect of its branch. Writes no file without --out.",
                                                 metavar="GROUP", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(help="File for the scores. \\[default: scores.json in the run folder]",
                                              show_default=False)] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that --out names.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
 ) -> None:  # fmt: skip
-    """Score the translations of held-out images by group, next to real drawings and untranslated sources.
+    """Score a model's translations of held-out images per group, next to real drawings and untranslated sources.
 
-    The data is that of the model's run, unless --data names another. In a run folder the scores are written, too: to
-    scores.json, those of best.safetensors to scores-best.json, and so on.
+    By default the data is that of the run. In a run folder the scores are also written, to scores.json; those of
+    best.safetensors to scores-best.json, and so on.
     """
     from i2i.compute.engine import Engine
     from i2i.config.options import merge
@@ -56,16 +56,16 @@ def evaluate(
 
     file, folder, registry = model_file(model), run_folder(model), installed()
     target = _target(file, None if through else folder, model.is_dir(), out, overwrite)
-    told, settings = _told(folder), _settings(given, metrics)
-    dataset, section = _dataset(model, folder, told, given, settings)
+    config, settings = _config(folder), _settings(given, metrics)
+    dataset, section = _dataset(model, folder, config, given, settings)
     evaluation = Evaluation(
-        dataset, registry, settings.evaluate.metrics, merge(told.get("metric", {}), settings.metric)
+        dataset, registry, settings.evaluate.metrics, merge(config.get("metric", {}), settings.metric)
     )
     engine, translator = Engine(settings.device, threads=settings.threads), load(file, registry)
     translator.backbone.to(engine.device)
     evaluation.load(engine.device)
     translator.check_group(through)
-    _check_meeting(file, translator, dataset, evaluation)
+    _check_groups(file, translator, dataset, evaluation)
     scores, console = evaluation.scores(translator, through=through), Console(soft_wrap=True)
     _show(console, scores, translator, through)
     if target is not None:
@@ -77,14 +77,14 @@ def evaluate(
 COMMAND = Command("evaluate", evaluate, components=("data",), only=("device", "threads", "extra_groups"))
 
 
-def _told(folder: Path | None) -> dict[str, Any]:
+def _config(folder: Path | None) -> dict[str, Any]:
     from i2i.storage.run_folder import read_config
 
     return {} if folder is None else read_config(folder)
 
 
 def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, overwrite: bool) -> Path | None:
-    """Return where the scores go; None where there is no run folder and no place is named."""
+    """Return the file for the scores; None without a run folder and --out."""
     from i2i.storage.run_folder import scores_file
 
     if out is not None:
@@ -95,27 +95,28 @@ def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, 
 
 
 def _settings(given: Mapping[str, Any], metrics: str | None) -> RunConfig:
-    """Read what was given, a configuration file included."""
+    """Read the options, including those of a configuration file."""
     from i2i.config.options import merge, validate
     from i2i.config.run import RunConfig
 
     named = {} if metrics is None else {"evaluate": {"metrics": metrics}}
-    taken = {name: given[name] for name in (*COMMAND.only, "evaluate", "metric") if name in given}
-    return validate(RunConfig, merge(taken, named), "the evaluation")
+    options = {name: given[name] for name in (*COMMAND.only, "evaluate", "metric") if name in given}
+    return validate(RunConfig, merge(options, named), "the evaluation")
 
 
 def _dataset(
-    model: Path, folder: Path | None, told: Mapping[str, Any], given: Mapping[str, Any], settings: RunConfig
+    model: Path, folder: Path | None, config: Mapping[str, Any], given: Mapping[str, Any], settings: RunConfig
 ) -> tuple[Dataset, dict[str, Any]]:
-    """Return the data that was named, or else that of the run; with its options."""
+    """Return the data set that was named, or else that of the run, with its options."""
     from i2i.cli.options import check_told, lay_over
     from i2i.models.data import build_data, resolve_data
     from i2i.runs.setup import read_setup
 
     registry = installed()
-    if folder is not None and not {"data", "extra_groups"} & given.keys() and (told.get("data") or told.get("added")):
-        return read_setup(folder, registry).dataset, dict(told.get("data", {}))
-    section = lay_over({"data": told.get("data", {})}, {"data": given.get("data", {})})
+    other = {"data", "extra_groups"} & given.keys()
+    if folder is not None and not other and (config.get("data") or config.get("added")):
+        return read_setup(folder, registry).dataset, dict(config.get("data", {}))
+    section = lay_over({"data": config.get("data", {})}, {"data": given.get("data", {})})
     check_told(model, section["data"])
     choice = resolve_data(section, registry)
     extra = settings.extra_groups
@@ -123,20 +124,20 @@ def _dataset(
     return build_data(choice, groups, registry), choice.section
 
 
-def _check_meeting(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:
-    """Refuse data without held-out images, and data of none of the model's groups; a group of no name meets all."""
+def _check_groups(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:
+    """Refuse data without held-out images, or without any of the model's groups; an unnamed group matches all."""
     from i2i.contracts.dataset import ONLY_GROUP
 
     if not evaluation.groups:
         raise DataError(
             f"The data has no held-out images in {', '.join(dataset.groups)}. Put some into testA (and drawings into "
-            "testB) beside trainA, or name other data with --data."
+            "testB) next to trainA, or choose other data with --data."
         )
     if {*evaluation.groups} & {*model.groups} or ONLY_GROUP in (*model.groups, *dataset.groups):
         return
     raise ConfigError(
-        f"{file} serves {', '.join(model.groups)}, and the data has held-out images of {', '.join(evaluation.groups)}: "
-        "no group is in both. Name other data with --data."
+        f"{file} has the groups {', '.join(model.groups)}, but the data has held-out images of "
+        f"{', '.join(evaluation.groups)} only. Choose other data with --data."
     )
 
 
@@ -148,21 +149,25 @@ def _show(console: Console, scores: Scores, model: Model, through: str | None) -
     absent = dict(_absent(scores))
     columns = ("group", "metric", "score", "interval", "n", *MARKS.values(), "note")
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, padding=(0, 2, 0, 0))
-    groups = {group: {name: one for name, one in own.items() if name not in absent} for group, own in scores.items()}
-    for group, own in groups.items():
+    groups = {
+        group: {name: one for name, one in by_metric.items() if name not in absent}
+        for group, by_metric in scores.items()
+    }
+    for group, by_metric in groups.items():
         served = through or (group if group in model.groups else model.base)
         title = group if group == served else f"{group} (as {served})"
-        _add(table, title, own)
+        _add(table, title, by_metric)
     if len(scores) > 1:
-        taken = counted(model, list(scores))
-        _add(table, "mean" if len(taken) == len(scores) else f"mean of {', '.join(taken)}", overall(scores, taken))
+        averaged = counted(model, list(scores))
+        title = "mean" if len(averaged) == len(scores) else f"mean of {', '.join(averaged)}"
+        _add(table, title, overall(scores, averaged))
     console.print(table)
     for line in (LEGEND, *_measured(groups), *absent.values()):
         console.print(line, style="dim", highlight=False, markup=False)
 
 
-def _add(table: Table, title: str, own: Mapping[str, Judgement]) -> None:
-    for name, one in own.items():
+def _add(table: Table, title: str, judgements: Mapping[str, Judgement]) -> None:
+    for name, one in judgements.items():
         figures = (
             _figure(one.value),
             _interval(one),
@@ -177,23 +182,23 @@ def _add(table: Table, title: str, own: Mapping[str, Judgement]) -> None:
 
 
 def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
-    """Yield the metrics that score no group, for one reason, with that reason."""
-    names = dict.fromkeys(name for own in scores.values() for name in own)
+    """Yield the metrics that score no group, all for the same reason, with that reason."""
+    names = dict.fromkeys(name for by_metric in scores.values() for name in by_metric)
     for name in names:
-        judged = [own[name] for own in scores.values() if name in own]
-        notes = {one.note for one in judged}
-        if len(notes) == 1 and all(one.value is None for one in judged):
+        judgements = [by_metric[name] for by_metric in scores.values() if name in by_metric]
+        notes = {one.note for one in judgements}
+        if len(notes) == 1 and all(one.value is None for one in judgements):
             note = notes.pop()
             yield name, note if name in note else f"{name}: {note}"
 
 
 def _measured(scores: Scores) -> Iterator[str]:
-    """Yield a line for each metric: what saw the images, at which size, and which images these are."""
-    found: dict[str, Judgement] = {}
-    for own in scores.values():
-        found |= {name: one for name, one in own.items() if one.value is not None and name not in found}
-    for name, one in found.items():
-        yield f"{name}: " + "; ".join(filter(None, (one.network, one.resize, one.split)))
+    """Yield a line per metric with its network, resizing and images."""
+    first: dict[str, Judgement] = {}
+    for by_metric in scores.values():
+        first |= {name: one for name, one in by_metric.items() if one.value is not None and name not in first}
+    for name, one in first.items():
+        yield f"{name}: {one.measured}"
 
 
 def _interval(one: Judgement) -> str:

@@ -1,4 +1,4 @@
-"""``i2i report``: write the page of a run or a bench anew."""
+"""``i2i report``: rewrite the report of a run or a bench."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|BENCH", help="A run folder, or the folder of a bench or its "
                                                                      "results.")],
 ) -> None:  # fmt: skip
-    """Write report.html of a run or a bench anew, from the files in its folder; it may have been stopped, or go on.
+    """Rewrite report.html of a run or a bench from the files in its folder, also while it is running or stopped.
 
-    A run also gets losses.csv and scores.csv.
+    For a run, losses.csv and scores.csv are rewritten too.
     """
     from i2i.bench.page import results_of, write_bench_report
     from i2i.report.run import write_report
