@@ -20,9 +20,9 @@ class GroupAccuracy(Seeing):
     """Share of translations that are taken for drawings of their own group: 1 is the best, chance is 1 / groups.
 
     A translation belongs to the group whose real drawings' centre is nearest, by the cosine of standardised features;
-    every group's centre counts alike, however many drawings it has. Drawings of the translation's own design, in
-    whatever colour, are left out: else a man would be known by a hat that only a man was drawn with. The floor tells
-    how well real drawings are told apart that way; where it is low, the figure means little.
+    every group's centre counts equally, however many drawings it has. Drawings of the translation's own design, in any
+    colour, are left out: otherwise one man's hat would identify all men. The score of real drawings
+    shows how well this tells groups apart; if it is low, the score means little.
     """
 
     name = "group_accuracy"

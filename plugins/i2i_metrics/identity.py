@@ -14,7 +14,7 @@ class Identity(Seeing):
     """Cosine between the face features of a translation and of its source: 1 is the same face.
 
     Only for images in which a face fills the place that photo2cartoon's preparation gives it, and only as far as a
-    network that learned from photographs recognises drawings; compare with the floor, the true drawings' figure.
+    network that learned from photographs recognises drawings; compare with the score of real drawings.
     """
 
     name = "identity"

@@ -62,10 +62,10 @@ class LPIPS(Perceptual):
 
 
 class Diversity(Perceptual):
-    """LPIPS between translations of different sources; near 0 where every source becomes the same drawing.
+    """LPIPS between translations of different sources; near 0 if every source becomes the same drawing.
 
-    Each translation is compared with up to five others. More is not better without end: the floor tells how much real
-    drawings differ.
+    Each translation is compared with up to five others. More is not always better: the score of real drawings shows how
+    much those differ.
     """
 
     name = "diversity"

@@ -17,8 +17,8 @@ class Structure(Seeing):
     """Self-similarity distance to the source: 0 where all parts resemble one another as in the source; at most 2.
 
     The root mean square difference of the cosines between all places of a feature map, after Kolkin et al. 2019 (arXiv
-    1904.12785, eq. 4) and Tumanyan et al. 2022 (arXiv 2201.00424, eq. 3). The floor, the true drawing's distance, tells
-    how much of the structure an artist changes; less than that is not better drawing.
+    1904.12785, eq. 4) and Tumanyan et al. 2022 (arXiv 2201.00424, eq. 3). The distance of real drawings shows
+    how much of the structure an artist changes; less than that is not a better drawing.
     """
 
     name = "structure"

@@ -1,4 +1,4 @@
-"""On real drawings: those of the group are the floor, and noise and other groups' drawings are worse."""
+"""On real drawings: noise and drawings of other groups score worse than drawings of the group."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def judged(emoji):
 @pytest.mark.parametrize("metric", [L1, SSIM, LPIPS, Kernel, GroupAccuracy])
 def test_noise_and_a_wrong_group_are_worse_than_real_drawings(judged, metric):
     own = built(metric)
-    floor = own.score(judged["truth" if metric.paired else "men"]).value
+    real = own.score(judged["truth" if metric.paired else "men"]).value
     sign = 1 if metric.higher_is_better else -1
     for worse in ("elderly", "noise"):
-        assert sign * own.score(judged[worse]).value < sign * floor, worse
+        assert sign * own.score(judged[worse]).value < sign * real, worse
 
 
 def test_a_frechet_distance_needs_more_drawings_to_tell_groups_apart(emoji, judged):
@@ -73,9 +73,9 @@ def test_a_frechet_distance_needs_more_drawings_to_tell_groups_apart(emoji, judg
 def test_the_structure_of_noise_is_another_and_that_of_the_source_its_own(judged):
     own = built(Structure)
     case = judged["noise"]
-    floor, source, noise = (own.score(c).value for c in (judged["truth"], _as(case, case.source), case))
+    truth, source, noise = (own.score(c).value for c in (judged["truth"], _as(case, case.source), case))
     assert source == pytest.approx(0, abs=1e-6)
-    assert source < floor < noise
+    assert source < truth < noise
 
 
 def test_one_drawing_for_all_is_less_diverse_than_real_ones(judged):
