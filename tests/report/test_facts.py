@@ -5,6 +5,7 @@ import pytest
 from i2i.report.facts import duration, facts, image_rows, status, title
 from i2i.report.record import read_record
 from tests.report.conftest import write_lines
+from tests.wording import check
 
 
 def test_a_finished_run(finished):
@@ -32,11 +33,11 @@ def test_a_finished_run(finished):
 
 
 def test_a_run_that_was_stopped(folder):
-    assert status(read_record(folder)) == "not finished: base, step 0 of 40"
+    check(status(read_record(folder)), "base", "0 of 40")
     write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 3, "losses": {}})
-    assert status(read_record(folder)) == "not finished: transfer, step 3 of 20"
+    check(status(read_record(folder)), "transfer", "3 of 20")
     write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 20, "losses": {}})
-    assert status(read_record(folder)) == "not finished"
+    check(status(read_record(folder)))
     assert image_rows(read_record(folder)) == []
 
 

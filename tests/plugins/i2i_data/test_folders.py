@@ -136,11 +136,11 @@ def test_a_training_folder_has_no_images(tmp_path: Path) -> None:
         open_root(tmp_path)
 
 
-@pytest.mark.parametrize("only", ["trainA", "testB"])
-def test_a_group_has_no_target_folder(tmp_path: Path, only: str) -> None:
+@pytest.mark.parametrize(("only", "lacking"), [("trainA", "trainB"), ("testB", "trainA")])
+def test_a_group_has_no_target_folder(tmp_path: Path, only: str, lacking: str) -> None:
     add_group(tmp_path / "man")
     fill(tmp_path / "kid" / only, 1)
-    with refused(DataError, f"{tmp_path}/kid/train", "trainA", "trainB"):
+    with refused(DataError, tmp_path / "kid" / lacking, "trainA", "trainB"):
         open_root(tmp_path)
 
 

@@ -118,7 +118,7 @@ def test_a_file_of_another_network(tmp_path, inception_file, damage) -> None:
         del state["Mixed_7c.branch_pool.bn.bias"]
     torch.save(state if damage == "missing" else {"fc.weight": torch.ones(1)}, tmp_path / "net.pth")
     lacking = "Mixed_7c.branch_pool.weight" if damage == "missing" else "Conv2d_1a_3x3.weight"
-    with refused(WeightsError, "FID", lacking):
+    with refused(WeightsError, "inception", lacking):
         PRETRAINED.features("inception", str(tmp_path / "net.pth"), CPU)
 
 
