@@ -217,7 +217,7 @@ def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) ->
     text = info.description or ""
     if default is not None:
         text += f" [default: {_shown(default)}]"
-    if info.annotation is bool:
+    if info.annotation in (bool, bool | None):
         negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
         return _parameter(key, f"{flag}/{negative}", text, None, panel, bool)
     return _parameter(key, flag, text, _metavar(info.annotation), panel)

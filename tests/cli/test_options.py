@@ -64,6 +64,12 @@ def test_switches_have_two_sides(resolved) -> None:
     assert resolved("--backbone.light")["backbone"]["light"] is True
 
 
+def test_a_switch_that_the_data_set_decides_is_left_open_unless_given(resolved) -> None:
+    assert "flip" not in resolved()
+    assert resolved("--no-flip")["flip"] is False
+    assert resolved("--flip")["flip"] is True
+
+
 def test_lists_are_json(resolved) -> None:
     assert resolved("--backbone.betas", "[0.1, 0.2]")["backbone"]["betas"] == [0.1, 0.2]
 
