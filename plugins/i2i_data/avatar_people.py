@@ -78,6 +78,8 @@ SHORT = numbered("short", [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 14, 17, 18])
 THIN = ["short13"]
 PUNK = numbered("short", [12, 15, 16])
 GLASSES = numbered("variant", range(2, 6))  # the first are sunglasses
+SOMETIMES: dict[Domain, tuple[Value, ...]] = {"a": (None, "variant02"), "b": (None, "glasses3")}
+"""Half of these people wear glasses, the black ones, so that glasses are no sign of a group."""
 
 
 def _adventurer(
@@ -122,8 +124,8 @@ def _open_peeps(
 GROUPS: dict[str, dict[Domain, Looks]] = {
     "woman": {"a": _adventurer(LONG, NATURAL), "b": _open_peeps(WOMEN, (BROWN,))},
     "man": {
-        "a": _adventurer(SHORT, NATURAL, details=("mustache",)),
-        "b": _open_peeps(MEN, (BROWN,), beard=BEARDS),
+        "a": _adventurer(SHORT, NATURAL, SOMETIMES["a"], details=("mustache",)),
+        "b": _open_peeps(MEN, (BROWN,), SOMETIMES["b"], beard=BEARDS),
     },
     "elderly": {
         "a": _adventurer([*LONG, *SHORT, *THIN], (GREY["a"],), glasses=GLASSES),
@@ -133,7 +135,10 @@ GROUPS: dict[str, dict[Domain, Looks]] = {
             glasses=("glasses", "glasses2", "glasses3", "glasses4", "glasses5"),
         ),
     },
-    "punk": {"a": _adventurer(PUNK, tuple(BRIGHT)), "b": _open_peeps(("mohawk", "mohawk2"), tuple(BRIGHT))},
+    "punk": {
+        "a": _adventurer(PUNK, tuple(BRIGHT), SOMETIMES["a"]),
+        "b": _open_peeps(("mohawk", "mohawk2"), tuple(BRIGHT), SOMETIMES["b"]),
+    },
 }
 """Group to its looks in Adventurer (domain a) and Open Peeps (domain b)."""
 
