@@ -38,11 +38,13 @@ class Images:
         chunks: Starts over: each chunk is ``(n, 3, H, W)`` in [-1, 1].
         names: The design of each image, by which variants of one are known among fakes, sources, truths and drawings.
         key: Names the content, the order and the size, so that what is computed of it can be kept; empty: do not.
+        attributes: What the data set knows to be in each image, see `Dataset.attributes`; empty: nothing in any.
     """
 
     chunks: Callable[[], Iterator[Tensor]]
     names: Sequence[str]
     key: str = ""
+    attributes: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.names)
