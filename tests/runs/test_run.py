@@ -63,7 +63,7 @@ def written(folder, name):
 def test_the_data_set_decides_on_flips_unless_the_user_does(
     tmp_path, tiny, registry, monkeypatch, mirrored, given, flipped
 ):
-    run, seen = create(tmp_path / "run", {**tiny, **given}, registry), []
+    run, seen = create_run(tmp_path / "run", {**tiny, **given}, registry), []
     run.dataset.mirrored = mirrored
     monkeypatch.setattr("i2i.runs.run.Loader", lambda *_, flip, **__: seen.append(flip))
     run._loader()
