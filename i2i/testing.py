@@ -248,7 +248,8 @@ def _case(n: int, real: int, side: int, chunk: int = 2) -> Case:
 
     def images(count: int, name: str) -> Images:
         x = torch.rand(count, 3, side, side, generator=generator) * 2 - 1
-        return Images(lambda: iter(torch.split(x, chunk)), [f"{name}-{number}" for number in range(count)])
+        names, hats = [f"{name}-{number}" for number in range(count)], [{"hat": "no"}, {"hat": "yes"}] * count
+        return Images(lambda: iter(torch.split(x, chunk)), names, attributes=hats[:count])
 
     fake, source, truth = (images(n, "design") for _ in range(3))
     return Case("man", fake, source, images(real, "real"), truth, {g: images(3, g) for g in ("woman", "man")})

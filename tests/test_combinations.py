@@ -113,6 +113,18 @@ def test_parts_go_together(data, parts) -> None:
     assert all(image.shape == (1, 3, SIZE, SIZE) and image.isfinite().all() for image in images)
 
 
+@pytest.mark.parametrize("judge", ["branched", "classification", "projection"])
+@pytest.mark.parametrize("backbone", INSTALLED.names(Backbone))
+def test_several_discriminators_in_one_in_every_backbone(data, backbone, judge) -> None:
+    own = {"name": "timm+patch+patch/2", "timm": {"weights": "random", "network": "test_resnet"}}
+    transfer = {"name": "branch", "judge": judge} | ({"judge_depth": 1} if judge == "branched" else {})
+    model = trained(
+        data, {"backbone": {"name": backbone}, "discriminator": own, "transfer": transfer}, GROUPS[1:], steps=1
+    )
+    learned = {key for key, _ in model.backbone.discriminators["b"].named_parameters() if ".branches.kid" in key}
+    assert bool(learned) == (judge != "classification")
+
+
 def test_a_part_without_what_the_backbone_requires_is_refused() -> None:
     assert not Combination("unit", "resnet", "patch", "none").fits
     with refused(ConfigError, "unit", "latent", "resnet"):

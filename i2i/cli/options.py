@@ -186,10 +186,14 @@ def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
 
 
 def _section(prefix: str, options: type[Options], values: Mapping[str, Any], panel: str) -> list[inspect.Parameter]:
-    return [
-        _field(prefix, name, info, values.get(name, info.get_default(call_default_factory=True)), panel)
-        for name, info in options.model_fields.items()
-    ]
+    found: list[inspect.Parameter] = []
+    for name, info in options.model_fields.items():
+        value = values.get(name, info.get_default(call_default_factory=True))
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
+            found += _section(f"{prefix}.{name}", info.annotation, value, panel)
+        else:
+            found.append(_field(prefix, name, info, value, panel))
+    return found
 
 
 def _scan(arguments: Sequence[str]) -> Section:
@@ -217,7 +221,7 @@ def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) ->
     text = info.description or ""
     if default is not None:
         text += f" [default: {_shown(default)}]"
-    if info.annotation is bool:
+    if info.annotation in (bool, bool | None):
         negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
         return _parameter(key, f"{flag}/{negative}", text, None, panel, bool)
     return _parameter(key, flag, text, _metavar(info.annotation), panel)

@@ -80,7 +80,11 @@ class RunConfig(Options):
     log: Literal["none", "tensorboard"] = Field(
         "none", description="Where losses, scores and grids go in addition to the run's files."
     )
-    flip: bool = Field(True, description="Mirror half of the training images; switch off for writing and the like.")
+    flip: bool | None = Field(
+        None,
+        description="Mirror half of the training images; by default as the data set says, mostly yes. Switch "
+        "off for writing and the like.",
+    )
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -27,11 +27,14 @@ class Dataset(ABC):
         name: The name in the registry.
         groups: The groups the base group first.
         base: The data-rich group.
+        mirrored: Whether a mirrored image is as good as the image itself; training mirrors half of them unless
+            ``--flip`` or ``--no-flip`` is given.
     """
 
     name: ClassVar[str]
     groups: tuple[str, ...]
     base: str
+    mirrored: bool = True
 
     class Config(Options):
         """Options of every data set."""
@@ -52,6 +55,13 @@ class Dataset(ABC):
         By default every file has a design of its own.
         """
         return str(path)
+
+    def attributes(self, path: Path) -> Mapping[str, str]:
+        """Return what is known to be in an image and ought to survive a translation, such as ``{"glasses": "yes"}``.
+
+        An attribute has the same name and the same values in both domains. By default nothing is known.
+        """
+        return {}
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
         """Return held-out (source, true target) pairs for evaluation only, or None where there are none."""
@@ -135,8 +145,10 @@ class Extended(Dataset):
         self._dataset = dataset
         self._added = {group.name: group for group in groups}
         self._train = {(g.name, domain): g.train(domain) for g in groups for domain in _DOMAINS}
+        self._files = frozenset(file for g in groups for d in _DOMAINS for file in (*g.train(d), *g.test(d)))
         self.groups = (*(name for name in own if kept is None or name in kept), *self._added)
         self.base = base or (groups[0].name if dataset is None else dataset.base)
+        self.mirrored = dataset is None or dataset.mirrored
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the training images of an added group, or the data set's."""
@@ -149,6 +161,10 @@ class Extended(Dataset):
     def design(self, path: Path) -> str:
         """Return the data set's design of an image."""
         return super().design(path) if self._dataset is None else self._dataset.design(path)
+
+    def attributes(self, path: Path) -> Mapping[str, str]:
+        """Return what the data set knows of its images; nothing is known of those that were added."""
+        return {} if self._dataset is None or path in self._files else self._dataset.attributes(path)
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
         """Return the data set's pairs; added groups have none."""

@@ -28,12 +28,14 @@ class Verdict:
         cam_logits: Logits of the class-activation maps, each ``(N, heads)``; empty without a CAM.
         features: The maps that the logits are computed from, each ``(N, C, h, w)``.
         group_logits: Group logits, each ``(N, groups)``; empty without a group head.
+        weights: Factors on the adversarial terms of ``logits`` and then of ``cam_logits``; empty: 1 each.
     """
 
     logits: list[Tensor]
     cam_logits: list[Tensor] = field(default_factory=list)
     features: list[Tensor] = field(default_factory=list)
     group_logits: list[Tensor] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
 
 
 class Discriminator(nn.Module, ABC):

@@ -38,11 +38,13 @@ class Images:
         chunks: Iterates from the start; each chunk is ``(n, 3, H, W)`` in [-1, 1].
         names: The design of each image; fakes, sources, truths and drawings of one design have the same name.
         key: Identifies content, order and size, so that results can be cached; empty: do not cache.
+        attributes: Known attributes of each image, see `Dataset.attributes`; empty: none known.
     """
 
     chunks: Callable[[], Iterator[Tensor]]
     names: Sequence[str]
     key: str = ""
+    attributes: Sequence[Mapping[str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.names)

@@ -37,13 +37,19 @@ def stack(paths: Sequence[Path], size: int) -> Tensor:
     return torch.stack([to_tensor(square(path, size)) for path in paths])
 
 
-def files(paths: Sequence[Path], size: int, design: Callable[[Path], str] = str) -> Images:
+def files(
+    paths: Sequence[Path],
+    size: int,
+    design: Callable[[Path], str] = str,
+    attributes: Callable[[Path], Mapping[str, str]] | None = None,
+) -> Images:
     """Return the middle squares of image files; the key is a hash of the files' contents, in order."""
 
     def chunks() -> Iterator[Tensor]:
         return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
 
-    return Images(chunks, [design(path) for path in paths], _key(paths, size))
+    known = () if attributes is None else [attributes(path) for path in paths]
+    return Images(chunks, [design(path) for path in paths], _key(paths, size), known)
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

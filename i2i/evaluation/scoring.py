@@ -206,7 +206,7 @@ class Evaluation:
         return self._files([*self._dataset.train(group, "b"), *self._dataset.test(group, "b")], size)
 
     def _files(self, paths: Sequence[Path], size: int) -> Images:
-        return files(paths, size, self._dataset.design)
+        return files(paths, size, self._dataset.design, self._dataset.attributes)
 
     def _sources(self, group: str) -> Sequence[Path]:
         """Return the sources of a group's held-out pairs; without pairs, its held-out sources."""

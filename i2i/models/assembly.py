@@ -8,7 +8,6 @@ from typing import Any
 from i2i.config.options import Section, merge, validate
 from i2i.config.run import PRESETS, RunConfig
 from i2i.contracts.backbone import Backbone
-from i2i.contracts.discriminator import Discriminator
 from i2i.contracts.generator import Generator
 from i2i.contracts.loss import Loss
 from i2i.contracts.metric import Metric
@@ -16,11 +15,10 @@ from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, did_you_mean
 from i2i.models.components import Components, Configured, component_name, configure
 from i2i.models.fit import check_fit
+from i2i.models.parts import find_discriminator, provider_of_discriminator
 from i2i.registry.registry import Registry
 
-_CONTRACTS: dict[str, type[Any]] = {
-    "backbone": Backbone, "generator": Generator, "discriminator": Discriminator, "transfer": Transfer,
-}  # fmt: skip
+_CONTRACTS: dict[str, type[Any]] = {"backbone": Backbone, "generator": Generator, "transfer": Transfer}
 
 
 def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -> Components:
@@ -43,7 +41,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     run = validate(RunConfig, merge(_preset(given, backbone), given), "the run")
     parts = _parts(run, backbone, registry)
     losses = _losses(backbone, parts["transfer"], run.loss, registry)
-    providers = {kind: registry.provider(_CONTRACTS[kind], part.component.name) for kind, part in parts.items()}
+    providers = {kind: _provider(kind, part.component.name, registry) for kind, part in parts.items()}
     config = _completed(run, parts, losses, registry)
     chosen = Components(config, registry, losses=losses, providers=providers, **parts)
     if fitting:
@@ -63,7 +61,7 @@ def _parts(run: RunConfig, backbone_class: type[Backbone], registry: Registry) -
         "backbone": backbone,
         "generator": configure(registry.get(Generator, generator), run.generator, "generator", shared),
         "discriminator": configure(
-            registry.get(Discriminator, discriminator), run.discriminator, "discriminator", shared
+            find_discriminator(discriminator, registry), run.discriminator, "discriminator", shared
         ),
         "transfer": configure(transfer, merge(transfer.presets.get(run.preset, {}), run.transfer), "transfer"),
     }
@@ -76,6 +74,12 @@ def _completed(
     sections = {kind: part.section for kind, part in parts.items()}
     tables = {name: loss.options.model_dump(mode="json") for name, loss in losses.items()}
     return run.model_copy(update={**sections, "loss": tables, "metric": _metrics(run, registry)})
+
+
+def _provider(kind: str, name: str, registry: Registry) -> str:
+    if kind == "discriminator":
+        return provider_of_discriminator(name, registry)
+    return registry.provider(_CONTRACTS[kind], name)
 
 
 def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:

@@ -273,7 +273,8 @@ class Run:
 
     def _loader(self) -> Loader:
         config = self.config
-        return Loader(self.dataset, config.size, config.seed, flip=config.flip, margin=config.crop_margin)
+        flip = self.dataset.mirrored if config.flip is None else config.flip
+        return Loader(self.dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)
 
     def _save_state(self, training: Training) -> None:
         weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @hookimpl
 def register_datasets() -> Iterable[type[Dataset]]:
     """Return the data sets."""
+    from i2i_data.avatars import Avatars
     from i2i_data.emoji import Emoji
     from i2i_data.folders import Folders
 
-    return [Folders, Emoji]
+    return [Folders, Emoji, Avatars]

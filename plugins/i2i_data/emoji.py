@@ -7,17 +7,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
 from i2i import Dataset
 from i2i_data.drawings import Drawings
-from i2i_data.groups import check_known, put_first
+from i2i_data.groups import Shots, check_known, complete_shots, put_first
 from i2i_data.people import GROUPS, design_of
 
 if TYPE_CHECKING:
     from i2i import Domain
 
-Shots = dict[str, tuple[PositiveInt, PositiveInt]]
 SHOTS: Shots = {"man": (75, 15), "kid": (50, 10), "elderly": (50, 10)}
 
 
@@ -52,9 +51,7 @@ class Emoji(Dataset):
         @field_validator("shots")
         @classmethod
         def _complete_shots(cls, shots: Shots) -> Shots:
-            for group in [g for g in shots if g not in GROUPS]:
-                raise ValueError(f"there is no group '{group}', only {', '.join(GROUPS)}")
-            return {**SHOTS, **shots}
+            return complete_shots(shots, SHOTS, list(GROUPS))
 
     def __init__(self, config: Config) -> None:
         self.config = config

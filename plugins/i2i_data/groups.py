@@ -1,10 +1,15 @@
-"""Groups by name: the base group first, and a clear message for a name that is not there."""
+"""Groups by name: the base group first, how many images each has, and a clear message for an unknown name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import PositiveInt
+
 from i2i import DataError, did_you_mean
+
+Shots = dict[str, tuple[PositiveInt, PositiveInt]]
+"""Group to how many source and target images it has to learn from."""
 
 
 def put_first(base: str, groups: Sequence[str]) -> tuple[str, ...]:
@@ -28,3 +33,14 @@ def check_known(group: str, groups: Sequence[str], asked_by: str) -> str:
             f"{asked_by} has no group '{group}'.{did_you_mean(group, groups)} Choose one of: {', '.join(groups)}."
         )
     return group
+
+
+def complete_shots(given: Shots, defaults: Shots, groups: Sequence[str]) -> Shots:
+    """Return the shots of every group: those given, and the default for any other.
+
+    Raises:
+        ValueError: One is given for a group that does not exist.
+    """
+    for group in [group for group in given if group not in groups]:
+        raise ValueError(f"there is no group '{group}', only {', '.join(groups)}")
+    return {**defaults, **given}

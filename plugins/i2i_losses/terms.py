@@ -145,7 +145,10 @@ class GroupClassification(Loss):
 
 
 def _judge(verdict: Verdict, criterion: Criterion) -> Tensor:
-    return _total(reduce(criterion(logits), "n ... -> n", "mean") for logits in verdict.logits + verdict.cam_logits)
+    terms = [reduce(criterion(logits), "n ... -> n", "mean") for logits in verdict.logits + verdict.cam_logits]
+    if not verdict.weights:
+        return _total(terms)
+    return _total(weight * term for weight, term in zip(verdict.weights, terms, strict=True))
 
 
 def _steepness(passes: Passes) -> Tensor:

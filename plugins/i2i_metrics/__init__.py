@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def register_metrics() -> Iterable[type[Metric]]:
     """Return the metrics."""
     from i2i_metrics.accuracy import GroupAccuracy
+    from i2i_metrics.attributes import Attributes
     from i2i_metrics.distances import Frechet, Kernel
     from i2i_metrics.fid import FID
     from i2i_metrics.identity import Identity
@@ -22,4 +23,7 @@ def register_metrics() -> Iterable[type[Metric]]:
     from i2i_metrics.perceptual import LPIPS, Diversity
     from i2i_metrics.structure import Structure
 
-    return [L1, SSIM, LPIPS, Kernel, Frechet, FID, GroupAccuracy, Diversity, Structure, Identity, MultiScaleSSIM, PSNR]
+    return [
+        *(L1, SSIM, LPIPS, Kernel, Frechet, FID, GroupAccuracy, Attributes, Diversity, Structure, Identity),
+        *(MultiScaleSSIM, PSNR),
+    ]

@@ -24,12 +24,14 @@ def upper(discriminator: Discriminator, count: int) -> tuple[str, ...]:
     return tuple(path for part in layers(discriminator) for path in part[-count:])
 
 
-def _parts(discriminator: Discriminator) -> Iterator[tuple[str, nn.Module]]:
-    side_by_side = [child for child in discriminator.named_children() if isinstance(child[1], _PARTS)]
+def _parts(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield path and module of every part; a part may itself be made of parts."""
+    side_by_side = [child for child in module.named_children() if isinstance(child[1], _PARTS)]
     for name, child in side_by_side:
-        yield from ((f"{name}.{own}", part) for own, part in child.named_children())
+        for own, part in child.named_children():
+            yield from _parts(part, _join(path, f"{name}.{own}"))
     if not side_by_side:
-        yield "", discriminator
+        yield path, module
 
 
 def _series(path: str, part: nn.Module) -> list[str]:

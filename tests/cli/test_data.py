@@ -7,7 +7,7 @@ def test_list(i2i) -> None:
     result = i2i("data", "list")
     assert result.status == 0
     rows = [line.split() for line in result.out.splitlines()]
-    assert [row[0] for row in rows[1:3]] == ["emoji", "folder"]
+    assert [row[0] for row in rows[1:4]] == ["avatars", "emoji", "folder"]
     assert rows[1][-2:] == ["i2i", "0.1.0"]
 
 

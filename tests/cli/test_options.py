@@ -64,6 +64,21 @@ def test_switches_have_two_sides(resolved) -> None:
     assert resolved("--backbone.light")["backbone"]["light"] is True
 
 
+def test_options_of_the_parts_of_a_discriminator(resolved) -> None:
+    options = ("--discriminator.patch.layers", 1, "--discriminator.pixel_2.weight=0.5")
+    assert resolved("--discriminator", "patch+pixel/2", *options)["discriminator"] == {
+        "name": "patch+pixel/2",
+        "patch": {"layers": 1, "weight": 1.0},
+        "pixel_2": {"weight": 0.5},
+    }
+
+
+def test_a_switch_that_the_data_set_decides_is_left_open_unless_given(resolved) -> None:
+    assert "flip" not in resolved()
+    assert resolved("--no-flip")["flip"] is False
+    assert resolved("--flip")["flip"] is True
+
+
 def test_lists_are_json(resolved) -> None:
     assert resolved("--backbone.betas", "[0.1, 0.2]")["backbone"]["betas"] == [0.1, 0.2]
 

@@ -35,6 +35,9 @@ class Pair(Dataset):
     def test(self, group, domain):
         return []
 
+    def attributes(self, path):
+        return {"hat": "yes"}
+
     def pairs(self, group):
         return [(Path("a"), Path("b"))]
 
@@ -60,6 +63,18 @@ class TestExtended:
         assert data.train("robot", "b") == [root / "trainB" / f"{number}.png" for number in range(2)]
         assert (data.test("robot", "a"), data.test("robot", "b"), data.test("man", "a")) == ([root / "x.png"], [], [])
         assert (data.pairs("robot"), data.pairs("man")) == (None, [(Path("a"), Path("b"))])
+
+    def test_knows_of_its_own_images_what_the_data_set_knows(self, robot, root) -> None:
+        data = Extended([robot], Pair())
+        assert data.attributes(Path("man-b.png")) == {"hat": "yes"}
+        for path in (root / "trainA" / "0.png", root / "x.png"):
+            assert data.attributes(path) == {}
+
+    @pytest.mark.parametrize("mirrored", [True, False])
+    def test_is_mirrored_as_the_data_set_is(self, robot, mirrored) -> None:
+        pair = Pair()
+        pair.mirrored = mirrored
+        assert (Extended([robot], pair).mirrored, Extended([robot]).mirrored) == (mirrored, True)
 
     def test_keeps_some_or_none(self, robot) -> None:
         assert Extended([robot], Pair(), kept=["woman"]).groups == ("woman", "robot")

@@ -35,6 +35,13 @@ class TestFiles:
     def test_are_named_by_their_designs(self, paths):
         assert files(paths[:3], 32, lambda path: path.stem[0]).names == ["0", "1", "1"]
 
+    def test_carry_what_is_known_to_be_in_them(self, paths):
+        assert files(paths[:2], 32, attributes=lambda path: {"number": path.stem}).attributes == [
+            {"number": "0"},
+            {"number": "1"},
+        ]
+        assert files(paths[:2], 32).attributes == ()
+
     def test_are_the_middle_square_of_the_size(self, tmp_path):
         wide = Image.new("RGB", (80, 40), "red")
         wide.paste("blue", (20, 0, 60, 40))

@@ -15,7 +15,8 @@ from PIL import Image
 
 from i2i.errors import DataError
 from i2i_data import drawings
-from i2i_data.drawings import HEAD, Drawings, rasterise
+from i2i_data.drawings import HEAD, Drawings
+from i2i_data.rasteriser import rasterise
 from tests.wording import refused
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><rect x="20" y="10" width="40" height="40"/></svg>'

@@ -1,0 +1,166 @@
+"""Discriminators made of several registered ones, each at a scale: ``timm+patch+patch/2``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch.nn.functional as F
+from pydantic import Field, create_model
+from torch import Tensor, nn
+
+from i2i.config.options import Options, validate
+from i2i.contracts.discriminator import Discriminator, Verdict
+from i2i.contracts.lookup import Lookup
+from i2i.errors import ConfigError, UnknownComponentError
+from i2i.registry.registry import Registry
+
+_PART = re.compile(r"(?P<name>[^/]+)(?:/(?P<scale>[2-9]|[1-9]\d+))?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the discriminators that judge together.
+
+    Attributes:
+        component: The registered class.
+        scale: How many times smaller its images are than those of the whole.
+    """
+
+    component: type[Discriminator]
+    scale: int
+
+    @property
+    def key(self) -> str:
+        """What its options and its weights are called by: ``patch``, or ``patch_2`` at half resolution."""
+        name = re.sub(r"\W", "_", self.component.name)
+        return name if self.scale == 1 else f"{name}_{self.scale}"
+
+    def build(self, whole: Discriminator.Config) -> Discriminator:
+        """Construct it; what it is not given it takes from the whole, or from its own defaults."""
+        own = getattr(whole, self.key).model_dump(exclude={"weight"}, exclude_none=True)
+        given = {"channels": whole.channels, **own, "size": whole.size // self.scale}
+        known = {name: value for name, value in given.items() if name in self.component.Config.model_fields}
+        return self.component(validate(self.component.Config, known, f"discriminator '{self.component.name}'"))
+
+    def options(self) -> type[Options]:
+        """Return its options, all of them optional, and its weight."""
+        fields = {name: info for name, info in self.component.Config.model_fields.items() if name != "size"}
+        optional = {name: _optional(name, info) for name, info in fields.items()}
+        weight = Field(1.0, ge=0, description="Factor on the adversarial term of this part.")
+        return create_model(self.key, __base__=Options, weight=(float, weight), **cast(Any, optional))
+
+
+class JoinedDiscriminator(Discriminator):
+    """Several discriminators that judge together, each at its own scale (abstract; `find_discriminator` makes them).
+
+    Attributes:
+        joined: The parts, in the order of the name.
+    """
+
+    joined: ClassVar[tuple[Part, ...]]
+
+    def __init__(self, config: Discriminator.Config) -> None:
+        super().__init__(config)
+        built = {part.key: part.build(config) for part in self.joined}
+        self.parts = nn.ModuleDict(built)
+        self.branch_points = tuple(f"parts.{key}.{point}" for key, own in built.items() for point in own.branch_points)
+
+    def assemble(self, lookup: Lookup) -> None:
+        """Build what the parts consist of."""
+        for part in self._built:
+            part.assemble(lookup)
+        if all(part.feature_channels for part in self._built):
+            self.feature_channels = tuple(width for part in self._built for width in part.feature_channels)
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every part; smaller scales see averages of pixels."""
+        verdicts = [self._judge(part, x) for part in self.joined]
+        return Verdict(
+            [logits for own in verdicts for logits in own.logits],
+            [logits for own in verdicts for logits in own.cam_logits],
+            [features for own in verdicts for features in own.features] if self.feature_channels else [],
+            weights=self._weights(verdicts),
+        )
+
+    @property
+    def note(self) -> str:  # type: ignore[override]
+        """What the parts say."""
+        return " ".join(part.note for part in self._built if part.note)
+
+    @property
+    def _built(self) -> list[Discriminator]:
+        return cast("list[Discriminator]", list(self.parts.values()))
+
+    def _judge(self, part: Part, x: Tensor) -> Verdict:
+        return cast(Verdict, self.parts[part.key](x if part.scale == 1 else F.avg_pool2d(x, part.scale)))
+
+    def _weights(self, verdicts: list[Verdict]) -> list[float]:
+        """Return the weight of each map of logits and then of CAM logits; none where all are 1."""
+        factors = [getattr(self.config, part.key).weight for part in self.joined]
+        pairs = list(zip(factors, verdicts, strict=True))
+        patches = [factor for factor, own in pairs for _ in own.logits]
+        cams = [factor for factor, own in pairs for _ in own.cam_logits]
+        return [] if set(factors) == {1.0} else patches + cams
+
+
+def find_discriminator(name: str, registry: Registry) -> type[Discriminator]:
+    """Return the discriminator of a name, or one made of several: names joined by ``+``, ``/2`` for half resolution.
+
+    Each part has its own options, ``--discriminator.patch_2.layers 2``, and a weight.
+
+    Raises:
+        UnknownComponentError: No plugin provides a part.
+        ConfigError: The name cannot be read, or names one part at one scale twice.
+    """
+    if not _is_joined(name):
+        return registry.get(Discriminator, name)
+    parts = tuple(_read(part, name, registry) for part in name.split("+"))
+    keys = [part.key for part in parts]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"The discriminator '{name}' has the part '{twice}' twice. Give one another scale, such as /2."
+        )
+    sections = {part.key: part.options() for part in parts}
+    fields: Mapping[str, Any] = {key: (section, section()) for key, section in sections.items()}
+    config = create_model("Config", __base__=Discriminator.Config, **fields)
+    about = f"The discriminators {', '.join(name.split('+'))} together."
+    return type("Joined", (JoinedDiscriminator,), {"name": name, "joined": parts, "Config": config, "__doc__": about})
+
+
+def provider_of_discriminator(name: str, registry: Registry) -> str:
+    """Return name and version of the distributions that provide a discriminator, or all of its parts."""
+    names = [part.partition("/")[0] for part in name.split("+")] if _is_joined(name) else [name]
+    return ", ".join(dict.fromkeys(registry.provider(Discriminator, own) for own in names))
+
+
+def _is_joined(name: str) -> bool:
+    return "+" in name or "/" in name
+
+
+def _read(text: str, whole: str, registry: Registry) -> Part:
+    found = _PART.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(
+            f"The discriminator '{whole}' has a part '{text}' that cannot be read. Join names by +, and write /2 after "
+            "one that judges at half resolution: timm+patch+patch/2."
+        )
+    try:
+        return Part(registry.get(Discriminator, found["name"]), int(found["scale"] or 1))
+    except UnknownComponentError as error:
+        raise UnknownComponentError(f"The discriminator '{whole}': {error}") from error
+
+
+def _optional(name: str, info: Any) -> tuple[Any, Any]:
+    """Return a field that may be left out, and says what is then taken."""
+    taken = "as the whole" if name == "channels" else info.get_default(call_default_factory=True)
+    field = copy(info)
+    field.default, field.default_factory, field.validate_default = None, None, False
+    field.description = (
+        f"{info.description or ''} [{taken} if not given]".strip() if taken is not None else info.description
+    )
+    return info.annotation | None, field

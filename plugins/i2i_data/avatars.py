@@ -1,0 +1,151 @@
+"""The second embedded data set: people drawn in two artists' styles, as many as one wants, in four groups."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from i2i import ConfigError, Dataset, cache_folder
+from i2i_data.avatar_people import GROUPS, attributes_of
+from i2i_data.groups import Shots, check_known, complete_shots, put_first
+from i2i_data.rasteriser import RASTERISER, Box, kept, locate, rasterise, recipe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from i2i import Domain
+
+SHOTS: Shots = {"man": (75, 15), "elderly": (50, 10), "punk": (50, 10)}
+EXTRA = "avatars"
+PACKAGES = (("dicebear-core", "dicebear"), ("dicebear-styles", "dicebear_styles"))
+STYLES: dict[Domain, str] = {"a": "adventurer", "b": "open-peeps"}
+BOXES: dict[Domain, Box] = {"a": (0.08, 0.04, 0.89), "b": (0.02, 0.08, 0.90)}
+"""What is kept of each style's canvas, so that heads are of one size."""
+VERSION = 1
+"""Raise it with a change of what `draw` does, so that no cache serves what it drew before."""
+
+
+class Avatars(Dataset):
+    """Adventurer (domain a) and Open Peeps (domain b): woman, man (bearded), elderly and punk, any number of people.
+
+    All people of a domain are different drawings, in training and held out alike; no drawing has a true translation.
+    Who is drawn depends on ``config.seed`` alone, on no random generator's state.
+
+    The art is by Lisa Wischofsky (Adventurer, CC BY 4.0) and Pablo Stanley (Open Peeps, CC0 1.0), as DiceBear has it.
+
+    Raises:
+        DataError: A package of the extra ``avatars`` is missing, or ``config.base`` is no group.
+        ConfigError: A style cannot draw as many different people of a group as are asked for.
+    """
+
+    name: ClassVar[str] = "avatars"
+    mirrored = False  # everybody looks to the right
+
+    class Config(Dataset.Config):
+        """Options of the drawn people."""
+
+        people: int = Field(400, ge=1, description="Source images, and target images, of a group without shots.")
+        shots: Shots = Field(
+            SHOTS,
+            description="Source and target images of a group; a group that is not named keeps its default; the base "
+            "group, and one without any, has --data.people of either.",
+        )
+        held_out: int = Field(200, ge=1, description="Held-out people of every group, in either domain.")
+        seed: int = Field(0, description="Seed of who is drawn.")
+        render: int = Field(128, ge=16, le=1024, description="Side of the drawings in pixels.")
+
+        @field_validator("shots")
+        @classmethod
+        def _complete_shots(cls, shots: Shots) -> Shots:
+            return complete_shots(shots, SHOTS, list(GROUPS))
+
+    def __init__(self, config: Config) -> None:
+        for package in (*PACKAGES, RASTERISER):
+            locate(*package, EXTRA)
+        self.config = config
+        self.base = check_known(config.base or "woman", list(GROUPS), "--data.base: the data set 'avatars'")
+        self.groups = put_first(self.base, list(GROUPS))
+        self._folder = cache_folder() / "avatars" / f"{_versions()}-{config.render}px-{recipe(VERSION, BOXES, GROUPS)}"
+        for group, domain in itertools.product(self.groups, STYLES):
+            self._check_enough(group, domain)
+
+    def train(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the drawings to learn from, sorted: many of the base group, the shots of any other."""
+        held_out = self.config.held_out
+        return self._draw(group, domain, self._people(group, domain)[held_out:])
+
+    def test(self, group: str, domain: Domain) -> Sequence[Path]:
+        """Return the drawings of the held-out people, sorted; nobody is in both domains."""
+        return self._draw(group, domain, self._people(group, domain)[: self.config.held_out])
+
+    def design(self, path: Path) -> str:
+        """Return domain and person, since every drawing shows a person of its own."""
+        return f"{path.parent.name}/{path.stem}"
+
+    def attributes(self, path: Path) -> Mapping[str, str]:
+        """Return the person's skin, hair, glasses and beard, which both styles can show."""
+        group, _, number = path.stem.rpartition("-")
+        return attributes_of(group, "a" if path.parent.name == "a" else "b", int(number))
+
+    def _people(self, group: str, domain: Domain) -> list[int]:
+        """Return the numbers of different people, first those that are held out."""
+        looks = GROUPS[check_known(group, self.groups, "The data set 'avatars'")][domain]
+        drawn: dict[int, None] = {}
+        for draw in itertools.count():
+            if len(drawn) == self._count(group, domain):
+                return list(drawn)
+            key = f"{self.config.seed}/{domain}/{group}/{draw}"
+            drawn[int.from_bytes(hashlib.sha256(key.encode()).digest()) % looks.people] = None
+        raise AssertionError("counting never ends")
+
+    def _count(self, group: str, domain: Domain) -> int:
+        shots = None if group == self.base else self.config.shots.get(group)
+        return self.config.held_out + (shots["ab".index(domain)] if shots else self.config.people)
+
+    def _check_enough(self, group: str, domain: Domain) -> None:
+        most, wanted = GROUPS[group][domain].people, self._count(group, domain)
+        if wanted > most:
+            raise ConfigError(
+                f"The data set 'avatars' can draw {most} different people of the group '{group}' in domain {domain}, "
+                f"not {wanted}. Lower --data.people, --data.held_out or the group's --data.shots."
+            )
+
+    def _draw(self, group: str, domain: Domain, people: Sequence[int]) -> list[Path]:
+        return [self._png(group, domain, person) for person in sorted(people)]
+
+    def _png(self, group: str, domain: Domain, person: int) -> Path:
+        path = self._folder / domain / f"{group}-{person:010}.png"
+        return kept(path, lambda: draw(domain, GROUPS[group][domain].options(person), self.config.render))
+
+
+def draw(domain: Domain, options: Mapping[str, Any], side: int) -> Image.Image:
+    """Draw one person as ``side`` x ``side`` RGB pixels on white.
+
+    Args:
+        domain: Whose style.
+        options: Every part's variant and colour, as DiceBear takes them.
+        side: Width and height in pixels.
+    """
+    from dicebear import Avatar
+
+    avatar = Avatar(_style(STYLES[domain]), {**options, "seed": "i2i", "backgroundColor": ["ffffff"]})
+    return rasterise(avatar.to_string(), side, BOXES[domain], EXTRA)
+
+
+@cache
+def _style(name: str) -> Any:
+    from dicebear import Style
+
+    return Style(json.loads((locate(*PACKAGES[1], EXTRA) / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _versions() -> str:
+    return "-".join(importlib.metadata.version(distribution) for distribution, _ in PACKAGES)

@@ -1,0 +1,151 @@
+"""Does a translation keep what both artists can show? A small classifier of real drawings answers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from i2i import Case, Images, Metric, Score
+from i2i_metrics.bootstrap import bootstrap
+
+FOLDS = 2
+STEPS = 50
+SPREAD = 0.05
+"""Added to the spread of every pixel, so that those that never change do not count."""
+
+Known = Sequence[Mapping[str, str]]
+
+
+class Attributes(Metric):
+    """Share of a source's attributes, such as the tone of its skin, that its translation shows: 1 keeps all of them.
+
+    Each attribute counts alike. What a translation shows is judged by multinomial logistic regression on shrunken
+    pixels, fitted to all real drawings whose attributes are known but for half of the designs, among them that of the
+    image it judges. So the score of real drawings says how often the classifier is right about drawings that are new
+    to it; where it is low, the figure means little.
+    """
+
+    name = "attributes"
+    higher_is_better = True
+    by_default = False
+
+    class Config(Metric.Config):
+        """Options of the share of attributes kept."""
+
+        side: int = Field(16, ge=1, description="Side in pixels to which images are shrunk before they are judged.")
+        decay: float = Field(1e-3, gt=0, description="Penalty on the squares of the classifier's weights.")
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._kept: dict[tuple[str, ...], list[dict[str, _Classifier]]] = {}
+
+    def obstacle(self, case: Case) -> str:
+        """Say that nothing is known of the sources, or that it cannot be learned from the drawings."""
+        if not any(case.source.attributes):
+            return "the data knows no attributes of the sources"
+        return "" if self._judged(case) else "no attribute of the sources has two values among the drawings"
+
+    def score(self, case: Case) -> Score:
+        """Return the mean over images of the share of attributes that are kept."""
+        judges, pixels = self._classifiers(case.drawings), _shrunk(case.fake, self.config.side)
+        folds, names = _folds(case.fake.names), self._judged(case)
+        hits = torch.stack([self._hits(name, judges, pixels, folds, case.source.attributes) for name in names], 1)
+        share = hits.nanmean(1)
+        rows = share.isfinite().nonzero().flatten().tolist()
+        return bootstrap(share[rows], [case.fake.names[row] for row in rows])
+
+    def _hits(
+        self, name: str, judges: list[dict[str, _Classifier]], pixels: Tensor, folds: Tensor, wanted: Known
+    ) -> Tensor:
+        """Return 1 for each image that shows the wanted value, 0 for another, and NaN where none is known, ``(N,)``."""
+        hits = torch.full((len(pixels),), torch.nan)
+        for fold, judge in enumerate(judges):
+            rows = [row for row in (folds == fold).nonzero().flatten().tolist() if name in wanted[row]]
+            shown = judge[name](pixels[rows])
+            hits[rows] = torch.tensor(
+                [float(value == wanted[row][name]) for row, value in zip(rows, shown, strict=True)]
+            )
+        return hits
+
+    def _judged(self, case: Case) -> list[str]:
+        """Return the attributes of the sources that have different values among the drawings, sorted."""
+        values: dict[str, set[str]] = {}
+        for known in (one for images in case.drawings.values() for one in images.attributes):
+            for name, value in known.items():
+                values.setdefault(name, set()).add(value)
+        wanted = {name for known in case.source.attributes for name in known}
+        return sorted(name for name in wanted if len(values.get(name, ())) > 1)
+
+    def _classifiers(self, drawings: Mapping[str, Images]) -> list[dict[str, _Classifier]]:
+        """Return one classifier per attribute for each fold, which has seen no drawing of that fold."""
+        images = [one for one in drawings.values() if len(one) and len(one.attributes)]
+        key = tuple(one.key for one in images)
+        if key in self._kept:
+            return self._kept[key]
+        pixels = torch.cat([_shrunk(one, self.config.side) for one in images])
+        known = [own for one in images for own in one.attributes]
+        folds = _folds([name for one in images for name in one.names])
+        fitted = [self._fit(pixels, known, _others(folds, fold)) for fold in range(FOLDS)]
+        if all(key):
+            self._kept[key] = fitted
+        return fitted
+
+    def _fit(self, pixels: Tensor, known: Known, rows: list[int]) -> dict[str, _Classifier]:
+        names = sorted({name for own in known for name in own})
+        taught = {name: [row for row in rows if name in known[row]] for name in names}
+        taught = {name: own or [row for row in range(len(known)) if name in known[row]] for name, own in taught.items()}
+        return {
+            name: _Classifier(pixels[own], [known[row][name] for row in own], self.config.decay)
+            for name, own in taught.items()
+        }
+
+
+class _Classifier:
+    """Multinomial logistic regression, ``(N, D)`` to a value each; it starts at zero, so that nothing is random."""
+
+    def __init__(self, pixels: Tensor, values: Sequence[str], decay: float) -> None:
+        self.values = sorted(set(values))
+        self.mean, self.spread = pixels.mean(0), pixels.std(0, correction=0) + SPREAD
+        self.weights = torch.zeros(pixels.shape[1] + 1, len(self.values), requires_grad=True)
+        self._minimise(self._inputs(pixels), torch.tensor([self.values.index(value) for value in values]), decay)
+
+    def __call__(self, pixels: Tensor) -> list[str]:
+        """Return the most likely value of each image."""
+        return [self.values[index] for index in (self._inputs(pixels) @ self.weights).argmax(1).tolist()]
+
+    def _minimise(self, inputs: Tensor, targets: Tensor, decay: float) -> None:
+        optimizer = torch.optim.LBFGS([self.weights], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            value = F.cross_entropy(inputs @ self.weights, targets) + decay * self.weights[:-1].square().sum()
+            value.backward()  # type: ignore[no-untyped-call]
+            return value
+
+        with torch.enable_grad():
+            optimizer.step(loss)  # type: ignore[no-untyped-call]
+        self.weights.requires_grad_(False)
+
+    def _inputs(self, pixels: Tensor) -> Tensor:
+        return F.pad((pixels - self.mean) / self.spread, (0, 1), value=1.0)
+
+
+def _shrunk(images: Images, side: int) -> Tensor:
+    """Return the pixels of shrunken images, ``(N, 3 side side)``, on the CPU, whose sums are the same everywhere."""
+    return torch.cat([F.adaptive_avg_pool2d(chunk.float().cpu(), side).flatten(1) for chunk in images])
+
+
+def _folds(designs: Sequence[str]) -> Tensor:
+    """Return the fold of each image, ``(N,)``; all images of a design are in one."""
+    return torch.tensor([zlib.crc32(design.encode()) % FOLDS for design in designs])
+
+
+def _others(folds: Tensor, fold: int) -> list[int]:
+    return [int(row) for row in (folds != fold).nonzero().flatten()]
