@@ -98,8 +98,11 @@ def is_eager_cpu(x: Tensor) -> bool:
 
 
 def as_one_sample(x: Tensor) -> Tensor:
-    """Turn the samples' channels into those of one sample: batch normalisation treats channels one by one."""
-    return x.reshape(1, -1, *x.shape[2:])
+    """Turn the samples' channels into those of one sample: batch normalisation treats channels one by one.
+
+    What is expanded is copied, since batch normalisation into a given output computes wrong values of it.
+    """
+    return x.contiguous().view(1, -1, *x.shape[2:])
 
 
 def widen(x: Tensor) -> Tensor:

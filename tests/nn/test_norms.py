@@ -118,6 +118,17 @@ def test_memory_order_does_not_matter():
 
 
 @pytest.mark.parametrize("name", ["instance", "adalin", "iln", "sample"])
+def test_expanded_maps_and_gradients_are_normalised_alike(name):
+    norm, plain, inputs = case(name, torch.double)
+    maps = torch.randn(1, 1, 4, 5, dtype=torch.double).expand(SHAPE).requires_grad_()
+    for _ in range(50):  # wrong values depend on what the memory held before
+        torch.full(SHAPE, torch.nan, dtype=torch.double)
+        grads = [torch.autograd.grad(layer(maps, *inputs[1:]).sum(), maps)[0] for layer in (norm, plain)]
+        torch.testing.assert_close(norm(maps, *inputs[1:]), plain(maps, *inputs[1:]))
+        torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["instance", "adalin", "iln", "sample"])
 def test_half_precision_is_computed_in_float32(name):
     norm, plain, inputs = case(name, torch.float)
     rough = inputs[0].detach().bfloat16().requires_grad_()
