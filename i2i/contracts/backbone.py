@@ -14,10 +14,11 @@ from i2i.config.options import Options
 from i2i.contracts.augmentation import Augmentation, Unaugmented
 from i2i.contracts.batched import detach, take
 from i2i.contracts.branches import routed
-from i2i.contracts.discriminator import Discriminator, Verdict
+from i2i.contracts.discriminator import Discriminator, Verdict, judges_each_alone
 from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, Direction, Domain
 from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
+from i2i.nn.spectral import as_calls
 
 Side = Literal["generator", "discriminator"]
 """One of the two players of a training; each has its own losses and optimizer."""
@@ -110,14 +111,11 @@ class Backbone(nn.Module, ABC):
         """
         groups = passes.batch.groups
         for domain in DOMAINS:
-            fake = passes.fake[domain].image
             if side == "discriminator":
-                real = passes.batch.real[domain]
-                passes.judged[domain] = real.detach().requires_grad_() if "gradient" in passes.needs else real
-                passes.real_verdict[domain] = self._augmented_verdict(domain, passes.judged[domain], groups)
-                self.augmentation.observe(domain, passes.real_verdict[domain].logits, groups)
-                fake = self.remember(domain, detach(fake), groups)
-            passes.fake_verdict[domain] = self._augmented_verdict(domain, fake, groups)
+                self._tell_apart(domain, passes)
+            else:
+                image = passes.fake[domain].image
+                passes.fake_verdict[domain] = self._augmented_verdict(domain, image, groups)
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
@@ -162,6 +160,37 @@ class Backbone(nn.Module, ABC):
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Take back what ``training_state`` returned."""
+
+    def _tell_apart(self, domain: Domain, passes: Passes) -> None:
+        """Judge real images and then fakes, in one batch where that changes nothing.
+
+        The gradient at real images would also be computed at the fakes of a shared batch, for nothing.
+        """
+        steep = "gradient" in passes.needs
+        real = passes.batch.real[domain]
+        passes.judged[domain] = real.detach().requires_grad_() if steep else real
+        apart = steep or not judges_each_alone(self.discriminators[domain])
+        verdicts = self._judge_in_turn(domain, passes) if apart else self._judge_together(domain, passes)
+        passes.real_verdict[domain], passes.fake_verdict[domain] = verdicts
+
+    def _judge_in_turn(self, domain: Domain, passes: Passes) -> tuple[Verdict, Verdict]:
+        groups = passes.batch.groups
+        real = self._augmented_verdict(domain, passes.judged[domain], groups)
+        self.augmentation.observe(domain, real.logits, groups)
+        return real, self._augmented_verdict(domain, self._remembered(domain, passes), groups)
+
+    def _judge_together(self, domain: Domain, passes: Passes) -> tuple[Verdict, Verdict]:
+        groups = passes.batch.groups
+        shown = self.augmentation(domain, passes.judged[domain], groups)
+        fake = self.augmentation(domain, self._remembered(domain, passes), groups)
+        with as_calls(2):
+            both = self.verdict(domain, torch.cat([shown, fake]), groups + groups)
+        real = take(both, slice(len(groups)))
+        self.augmentation.observe(domain, real.logits, groups)
+        return real, take(both, slice(len(groups), None))
+
+    def _remembered(self, domain: Domain, passes: Passes) -> Tensor:
+        return self.remember(domain, detach(passes.fake[domain].image), passes.batch.groups)
 
     def _augmented_verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         return self.verdict(domain, self.augmentation(domain, x, groups), groups)

@@ -11,6 +11,10 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 from i2i.config.options import Options
 from i2i.contracts.lookup import Lookup
@@ -46,12 +50,16 @@ class Discriminator(nn.Module, ABC):
         branch_points: ``fnmatch`` patterns of the submodules that a transfer may copy for each group; by
             default every direct child, that is: the whole discriminator.
         feature_channels: Channels of each map in ``Verdict.features``.
+        mixes_samples: True where a sample's verdict also depends on the other samples of its batch, as with a
+            mini-batch statistic; real images and fakes are then judged in separate batches. Torch's batch norms, its
+            dropout and its own spectral norms are recognised without it.
         note: One sentence about a choice made for the user (a depth that fits the size), shown before training.
     """
 
     name: ClassVar[str]
     branch_points: tuple[str, ...] = ("*",)
     feature_channels: tuple[int, ...] = ()
+    mixes_samples: bool = False
     note: str = ""
 
     class Config(Options):
@@ -132,6 +140,22 @@ class GroupHead(nn.Module):
         pairs = zip(self.heads, verdict.features, strict=True)
         logits = [rearrange(head(_padded_mean(feature)), "n groups 1 1 -> n groups") for head, feature in pairs]
         return replace(verdict, group_logits=logits)
+
+
+def judges_each_alone(judge: nn.Module) -> bool:
+    """Say whether real images and fakes may share a batch: no sample changes what is said of another one."""
+    return not any(_mixes_samples(module) for module in judge.modules())
+
+
+def _mixes_samples(module: nn.Module) -> bool:
+    if isinstance(module, _BatchNorm):
+        return module.training or module.running_mean is None
+    if isinstance(module, _InstanceNorm):
+        return module.training and module.track_running_stats
+    if isinstance(module, _DropoutNd):  # which would draw other numbers
+        return module.training
+    iterates = bool(module._forward_pre_hooks) or is_parametrized(module)  # as torch's spectral norms do, once per call
+    return iterates or getattr(module, "mixes_samples", False)
 
 
 def _padded_mean(features: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from i2i.nn.attention import CamAttention, CamHeads
 from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
-from i2i.nn.norms import LayerInstanceNorm
+from i2i.nn.moments import channel_moments, scale_channels
+from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage
 
@@ -16,12 +17,16 @@ __all__ = [
     "CamHeads",
     "DoublingConv2d",
     "ImageConv2d",
+    "InstanceNorm",
     "LayerInstanceNorm",
     "ResidualBlock",
     "SpectralConv2d",
     "SpectralLinear",
+    "channel_moments",
     "doubling_stage",
     "each_stage",
     "entry_stage",
     "halving_stage",
+    "pool_moments",
+    "scale_channels",
 ]

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from i2i.nn.moments import as_one_sample, channel_moments, is_eager_cpu, scale_channels, widen
+
+
+class InstanceNorm(nn.Module):
+    """``(x - mean) / sqrt(var + eps)`` of each channel of each sample (Ulyanov et al. 2016, arXiv 1607.08022).
+
+    Equal to torch's ``InstanceNorm2d`` as it is by default: the variance is biased, and nothing is learned. Torch's
+    returns a view, so that an activation in place copies all of it in the backward pass.
+    """
+
+    eps = 1e-5
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, ``(N, C, H, W)``.
+
+        Raises:
+            ValueError: Maps of a single pixel, which has no variance.
+        """
+        pixels = x.shape[2] * x.shape[3]
+        if pixels == 1:
+            raise ValueError(f"Instance normalisation needs more than one pixel per channel, but got {tuple(x.shape)}.")
+        if not is_eager_cpu(x):
+            return F.instance_norm(x, eps=self.eps)
+        return cast(Tensor, _Instance.apply(widen(x), self.eps)).to(x.dtype)
 
 
 class LayerInstanceNorm(nn.Module):
@@ -29,16 +57,15 @@ class LayerInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``; ``gamma`` and ``beta`` are ``(N, C)``."""
-        gain = self.gamma if gamma is None else gamma[:, :, None, None]
-        bias = self.beta if beta is None else beta[:, :, None, None]
-        var, mean = torch.var_mean(x, (2, 3), correction=1, keepdim=True)
-        layer_var, layer_mean = _pool_statistics(var, mean, x.shape[2] * x.shape[3])
-        by_channel, by_layer = (
-            self.rho * torch.rsqrt(var + self.eps),
-            (1 - self.rho) * torch.rsqrt(layer_var + self.eps),
-        )
+        gain = self.gamma.flatten(1) if gamma is None else gamma
+        bias = self.beta.flatten(1) if beta is None else beta
+        squares, mean = channel_moments(x)
+        layer_squares, layer_mean = pool_moments(squares, mean, pixels := x[0, 0].numel())
+        rho = self.rho.flatten(1)
+        by_channel = rho * torch.rsqrt(squares / (pixels - 1) + self.eps)
+        by_layer = (1 - rho) * torch.rsqrt(layer_squares / (pixels * x.shape[1] - 1) + self.eps)
         scale = gain * (by_channel + by_layer)
-        return torch.addcmul(bias - gain * (by_channel * mean + by_layer * layer_mean), x, scale)
+        return scale_channels(x, scale, bias - gain * (by_channel * mean + by_layer * layer_mean))
 
     @torch.no_grad()
     def clip(self) -> None:
@@ -46,8 +73,28 @@ class LayerInstanceNorm(nn.Module):
         self.rho.clamp_(0, 1)
 
 
-def _pool_statistics(var: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-    """Return unbiased variance and mean over all channels, exactly, from each channel's."""
+def pool_moments(squares: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """Return the moments of whole samples, each ``(N, 1)``, from those of their channels, each ``(N, C)``; exactly."""
     whole = mean.mean(1, keepdim=True)
-    squares = (pixels - 1) * var.sum(1, keepdim=True) + pixels * (mean - whole).square().sum(1, keepdim=True)
-    return squares / (pixels * mean.shape[1] - 1), whole
+    return (squares + pixels * (mean - whole).square()).sum(1, keepdim=True), whole
+
+
+class _Instance(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        ctx.eps = eps
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        mean, inverse = torch.empty(2, x.shape[0] * x.shape[1]).to(x)
+        outputs = {"out": as_one_sample(y), "save_mean": mean, "save_invstd": inverse}
+        torch.ops.aten.native_batch_norm.out(as_one_sample(x), None, None, None, None, True, 0.0, eps, **outputs)
+        ctx.save_for_backward(x, mean, inverse)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        x, *statistics = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return torch.autograd.grad(F.instance_norm(x, eps=ctx.eps), x, grad, create_graph=True)[0], None
+        inputs = (as_one_sample(grad), as_one_sample(x), None, None, None, *statistics)
+        found = torch.ops.aten.native_batch_norm_backward(*inputs, True, ctx.eps, [True, False, False])[0]
+        return found.view_as(x), None

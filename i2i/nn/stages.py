@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from i2i.nn.convolutions import DoublingConv2d
-from i2i.nn.norms import LayerInstanceNorm
+from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 
 
 class ResidualBlock(nn.Module):
@@ -16,8 +16,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.InstanceNorm2d(channels),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(), nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
 def entry_stage(channels: int) -> nn.Sequential:
     """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` by a 7x7 convolution, instance norm and ReLU."""
     return nn.Sequential(
-        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), nn.InstanceNorm2d(channels), nn.ReLU()
+        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True)
     )
 
 
@@ -37,14 +37,14 @@ def halving_stage(channels: int) -> nn.Sequential:
     """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H / 2, W / 2)`` by a convolution, instance norm and ReLU."""
     return nn.Sequential(
         nn.ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
-        nn.InstanceNorm2d(2 * channels), nn.ReLU(),
+        InstanceNorm(), nn.ReLU(inplace=True),
     )  # fmt: skip
 
 
 def doubling_stage(channels: int) -> nn.Sequential:
     """Map ``(N, channels, H, W)`` to ``(N, channels / 2, 2 * H, 2 * W)`` by `DoublingConv2d`, ILN and ReLU."""
     return nn.Sequential(
-        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU()
+        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU(inplace=True)
     )
 
 

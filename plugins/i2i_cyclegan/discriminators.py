@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Discriminator, Verdict
+from i2i.nn import InstanceNorm
 from i2i_cyclegan.networks import initialise, parameter_keys
 
 PUBLISHED_PATCH_LAYERS = 3
@@ -59,9 +60,7 @@ class PixelDiscriminator(Discriminator):
         width = config.channels
         self.stages = nn.Sequential(
             nn.Sequential(nn.Conv2d(3, width, 1), nn.LeakyReLU(0.2, inplace=True)),
-            nn.Sequential(
-                nn.Conv2d(width, 2 * width, 1), nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2, inplace=True)
-            ),
+            nn.Sequential(nn.Conv2d(width, 2 * width, 1), InstanceNorm(), nn.LeakyReLU(0.2, inplace=True)),
         )
         self.head = nn.Conv2d(2 * width, 1, 1)
         self.feature_channels = (2 * width,)
@@ -93,5 +92,5 @@ def _check_patch(size: int, layers: int) -> None:
 def _patch_stage(layer: int, widths: list[int]) -> nn.Sequential:
     stride = 1 if layer == len(widths) - 1 else 2
     conv = nn.Conv2d(widths[layer - 1] if layer else 3, widths[layer], 4, stride, 1)
-    norm = [nn.InstanceNorm2d(widths[layer])] if layer else []
+    norm = [InstanceNorm()] if layer else []
     return nn.Sequential(conv, *norm, nn.LeakyReLU(0.2, inplace=True))

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Generator, Translation
-from i2i.nn import each_stage
+from i2i.nn import InstanceNorm, each_stage
 
 LEAST_UNET_DEPTH = 4
 
@@ -74,7 +74,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         first, second = (nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2))
-        self.layers = nn.Sequential(*_normed(first), second, nn.InstanceNorm2d(channels))
+        self.layers = nn.Sequential(*_normed(first), second, InstanceNorm())
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the convolutions' output to ``x``."""
@@ -143,7 +143,7 @@ def initialise(layer: nn.Module) -> None:
 
 
 def _normed(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    return nn.Sequential(conv, nn.InstanceNorm2d(conv.out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
 
 
 def _outermost(count: int, stages: int) -> tuple[str, ...]:
@@ -156,14 +156,14 @@ def _unet_down(level: int, widths: list[int]) -> nn.Sequential:
         return nn.Sequential(nn.Conv2d(3, widths[0], 4, 2, 1))
     stage = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(widths[level - 1], widths[level], 4, 2, 1))
     innermost = level == len(widths) - 1
-    return stage if innermost else stage.append(nn.InstanceNorm2d(widths[level]))
+    return stage if innermost else stage.append(InstanceNorm())
 
 
 def _unet_up(level: int, widths: list[int]) -> nn.Sequential:
     innermost = level == len(widths) - 1
     inputs = widths[level] if innermost else 2 * widths[level]  # the other half is the skip connection
     outputs = widths[level - 1] if level else 3
-    after = nn.InstanceNorm2d(outputs) if level else nn.Tanh()
+    after = InstanceNorm() if level else nn.Tanh()
     return nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), after)
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.nn import InstanceNorm
+
 LEVELS = 4
 
 
@@ -27,7 +29,7 @@ class Hourglass(nn.Module):
         self.pyramid = _Pyramid(channels)
         self.refine = _CascadeBlock(channels)
         self.mix = nn.Conv2d(channels, channels, 1, bias=False)
-        self.norm = nn.InstanceNorm2d(channels)
+        self.norm = InstanceNorm()
         self.draw = nn.Conv2d(channels, 3, 1)
         self.last = last
         if not last:
@@ -35,7 +37,7 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)``, H and W divisible by 16 and larger, to the same shape or to ``(N, 3, H, W)``."""
-        y: Tensor = F.relu(self.norm(self.mix(self.refine(self.pyramid(x)))))
+        y: Tensor = F.relu(self.norm(self.mix(self.refine(self.pyramid(x)))), inplace=True)
         drawn: Tensor = self.draw(y)
         return drawn if self.last else x + self.keep(y) + self.recall(drawn)
 
@@ -97,5 +99,5 @@ class _CascadeBlock(nn.Module):
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.InstanceNorm2d(inputs), nn.ReLU(), nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3, bias=False)
+        InstanceNorm(), nn.ReLU(inplace=True), nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3, bias=False)
     )

@@ -138,7 +138,7 @@ class _SteeredBlock(nn.Module):
         self.norm1, self.norm2 = (SoftNorm(channels) for _ in range(2))
 
     def forward(self, x: Tensor, content: Tensor, style: Tensor) -> Tensor:
-        y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), content, style))
+        y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), content, style), inplace=True)
         y = self.norm2(self.conv2(self.pad(y)), content, style)
         return x + y
 

@@ -173,7 +173,7 @@ class _SteeredBlock(nn.Module):
         self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, own=False) for _ in range(2))
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), gamma, beta))
+        y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), gamma, beta), inplace=True)
         y = self.norm2(self.conv2(self.pad(y)), gamma, beta)
         return x + y
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from i2i.nn import InstanceNorm, channel_moments, pool_moments, scale_channels
+
 
 class SampleNorm(nn.Module):
     """``gamma * (x - mean) / (std + eps) + beta``, with mean and std over the whole sample, gamma and beta per channel.
@@ -24,10 +26,12 @@ class SampleNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``."""
-        std, mean = torch.std_mean(x, (1, 2, 3), correction=1, keepdim=True)
-        gamma, beta = (rearrange(vector, "c -> c 1 1") for vector in (self.gamma, self.beta))
-        scale = gamma / (std + self.eps)  # (N, C, 1, 1)
-        return torch.addcmul(beta - mean * scale, x, scale)
+        pixels = x.shape[2] * x.shape[3]
+        squares, mean = pool_moments(*channel_moments(x), pixels)
+        var = squares / (pixels * x.shape[1] - 1)
+        std = var.clamp_min(torch.finfo(var.dtype).tiny).sqrt()  # the root of 0 has no gradient
+        scale = self.gamma / (std + self.eps)  # (N, C)
+        return scale_channels(x, scale, self.beta - mean * scale)
 
 
 class UpsamplingConv2d(nn.Conv2d):
@@ -80,7 +84,7 @@ def padded(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Conv2d:
 
 def normed(conv: nn.Conv2d) -> nn.Sequential:
     """Return a convolution with its instance norm, which learns nothing, and ReLU."""
-    return nn.Sequential(conv, nn.InstanceNorm2d(conv.out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
 
 
 def initialise_kaiming(layer: nn.Module) -> None:

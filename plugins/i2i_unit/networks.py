@@ -175,7 +175,7 @@ class _Doubling(nn.Module):
         self.conv = UpsamplingConv2d(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
 class _Judge(nn.Module):

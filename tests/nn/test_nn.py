@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
-from i2i.nn.spectral import SpectralConv2d, SpectralLinear
+from i2i.nn.spectral import SpectralConv2d, SpectralLinear, as_calls
 
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (8, 4)])
@@ -32,7 +32,7 @@ def test_spectral_norm_converges_to_the_largest_singular_value():
     for _ in range(200):
         layer(torch.randn(1, 6))
     expected = torch.linalg.matrix_norm(layer.weight.detach(), 2)
-    torch.testing.assert_close(layer.weight / layer.normalised(), torch.full_like(layer.weight, expected.item()))
+    torch.testing.assert_close(1 / layer.scales()[1], expected[None])
 
 
 def test_spectral_norm_equals_torchs_own_step():
@@ -56,6 +56,64 @@ def test_spectral_norm_stands_still_in_eval_mode_and_can_be_copied_after_a_step(
     before = twin.u.clone()
     twin(x)
     assert torch.equal(twin.u, before)
+
+
+@pytest.mark.parametrize(
+    "layer", [SpectralConv2d(3, 4, 3, padding=1), SpectralLinear(3, 4), SpectralLinear(3, 4, bias=False)]
+)
+def test_spectral_norm_has_the_gradients_of_dividing_the_weight(layer):
+    layer = copy.deepcopy(layer).double()
+    x = torch.randn(2, 3, *((5, 5) if isinstance(layer, nn.Conv2d) else ()), dtype=torch.double, requires_grad=True)
+    actual = layer(x)
+    _same_with_gradients(actual, _divided(layer, x), (x, *layer.parameters()))
+
+
+def test_spectral_norm_has_the_second_derivatives_of_dividing_the_weight():
+    layer = SpectralConv2d(3, 2, 3, padding=1).double().eval()
+    x = torch.randn(2, 3, 4, 4, dtype=torch.double, requires_grad=True)
+    steepness = [_steepness(passed, x) for passed in (layer(x), _divided(layer, x))]
+    inputs = (x, layer.weight)
+    _same_with_gradients(*steepness, inputs)
+    assert torch.autograd.gradgradcheck(lambda x, weight: _convolved(layer, x, weight), inputs)
+
+
+def test_a_batch_of_two_calls_equals_two_calls():
+    together, apart = (SpectralConv2d(3, 4, 3).double() for _ in range(2))
+    apart.load_state_dict(together.state_dict())
+    first, second = torch.randn(2, 2, 3, 5, 5, dtype=torch.double)
+    with as_calls(2):
+        actual = together(torch.cat([first, second]))
+    expected = torch.cat([apart(first), apart(second)])
+    torch.testing.assert_close(actual, expected)
+    for y in (actual, expected):
+        y.square().sum().backward()
+    torch.testing.assert_close(together.weight.grad, apart.weight.grad)
+    torch.testing.assert_close((together.u, together.v), (apart.u, apart.v), rtol=0, atol=0)
+
+
+def test_spectral_norm_under_autocast_scales_in_full_precision():
+    layer = SpectralConv2d(3, 4, 3).eval()
+    x = torch.randn(2, 3, 5, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = layer(x)
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual.float(), layer(x), rtol=2e-2, atol=2e-2)
+
+
+def _divided(layer, x):
+    """Divide the weight, as the paper has it; u and v are those that the last call has left."""
+    weight = layer.weight / torch.dot(layer.u, layer.weight.flatten(1) @ layer.v)
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, layer.bias)
+    return F.conv2d(x, weight, layer.bias, layer.stride, layer.padding)
+
+
+def _convolved(layer, x, weight):
+    return torch.func.functional_call(layer, {"weight": weight}, (x,))
+
+
+def _steepness(y, x):
+    return torch.autograd.grad(y.tanh().sum(), x, create_graph=True)[0].square().sum()
 
 
 def _same_with_gradients(actual, expected, inputs):

@@ -1,0 +1,110 @@
+"""What normalisation layers are made of: the moments of each channel, and one multiplication and addition.
+
+Statistics are few numbers, so that layers combine them by plain formulas. Each operation on whole maps is a single
+pass, forward and backward. Derivatives of any order are right; second ones take torch's plain operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+
+def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of squared deviations from the mean, and the mean, of each channel of each sample.
+
+    Args:
+        x: ``(N, C, H, W)``; half precision is computed in float32.
+
+    Returns:
+        Two ``(N, C)``; the first divided by H * W is the variance, divided by H * W - 1 the unbiased one.
+    """
+    return cast("tuple[Tensor, Tensor]", _Moments.apply(widen(x)))
+
+
+def scale_channels(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return ``x * scale + shift`` for ``x``, ``(N, C, H, W)``, and two ``(N, C)``; in float32 for half precision."""
+    return cast(Tensor, _Scaled.apply(widen(x), scale, shift))
+
+
+class _Moments(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        var, mean = _var_mean(x)
+        ctx.save_for_backward(x, mean)
+        return var * x[0, 0].numel(), mean
+
+    @staticmethod
+    def backward(ctx: Any, squares_grad: Tensor, mean_grad: Tensor) -> Tensor:
+        x, mean = ctx.saved_tensors
+        scale = 2 * squares_grad
+        return _scaled(x, scale, mean_grad / x[0, 0].numel() - scale * mean)
+
+
+class _Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        ctx.save_for_backward(x, scale)
+        return _scaled(x, scale, shift)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, scale = ctx.saved_tensors
+        zeros = torch.zeros_like(scale)
+        shift_grad, scale_grad = _sums(grad, x, zeros)
+        return _scaled(grad, scale, zeros), scale_grad, shift_grad
+
+
+def _var_mean(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the biased variance and the mean of each channel, each ``(N, C)``, summed up in double precision."""
+    if not _is_one_pass(x):
+        return torch.var_mean(x, (2, 3), correction=0)
+    mean, var = torch.batch_norm_update_stats(as_one_sample(x), None, None, 0.0)
+    return var.view(x.shape[:2]), mean.view(x.shape[:2])
+
+
+def _sums(grad: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sums of ``grad`` and of ``grad * (x - mean)`` over each channel, each ``(N, C)``."""
+    if not _is_one_pass(x):
+        return grad.sum((2, 3)), (grad * (x - mean[:, :, None, None])).sum((2, 3))
+    channels = mean.flatten()
+    inputs = (as_one_sample(grad), as_one_sample(x), None, None, None, channels, torch.ones_like(channels))
+    _, product, total = torch.ops.aten.native_batch_norm_backward(*inputs, True, 0.0, [False, True, True])
+    return total.view_as(mean), product.view_as(mean)
+
+
+def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    if not _is_one_pass(x):
+        return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)  # no view, so that it can be activated in place
+    channels = scale.flatten()
+    mean, var = torch.zeros_like(channels), torch.ones_like(channels)
+    inputs = (as_one_sample(x), channels, shift.flatten(), mean, var)
+    unused = {name: torch.empty_like(mean[:0]) for name in ("save_mean", "save_invstd")}
+    torch.ops.aten.native_batch_norm.out(*inputs, False, 0.0, 0.0, out=as_one_sample(y), **unused)
+    return y
+
+
+def _is_one_pass(x: Tensor) -> bool:
+    """Say whether batch normalisation's loops serve: on the CPU they take a fraction of the plain operations' time."""
+    return is_eager_cpu(x) and not torch.is_grad_enabled()
+
+
+def is_eager_cpu(x: Tensor) -> bool:
+    """Say whether ``x`` is on the CPU, and not just being traced."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def as_one_sample(x: Tensor) -> Tensor:
+    """Turn the samples' channels into those of one sample: batch normalisation treats channels one by one.
+
+    What is expanded is copied, since batch normalisation into a given output computes wrong values of it.
+    """
+    return x.contiguous().view(1, -1, *x.shape[2:])
+
+
+def widen(x: Tensor) -> Tensor:
+    """Return half precision as float32, and anything else as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

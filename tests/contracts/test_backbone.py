@@ -1,0 +1,79 @@
+"""Real images and fakes judged in one batch get the verdicts of two calls in turn."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from i2i.compute.randomness import seed_everything
+from i2i.config.options import merge
+from i2i.contracts import backbone as contract
+from i2i.contracts.domains import DOMAINS, Batch
+from i2i.contracts.generator import Translation
+from i2i.contracts.loss import Passes
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.training.augmentation import DiffAugment
+
+GROUPS = ("woman", "man", "woman", "man")
+CASES = [
+    *((judge, "none") for judge in ("ugatit", "patch", "multiscale")),
+    *(("ugatit", kind) for kind in ("branched", "classification", "projection")),
+]
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def backbone(request, tiny, registry):
+    judge, kind = request.param
+    given = merge(tiny, {"backbone": {"name": "ugatit"}, "discriminator": {"name": judge}})
+    if kind != "none":
+        given = merge(given, {"transfer": {"name": "branch", "judge": kind}})
+    seed_everything(0)
+    chosen = resolve(given, registry)
+    model = Model(chosen, "woman", () if kind == "none" else ("man",)).backbone.double().train()
+    for name, parameter in model.named_parameters():
+        if "branches.man" in name or "vectors" in name:
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def passes_of(side, needs=frozenset()):
+    images = torch.rand(4, 4, 3, side, side, dtype=torch.double, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    passes = Passes(Batch({"a": images[0], "b": images[1]}, GROUPS), ("woman", "man"), needs)
+    passes.fake = {domain: Translation(image) for domain, image in zip(DOMAINS, images[2:], strict=True)}
+    return passes
+
+
+def judged(model, monkeypatch, together, needs=frozenset()):
+    """Return verdicts and gradients of a copy of the model, whose buffers show how far its iterations went."""
+    model = copy.deepcopy(model)
+    model.augmentation = DiffAugment()
+    seed_everything(3)
+    monkeypatch.setattr(contract, "judges_each_alone", lambda judge: together)
+    passes = passes_of(64, needs)
+    model.judge(passes, "discriminator")
+    verdicts = [v for d in DOMAINS for v in (passes.real_verdict[d], passes.fake_verdict[d])]
+    tensors = [t for v in verdicts for t in v.logits + v.cam_logits + v.features + v.group_logits]
+    total = sum((number + 1) * tensor.square().mean() for number, tensor in enumerate(tensors))
+    total.backward()
+    gradients = {name: p.grad for name, p in model.discriminators.named_parameters()}
+    return tensors, gradients, dict(model.discriminators.named_buffers())
+
+
+def test_one_batch_equals_two_calls(backbone, monkeypatch):
+    actual, expected = (judged(backbone, monkeypatch, together) for together in (True, False))
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("needs", [frozenset(), frozenset({"gradient"})])
+def test_a_gradient_at_real_images_needs_two_calls(backbone, needs, monkeypatch):
+    calls = []
+    verdict = type(backbone).verdict
+    monkeypatch.setattr(type(backbone), "verdict", lambda *given: calls.append(len(given[2])) or verdict(*given))
+    passes = passes_of(64, needs)
+    backbone.judge(passes, "discriminator")
+    assert calls == ([4] * 4 if needs else [8] * 2)
+    assert passes.judged["a"].requires_grad == bool(needs)
