@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from i2i import Batch, Passes, Registry, Translation, read_image
+from i2i import Batch, GroupDetector, Loss, Passes, Registry, Translation, read_image
 from i2i.models.assembly import resolve
 from i2i.models.data import build_data, resolve_data
 from i2i.testing import BackboneTests
@@ -70,7 +70,7 @@ def test_its_loss_serves_another_backbone(with_example):
 
 
 def test_its_loss_by_hand(with_example):
-    total_variation = with_example.loss("total_variation")
+    total_variation = with_example.get(Loss, "total_variation")
     stripes = torch.tensor([-1.0, 1.0]).repeat(2).expand(1, 3, 4, 4)  # neighbours differ by 2 across, by 0 down
     flat = torch.ones(1, 3, 4, 4)
     passes = Passes(Batch({"a": flat, "b": flat}, ("x",)), fake={"a": Translation(flat), "b": Translation(stripes)})
@@ -108,7 +108,7 @@ def test_its_group_joins_the_emoji(with_example):
 
 
 def test_its_detector_takes_the_colourless_for_robots(with_example):
-    detector = with_example.detector("colour")()
+    detector = with_example.get(GroupDetector, "colour")()
     grey, red = torch.zeros(3, 8, 8), torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, 8, 8)
 
     assert detector.detect(grey, ("woman", "robot")) == "robot"

@@ -51,4 +51,4 @@ def test_writes_the_page_of_a_bench(i2i, tmp_path):
     for folder in (results, results.parent):
         result = i2i("report", folder)
         assert (result.status, result.out) == (0, f"{results / 'report.html'}\n")
-    assert "0 of 1 trainings" in (results / "report.html").read_text(encoding="utf-8")
+    assert "0 of 1 training runs" in (results / "report.html").read_text(encoding="utf-8")

@@ -113,7 +113,8 @@ def test_the_first_process_alone_speaks(folder):
     assert len(begun) == 6
     for line in begun:
         mentions(line, "32 px", "cpu", "2 processes", "'branch'")
-    check_line(first, "1 of 2", "i2i run --resume")
+    for stage in ("base", "transfer"):
+        check_line(first, f"1 of 2 ({stage})", "i2i run --resume")
     assert first.count("report.html") == 3
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 import i2i
+from i2i import Registry, hookimpl
 from i2i.config.options import merge
 from i2i.contracts.detector import GroupDetector
 from i2i.contracts.discriminator import GroupHead
@@ -113,14 +114,26 @@ def test_a_given_detector_goes_before_the_head(headed, model) -> None:
     assert auto.tobytes() == model.translate(Image.new("RGB", (70, 45), "white"), "kid").tobytes()
 
 
-def test_the_only_plugin_serves_where_there_is_no_head(model, install) -> None:
+def test_the_only_plugin_serves_where_there_is_no_head(tiny, install) -> None:
     install("my-light", PLUGIN.format(name="light"))
-    assert model.detect(DARK_AND_BRIGHT) == ("woman", "kid")
+    assert made(tiny, Registry(), "branched").detect(DARK_AND_BRIGHT) == ("woman", "kid")
 
 
-def test_several_plugins_are_a_question(model, install) -> None:
+def test_a_detector_that_is_not_installed_serves_too(tiny) -> None:
+    class Provider:
+        @hookimpl
+        def register_detectors(self):
+            return [ByLight]
+
+    registry = Registry()
+    registry.add(Provider(), "provider")
+    assert made(tiny, registry, "branched").detect(DARK_AND_BRIGHT) == ("woman", "kid")
+
+
+def test_several_plugins_are_a_question(tiny, install) -> None:
     for name in ("light", "shade"):
         install(f"my-{name}", PLUGIN.format(name=name))
+    model = made(tiny, Registry(), "branched")
     with refused(ConfigError, "light", "shade", "--detector light"):
         model.translate(DARK_AND_BRIGHT, "auto")
 

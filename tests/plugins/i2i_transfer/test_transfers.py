@@ -38,7 +38,7 @@ def test_so_it_does_in_sub_steps_and_in_bf16_and_the_average_follows(prepare, na
     for group in ("woman", "man"):
         training.transfer.draw = lambda batch_size, rng, group=group: [(group,)]
         before = snapshot(training)
-        training.optimizers = {side: training._optimizer(training.networks(side)) for side in training.optimizers}
+        training.optimizers = {side: training._optimizer(side) for side in training.optimizers}
         training.step()
         check(training, before, expected(name, group))
     changed = changes(training, start)
