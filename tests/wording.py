@@ -44,6 +44,8 @@ VOLATILE = {
     rf"\b{re.escape(socket.gethostname())}\b": "<host>",
     r"\bi2i \d+\.\d+\.\d+\w*": "i2i <version>",
     r"\b\d+ bytes not processed": "<count> bytes not processed",
+    r"\bAvailable names are: [^.]*\.": "Available names are: <names>.",
+    r"\bPlugin '\d+'": "Plugin '<id>'",
     r" {2,}": " ",
 }
 """Patterns of what else differs between machines or runs, with what stands for it."""
