@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch.nn.functional as F
 from einops import rearrange, reduce
@@ -79,9 +79,15 @@ class Discriminator(nn.Module, ABC):
     def assemble(self, lookup: Lookup) -> None:
         """Build the parts that are components themselves, such as a feature network; called once, after construction.
 
+        Override `renewed` as well.
+
         Raises:
             UnknownComponentError: No plugin provides a part.
         """
+
+    def renewed(self) -> Self:
+        """Return a discriminator like this one that has learned nothing; what is pretrained in it stays as it is."""
+        return type(self)(self.config)
 
     def prepare(self, pretrained: Pretrained) -> None:
         """Load pretrained weights, once, before training; not called where a saved model's weights follow.

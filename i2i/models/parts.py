@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch.nn.functional as F
 from pydantic import Field, create_model
@@ -75,6 +75,13 @@ class JoinedDiscriminator(Discriminator):
             part.assemble(lookup)
         if all(part.feature_channels for part in self._built):
             self.feature_channels = tuple(width for part in self._built for width in part.feature_channels)
+
+    def renewed(self) -> Self:
+        """Return one of renewed parts."""
+        fresh = super().renewed()
+        fresh.parts = nn.ModuleDict({key: part.renewed() for key, part in zip(self.parts, self._built, strict=True)})
+        fresh.feature_channels = self.feature_channels
+        return fresh
 
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every part; smaller scales see averages of pixels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -38,8 +40,18 @@ class TimmDiscriminator(Discriminator):
 
     def assemble(self, lookup: Lookup) -> None:
         """Build the feature network, and the heads that judge its maps."""
+        self._look_through(_feature_network(self.config.network, lookup))
+
+    def renewed(self) -> Self:
+        """Return one with new heads and mixing, over the same feature network, which is frozen."""
+        fresh = super().renewed()
+        fresh._look_through(self.trunk)
+        fresh.note = self.note
+        return fresh
+
+    def _look_through(self, network: FeatureNetwork) -> None:
         config = self.config
-        self.trunk = _feature_network(config.network, lookup).requires_grad_(False)
+        self.trunk = network.requires_grad_(False)
         self.layers, widths = _deepest(self.trunk, config)
         mixers = [_mixer(width, config.channels) if config.mixing else nn.Identity() for width in widths]
         self.mixers = nn.ModuleList(mixers).requires_grad_(False)

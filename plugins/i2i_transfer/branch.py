@@ -23,7 +23,7 @@ from i2i import (
 )
 from i2i.nn import CamHeads
 from i2i_transfer.fewshot import FewShot
-from i2i_transfer.judges import Judge, appoint, renewed
+from i2i_transfer.judges import Judge, appoint
 
 HALF = 0.5  # of the CAM term's weight is left in the released second stage
 
@@ -92,7 +92,7 @@ class Branch(FewShot):
         for generator in cast("Iterable[Generator]", model.generators.values()):
             self._reshape(generator)
         for domain, judge in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
-            start = judge if self.config.discriminators == "warm" else renewed(judge)
+            start = judge if self.config.discriminators == "warm" else judge.renewed()
             model.discriminators[domain] = appoint(self.config.judge, start, self.base, self.groups, self._depth)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:

@@ -78,11 +78,6 @@ def appoint(kind: Judge, judge: Discriminator, base: str, groups: Sequence[str],
     return GroupHead(cast(Discriminator, judged), 1 + len(groups)) if "classification" in kind else judged
 
 
-def renewed(judge: Discriminator) -> Discriminator:
-    """Return a discriminator like ``judge`` that has learned nothing yet."""
-    return type(judge)(judge.config)
-
-
 def _last(judge: Discriminator, depth: int) -> tuple[str, ...]:
     most = max(map(len, layers(judge)))
     if depth > most:

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from i2i.config.options import merge
 from i2i.contracts.branches import Branches, branch_parameters, keep_branch, routed
 from i2i.contracts.discriminator import Discriminator, GroupHead, Verdict
 from i2i.errors import ConfigError
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
 from i2i_transfer.copies import FreezeD
-from i2i_transfer.judges import GroupProjection, appoint, renewed
+from i2i_transfer.judges import GroupProjection, appoint
 from i2i_transfer.layers import layers, upper
 from tests.wording import refused
 
@@ -111,7 +114,7 @@ def test_without_groups_the_discriminator_is_left(judge):
 
 
 def test_a_renewed_discriminator_has_learned_nothing(judge):
-    fresh = renewed(judge)
+    fresh = judge.renewed()
     assert type(fresh) is Two
     assert fresh.state_dict().keys() == judge.state_dict().keys()
     assert not torch.equal(fresh.below.weight, judge.below.weight)
@@ -123,6 +126,25 @@ def test_discriminators_start_from_the_bases_or_anew(prepare, discriminators, ke
     base = prepare("none").backbone.discriminators["a"].state_dict()
     own = training.backbone.discriminators["a"].judge.state_dict()
     assert all(torch.equal(own[name], tensor) for name, tensor in base.items()) == kept
+
+
+@pytest.mark.parametrize("name", ["timm", "timm+patch/2"])
+def test_a_discriminator_of_registered_parts_starts_anew(tiny, registry, name):
+    timm = {"network": "test_resnet", "weights": "random"}
+    part = {"name": name, **({"timm": timm} if "+" in name else timm)}
+    transfer = {"name": "branch", "judge": "branched", "discriminators": "fresh"}
+    chosen = resolve(merge(tiny, {"discriminator": part, "transfer": transfer}), registry)
+    model = Model(chosen, "woman")
+    before = {key: tensor.clone() for key, tensor in model.backbone.discriminators["b"].state_dict().items()}
+    model.adapt(chosen, ["man"])
+    after = model.backbone.discriminators["b"].state_dict()
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items() if "trunk." in key)
+    renewed = {key: tensor for key, tensor in after.items() if ".branches.woman." in key and tensor.ndim > 1}
+    old = {key: before[key.replace(".branches.woman", "")] for key in renewed}
+    assert renewed
+    assert not any(torch.equal(tensor, old[key]) for key, tensor in renewed.items())
+    verdict = model.backbone.verdict("b", torch.zeros(2, 3, 32, 32), ("woman", "man"))
+    assert len(verdict.features) == len(model.backbone.discriminators["b"].feature_channels) > 0
 
 
 def test_a_discriminator_without_features_is_refused(judge):
