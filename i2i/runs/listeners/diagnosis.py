@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from i2i.evaluation.diagnosis import count, diagnose
 from i2i.evaluation.symptoms import SYMPTOMS, Symptom, afflicted
 from i2i.hooks import hookimpl
 from i2i.runs.listeners.metrics_file import write_line
@@ -14,7 +15,6 @@ from i2i.runs.listeners.metrics_file import write_line
 if TYPE_CHECKING:
     from i2i.contracts.run_events import RunView
     from i2i.contracts.scores import Scores
-from i2i.evaluation.diagnosis import count, diagnose
 
 
 class Diagnosis:

@@ -10,7 +10,7 @@ from i2i.contracts.run_events import RunView
 from i2i.evaluation.overfitting import FEWEST, RUNAWAY, overfitting, remedy
 from i2i.hooks import hookimpl
 from i2i.runs.listeners.metrics_file import write_line
-from i2i.runs.listeners.samples import _time_for_samples
+from i2i.runs.listeners.samples import time_for_samples
 
 
 class OverfittingGauge:
@@ -39,7 +39,7 @@ class OverfittingGauge:
     @hookimpl(tryfirst=True)
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
         """Measure when it is time; before the display shows the figures."""
-        if not _time_for_samples(run, step):
+        if not time_for_samples(run, step):
             return
         self.figures = overfitting(run.model, run.dataset)
         measured = {"overfitting": self.figures, "augmentation": run.model.backbone.augmentation.chances}

@@ -1,7 +1,4 @@
-"""What watches a run: a progress display, the metrics file, sample grids, and the gauge of overfitting.
-
-Each is an object with hookimpls.
-"""
+"""The progress display of a run."""
 
 from __future__ import annotations
 

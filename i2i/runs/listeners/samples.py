@@ -19,7 +19,7 @@ class SampleGrids:
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
         """Draw a grid when it is time."""
-        if _time_for_samples(run, step):
+        if time_for_samples(run, step):
             with run.averaged():
                 blocks = show({"translation": run.model}, run.dataset)
             write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}-{step:06d}.png")
@@ -34,5 +34,6 @@ class SampleGrids:
         write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}.png")
 
 
-def _time_for_samples(run: RunView, step: int) -> bool:
+def time_for_samples(run: RunView, step: int) -> bool:
+    """Return whether samples are drawn at this step: every ``sample_every`` steps, and at the end of a stage."""
     return step % run.config.sample_every == 0 or step == run.steps
