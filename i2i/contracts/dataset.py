@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ class Extended(Dataset):
         self._dataset = dataset
         self._added = {group.name: group for group in groups}
         self._train = {(g.name, domain): g.train(domain) for g in groups for domain in _DOMAINS}
-        self._files = frozenset(file for g in groups for d in _DOMAINS for file in (*g.train(d), *g.test(d)))
+        held_out = (g.test(domain) for g in groups for domain in _DOMAINS)
+        self._files = frozenset(itertools.chain(*self._train.values(), *held_out))
         self.groups = (*(name for name in own if kept is None or name in kept), *self._added)
         self.base = base or (groups[0].name if dataset is None else dataset.base)
         self.mirrored = dataset is None or dataset.mirrored
