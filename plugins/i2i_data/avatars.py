@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from i2i import ConfigError, Dataset, cache_folder
 from i2i_data.avatar_people import GROUPS, attributes_of
-from i2i_data.groups import Shots, check_known, complete_shots, put_first
+from i2i_data.groups import Shots, check_known, complete_shots, put_first, shots_of
 from i2i_data.rasteriser import RASTERISER, Box, kept, locate, rasterise, recipe
 
 if TYPE_CHECKING:
@@ -98,17 +98,16 @@ class Avatars(Dataset):
     def _people(self, group: str, domain: Domain) -> list[int]:
         """Return the numbers of different people, first those that are held out."""
         looks = GROUPS[check_known(group, self.groups, "The data set 'avatars'")][domain]
+        keys = (f"{self.config.seed}/{domain}/{group}/{draw}" for draw in itertools.count())
+        people = (int.from_bytes(hashlib.sha256(key.encode()).digest()) % looks.people for key in keys)
         drawn: dict[int, None] = {}
-        for draw in itertools.count():
-            if len(drawn) == self._count(group, domain):
-                return list(drawn)
-            key = f"{self.config.seed}/{domain}/{group}/{draw}"
-            drawn[int.from_bytes(hashlib.sha256(key.encode()).digest()) % looks.people] = None
-        raise AssertionError("counting never ends")
+        while len(drawn) < self._count(group, domain):
+            drawn[next(people)] = None
+        return list(drawn)
 
     def _count(self, group: str, domain: Domain) -> int:
-        shots = None if group == self.base else self.config.shots.get(group)
-        return self.config.held_out + (shots["ab".index(domain)] if shots else self.config.people)
+        shots = shots_of(group, domain, self.config.shots, self.base)
+        return self.config.held_out + (shots or self.config.people)
 
     def _check_enough(self, group: str, domain: Domain) -> None:
         most, wanted = GROUPS[group][domain].people, self._count(group, domain)

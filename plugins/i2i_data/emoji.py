@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from i2i import Dataset
 from i2i_data.drawings import Drawings
-from i2i_data.groups import Shots, check_known, complete_shots, put_first
+from i2i_data.groups import Shots, check_known, complete_shots, put_first, shots_of
 from i2i_data.people import GROUPS, design_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Emoji(Dataset):
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the drawings to learn from, sorted: all of the base group, the shots of any other."""
         names = self._names(group, held_out=False)
-        count = self._shots(group, domain)
+        count = shots_of(group, domain, self.config.shots, self.base)
         return self._draw(domain, self._shuffle(names, f"shots/{domain}")[:count])
 
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
@@ -90,10 +90,6 @@ class Emoji(Dataset):
         count = max(1, min(len(designs) - 1, round(self.config.test_fraction * len(designs))))
         places = self._shuffle(map(str, range(len(designs))), "test")
         return {designs[int(place)] for place in places[:count]}
-
-    def _shots(self, group: str, domain: Domain) -> int | None:
-        shots = None if group == self.base else self.config.shots.get(group)
-        return shots and shots["ab".index(domain)]
 
     def _shuffle(self, names: Iterable[str], purpose: str) -> list[str]:
         """Return the names in an order that the seed and the purpose decide, the same on every machine."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
 
 from i2i import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from i2i import Domain
 
 Shots = dict[str, tuple[PositiveInt, PositiveInt]]
 """Group to how many source and target images it has to learn from."""
@@ -44,3 +48,9 @@ def complete_shots(given: Shots, defaults: Shots, groups: Sequence[str]) -> Shot
     for group in [group for group in given if group not in groups]:
         raise ValueError(f"there is no group '{group}', only {', '.join(groups)}")
     return {**defaults, **given}
+
+
+def shots_of(group: str, domain: Domain, shots: Shots, base: str) -> int | None:
+    """Return how many images of a domain a group has to learn from; None: all, as the base group always has."""
+    pair = None if group == base else shots.get(group)
+    return pair and pair["ab".index(domain)]
