@@ -29,18 +29,13 @@ from i2i.registry.registry import Registry, installed
 from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
+from i2i.runs.state import restore_state, saved_step, state_of, write_state
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
-from i2i.storage.tensor_file import TensorFile, find_broken, read_description, write
+from i2i.storage.tensor_file import TensorFile
 from i2i.training.augmentation import choose_augmentation
 from i2i.training.loader import Loader
-from i2i.training.step import Progress, Training, below
-
-
-class StateDescription(Progress):
-    """The description in a state file: the stage and its progress."""
-
-    stage: str
+from i2i.training.step import Training
 
 
 class Stopped(Exception):
@@ -277,36 +272,21 @@ class Run:
         return Loader(self.dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)
 
     def _save_state(self, training: Training) -> None:
-        weights = {f"weights/{name}": tensor for name, tensor in self.model.backbone.state_dict().items()}
-        tensors = weights | training.state()
+        tensors = state_of(training)
         self._processes.once(lambda: self._write_state(training, tensors))
 
     def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:
         path = self.folder / STATE_FILE
-        broken = find_broken(tensors)
-        if broken is not None:
-            raise TrainingError(f"Step {training.done}: {broken} holds NaN or infinity.")
-        write(path, tensors, {"stage": self.stage, **training.progress().content()})
+        write_state(path, self.stage, training, tensors)
         self._announce("on_checkpoint", path=path)
 
     def _restore(self, training: Training) -> None:
-        path = self.folder / STATE_FILE
-        self.step, self.seen = 0, {}
-        if not path.exists():
-            return
-        file = TensorFile(path)
-        state = StateDescription.of(file.content, path)
-        if state.stage == self.stage:
-            tensors = dict(file)
-            self.model.backbone.load_state_dict(below(tensors, "weights"))
-            training.restore(tensors, state)
-            self.step, self.seen = training.done, training.seen
+        restore_state(self.folder / STATE_FILE, self.stage, training)
+        self.step, self.seen = training.done, training.seen
 
     def _way_on(self) -> str:
-        path = self.folder / STATE_FILE
-        state = StateDescription.of(read_description(path), path) if path.exists() else None
-        has_own = state is not None and state.stage == self.stage
-        saved = f"step {state.done}" if state and has_own else f"the start of the stage '{self.stage}'"
+        step = saved_step(self.folder / STATE_FILE, self.stage)
+        saved = f"the start of the stage '{self.stage}'" if step is None else f"step {step}"
         return (
             f'To resume from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
             f"then --resume {self.folder}."
