@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class I2IError(Exception):
@@ -64,3 +68,17 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     begun = [name for name in names if given and name.startswith(given)]
     near = begun or difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def first_problem(error: ValidationError, reason: bool = True) -> str:
+    """Say what is wrong with the content of a file, to follow its name: what it lacks, or which value does not fit.
+
+    Args:
+        error: What pydantic raised.
+        reason: Add why the value does not fit.
+    """
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return f"lacks '{key}'"
+    return f"has {first['input']!r} as '{key}'" + (f" ({first['msg']})" if reason else "")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from i2i.bench.statistics import PairedTest, Result
 from i2i.contracts.scores import StoredScores, plain
-from i2i.errors import DataError
+from i2i.errors import DataError, first_problem
 from i2i.storage.files import write_text
 
 
@@ -151,10 +151,7 @@ def read_json(kind: type[M], path: Path, remedy: str) -> M:
     try:
         return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        problem = f"lacks '{key}'" if first["type"] == "missing" else f"has {first['input']!r} as '{key}'"
-        raise DataError(f"{path} {problem}. {remedy}") from error
+        raise DataError(f"{path} {first_problem(error, reason=False)}. {remedy}") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}). {remedy}") from error
 

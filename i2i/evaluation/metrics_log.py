@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from i2i.contracts.scores import StoredJudgement, StoredScores
-from i2i.errors import DataError
+from i2i.errors import DataError, first_problem
 
 
 class Line(BaseModel):
@@ -93,6 +93,4 @@ def _parse(line: str, where: str) -> Line:
     try:
         return Line.model_validate(entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise DataError(f"{where} has {first['input']!r} as '{key}' ({first['msg']}). Remove that line.") from error
+        raise DataError(f"{where} {first_problem(error)}. Remove that line.") from error

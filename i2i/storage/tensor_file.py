@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from i2i.errors import CheckpointError
+from i2i.errors import CheckpointError, first_problem
 from i2i.storage.files import whole_file
 
 FORMAT = 1
@@ -38,7 +38,8 @@ class Description(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise CheckpointError(_damage(path, error)) from error
+            problem = first_problem(error)
+            raise CheckpointError(f"{path} is damaged: its description {problem}. Restore it.") from error
 
     def content(self) -> dict[str, Any]:
         """Return what JSON can hold: the keys that were given, and no others."""
@@ -128,10 +129,3 @@ def find_broken(tensors: Mapping[str, Tensor]) -> str | None:
 
 def _opened(path: Path) -> Any:  # its methods have no types
     return safe_open(path, framework="pt")
-
-
-def _damage(path: Path, error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
-    problem = f"lacks '{key}'" if first["type"] == "missing" else f"has {first['input']!r} as '{key}' ({first['msg']})"
-    return f"{path} is damaged: its description {problem}. Restore it."
