@@ -11,18 +11,14 @@ import pytest
 import torch
 
 from i2i import Backbone, Discriminator, Generator, Transfer
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
-from i2i.contracts.transfer import NoTransfer
 from i2i.errors import ConfigError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.testing import SIZE, Noise
-from i2i.training.loader import Loader
-from i2i.training.step import Training
+from tests.trainings import training_on
 from tests.wording import refused
 
 GROUPS = ("woman", "man", "kid")
@@ -136,11 +132,7 @@ def trained(data: Noise, given: dict[str, Any], groups: tuple[str, ...], steps: 
     seed_everything(0)
     chosen = resolve(merge({"size": SIZE, "batch_size": 2, "backbone": {"channels": 4}}, given), INSTALLED)
     model = Model(chosen, data.base, groups)
-    transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
-    training = Training(
-        model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, SIZE, 0), Engine("cpu"),
-        steps=10, batch_size=2, seed=0, pretrained=PretrainedNetworks(chosen.registry),
-    )  # fmt: skip
+    training = training_on(data, model)
     before = {name: tensor.clone() for name, tensor in model.backbone.generators.named_parameters()}
     reports = [training.step() for _ in range(steps)]
     assert np.isfinite([value for report in reports for value in report.values()]).all()

@@ -6,16 +6,13 @@ import pytest
 import torch
 
 from i2i import Loss, Transfer
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.config.run import RunConfig
 from i2i.contracts.augmentation import Unaugmented
-from i2i.contracts.transfer import NoTransfer
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.testing import Noise
 from i2i.training.augmentation import (
@@ -31,8 +28,8 @@ from i2i.training.augmentation import (
     saturate,
     shift,
 )
-from i2i.training.loader import Loader
-from i2i.training.step import SIDES, Training
+from i2i.training.step import SIDES
+from tests.trainings import training_on
 
 ALMOST = 1 - 2**-24  # the largest number that torch.rand gives
 
@@ -217,21 +214,7 @@ class Painted(DiffAugment):
 def training(given, registry, data, groups=(), **options):
     seed_everything(0)
     chosen = resolve(given, registry)
-    model = Model(chosen, data.base, groups)
-    transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
-    losses, loader = chosen.build_losses(transfer.config.provides), Loader(data, chosen.config.size, 0)
-    return Training(
-        model.backbone,
-        transfer,
-        losses,
-        loader,
-        Engine("cpu"),
-        steps=10,
-        batch_size=2,
-        seed=0,
-        pretrained=PretrainedNetworks(model.components.registry),
-        **options,
-    )
+    return training_on(data, Model(chosen, data.base, groups), **options)
 
 
 @pytest.fixture

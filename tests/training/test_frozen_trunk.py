@@ -6,16 +6,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.contracts.branches import parameters_without
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
-from i2i.training.loader import Loader
-from i2i.training.step import Training
+from tests.trainings import training_on
 
 GROUPS = ("woman", "man")
 
@@ -39,18 +36,7 @@ def training(request, tiny, registry):
     given = merge(tiny, {"backbone": {"name": request.param}, "transfer": options})
     seed_everything(0)
     chosen, data = resolve(given, registry), resolve_data(given, registry).build()
-    model = Model(chosen, "woman", ("man",))
-    return Training(
-        model.backbone,
-        model.transfer,
-        chosen.build_losses(model.transfer.config.provides),
-        Loader(data, chosen.config.size, 0),
-        Engine("cpu"),
-        steps=10,
-        batch_size=2,
-        seed=0,
-        pretrained=PretrainedNetworks(chosen.registry),
-    )
+    return training_on(data, Model(chosen, "woman", ("man",)))
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -6,14 +6,13 @@ import torch
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import random_state, seed_everything, set_random_state
 from i2i.config.options import merge
-from i2i.contracts.transfer import NoTransfer, Route
+from i2i.contracts.transfer import Route
 from i2i.errors import PluginError, TrainingError
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
-from i2i.training.loader import Loader
 from i2i.training.step import SIDES, Training
+from tests.trainings import training_on
 from tests.wording import refused
 
 
@@ -26,20 +25,7 @@ def base_training(given, registry, steps=10) -> Training:
     seed_everything(0)
     chosen = resolve(given, registry)
     data = resolve_data(given, registry).build()
-    alone = NoTransfer(NoTransfer.Config(), data.base, ())
-    backbone = Model(chosen, data.base).backbone
-    loader = Loader(data, chosen.config.size, 0)
-    return Training(
-        backbone,
-        alone,
-        chosen.build_losses(frozenset()),
-        loader,
-        Engine("cpu"),
-        steps=steps,
-        batch_size=2,
-        seed=0,
-        pretrained=PretrainedNetworks(chosen.registry),
-    )
+    return training_on(data, Model(chosen, data.base), steps=steps)
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -10,18 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.contracts.domains import Batch
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.testing import Noise
 from i2i.training.average import Average
-from i2i.training.loader import Loader
 from i2i.training.step import Training
+from tests.trainings import training_on
 
 BASE, NEW = "woman", ("man", "kid")
 # Who changes, in generators and discriminators: the trunk, or a group's own, on a base sample and on one of "man".
@@ -89,12 +87,9 @@ def training_of(
         for parameter in model.backbone.parameters():
             parameter += 0.01 * torch.randn_like(parameter)
     model.backbone.after_step()  # some have a range
-    transfer = model.adapt(chosen, groups)
-    training = Training(
-        model.backbone, transfer, chosen.build_losses(transfer.config.provides),
-        Loader(Noise(folder, (BASE, *groups)), 32, 0), Engine("cpu", precision), steps=9,
-        batch_size=batch_size, seed=0, pretrained=PretrainedNetworks(chosen.registry), ema=ema, accumulate=accumulate,
-    )  # fmt: skip
+    model.adapt(chosen, groups)
+    data, counts = Noise(folder, (BASE, *groups)), {"batch_size": batch_size, "accumulate": accumulate}
+    training = training_on(data, model, precision, steps=9, ema=ema, **counts)
     training.model = model
     return training
 

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.compute.engine import Engine
 from i2i.config.options import merge
 from i2i.contracts.branches import Branches, branch_parameters, has_branches
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
-from i2i.training.loader import Loader
 from i2i.training.step import SIDES, Training
+from tests.trainings import training_on
 
 NEW = ("man", "kid")
 JUDGES = ["classification", "branched"]
@@ -35,20 +33,7 @@ def adapted(given, registry, judge="branched", **options) -> Model:
 
 
 def training(model: Model, given, registry) -> Training:
-    data = resolve_data(given, registry).build()
-    losses = model.components.build_losses(model.transfer.config.provides)
-    loader = Loader(data, model.size, 0)
-    return Training(
-        model.backbone,
-        model.transfer,
-        losses,
-        loader,
-        Engine("cpu"),
-        steps=10,
-        batch_size=2,
-        seed=0,
-        pretrained=PretrainedNetworks(model.components.registry),
-    )
+    return training_on(resolve_data(given, registry).build(), model)
 
 
 def only(training: Training, groups: tuple[str, ...]) -> Training:

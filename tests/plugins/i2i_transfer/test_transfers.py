@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.pretrained.networks import PretrainedNetworks
-from i2i.training.loader import Loader
 from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
+from tests.trainings import training_on
 
 TRANSFERS = ["branch", "branch-free", "mixed", "joint", "finetune", "freeze-d", "adapter"]
 
@@ -121,13 +119,8 @@ def test_a_group_with_one_image(tiny, registry, transfer):
     dataset = resolve_data(tiny, registry).build()
     assert len(dataset.train("kid", "b")) == 1
     chosen = resolve(merge(tiny, {"transfer": {"name": transfer, "samples": 2}}), registry)
-    model = Model(chosen, BASE, ["kid"])
-    losses, loader = chosen.build_losses(model.transfer.config.provides), Loader(dataset, 32, 0)
-    training = Training(
-        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=2, batch_size=2, seed=0,
-        pretrained=PretrainedNetworks(chosen.registry)
-    )  # fmt: skip
+    training = training_on(dataset, Model(chosen, BASE, ["kid"]), steps=2)
     if transfer == "mixed":  # whose draws are random
         training.transfer.draw = lambda batch_size, rng: [(BASE, "kid", "kid")]
     assert np.isfinite(list(training.step().values())).all()
-    assert loader.positions["kid/b"] == 2
+    assert training.loader.positions["kid/b"] == 2

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
 from i2i.contracts.branches import branch_parameters, parameters_without
@@ -17,9 +16,8 @@ from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.nn.attention import CamHeads
-from i2i.pretrained.networks import PretrainedNetworks
-from i2i.training.loader import Loader
 from i2i.training.step import Training
+from tests.trainings import training_on
 
 BASE, NEW = "woman", ("man", "kid")
 EVERY = (BASE, *NEW)
@@ -36,12 +34,7 @@ def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
         for parameter in model.backbone.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
     model.backbone.after_step()  # some have a range
-    loader = Loader(resolve_data(given, registry).build(), 32, 0)
-    losses = chosen.build_losses(model.transfer.config.provides)
-    return Training(
-        model.backbone, model.transfer, losses, loader, Engine("cpu"), steps=9, batch_size=1, seed=0,
-        pretrained=PretrainedNetworks(chosen.registry)
-    )  # fmt: skip
+    return training_on(resolve_data(given, registry).build(), model, steps=9, batch_size=1)
 
 
 def batch_of(training: Training) -> Batch:

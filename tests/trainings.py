@@ -1,0 +1,30 @@
+"""Trainings of a model, ready to take steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from i2i.compute.engine import Engine
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.transfer import NoTransfer
+from i2i.models.model import Model
+from i2i.pretrained.networks import PretrainedNetworks
+from i2i.training.loader import Loader
+from i2i.training.step import Training
+
+
+def training_on(data: Dataset, model: Model, precision: str = "32", **options: Any) -> Training:
+    """Return the training of a model by the transfer that it is adapted by, if any, on the CPU; not yet begun.
+
+    Args:
+        data: The images.
+        model: The model.
+        precision: What to compute in.
+        options: Those of `Training` that differ from 10 steps, batch size 2 and seed 0.
+    """
+    transfer = model.transfer or NoTransfer(NoTransfer.Config(), model.base, ())
+    losses = model.components.build_losses(transfer.config.provides)
+    pretrained = PretrainedNetworks(model.components.registry)
+    defaults = {"steps": 10, "batch_size": 2, "seed": 0, "pretrained": pretrained}
+    loader, engine = Loader(data, model.size, 0), Engine("cpu", precision)
+    return Training(model.backbone, transfer, losses, loader, engine, **{**defaults, **options})
