@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -14,28 +14,32 @@ T = TypeVar("T")
 
 def take(value: T, index: slice | Tensor) -> T:
     """Pick samples: apply ``index`` to the first dimension of every tensor in ``value``."""
-    return cast(T, _rebuild([value], lambda tensors: tensors[0][index]))
+    return _rebuild([value], lambda tensors: tensors[0][index])
 
 
 def join(values: Sequence[T]) -> T:
     """Concatenate values of one structure along the batch; ``None`` stays ``None``."""
-    return values[0] if len(values) == 1 else cast(T, _rebuild(values, torch.cat))
+    return values[0] if len(values) == 1 else _rebuild(values, torch.cat)
 
 
 def detach(value: T) -> T:
     """Cut every tensor in ``value`` from its graph."""
-    return cast(T, _rebuild([value], lambda tensors: tensors[0].detach()))
+    return _rebuild([value], lambda tensors: tensors[0].detach())
 
 
-def _rebuild(values: Sequence[Any], operation: Any) -> Any:
+def _rebuild(values: Sequence[T], operation: Callable[[list[Any]], Any]) -> T:
+    return cast(T, _rebuilt(values, operation))
+
+
+def _rebuilt(values: Sequence[Any], operation: Callable[[list[Any]], Any]) -> Any:
     first = values[0]
     if isinstance(first, Tensor):
         return operation(list(values))
     if isinstance(first, list | tuple):
-        return type(first)(_rebuild(items, operation) for items in zip(*values, strict=True))
+        return type(first)(_rebuilt(items, operation) for items in zip(*values, strict=True))
     if isinstance(first, dict):
-        return {key: _rebuild([value[key] for value in values], operation) for key in first}
+        return {key: _rebuilt([value[key] for value in values], operation) for key in first}
     if is_dataclass(first) and not isinstance(first, type):
         names = [field.name for field in fields(first)]
-        return replace(first, **{n: _rebuild([getattr(v, n) for v in values], operation) for n in names})
+        return replace(first, **{n: _rebuilt([getattr(v, n) for v in values], operation) for n in names})
     return first

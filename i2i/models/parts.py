@@ -103,7 +103,8 @@ class JoinedDiscriminator(Discriminator):
         return cast("list[Discriminator]", list(self.parts.values()))
 
     def _judge(self, part: Part, x: Tensor) -> Verdict:
-        return cast(Verdict, self.parts[part.key](x if part.scale == 1 else F.avg_pool2d(x, part.scale)))
+        verdict: Verdict = self.parts[part.key](x if part.scale == 1 else F.avg_pool2d(x, part.scale))
+        return verdict
 
     def _weights(self, verdicts: list[Verdict]) -> list[float]:
         """Return the weight of each map of logits and then of CAM logits; none where all are 1."""

@@ -6,7 +6,7 @@ pass, forward and backward. Derivatives of any order are right; second ones take
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +21,14 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two ``(N, C)``; the first divided by H * W is the variance, divided by H * W - 1 the unbiased one.
     """
-    return cast("tuple[Tensor, Tensor]", _Moments.apply(widen(x)))
+    moments: tuple[Tensor, Tensor] = _Moments.apply(widen(x))
+    return moments
 
 
 def scale_channels(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Return ``x * scale + shift`` for ``x``, ``(N, C, H, W)``, and two ``(N, C)``; in float32 for half precision."""
-    return cast(Tensor, _Scaled.apply(widen(x), scale, shift))
+    scaled: Tensor = _Scaled.apply(widen(x), scale, shift)
+    return scaled
 
 
 class _Moments(torch.autograd.Function):

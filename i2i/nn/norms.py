@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,8 @@ class InstanceNorm(nn.Module):
             raise ValueError(f"Instance normalisation needs more than one pixel per channel, but got {tuple(x.shape)}.")
         if not is_eager_cpu(x):
             return F.instance_norm(x, eps=self.eps)
-        return cast(Tensor, _Instance.apply(widen(x), self.eps)).to(x.dtype)
+        normalised: Tensor = _Instance.apply(widen(x), self.eps)
+        return normalised.to(x.dtype)
 
 
 class LayerInstanceNorm(nn.Module):

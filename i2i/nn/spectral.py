@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +55,8 @@ class _SpectralNorm:
         """Return the weight, and the reciprocal of its largest singular value for each call, ``(calls,)``."""
         with torch.no_grad(), torch.autocast(self.weight.device.type, enabled=False):  # in full precision
             u, v, sigma = map(torch.stack, zip(*(self._iterate() for _ in range(_calls.get())), strict=True))
-        return cast("tuple[Tensor, Tensor]", _Scales.apply(self.weight, u, v, sigma))
+        scales: tuple[Tensor, Tensor] = _Scales.apply(self.weight, u, v, sigma)
+        return scales
 
     def finish(self, y: Tensor, scales: Tensor) -> Tensor:
         """Scale the outputs ``y``, ``(N, out, ...)``, of each call and add the bias."""
