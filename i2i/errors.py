@@ -1,4 +1,4 @@
-"""The errors i2i raises on purpose; the command line prints one as a single message and exits with status 2."""
+"""i2i's own errors; the command line prints their message and exits with status 2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class I2IError(Exception):
-    """A mistake in the user's input. The message says what is wrong, where, and how to fix it."""
+    """Invalid user input. The message says what is wrong, where, and how to fix it."""
 
 
 class ConfigError(I2IError):
@@ -27,7 +27,7 @@ class PluginError(I2IError):
 
 
 class UnknownComponentError(I2IError):
-    """No plugin provides a component of that name."""
+    """No plugin provides a component of this name."""
 
 
 class CheckpointError(I2IError):
@@ -43,11 +43,11 @@ class TrainingError(I2IError):
 
 
 class ProcessError(I2IError):
-    """Another process of the same training has failed or ended.
+    """Another process of the training failed or ended.
 
     Args:
-        message: The known cause.
-        told: Whether that process reports it itself.
+        message: The cause, as far as known.
+        told: Whether that process reports the failure itself.
     """
 
     def __init__(self, message: str, told: bool = False) -> None:
@@ -56,9 +56,9 @@ class ProcessError(I2IError):
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` when none is near.
+    """Return ``" Did you mean 'x'?"`` for the nearest known name, or ``""`` if none is close.
 
-    Nearest is a name that begins with the given one, then one with similar spelling.
+    Names that begin with the given one come first, then similar spellings.
 
     Examples:
         >>> did_you_mean("ugatti", ["ugatit", "cyclegan"])

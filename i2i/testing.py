@@ -1,4 +1,4 @@
-"""Conformance suites for plugin authors: subclass one, name the component, and have its tests.
+"""Conformance tests for plugin authors: subclass a suite and set the component.
 
 Example:
     ```python
@@ -11,7 +11,7 @@ Example:
         options = {"backbone": {"channels": 4}}
     ```
 
-Needs pytest. Everything computes on noise of 32 px, so that a suite takes seconds.
+Needs pytest. Suites run on 32 px noise, in seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SIZE = 32
 
 
 class Noise(Dataset):
-    """Two groups of noise images in a folder, made on the spot.
+    """Groups of noise images, generated in a folder.
 
     Args:
         folder: An empty folder.
@@ -71,12 +71,12 @@ class Noise(Dataset):
         return [self._folder / f"{group}-{domain}-{number}.png" for number in range(2)]
 
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return nothing."""
+        """Return no images."""
         return []
 
 
 class BackboneTests:
-    """What every backbone must do: train, translate, be saved, and branch with every installed transfer.
+    """Tests for every backbone: train, translate, save, and branch with every installed transfer.
 
     Attributes:
         backbone: The class under test; it need not be installed.
@@ -88,7 +88,7 @@ class BackboneTests:
 
     @pytest.fixture
     def registry(self) -> Registry:
-        """Everything installed, and the backbone under test."""
+        """All installed plugins, and the backbone under test."""
         registry = Registry()
         if self.backbone.name not in registry.names(Backbone):
             registry.add(_Providing(self.backbone), "under-test")
@@ -108,7 +108,7 @@ class BackboneTests:
             assert y.abs().max() <= 1
 
     def test_a_step_updates_both_sides(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
-        """After one step most parameters of generators and discriminators have changed, and losses are finite."""
+        """One step changes most parameters of generators and discriminators, with finite losses."""
         model = _model(registry, given)
         before = {name: p.detach().clone() for name, p in model.backbone.named_parameters()}
         report = _training(model, Noise(tmp_path)).step()
@@ -119,7 +119,7 @@ class BackboneTests:
             assert len(changed) > len(names) / 2
 
     def test_equal_seeds_give_equal_steps(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
-        """Two trainings from one seed agree to the bit."""
+        """Two trainings from the same seed are bit-identical."""
         data = Noise(tmp_path)
         reports = []
         for _ in range(2):
@@ -128,13 +128,13 @@ class BackboneTests:
         assert reports[0] == reports[1]
 
     def test_samples_do_not_depend_on_their_batch(self, registry: Registry, given: dict[str, Any]) -> None:
-        """A sample's translation is the same alone and among others, up to rounding; groups share batches."""
+        """A sample's translation does not depend on its batch, up to rounding; groups share batches."""
         model = _model(registry, given)
         x = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
         torch.testing.assert_close(model.translate(x)[1:2], model.translate(x[1:2]), atol=1e-4, rtol=0)
 
     def test_branch_points_leave_the_translation_as_it_was(self, registry: Registry, given: dict[str, Any]) -> None:
-        """Branched at its branch points, a generator translates every group as before, bit for bit."""
+        """Branching a generator leaves translations bit-identical for every group."""
         generator = _model(registry, given).backbone.generators["a2b"].eval()
         x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
         with torch.no_grad():
@@ -145,7 +145,7 @@ class BackboneTests:
                     assert torch.equal(generator(x).image, expected)
 
     def test_is_saved_and_loaded(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
-        """A saved model translates as before."""
+        """A saved and loaded model translates as before."""
         model = _model(registry, given)
         save(model, tmp_path / "model.safetensors")
         x = torch.rand(1, 3, SIZE, SIZE) * 2 - 1
@@ -164,10 +164,10 @@ class BackboneTests:
 
 
 class MetricTests:
-    """What every metric must do.
+    """Tests for every metric.
 
     Attributes:
-        metric: The class.
+        metric: The class under test.
         options: Its options.
         side: Side of the images in pixels.
     """
@@ -184,26 +184,26 @@ class MetricTests:
         return metric
 
     def test_says_what_it_is(self, built: Metric) -> None:
-        """Tables show its name, and ``i2i plugins`` the first line of its docstring."""
+        """It has a name for tables and a docstring, shown by ``i2i plugins``."""
         assert built.name == self.metric.name
         assert (self.metric.__doc__ or "").strip()
 
     @pytest.mark.parametrize("more", [0, 3])
     def test_few_images_have_a_finite_score_inside_its_interval(self, built: Metric, more: int) -> None:
-        """From ``fewest`` images on."""
+        """``fewest`` images or more get a finite score within its interval."""
         score = built.score(_case(built.fewest + more, built.fewest_real + more, self.side))
         assert -float("inf") < score.low <= score.value <= score.high < float("inf")
         assert 1 <= score.n <= built.fewest + more
 
     def test_equal_cases_have_equal_scores_and_nothing_else_changes(self, built: Metric) -> None:
-        """Whatever is random is seeded by the metric itself; training must not notice that it was there."""
+        """The metric seeds its own random numbers, and does not disturb those of training."""
         case, state = _case(4, 4, self.side), torch.get_rng_state()
         assert built.score(case) == built.score(case)
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.is_grad_enabled()
 
     def test_chunks_do_not_matter(self, built: Metric) -> None:
-        """Images come in chunks of any size."""
+        """Scores do not depend on the chunk size."""
         small, large = (built.score(_case(5, 5, self.side, chunk)) for chunk in (2, 5))
         assert small.value == pytest.approx(large.value, rel=1e-4, abs=1e-5)
 
@@ -243,7 +243,7 @@ def _training(model: Model, data: Dataset) -> Training:
 
 
 def _case(n: int, real: int, side: int, chunk: int = 2) -> Case:
-    """Return a case of noise: ``n`` translations with sources and truths, ``real`` drawings, and two groups of them."""
+    """Return a case of noise: ``n`` translations with sources and truths, and ``real`` drawings of two groups."""
     generator = torch.Generator().manual_seed(0)
 
     def images(count: int, name: str) -> Images:

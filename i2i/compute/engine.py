@@ -1,4 +1,4 @@
-"""The one module that knows lightning-fabric: devices, precision, joining other processes, random states, allocator."""
+"""Devices, precision and process start-up; the only module that uses lightning-fabric."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from i2i.compute.allocator import tune_allocator
 from i2i.compute.processes import Processes, leave, several
 from i2i.errors import ConfigError
 
-PATIENCE = timedelta(days=1)  # that processes wait for the first one, which evaluates alone
+PATIENCE = timedelta(days=1)  # how long processes wait for the first one, which evaluates alone
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 class Engine:
-    """Device, precision and processes of a computation.
+    """The device, precision and processes of a computation.
 
-    Under torchrun each process has its own engine, on the GPU of its local rank or on the CPU; they communicate by NCCL
-    or gloo.
+    Under torchrun each process has its own engine, on the GPU of its local rank or on the CPU; they communicate over
+    NCCL or gloo.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -39,10 +39,10 @@ class Engine:
         threads: CPU threads; 0 leaves the choice to torch.
 
     Attributes:
-        processes: All that share the training.
+        processes: All processes of the training.
 
     Raises:
-        ConfigError: The device is unknown or not there.
+        ConfigError: The device is unknown or unavailable.
     """
 
     def __init__(self, device: str = "auto", precision: str = "32", threads: int = 0) -> None:
@@ -55,18 +55,18 @@ class Engine:
                 self._fabric.launch()
             if several():
                 atexit.unregister(leave)
-                atexit.register(leave)  # not when a command ends: a process may run several of them
+                atexit.register(leave)  # not at the end of a command: a process may run several
         except (MisconfigurationException, RuntimeError, ValueError) as error:
             raise ConfigError(f"Device '{device}' cannot be used here ({error}). {_remedy()}") from error
         self.processes = Processes(self.device)
 
     @property
     def device(self) -> torch.device:
-        """Where tensors go."""
+        """The device to put tensors on."""
         return self._fabric.device
 
     def describe(self) -> dict[str, str | int]:
-        """Return everything but the options that the last bits of a result depend on."""
+        """Return everything, other than options, that affects the last bits of a result."""
         on = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
         system = f"{platform.system()} {platform.machine()}"
         threads = torch.get_num_threads()
@@ -74,16 +74,16 @@ class Engine:
                 "torch": torch.__version__, "system": system}  # fmt: skip
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Run forward passes inside at the chosen precision."""
+        """Return a context that runs forward passes at the chosen precision."""
         return self._fabric.autocast()
 
     def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> None:
-        """Add the gradient of ``loss`` to ``parameters`` and to nothing else; all others keep theirs, None or not."""
+        """Add the gradient of ``loss`` to ``parameters`` only; all other gradients stay as they are, even if None."""
         torch.autograd.backward(loss, inputs=list(parameters), retain_graph=retain_graph)
 
 
 def _spread() -> dict[str, Any]:
-    """Return Fabric's settings for this process and the others."""
+    """Return Fabric's settings for the number and kind of processes."""
     if not several():
         return {"devices": 1}
     here, hosts = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"))
@@ -91,7 +91,7 @@ def _spread() -> dict[str, Any]:
 
 
 def _remedy() -> str:
-    """Return the remedy for a device that cannot be used."""
+    """Return how to fix an unusable device."""
     each = ", or start one process for each GPU" if several() else ""
     return f"Use --device auto or cpu{each}."
 
@@ -109,7 +109,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _processor() -> str:
-    """Return the CPU's name; only Linux keeps it where Python does not look."""
+    """Return the CPU's name; Python does not find it on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

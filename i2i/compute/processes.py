@@ -1,8 +1,8 @@
-"""The processes that share a training: their communication, and the work of the first one alone.
+"""The processes of a training: communication, and work that only the first one does.
 
 Nothing is wrapped: each process holds plain modules, and gradients are averaged before each optimizer step. Every
-method of `Processes` is a meeting: all processes have to call it, in the same order. With a single process, which needs
-no process group, each returns at once.
+method of `Processes` is a collective: all processes must call it, in the same order. A single process needs no process
+group, and its calls return at once.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from torch import Tensor, nn
 
 from i2i.errors import I2IError, ProcessError
 
-BUCKET = 2**25  # gradients averaged in one message; more save no time, and take memory twice
+BUCKET = 2**25  # gradients averaged per message; larger buckets save no time and need twice their size in memory
 
 
 class Processes:
-    """All processes of a training, seen from one of them; a single one without a process group.
+    """All processes of a training, as seen by one of them; just one without a process group.
 
     Args:
         device: Where this process computes.
 
     Attributes:
         device: Where this process computes.
-        count: How many there are.
-        index: Which one this is, from 0.
+        count: Number of processes.
+        index: Rank of this process, from 0.
 
     Raises:
-        ProcessError: In a meeting, another process has ended.
+        ProcessError: Another process ended before or during a collective.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -44,11 +44,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files, shows progress, and evaluates."""
+        """Whether this is the process that writes files, shows progress and evaluates."""
         return self.index == 0
 
     def largest(self, number: int) -> int:
-        """Return the largest of all processes' numbers."""
+        """Return the largest number over all processes."""
         return int(self._reduced(torch.tensor(number, device=self.device), dist.ReduceOp.MAX))
 
     def any(self, flag: bool) -> bool:
@@ -56,11 +56,11 @@ class Processes:
         return bool(self.largest(int(flag)))
 
     def mean(self, values: Tensor) -> Tensor:
-        """Return the mean over all processes, element by element."""
+        """Return the elementwise mean over all processes."""
         return self._reduced(values.clone(), dist.ReduceOp.SUM) / self.count
 
     def join(self, values: Tensor) -> Tensor:
-        """Concatenate ``(N, ...)`` of all processes along the batch, in their order; each may have its own N."""
+        """Concatenate the ``(N, ...)`` of all processes along the batch, in process order; N may differ."""
         if self.count == 1:
             return values
         most = self.largest(len(values))
@@ -69,7 +69,7 @@ class Processes:
         return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
     def gather(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Return the tensors by name of each process, in their order; all but the first one get only their own."""
+        """Return each process's tensors by name, in process order; only the first gets those of others."""
         if self.count == 1:
             return [dict(tensors)]
         packed = _bytes(save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}), self.device)
@@ -82,7 +82,7 @@ class Processes:
         return [dict(tensors), *map(load, received)]
 
     def share(self, module: nn.Module) -> None:
-        """Give all processes the weights and buffers that the first one has."""
+        """Copy the first process's weights and buffers to all others."""
         for tensor in module.state_dict().values() if self.count > 1 else ():
             sent = tensor.contiguous()
             with _meeting():
@@ -90,9 +90,9 @@ class Processes:
             tensor.copy_(sent)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Average gradients over processes; what has none in any process keeps None, so that optimizers leave it alone.
+        """Average gradients over processes; a gradient that is None everywhere stays None, so optimizers skip it.
 
-        A missing gradient counts as zeros if another process has one.
+        A gradient missing in only some processes counts as zeros.
         """
         if self.count == 1:
             return
@@ -105,18 +105,18 @@ class Processes:
                 parameter.grad = part.view_as(parameter)
 
     def once(self, action: Callable[[], object]) -> None:
-        """Let the first process do something, while the others wait.
+        """Run ``action`` in the first process while the others wait.
 
         Raises:
-            ProcessError: In the others, with the message, when it raised in the first one.
+            ProcessError: In the others, with the same message, if ``action`` raised in the first.
         """
         if self.count == 1:
             action()
             return
         failure = _failure(action) if self.first else None
-        told = self.join(_bytes(_message(failure).encode(), self.device))
-        if len(told):
-            raise failure or ProcessError(bytes(told.tolist()).decode(), told=True)
+        message = self.join(_bytes(_message(failure).encode(), self.device))
+        if len(message):
+            raise failure or ProcessError(bytes(message.tolist()).decode(), told=True)
 
     def _reduced(self, values: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
         if self.count > 1:
@@ -138,23 +138,23 @@ class Processes:
 
 
 def several() -> bool:
-    """Return whether torchrun started this process with others."""
+    """Return whether torchrun started this process as one of several."""
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def leave() -> None:
-    """Take down the process group, if there is one. It waits for no other process.
+    """Destroy the process group, if there is one, without waiting for other processes.
 
-    Its threads must end before the interpreter does: one that is still at work then aborts the whole process.
+    Its threads must end before the interpreter does: a running one would abort the whole process.
     """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def tells(error: BaseException | None) -> bool:
-    """Return whether this process should show an error: one message for all processes is enough.
+    """Return whether this process should show an error, so that users see it once.
 
-    That is the first process to fail, unless it only reports another one's failure.
+    The first process to fail shows it, unless its error only reports the failure of another.
     """
     if not several():
         return True
@@ -169,7 +169,7 @@ def tells(error: BaseException | None) -> bool:
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Cut into lists of one type and of at most ``BUCKET`` elements; a larger parameter is alone."""
+    """Yield lists of one type with at most ``BUCKET`` elements; a larger parameter gets a list to itself."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:

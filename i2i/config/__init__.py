@@ -1,4 +1,4 @@
 """Options of a run and its components, and their TOML form.
 
-Choosing the components themselves happens in `i2i.models`.
+The components themselves are chosen in `i2i.models`.
 """

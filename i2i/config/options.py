@@ -1,4 +1,4 @@
-"""Options as pydantic models: validated, merged, and explained when they are wrong."""
+"""Options as pydantic models: validation, merging and error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Section = dict[str, Any]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
-# What torch's ModuleDict, which holds branches by group, calls its own; and "auto", which lets the image decide.
+# Attributes of torch's ModuleDict, which holds branches by group; and "auto", which detects the group from the image.
 _TAKEN = frozenset(
     """
     T_destination add_module apply auto bfloat16 buffers call_super_init children clear compile cpu cuda double
@@ -36,10 +36,10 @@ class Options(BaseModel):
 
 
 def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:
-    """Build ``options`` from ``values``; ``where`` names the section in the message.
+    """Build ``options`` from ``values``; ``where`` is the section named in errors.
 
     Raises:
-        ConfigError: An option is unknown (the nearest one is named) or its value is wrong.
+        ConfigError: An option is unknown (the message suggests the nearest) or its value is invalid.
     """
     try:
         return options(**values)
@@ -48,7 +48,7 @@ def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:
 
 
 def merge(*layers: Mapping[str, Any]) -> Section:
-    """Merge nested dictionaries; later layers win, tables are merged key by key."""
+    """Merge nested dictionaries; later layers win, and tables are merged per key."""
     merged: Section = {}
     for layer in layers:
         for key, value in layer.items():
@@ -58,24 +58,23 @@ def merge(*layers: Mapping[str, Any]) -> Section:
 
 
 def option_values(arguments: Sequence[str]) -> dict[str, str]:
-    """Return what follows each ``--option`` of a command line, as ``--option value`` or ``--option=value``.
+    """Return the value of each ``--option`` on a command line, from ``--option value`` or ``--option=value``.
 
-    The last value counts, and an option at the very end has an empty one. A flag that takes no value gets whatever
-    follows it.
+    The last value counts; an option at the very end gets an empty one. A flag without a value gets the next token.
     """
-    found = {}
+    values = {}
     for token, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if token.startswith("--"):
             option, equals, value = token.partition("=")
-            found[option] = value if equals else following
-    return found
+            values[option] = value if equals else following
+    return values
 
 
 def check_group_name(name: str) -> str:
-    """Return ``name`` if it can name a group: letters, digits, ``_`` and ``-``, but not a method of torch's ModuleDict.
+    """Return ``name`` if it is a valid group name: letters, digits, ``_``, ``-``, and no attribute of ModuleDict.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: It is not.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN:
         raise ConfigError(
@@ -86,10 +85,10 @@ def check_group_name(name: str) -> str:
 
 
 def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
-    """Refuse the name of a group that a model does not have.
+    """Raise if a model lacks a group.
 
     Raises:
-        ConfigError: It is not among ``known``; the message names the nearest.
+        ConfigError: ``group`` is not in ``known``; the message suggests the nearest.
     """
     if group not in known:
         near = did_you_mean(group, known)

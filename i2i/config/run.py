@@ -1,4 +1,4 @@
-"""Options as pydantic models, and their two other forms: TOML files and nested dictionaries."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ STEPS_OPTIONS = {"base": "--steps", "transfer": "--transfer-steps"}
 """The option that sets the length of each stage."""
 
 INFORMATIVE = frozenset({"versions", "machine"})
-"""Tables of ``run.toml`` that record how it was created; they are not options."""
+"""Tables of ``run.toml`` that record how the run was created and are not options."""
 
 CROP_MARGIN = 286 / 256
-"""Images are resized this much larger than the crop, as published for CycleGAN and U-GAT-IT."""
+"""Size of resized images relative to the crop, as published for CycleGAN and U-GAT-IT."""
 
 
 class AddedGroup(Options):
-    """A group that a run adds to a model which has groups already."""
+    """A group that a run adds to a model that already has groups."""
 
     group: str = Field(description="What it is called.")
     root: Path | None = Field(None, description="Folder with trainA and trainB; None: a plugin's group of that name.")
@@ -33,7 +33,7 @@ class AddedGroup(Options):
 
 
 class Evaluating(Options):
-    """When a run is evaluated, and by which metrics."""
+    """When to evaluate a run, and with which metrics."""
 
     every: int = Field(
         default=0,
@@ -53,15 +53,15 @@ class Evaluating(Options):
     @field_validator("metrics", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """Read names with commas between them."""
+        """Split comma-separated names."""
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 class RunConfig(Options):
     """All options of a run, as in ``run.toml``.
 
-    The component sections hold a ``name`` and that component's options; ``loss`` holds one table a term, and
-    ``metric`` one a metric whose options differ from its defaults.
+    The component sections hold a ``name`` and the options of that component; ``loss`` holds one table per term, and
+    ``metric`` one per metric with non-default options.
     """
 
     preset: Literal["quick", "paper"] = Field("quick", description="Sizes and steps to start from.")

@@ -17,7 +17,7 @@ def read_toml(path: str | Path) -> Section:
     """Read a configuration file.
 
     Raises:
-        ConfigError: The file is missing, a folder, or no TOML.
+        ConfigError: The file is missing, a folder, or not TOML.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -30,7 +30,7 @@ def read_toml(path: str | Path) -> Section:
 
 
 def to_toml(section: Mapping[str, Any]) -> str:
-    """Write nested options as TOML; None, which TOML lacks, is left out."""
+    """Return nested options as TOML, without None, which TOML lacks."""
     return tomli_w.dumps(_without_none(section))
 
 

@@ -1,4 +1,4 @@
 """The classes that plugins implement, and the values that components exchange.
 
-Nothing here is looked up, loaded or trained.
+No code here looks up, loads or trains anything.
 """

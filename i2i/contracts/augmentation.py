@@ -1,4 +1,4 @@
-"""The augmentation contract: what happens to images on their way to the discriminators."""
+"""The augmentation contract: changes to the images that discriminators see."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class Augmentation(ABC):
-    """What happens to images on their way to the discriminators."""
+    """Changes to the images that discriminators see."""
 
     @abstractmethod
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
-        """Return ``x``, ``(N, 3, H, W)`` of ``domain`` and of N groups, as the discriminator sees it."""
+        """Augment ``x``, ``(N, 3, H, W)``, for the discriminator of ``domain``; sample i belongs to ``groups[i]``."""
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:  # noqa: B027
-        """Receive the discriminator's logits of real images: one tensor ``(N, ...)`` per scale or part."""
+        """Receive the discriminator's logits for real images, one tensor ``(N, ...)`` per scale or part."""
 
     @property
     def chances(self) -> dict[str, float]:
@@ -24,16 +24,16 @@ class Augmentation(ABC):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state that the next step depends on, as tensors by name."""
+        """Return the state that the next step needs, as tensors by name."""
         return {}
 
     def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Take back what `state` returned."""
+        """Restore the result of `state`."""
 
 
 class Unaugmented(Augmentation):
-    """Shows images as they are, and draws no random number."""
+    """No augmentation; draws no random numbers."""
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
-        """Return ``x`` itself."""
+        """Return ``x`` unchanged."""
         return x

@@ -21,11 +21,11 @@ from i2i.contracts.loss import Passes
 from i2i.nn.spectral import as_calls
 
 Side = Literal["generator", "discriminator"]
-"""One of the two players of a training; each has its own losses and optimizer."""
+"""One of the two sides of adversarial training, each with its own losses and optimizer."""
 
 
 class Backbone(nn.Module, ABC):
-    """A whole translation model: two generators, two discriminators, an objective and an order of updates.
+    """A translation model: two generators, two discriminators, an objective and an update order.
 
     Example:
         A complete backbone that reuses registered parts::
@@ -41,14 +41,14 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         name: The name in the registry.
-        objective: Loss name to options (a number is the weight); the user can change both.
-        first: Which side updates first in a step.
-        provides: Passes that it computes in addition to those of every two-generator cycle model: ``"reconstructed"``.
+        objective: Loss name to options, or to a number, its weight; users can change all of it.
+        first: The side to update first in each step.
+        provides: Passes beyond those of every two-generator cycle model: ``"reconstructed"``.
         requires: Passes that its generators must provide, whatever the objective.
-        presets: Preset name to a partial configuration that suits this backbone.
+        presets: Preset name to partial configuration.
         generators: ``a2b`` and ``b2a``.
-        discriminators: ``a`` and ``b``, named after the domain that they judge.
-        augmentation: What happens to images on their way to the discriminators; training sets it.
+        discriminators: ``a`` and ``b``, named after the domain they discriminate.
+        augmentation: Applied to all images before the discriminators see them; set by training.
     """
 
     name: ClassVar[str]
@@ -59,7 +59,7 @@ class Backbone(nn.Module, ABC):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     class Config(Options):
-        """Options of every backbone; parts take ``size`` and ``channels`` from here unless given their own."""
+        """Options of every backbone; parts inherit ``size`` and ``channels`` unless they set their own."""
 
         generator: str = Field(description="The generator, by registered name.")
         discriminator: str = Field(description="The discriminator, by registered name.")
@@ -81,7 +81,7 @@ class Backbone(nn.Module, ABC):
         self.augmentation: Augmentation = Unaugmented()
 
     def generator(self, direction: Direction) -> Generator:
-        """Return the generator of a direction; a transfer may have put what behaves like one in its place."""
+        """Return the generator of a direction; a transfer may have replaced it by a wrapper."""
         return cast(Generator, self.generators[direction])
 
     def networks(self, side: Side) -> nn.ModuleDict:
@@ -89,7 +89,7 @@ class Backbone(nn.Module, ABC):
         return self.generators if side == "generator" else self.discriminators
 
     def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
-        """Run the generators once for everything that ``needs`` names; what shares weights shares a call."""
+        """Run the generators once for all passes in ``needs``; passes through the same weights share a call."""
         passes = Passes(batch, tuple(groups), needs)
         for domain in DOMAINS:
             self._into(domain, passes, "identity" in needs)
@@ -103,28 +103,27 @@ class Backbone(nn.Module, ABC):
         return passes
 
     def judge(self, passes: Passes, side: Side) -> None:
-        """Add the discriminators' verdicts to ``passes``, as one side's losses need them.
+        """Add the verdicts that the losses of ``side`` need to ``passes``.
 
-        The discriminators' side judges real and remembered, detached fakes; the generators' side live fakes. All are
-        augmented after that, so that the gradient at a real image is taken through the augmentation, and what is
-        remembered is the fake itself.
+        The discriminator side sees real images and detached fakes from the pool; the generator side sees live fakes.
+        Augmentation comes last, so gradients at real images pass through it, and the pool holds unaugmented fakes.
         """
         groups = passes.batch.groups
         for domain in DOMAINS:
             if side == "discriminator":
-                self._tell_apart(domain, passes)
+                self._discriminate(domain, passes)
             else:
                 image = passes.fake[domain].image
                 passes.fake_verdict[domain] = self._augmented_verdict(domain, image, groups)
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)``, of the named groups by the discriminator of ``domain``."""
+        """Run the discriminator of ``domain`` on ``x``, ``(N, 3, H, W)``; ``groups`` holds each sample's group."""
         with routed(groups):
             verdict: Verdict = self.discriminators[domain](x)
             return verdict
 
     def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
-        """Return the feature maps that the encoder of a direction has of ``x``, ``(N, 3, H, W)``."""
+        """Return the feature maps of ``x``, ``(N, 3, H, W)``, from the encoder of a direction."""
         with routed(groups):
             return self.generator(direction).encode(x)
 
@@ -138,12 +137,12 @@ class Backbone(nn.Module, ABC):
         return self._generate(direction, x, groups).image
 
     def after_step(self) -> None:
-        """Put parameters back into their range after an update."""
+        """Clip parameters to their range after an update."""
         for generator in cast("Iterable[Generator]", self.generators.values()):
             generator.after_step()
 
     def optimizer(self, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Return the optimizer of one side for Adam-style parameter groups that carry their own ``lr``."""
+        """Return the optimizer of one side; each Adam-style parameter group sets its own ``lr``."""
         config = self.config
         return torch.optim.Adam(
             parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
@@ -155,16 +154,16 @@ class Backbone(nn.Module, ABC):
         return 1.0 if step < half else (steps - step) / max(1, steps - half)
 
     def training_state(self) -> dict[str, Tensor]:
-        """Return training state other than weights (an image pool), as tensors by name."""
+        """Return training state other than weights, such as an image pool, as tensors by name."""
         return {}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
-        """Take back what ``training_state`` returned."""
+        """Restore the result of `training_state`."""
 
-    def _tell_apart(self, domain: Domain, passes: Passes) -> None:
-        """Judge real images and then fakes, in one batch where that changes nothing.
+    def _discriminate(self, domain: Domain, passes: Passes) -> None:
+        """Run the discriminator on real images and fakes, in one batch if that does not change the result.
 
-        The gradient at real images would also be computed at the fakes of a shared batch, for nothing.
+        A gradient at real images needs separate batches: a shared one would compute it at the fakes too, for nothing.
         """
         steep = "gradient" in passes.needs
         real = passes.batch.real[domain]

@@ -25,9 +25,9 @@ from i2i.errors import ConfigError
 
 @dataclass(frozen=True)
 class _Split:
-    """Where the samples of a batch go: how many to each group; and how to sort by group and back, if need be.
+    """How many samples of a batch go to each group, and how to sort them by group and back, if necessary.
 
-    A batch is cut by one split: the gradient of a slice a group would be as large as the batch, for each of them.
+    One split cuts the batch: with one slice per group, each slice's gradient would be as large as the batch.
     """
 
     groups: tuple[str, ...]
@@ -36,16 +36,16 @@ class _Split:
     restore: Tensor | None = None
 
 
-_BASE = _Split((), [])  # where `routed(None)` sends all samples
-_route: ContextVar[_Split | None] = ContextVar("i2i_route", default=None)  # None: outside of any block
+_BASE = _Split((), [])  # sends all samples to the base, for `routed(None)`
+_route: ContextVar[_Split | None] = ContextVar("i2i_route", default=None)  # None: outside any block
 
 
 @contextmanager
 def routed(groups: tuple[str, ...] | None) -> Iterator[None]:
     """Send sample i of every call in this block through the branch of ``groups[i]``; None: all through the base.
 
-    What is computed after the block, such as activations that a checkpoint recomputes in the backward pass, needs a
-    block of its own.
+    Computation after the block, such as activations that a checkpoint recomputes in the backward pass, needs another
+    block.
     """
     token = _route.set(_BASE if groups is None else _split_of(groups))
     try:
@@ -58,7 +58,7 @@ class Branches(nn.Module):
     """One copy of a submodule per group, chosen by the surrounding ``routed`` block.
 
     Args:
-        base: The group that serves ``routed(None)``, and in eval mode calls outside of any ``routed`` block.
+        base: The group used by ``routed(None)`` and, in eval mode, outside any ``routed`` block.
         branches: Group name to its module; all of them take and return values with the batch first.
     """
 
@@ -68,7 +68,7 @@ class Branches(nn.Module):
         self.branches = nn.ModuleDict(branches)
 
     def forward(self, *inputs: Tensor) -> Any:
-        """Run every sample through the branch of its group; the order of samples is kept.
+        """Run every sample through the branch of its group; keep the order of samples.
 
         Raises:
             ConfigError: A sample's group has no branch here, or there is no ``routed`` block in training mode.
@@ -76,7 +76,7 @@ class Branches(nn.Module):
         return self.call("__call__", *inputs)
 
     def call(self, method: str, *inputs: Tensor) -> Any:
-        """Call a method of every sample's branch; values have the batch first, as in `forward`.
+        """Call a method of each sample's branch; arguments and results have the batch first, as in `forward`.
 
         Raises:
             ConfigError: A sample's group has no branch here, or there is no ``routed`` block in training mode.
@@ -89,7 +89,7 @@ class Branches(nn.Module):
         in_order = inputs if route.order is None else take(inputs, route.order)
         parts = zip(*(torch.split(x, route.sizes) for x in in_order), strict=True)
         called = zip(route.groups, parts, strict=True)
-        merged = join([getattr(self._branch(group), method)(*own) for group, own in called])
+        merged = join([getattr(self._branch(group), method)(*part) for group, part in called])
         return merged if route.restore is None else take(merged, route.restore)
 
     def _chosen(self) -> _Split:
@@ -103,15 +103,15 @@ class Branches(nn.Module):
         return _BASE if route is None else route
 
     def _branch(self, group: str) -> nn.Module:
-        if group not in self.branches:  # asked first: the list is not for every call
+        if group not in self.branches:  # checked first: building the list on every call is slow
             refuse_unknown_group(group, list(self.branches))
         return self.branches[group]
 
 
 def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequence[str]) -> None:
-    """Give every group its own copy of the outermost submodules of ``module`` that match a pattern.
+    """Give each group its own copy of the outermost submodules of ``module`` that match a pattern.
 
-    A submodule that is branched already gets further branches, copied from the base's.
+    An already branched submodule gets further branches, copied from the base branch.
 
     Raises:
         ConfigError: No submodule matches.
@@ -123,45 +123,45 @@ def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequen
             "group can have its own. Choose another generator or discriminator, or --transfer none."
         )
     for path in paths:
-        found = module.get_submodule(path)
-        branches = found if isinstance(found, Branches) else Branches(base, {base: found})
+        matched = module.get_submodule(path)
+        branches = matched if isinstance(matched, Branches) else Branches(base, {base: matched})
         for group in groups:
             branches.branches[group] = copy.deepcopy(branches.branches[base])
         module.set_submodule(path, branches)
 
 
 def keep_branch(module: nn.Module, group: str) -> None:
-    """Put one group's branch in the place of every ``Branches`` below ``module``; the base's where it has none.
+    """Replace every ``Branches`` in ``module`` by the group's branch, or by the base branch if it has none.
 
-    Modules that have a method ``folded``, such as low-rank adapters, are then replaced by what it returns.
+    Then replace modules with a method ``folded``, such as low-rank adapters, by its result.
     """
-    found = [(path, own) for path, own in module.named_modules() if isinstance(own, Branches)]
-    for path, own in found:
-        module.set_submodule(path, own.branches[group if group in own.branches else own.base])
-    for path, own in [(path, own) for path, own in module.named_modules() if hasattr(own, "folded")]:
-        module.set_submodule(path, own.folded())
+    branched = [(path, child) for path, child in module.named_modules() if isinstance(child, Branches)]
+    for path, branches in branched:
+        module.set_submodule(path, branches.branches[group if group in branches.branches else branches.base])
+    for path, child in [(path, child) for path, child in module.named_modules() if hasattr(child, "folded")]:
+        module.set_submodule(path, child.folded())
 
 
 def has_branches(module: nn.Module) -> bool:
-    """Say whether any submodule is branched."""
+    """Return whether any submodule is branched."""
     return any(isinstance(m, Branches) for m in module.modules())
 
 
 def branch_parameters(module: nn.Module, groups: Iterable[str]) -> list[nn.Parameter]:
-    """Return the parameters of these groups' own branches."""
+    """Return the parameters of these groups' branches."""
     wanted = set(groups)
     return [
         parameter
-        for found in module.modules()
-        if isinstance(found, Branches)
-        for group, own in found.branches.items()
+        for child in module.modules()
+        if isinstance(child, Branches)
+        for group, branch_module in child.branches.items()
         if group in wanted
-        for parameter in own.parameters()
+        for parameter in branch_module.parameters()
     ]
 
 
 def parameters_without(module: nn.Module, groups: Iterable[str]) -> list[nn.Parameter]:
-    """Return all parameters but those of these groups' own branches."""
+    """Return all parameters except those of these groups' branches."""
     excluded = {id(parameter) for parameter in branch_parameters(module, groups)}
     return [parameter for parameter in module.parameters() if id(parameter) not in excluded]
 

@@ -1,4 +1,4 @@
-"""The checkpoint format contract: how another project saves its models, and how they become ours."""
+"""The checkpoint format contract: reading and writing the models of other projects."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt")
 
 @dataclass(frozen=True)
 class Imported:
-    """Another project's model in our terms.
+    """Another project's model, converted to i2i's configuration and keys.
 
     Attributes:
-        config: What ``run.toml`` would hold: ``size``, ``backbone`` and the other components with their options.
-        tensors: State of the model that ``config`` describes, by ``generators.a2b.…`` and so on. A whole network
-            may be missing, where the original was saved without it; it starts from random weights.
+        config: Content of ``run.toml``: ``size``, ``backbone`` and the other components with their options.
+        tensors: State dict of the model, with keys such as ``generators.a2b.…``. A network that the original was
+            saved without may be missing; it starts from random weights.
         base: The base group.
-        groups: The further groups; ``config`` names the transfer that made them.
-        notes: Sentences that the user should read.
+        groups: The other groups; ``config`` names the transfer that added them.
+        notes: Sentences to show the user.
     """
 
     config: Section
@@ -43,14 +43,14 @@ class Imported:
 
 
 class CheckpointFormat(ABC):
-    """Reads and writes the checkpoint files of another project. The core opens the files, without running pickle code.
+    """A reader and writer of another project's checkpoints. The core opens the files, without running pickle code.
 
     Args:
-        lookup: The installed components, for formats whose networks come from another plugin.
+        lookup: The installed components, for formats that need networks from another plugin.
 
     Attributes:
         name: The name in the registry, for ``i2i export --format``.
-        holds_groups: Whether `write` can write a model with branches; else it is handed models without groups alone.
+        holds_groups: Whether `write` supports branches; if not, it only gets models without groups.
     """
 
     name: ClassVar[str]
@@ -60,63 +60,63 @@ class CheckpointFormat(ABC):
         self.lookup = lookup
 
     def find(self, path: Path) -> dict[str, Path]:
-        """Return the files that make up the checkpoint at ``path``, a file or folder, by part.
+        """Return the files of the checkpoint at ``path``, a file or folder, by part.
 
-        Names alone decide, and {} means that the path cannot be of this format. By default a format is one file,
-        and its part is called ``file``.
+        Looks at names only; {} means that the path cannot have this format. By default a format has a single part,
+        ``file``.
         """
         return {"file": path} if path.is_file() and path.suffix.lower() in CHECKPOINT_SUFFIXES else {}
 
     @abstractmethod
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Return whether the content of the files, by part, has this format."""
+        """Return whether the files' contents, by part, have this format."""
 
     @abstractmethod
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Turn the files' contents into a model; widths and options are inferred from shapes.
+        """Convert the files' contents to a model; infer widths and options from shapes.
 
         Args:
-            parts: What `find` named, loaded.
-            size: Side of the training images, if the user gave it; most files do not say.
+            parts: Loaded content of the files from `find`.
+            size: Side of the training images, if given by the user; few files record it.
 
         Raises:
-            CheckpointError: A parameter is missing, left over, or of an impossible shape.
+            CheckpointError: A parameter is missing, unexpected, or of an impossible shape.
         """
 
     @abstractmethod
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what each file of the format, by name, must hold for the original project to load the model.
+        """Return the content of each file, by name, in the form that the original project loads.
 
         Args:
             backbone: The networks.
-            groups: Every group that they serve, the base group first.
+            groups: Every group of the model, the base group first.
 
         Raises:
-            CheckpointError: The original has no such model.
+            CheckpointError: The original project does not support such a model.
         """
 
 
 def from_published(state: Mapping[str, Tensor], network: Generator | Discriminator, whose: str) -> dict[str, Tensor]:
-    """Rename a published state dict for ``network``, which may live on the meta device.
+    """Rename the keys of a published state dict to those of ``network``, which may be on the meta device.
 
     Args:
-        state: The published state dict; a ``module.`` that DataParallel left before every key is dropped.
-        network: The network that is to take it, without branches or heads.
-        whose: The name of the state in messages, such as its name in the file.
+        state: The published state dict; DataParallel's ``module.`` prefix is dropped.
+        network: The network to load it into, without branches or heads.
+        whose: Name of the state dict for messages, such as its key in the file.
 
     Raises:
-        CheckpointError: A parameter is missing, left over, or of another shape.
+        CheckpointError: A parameter is missing, unexpected, or of another shape.
     """
     state = without_module_prefix(state)
-    keys, own = network.published_keys(), network.state_dict()
+    keys, ours = network.published_keys(), network.state_dict()
     _compare(set(keys.values()), set(state), whose)
     odd = next((theirs for theirs in keys.values() if not isinstance(state[theirs], Tensor)), None)
     if odd is not None:
         raise CheckpointError(f"{whose}: '{odd}' is not a tensor. The file is damaged, or belongs to another model.")
-    wrong = next((key for key, theirs in keys.items() if own[key].shape != state[theirs].shape), None)
+    wrong = next((key for key, theirs in keys.items() if ours[key].shape != state[theirs].shape), None)
     if wrong is not None:
-        found, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], own[wrong]))
-        raise CheckpointError(f"{whose}: '{keys[wrong]}' has the shape {found}, where {expected} was expected.")
+        actual, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], ours[wrong]))
+        raise CheckpointError(f"{whose}: '{keys[wrong]}' has the shape {actual}, where {expected} was expected.")
     return {key: state[theirs] for key, theirs in keys.items()}
 
 
@@ -127,7 +127,7 @@ def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:
 
 
 def without_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the ``module.`` that torch's DataParallel puts before every key."""
+    """Drop the ``module.`` prefix that torch's DataParallel adds to every key."""
     return {str(key).removeprefix("module."): tensor for key, tensor in state.items()}
 
 
@@ -146,19 +146,19 @@ def split_states(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[
 
 
 def output_width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
-    """Return the number of outputs of a layer, by the key of its weight.
+    """Return the number of outputs of the layer whose weight is at ``key``.
 
     Raises:
-        CheckpointError: There is no such layer.
+        CheckpointError: The layer is missing.
     """
     if not isinstance(state.get(key), Tensor):
         raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or belongs to another model.")
     return state[key].shape[0]
 
 
-def _compare(expected: set[str], found: set[str], whose: str) -> None:
-    if expected != found:
-        missing, extra = _some(expected - found), _some(found - expected)
+def _compare(expected: set[str], actual: set[str], whose: str) -> None:
+    if expected != actual:
+        missing, extra = _some(expected - actual), _some(actual - expected)
         raise CheckpointError(
             f"{whose} does not fit: missing {missing}, left over {extra}. It belongs to another model."
         )

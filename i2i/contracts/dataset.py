@@ -1,4 +1,4 @@
-"""The data set contract: which image files belong to which group and domain."""
+"""The data set contract: image files by group and domain."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from i2i.contracts.domains import Domain
 
 ONLY_GROUP = "all"
-"""What data without groups, and the model of another project, call their one group."""
+"""Name of the only group of data without groups and of other projects' models."""
 
 
 class Dataset(ABC):
-    """Image files by group and domain, with a held-out part.
+    """Image files by group and domain, with a held-out split.
 
     Attributes:
         name: The name in the registry.
-        groups: The groups the base group first.
+        groups: The groups, the base group first.
         base: The data-rich group.
-        mirrored: Whether a mirrored image is as good as the image itself; training mirrors half of them unless
-            ``--flip`` or ``--no-flip`` is given.
+        mirrored: Whether mirrored images are valid; if so, training mirrors half of the images. ``--flip`` and
+            ``--no-flip`` override this.
     """
 
     name: ClassVar[str]
@@ -51,31 +51,31 @@ class Dataset(ABC):
         """Return the held-out images of a group in a domain, sorted; may be empty."""
 
     def design(self, path: Path) -> str:
-        """Return what an image shows, whatever its colours: images of one design are variants of one another.
+        """Return the design of an image: images that differ only in colours, say, share one.
 
-        By default every file has a design of its own.
+        By default every file is a separate design.
         """
         return str(path)
 
     def attributes(self, path: Path) -> Mapping[str, str]:
-        """Return what is known to be in an image and ought to survive a translation, such as ``{"glasses": "yes"}``.
+        """Return known attributes that a translation should preserve, such as ``{"glasses": "yes"}``.
 
-        An attribute has the same name and the same values in both domains. By default nothing is known.
+        Names and values are the same in both domains. By default none are known.
         """
         return {}
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:
-        """Return held-out (source, true target) pairs for evaluation only, or None where there are none."""
+        """Return held-out (source, true target) pairs, for evaluation only, or None."""
         return None
 
 
 ImagePaths = Path | Sequence[Path]
-"""A folder, all images in which are meant, or image files."""
+"""A folder, meaning all images in it, or image files."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A named group with its images, which a plugin or a command adds to a data set.
+    """A group of images that a plugin or a command adds to a data set.
 
     Attributes:
         name: The name of the group.
@@ -83,10 +83,10 @@ class Group:
         train_b: The target images for training, unpaired.
         test_a: Held-out source images; may be empty.
         test_b: Held-out target images; may be empty.
-        extends: The data set that it joins in every run; None: only where it is named.
+        extends: The data set that it joins in every run; None: only when named.
 
     Raises:
-        ConfigError: The name is not valid for a group.
+        ConfigError: The name is invalid.
     """
 
     name: str
@@ -118,16 +118,16 @@ class Group:
 
 
 class Extended(Dataset):
-    """A data set with further groups, or such groups alone.
+    """A data set with added groups, or added groups only.
 
     Args:
-        groups: The further groups.
+        groups: The added groups.
         dataset: The data set to add them to.
         kept: Which groups of the data set to keep; None: all of them.
         base: The data-rich group; by default the data set's.
 
     Raises:
-        DataError: A further group has no images, or the data set has a group of that name.
+        DataError: An added group has no images, or its name is taken.
     """
 
     name = "extended"
@@ -139,8 +139,8 @@ class Extended(Dataset):
         kept: Sequence[str] | None = None,
         base: str | None = None,
     ) -> None:
-        own = () if dataset is None else dataset.groups
-        taken = next((group.name for group in groups if group.name in own), None)
+        inherited = () if dataset is None else dataset.groups
+        taken = next((group.name for group in groups if group.name in inherited), None)
         if taken is not None:
             raise DataError(f"The data has a group '{taken}' already. Give the new one another name.")
         self._dataset = dataset
@@ -148,16 +148,16 @@ class Extended(Dataset):
         self._train = {(g.name, domain): g.train(domain) for g in groups for domain in _DOMAINS}
         held_out = (g.test(domain) for g in groups for domain in _DOMAINS)
         self._files = frozenset(itertools.chain(*self._train.values(), *held_out))
-        self.groups = (*(name for name in own if kept is None or name in kept), *self._added)
+        self.groups = (*(name for name in inherited if kept is None or name in kept), *self._added)
         self.base = base or (groups[0].name if dataset is None else dataset.base)
         self.mirrored = dataset is None or dataset.mirrored
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return the training images of an added group, or the data set's."""
+        """Return the training images of an added group or of the data set."""
         return self._train[group, domain] if group in self._added else self._inner.train(group, domain)
 
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return the held-out images of an added group, or the data set's."""
+        """Return the held-out images of an added group or of the data set."""
         return self._added[group].test(domain) if group in self._added else self._inner.test(group, domain)
 
     def design(self, path: Path) -> str:
@@ -165,7 +165,7 @@ class Extended(Dataset):
         return super().design(path) if self._dataset is None else self._dataset.design(path)
 
     def attributes(self, path: Path) -> Mapping[str, str]:
-        """Return what the data set knows of its images; nothing is known of those that were added."""
+        """Return the data set's attributes of an image; added images have none."""
         return {} if self._dataset is None or path in self._files else self._dataset.attributes(path)
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]] | None:

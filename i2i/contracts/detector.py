@@ -1,4 +1,4 @@
-"""The group detector contract: which group does an image belong to?"""
+"""The group detector contract: detecting the group of an image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AUTO = "auto"
-"""The group name that lets the image decide."""
+"""The group name that means: detect it from the image."""
 
 
 class GroupDetector(ABC):
-    """Detects the group of an image, for ``--group auto``; it is constructed without arguments, once.
+    """A detector of an image's group, for ``--group auto``; constructed once, without arguments.
 
     Example:
-        A detector that takes bright images for kids::
+        A detector that classifies bright images as kids::
 
             class ByLight(GroupDetector):
                 name = "light"
@@ -33,9 +33,9 @@ class GroupDetector(ABC):
 
     @abstractmethod
     def detect(self, image: Tensor, groups: Sequence[str]) -> str:
-        """Return one of ``groups``, the base first.
+        """Return the group of an image.
 
         Args:
             image: ``(3, H, W)`` in [-1, 1], of the model's training size.
-            groups: The groups that the model serves.
+            groups: The groups of the model, the base group first.
         """

@@ -1,4 +1,4 @@
-"""The discriminator contract: a network that judges the images of one domain."""
+"""The discriminator contract: a network that tells real images of one domain from fakes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Verdict:
     Attributes:
         logits: Patch logits, each ``(N, 1, h, w)``; high means real.
         cam_logits: Logits of the class-activation maps, each ``(N, heads)``; empty without a CAM.
-        features: The maps that the logits are computed from, each ``(N, C, h, w)``.
+        features: The feature maps behind the logits, each ``(N, C, h, w)``.
         group_logits: Group logits, each ``(N, groups)``; empty without a group head.
-        weights: Factors on the adversarial terms of ``logits`` and then of ``cam_logits``; empty: 1 each.
+        weights: Factors on the adversarial terms of ``logits``, then of ``cam_logits``; empty: all 1.
     """
 
     logits: list[Tensor]
@@ -43,17 +43,17 @@ class Verdict:
 
 
 class Discriminator(nn.Module, ABC):
-    """A network that judges the images of one domain; global and local, or several scales, are one discriminator.
+    """A network that tells real images of one domain from fakes; all its scales or parts are one discriminator.
 
     Attributes:
         name: The name in the registry.
-        branch_points: ``fnmatch`` patterns of the submodules that a transfer may copy for each group; by
-            default every direct child, that is: the whole discriminator.
+        branch_points: ``fnmatch`` patterns of the submodules that a transfer may copy per group; by default every
+            direct child, so the whole discriminator.
         feature_channels: Channels of each map in ``Verdict.features``.
-        mixes_samples: True where a sample's verdict also depends on the other samples of its batch, as with a
-            mini-batch statistic; real images and fakes are then judged in separate batches. Torch's batch norms, its
-            dropout and its own spectral norms are recognised without it.
-        note: One sentence about a choice made for the user (a depth that fits the size), shown before training.
+        mixes_samples: True if a sample's verdict depends on the rest of its batch, as with mini-batch statistics;
+            real images and fakes then go in separate batches. Torch's batch norms, dropout and spectral norms are
+            detected without it.
+        note: A sentence on an automatic choice, such as the depth for a size, shown before training.
     """
 
     name: ClassVar[str]
@@ -74,10 +74,10 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
+        """Return the verdict on ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
 
     def assemble(self, lookup: Lookup) -> None:
-        """Build the parts that are components themselves, such as a feature network; called once, after construction.
+        """Build parts that are components, such as a feature network; called once, after construction.
 
         Override `renewed` as well.
 
@@ -90,44 +90,44 @@ class Discriminator(nn.Module, ABC):
         return type(self)(self.config)
 
     def prepare(self, pretrained: Pretrained) -> None:
-        """Load pretrained weights, once, before training; not called where a saved model's weights follow.
+        """Load pretrained weights, once, before training; not called when a saved model is loaded.
 
-        On the meta device they are only looked for.
+        On the meta device, only look for them.
 
         Raises:
-            WeightsError: The weights that the options name are missing, damaged, or those of another network.
+            WeightsError: The weights named in the options are missing, damaged, or for another network.
         """
 
     def published_keys(self) -> dict[str, str]:
-        """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        """Return state dict key to the original project's key; {} if there is no such project."""
         return {}
 
     @classmethod
     def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
-        """Return the options implied by the shapes of a published state dict, or of a part of it; {} if there are none.
+        """Return the options implied by the shapes in a published state dict, or a part of it; {} if none.
 
         Args:
             state: The published state dict.
-            whose: Its name in messages.
+            whose: Its name for messages.
 
         Raises:
-            CheckpointError: A layer that implies an option is missing.
+            CheckpointError: A layer needed to infer an option is missing.
         """
         return {}
 
 
 class GroupHead(nn.Module):
-    """A discriminator with a head that classifies the group of an image.
+    """A discriminator with a head that classifies an image's group.
 
-    A spectrally normalised 1x1 convolution of each feature map's global average, taken over the map padded by one
-    reflected pixel as in the released code of Zhuang & Yang (arXiv 2007.13332).
+    The head is a spectrally normalised 1x1 convolution of each feature map's global average. As in the released code of
+    Zhuang & Yang (arXiv 2007.13332), the map is first padded by one reflected pixel.
 
     Args:
         judge: The discriminator.
-        groups: How many groups there are.
+        groups: Number of groups.
 
     Raises:
-        ConfigError: The discriminator shows no features.
+        ConfigError: The discriminator returns no features.
     """
 
     def __init__(self, judge: Discriminator, groups: int) -> None:
@@ -141,7 +141,7 @@ class GroupHead(nn.Module):
         self.heads = nn.ModuleList(SpectralConv2d(c, groups, 1, bias=False) for c in judge.feature_channels)
 
     def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)``, and add ``group_logits``, each ``(N, groups)``."""
+        """Return the verdict on ``x``, ``(N, 3, H, W)``, with ``group_logits``, each ``(N, groups)``."""
         verdict: Verdict = self.judge(x)
         pairs = zip(self.heads, verdict.features, strict=True)
         logits = [rearrange(head(_padded_mean(feature)), "n groups 1 1 -> n groups") for head, feature in pairs]
@@ -149,7 +149,7 @@ class GroupHead(nn.Module):
 
 
 def judges_each_alone(judge: nn.Module) -> bool:
-    """Say whether real images and fakes may share a batch: no sample changes what is said of another one."""
+    """Return whether real images and fakes may share a batch: no sample's verdict depends on another sample."""
     return not any(_mixes_samples(module) for module in judge.modules())
 
 
@@ -158,12 +158,12 @@ def _mixes_samples(module: nn.Module) -> bool:
         return module.training or module.running_mean is None
     if isinstance(module, _InstanceNorm):
         return module.training and module.track_running_stats
-    if isinstance(module, _DropoutNd):  # which would draw other numbers
+    if isinstance(module, _DropoutNd):  # it would draw different random numbers
         return module.training
-    iterates = bool(module._forward_pre_hooks) or is_parametrized(module)  # as torch's spectral norms do, once per call
+    iterates = bool(module._forward_pre_hooks) or is_parametrized(module)  # spectral norms iterate once per call
     return iterates or getattr(module, "mixes_samples", False)
 
 
 def _padded_mean(features: Tensor) -> Tensor:
-    pad = min(1, min(features.shape[-2:]) - 1)  # a single pixel has nothing to reflect
+    pad = min(1, min(features.shape[-2:]) - 1)  # a single pixel cannot be reflected
     return reduce(F.pad(features, (pad,) * 4, mode="reflect"), "n c h w -> n c 1 1", "mean")

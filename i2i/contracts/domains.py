@@ -23,7 +23,7 @@ class Batch:
     """Real images of both domains; sample i of either domain belongs to ``groups[i]``.
 
     Attributes:
-        real: ``real["a"]`` and ``real["b"]``, each ``(N, 3, H, W)`` in [-1, 1]. They are not pairs.
+        real: ``real["a"]`` and ``real["b"]``, each ``(N, 3, H, W)`` in [-1, 1]. Unpaired.
         groups: The group of every sample, N names.
     """
 

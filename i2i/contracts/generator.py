@@ -20,7 +20,7 @@ class Translation:
         image: The translated images, ``(N, 3, H, W)`` in [-1, 1].
         cam_logits: Domain logits of the class-activation map, ``(N, heads)``; None without a CAM.
         heatmap: The CAM's attention, ``(N, 1, h, w)``, unscaled; None without a CAM.
-        latent: The encoding that latent losses compare, ``(N, C, h, w)``; None where there is none.
+        latent: The encoding that latent losses compare, ``(N, C, h, w)``; None without one.
         encoded: The encoder's feature maps of the input, shallow to deep, each ``(N, C, h, w)``; may be empty.
     """
 
@@ -34,19 +34,19 @@ class Translation:
 class Generator(nn.Module, ABC):
     """A network that translates images in one direction.
 
-    A generator knows nothing about groups. It names in ``branch_points`` the outermost submodules of which
-    each group may get its own copy; everything else is the trunk.
+    A generator does not handle groups. ``branch_points`` lists the outermost submodules that a transfer may copy per
+    group; everything else is the shared trunk.
 
     Attributes:
         name: The name in the registry.
-        provides: What it returns in addition to the image: any of ``"cam"``, ``"latent"``, ``"encoded"``.
-        branch_points: ``fnmatch`` patterns of submodule paths. A matched submodule is called with, and
-            returns, values with the batch first.
-        cam_points: The same for the classifiers of the class-activation map, of which a transfer may give each group
-            its own; empty without a CAM.
+        provides: Outputs other than the image: any of ``"cam"``, ``"latent"``, ``"encoded"``.
+        branch_points: ``fnmatch`` patterns of submodule paths. Arguments and results of matched submodules have the
+            batch first.
+        cam_points: The same for the classifiers of the class-activation map, which a transfer may also copy per group;
+            empty without a CAM.
         encoded_channels: Channels of each map in ``Translation.encoded``.
         multiple_of: Height and width of the input must be divisible by this.
-        fixed_size: True when only ``config.size`` squared inputs work.
+        fixed_size: True if inputs must be ``config.size`` squared.
     """
 
     name: ClassVar[str]
@@ -72,23 +72,23 @@ class Generator(nn.Module, ABC):
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the encoder's feature maps of ``x``, ``(N, 3, H, W)``, without decoding; with ``"encoded"`` only."""
+        """Return the encoder's feature maps of ``x``, ``(N, 3, H, W)``; requires ``"encoded"``."""
         raise NotImplementedError(f"The generator '{self.name}' does not provide its encoding.")
 
     def from_latent(self, latent: Tensor) -> Tensor:
-        """Return the image, ``(N, 3, H, W)``, of a latent, ``(N, C, h, w)``; with ``"latent"`` only."""
+        """Decode a latent, ``(N, C, h, w)``, to an image, ``(N, 3, H, W)``; requires ``"latent"``."""
         raise NotImplementedError(f"The generator '{self.name}' has no latent to decode.")
 
     def share_with(self, other: Generator) -> None:
-        """Take from the generator of the other direction the modules that both share; by default none."""
+        """Take shared modules from the generator of the other direction; by default none."""
 
     def after_step(self) -> None:
-        """Put parameters back into their range after an update: submodules that have a method ``clip`` do it."""
+        """Clip parameters to their range after an update, by calling ``clip`` of every submodule that has it."""
         for module in self.modules():
             clip = getattr(module, "clip", None)
             if callable(clip):
                 clip()
 
     def published_keys(self) -> dict[str, str]:
-        """Return the keys of the state dict and those that the original project saves them by; {} without one."""
+        """Return state dict key to the original project's key; {} if there is no such project."""
         return {}

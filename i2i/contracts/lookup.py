@@ -11,10 +11,10 @@ class Lookup(Protocol):
     """Components by contract and name; `i2i.Registry` is one."""
 
     def get(self, contract: type[C], name: str) -> type[C]:
-        """Return the class of that name, such as ``get(Discriminator, "patch")``.
+        """Return a component class, such as ``get(Discriminator, "patch")``.
 
         Raises:
-            UnknownComponentError: No plugin provides it; the message names the nearest.
+            UnknownComponentError: No plugin provides it; the message suggests the nearest.
             PluginError: Two plugins do.
         """
         ...

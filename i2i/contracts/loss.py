@@ -1,4 +1,4 @@
-"""The loss contract, and the passes that losses read."""
+"""The loss contract, and the forward passes that losses use."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from i2i.contracts.pretrained import Pretrained
 
 @dataclass
 class Passes:
-    """The forward passes of one step, each computed once; the keys are the domain of the image.
+    """The forward passes of one step, each computed once; keys are the domain of the image.
 
     Attributes:
         batch: The real images and their groups.
-        groups: Every group the model serves, in the order of the group logits.
+        groups: Every group of the model, in the order of the group logits.
         needs: The passes that the terms need.
         fake: ``fake["b"]`` is the translation of ``batch.real["a"]``.
         identity: ``identity["b"]`` is ``batch.real["b"]`` translated by the generator into ``b``.
         cycled: ``cycled["a"]`` is ``batch.real["a"]`` translated there and back.
         reconstructed: ``reconstructed["a"]`` is ``batch.real["a"]`` encoded and decoded again within its domain.
-        encoded: ``encoded["b"]`` are the feature maps that the generator into ``b`` has of its own fake.
-        real_verdict: The discriminators' output for the real images; on the discriminator side only.
-        fake_verdict: Their output for the fakes; detached from the generators on the discriminator side.
-        judged: The real images before any augmentation, with gradient where a term needs ``"gradient"``.
+        encoded: ``encoded["b"]`` are the feature maps of ``fake["b"]`` in the generator that made it.
+        real_verdict: The discriminators' output for real images; on the discriminator side only.
+        fake_verdict: Their output for fakes; detached from the generators on the discriminator side.
+        judged: The real images before augmentation, with gradient if a term needs ``"gradient"``.
     """
 
     batch: Batch
@@ -56,20 +56,18 @@ class Passes:
 
 
 class Loss(ABC):
-    """One named, weighted term, with a generator side, a discriminator side, or both.
+    """A named, weighted loss term for the generators, the discriminators, or both.
 
-    Both sides return one value per sample, ``(N,)``, so that samples can be weighted and routed by group.
+    Values are per sample, ``(N,)``, so that samples can be weighted and routed by group.
 
     Attributes:
         name: The name in the registry and in the objective.
-        needs: The passes it reads, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"reconstructed"``,
+        needs: The passes it uses, any of ``"fake"``, ``"identity"``, ``"cycled"``, ``"reconstructed"``,
             ``"verdict"``, ``"gradient"`` (of verdicts with respect to real images), ``"cam"``, ``"latent"``,
             ``"encoded"``, ``"group"``. A pass that no term needs is never computed; ``"cam"``, ``"latent"`` and
             ``"encoded"`` must be provided by the generator, ``"reconstructed"`` by the backbone, ``"group"`` by a
-            transfer that adds a group head. An instance may need more than its class, if its options say so.
-        boundary: The logit between real and fake in the game that an adversarial term plays, which adaptive
-            augmentation compares with; None for other terms.
-
+            transfer that adds a group head. Options may make an instance need more than its class.
+        boundary: For adversarial terms, the logit between real and fake, for adaptive augmentation; None for others.
     """
 
     name: ClassVar[str]
@@ -85,29 +83,29 @@ class Loss(ABC):
         self.config = config
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module | None:
-        """Load the networks that the term needs onto ``device``, once, before training.
+        """Load the networks of the term onto ``device``, once, before training.
 
-        It is also called on the meta device, by an instance of its own, so that whatever is missing is reported
-        before a run begins; `Pretrained` then loads nothing.
+        Another instance is first prepared on the meta device, to report missing weights before a run begins;
+        `Pretrained` then loads nothing.
 
         Args:
             generators: The generators in training, ``a2b`` and ``b2a``.
-            device: Where the term computes.
-            pretrained: Where pretrained networks come from.
+            device: The device to compute on.
+            pretrained: Provides pretrained networks.
 
         Returns:
-            Networks that are trained with the generators, such as the projections of a contrastive term; the training
-            state keeps them. None, the default, when there are none.
+            Networks to train with the generators, such as the projections of a contrastive term, saved with the
+            training state; None, the default, without any.
 
         Raises:
-            WeightsError: It needs a pretrained network whose weights are not on this machine.
+            WeightsError: Pretrained weights that it needs are not on this machine.
         """
         return None
 
     def generator(self, passes: Passes) -> Tensor | None:
-        """Return the generators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        """Return the generators' loss per sample, ``(N,)``; None if the term has none."""
         return None
 
     def discriminator(self, passes: Passes) -> Tensor | None:
-        """Return the discriminators' loss of every sample, ``(N,)``; None when the term has no such side."""
+        """Return the discriminators' loss per sample, ``(N,)``; None if the term has none."""
         return None

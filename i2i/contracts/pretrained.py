@@ -1,4 +1,4 @@
-"""The contracts of pretrained networks: feature networks, and where components get them and their weights."""
+"""The contracts of pretrained networks: feature networks, and access to them and their weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from i2i.contracts.weights import FoundWeights, WeightsSource
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A pretrained network that sees images, for metrics, losses and discriminators.
+    """A pretrained image network for metrics, losses and discriminators.
 
-    The constructor builds the layers, on the meta device too; `prepare` gives them their weights.
+    The constructor builds the layers, also on the meta device; `prepare` loads their weights.
 
     Args:
-        variant: What follows the colon of a name such as ``timm:resnet50``; empty where nothing does.
+        variant: The part after the colon in names such as ``timm:resnet50``; may be empty.
 
     Attributes:
         name: The name in the registry.
-        layers: The layers that `maps` can return, from shallow to deep; empty for a network that has vectors alone.
+        layers: The layers that `maps` can return, shallow to deep; empty for networks that only return vectors.
         channels: Channels of each layer's map.
-        layer: The one of ``layers`` that `maps` returns by default; empty if it returns something else.
-        title: The network, its layer and where its weights come from, as shown beside a score; set by `prepare`.
-        resize: What `resized` does to the size of images, in words.
-        fingerprint: Identifies its weights, so that features can be cached; empty: never cached. Set by `prepare`.
+        layer: The layer that `maps` returns by default; empty if it is none of ``layers``.
+        title: Network, layer and source of the weights, as shown with scores; set by `prepare`.
+        resize: How `resized` resizes images, in words.
+        fingerprint: Identifies the weights in the feature cache; empty: do not cache. Set by `prepare`.
     """
 
     name: ClassVar[str]
@@ -49,30 +49,30 @@ class FeatureNetwork(nn.Module, ABC):
 
         Args:
             pretrained: Finds and reads weights.
-            weights: The user's file; None: look for them.
+            weights: The user's file; None: search for weights.
 
         Raises:
-            WeightsError: The weights are not on this machine, damaged, or those of another network.
+            WeightsError: The weights are not on this machine, damaged, or for another network.
         """
 
     @abstractmethod
     def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
-        """Return one map per layer, each ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1], at its own size.
+        """Return one map per layer, each ``(N, C, h, w)``, for ``x``, ``(N, 3, H, W)`` in [-1, 1], without resizing.
 
         Args:
-            x: The images. Gradients pass to them.
-            layers: Some of ``layers``, in their order; none: the map that `forward` averages.
+            x: The images; gradients flow back to them.
+            layers: A subset of ``layers``, in order; empty: the map that `forward` averages.
 
         Raises:
             ConfigError: There is no such layer, or the network has no maps.
         """
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode, whatever ``mode`` says: batch statistics would be those of another domain."""
+        """Stay in eval mode whatever ``mode`` is: batch statistics would come from another domain."""
         return super().train(False)
 
     def resized(self, x: Tensor) -> Tensor:
-        """Return images, ``(N, 3, H, W)`` in [-1, 1], at the size that the network was trained on."""
+        """Resize images, ``(N, 3, H, W)`` in [-1, 1], to the size that the network was trained on."""
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,27 +83,27 @@ class FeatureNetwork(nn.Module, ABC):
 class Pretrained(Protocol):
     """Pretrained networks by name, as the installed plugins provide them; passed to every ``prepare``.
 
-    Weights are looked for in the user's file, then in the caches of torch and Hugging Face, then in installed
-    packages. Nothing is downloaded.
+    Weights come from the user's file, else the caches of torch and Hugging Face, else installed packages. Nothing is
+    downloaded.
     """
 
     def features(self, name: str, weights: str | None, device: torch.device) -> FeatureNetwork:
         """Return a feature network with its weights, frozen and in eval mode.
 
         Args:
-            name: Such as ``alexnet`` or ``timm:resnet50``; what follows the colon is the network's variant.
-            weights: The user's file of weights; None: look for them.
-            device: Where it computes. On ``meta`` it takes no memory: the weights are only looked for, and a user's
+            name: Such as ``alexnet``, or ``timm:resnet50`` with the variant after the colon.
+            weights: The user's file; None: search for weights.
+            device: The device to load to. On ``meta`` it takes no memory: the weights are only located, and a user's
                 file is checked.
 
         Raises:
             UnknownComponentError: No plugin provides the network.
-            WeightsError: Its weights are not on this machine, damaged, or those of another network.
+            WeightsError: Its weights are not on this machine, damaged, or for another network.
         """
         ...
 
     def find(self, network: str, path: str | Path | None = None, also: Iterable[WeightsSource] = ()) -> FoundWeights:
-        """Find the file with the weights of a network, without reading it.
+        """Find the weights file of a network, without reading it.
 
         Args:
             network: Such as ``vgg16``.
@@ -133,18 +133,18 @@ class Pretrained(Protocol):
         also: Iterable[WeightsSource] = (),
         convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
     ) -> FoundWeights:
-        """Give a module the weights of a network, and return the file that they come from.
+        """Load the weights of a network into a module, and return their file.
 
-        On the meta device the weights are only looked for, and a user's file is checked.
+        On the meta device the weights are only located, and a user's file is checked.
 
         Args:
             module: The module.
             network: Such as ``vgg16``.
             path: The user's file.
             also: Sources in addition to the registered ones.
-            convert: Turns the file's state dict into the module's.
+            convert: Converts the file's state dict to the module's.
 
         Raises:
-            WeightsError: There are none, they are damaged, or they are those of another network.
+            WeightsError: There are none, they are damaged, or they are for another network.
         """
         ...

@@ -1,4 +1,4 @@
-"""The part of a run that listeners may read."""
+"""The part of a run that event listeners may read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from i2i.contracts.translator import Translator
 
 
 class RunView(Protocol):
-    """A run as its listeners see it.
+    """A run, as passed to event listeners.
 
     Attributes:
         folder: The run folder.
@@ -22,10 +22,10 @@ class RunView(Protocol):
         stage: The current stage, ``base`` or ``transfer``.
         step: Completed steps of the stage.
         steps: Total steps of the stage.
-        samples_per_step: Images of one domain drawn in each step.
-        seen: Group to images of domain b drawn so far in this stage.
+        samples_per_step: Images drawn per domain and step.
+        seen: Group to number of domain b images drawn so far in this stage.
         model: The current model.
-        averaged: Returns a context in which the generators hold the averaged weights, if ``ema`` keeps any.
+        averaged: Returns a context in which the generators have their averaged weights, if ``ema`` is on.
     """
 
     @property

@@ -12,25 +12,25 @@ from pydantic import BeforeValidator
 from i2i.contracts.metric import Score
 
 _FORMER_KEYS = {"floor": "real_drawings", "ceiling": "untranslated"}
-"""Keys in files of i2i 0.1.0, with today's."""
+"""Keys in files of i2i 0.1.0, and their current names."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A score with its 95 % interval, how it was measured, and scores to compare it with; or why there is none.
+    """A score with its 95 % interval, measurement and reference scores; or the reason for its absence.
 
     Attributes:
         value: The score; None if there is none.
         low: Lower end of the interval.
         high: Upper end of the interval.
         n: Number of translations.
-        network: The network that saw the images; empty if none did.
-        resize: How they were resized first; empty if they were not.
+        network: The feature network; empty without one.
+        resize: How images were resized beforehand; empty if they were not.
         split: The images that were scored.
-        higher_is_better: Which direction is better; None if a file does not say.
-        real_drawings: The score of real drawings in place of the translations; a better score means nothing.
-        untranslated: The score of the untranslated sources, as good as doing nothing.
-        note: Why there is no value, or a caveat; empty if there is nothing to say.
+        higher_is_better: Whether higher values are better; None if a file does not record it.
+        real_drawings: The score of real drawings; scoring better than this means nothing.
+        untranslated: The score of the untranslated sources.
+        note: Why there is no value, or a caveat; may be empty.
     """
 
     value: float | None = None
@@ -47,23 +47,23 @@ class Judgement:
 
     @property
     def score(self) -> Score | None:
-        """Value, interval and n only; None without a value."""
+        """Value, interval and n; None without a value."""
         if self.value is None or self.low is None or self.high is None:
             return None
         return Score(self.value, self.low, self.high, self.n)
 
     @property
     def arrow(self) -> str:
-        """An arrow in the direction that is better."""
+        """An arrow pointing up or down, to better values."""
         return "↑" if self.higher_is_better else "↓"
 
     @property
     def measured(self) -> str:
-        """Network, resizing and images, as far as they apply."""
+        """Network, resizing and split, where they apply."""
         return "; ".join(filter(None, (self.network, self.resize, self.split)))
 
     def beats(self, value: float | None) -> bool:
-        """Return whether it is better than another value of the same metric; any value is better than none."""
+        """Return whether it is better than another value of the metric; any value is better than none."""
         if self.value is None or value is None:
             return self.value is not None
         return self.value > value if self.higher_is_better else self.value < value
@@ -74,7 +74,7 @@ Scores = dict[str, dict[str, Judgement]]
 
 
 def _without_nulls(content: object) -> object:
-    """Drop the nulls of a judgement as JSON holds it, and translate former keys."""
+    """Drop nulls from a judgement's JSON, and rename old keys."""
     if not isinstance(content, dict):
         return content
     values = {_FORMER_KEYS.get(name, name): value for name, value in content.items() if value is not None}
@@ -89,19 +89,19 @@ StoredScores = dict[str, dict[str, StoredJudgement]]
 
 
 def plain(scores: Mapping[str, Mapping[str, Judgement]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return scores as JSON can hold them: every field of a judgement by name, empty ones as None."""
+    """Return scores in JSON types: every field of each judgement by name, empty ones as None."""
     return {
         group: {name: plain_judgement(one) for name, one in judgements.items()} for group, judgements in scores.items()
     }
 
 
 def plain_judgement(judgement: Judgement) -> dict[str, Any]:
-    """Return a judgement as JSON can hold it."""
+    """Return a judgement in JSON types."""
     return {name: None if value == "" else value for name, value in asdict(judgement).items()}
 
 
 def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str] | None = None) -> dict[str, Judgement]:
-    """Return the mean over groups of every metric: each group counts equally, however many images it has.
+    """Return each metric's mean over groups, all weighted equally, however many images they have.
 
     The interval follows from those of the groups, which are independent: its distances from the mean are the groups'
     distances, added in squares and divided by the number of groups (Zou & Donner 2008, "Construction of confidence
@@ -112,8 +112,8 @@ def overall(scores: Mapping[str, Mapping[str, Judgement]], groups: Iterable[str]
         groups: The groups to average; by default all.
 
     Returns:
-        Metric to judgement. Its n is the sum over groups; its note names groups that are left out, and groups whose
-        missing interval leaves the mean without one. Metrics without any value are left out.
+        Metric to judgement. n is the sum over groups; the note names groups left out and groups without an interval,
+        which leave the mean without one. Metrics without any value are left out.
     """
     chosen = [group for group in scores if groups is None or group in set(groups)]
     names = dict.fromkeys(name for group in chosen for name in scores[group])
@@ -143,7 +143,7 @@ def _mean(judgements: Mapping[str, Judgement]) -> Judgement | None:
 
 
 def _macro(scores: Sequence[Score | None]) -> Any:
-    """Return the mean of scores, with an interval if each has one; None if a score is missing."""
+    """Return the mean of scores, with an interval if all have one; None if a score is missing."""
     known = [score for score in scores if score is not None]
     if len(known) < len(scores):
         return None

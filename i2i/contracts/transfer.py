@@ -1,4 +1,4 @@
-"""The transfer contract: how a trained base model is adapted to further groups."""
+"""The transfer contract: adapting a trained base model to more groups."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from i2i.contracts.backbone import Backbone, Side
 
 
 class Route(NamedTuple):
-    """A loss, the parameters that it may update, and the optimizer step of its side that does so.
+    """A loss, the parameters to update with it, and the optimizer step to do it in.
 
     Attributes:
         loss: A scalar.
-        parameters: The parameters that its gradient reaches; all others keep theirs, None or not.
-        update: The gradients of all updates are taken at the same weights; then each number is one optimizer step, in
-            order, of the parameters that some loss of that number reached.
+        parameters: The parameters that receive its gradient; all other gradients stay as they are, even if None.
+        update: Number of the optimizer step. Gradients are all computed at the same weights; then the steps run in
+            order, each on the parameters that its losses reached.
     """
 
     loss: Tensor
@@ -29,7 +29,7 @@ class Route(NamedTuple):
 
 
 class Transfer(ABC):
-    """A strategy that adapts a base model to further groups by answering three questions.
+    """A strategy that adapts a base model to more groups by answering three questions.
 
     ``adapt``: how is the model reshaped? ``draw``: which groups make up a step? ``route``: which parameters may
     the losses of a sub-batch update?
@@ -56,11 +56,11 @@ class Transfer(ABC):
 
     Attributes:
         name: The name in the registry.
-        trains: False when the second stage takes no step at all.
-        from_scratch: True when the second stage starts from fresh weights, and so takes the steps of both stages.
-        presets: Preset name to options that suit it.
-        networks: What each side trains: the generators with the heads that losses bring, and the discriminators. Known
-            once training is prepared.
+        trains: False if the second stage takes no steps.
+        from_scratch: True if the second stage starts from fresh weights, and so takes the steps of both stages.
+        presets: Preset name to options.
+        networks: The networks of each side: generators with the networks that losses add, and discriminators; set by
+            `prepare`.
     """
 
     name: ClassVar[str]
@@ -69,16 +69,16 @@ class Transfer(ABC):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
 
     class Config(Options):
-        """Options of every transfer; they also decide what it provides and which losses it adds."""
+        """Options of every transfer; they also determine its passes and added losses."""
 
         @property
         def provides(self) -> frozenset[str]:
-            """Passes that the strategy adds to verdicts: ``"group"`` with a group head."""
+            """Passes that the strategy adds: ``"group"`` with a group head."""
             return frozenset()
 
         @property
         def objective(self) -> Mapping[str, float | dict[str, Any]]:
-            """Loss terms that the strategy adds to the backbone's: name to weight or options."""
+            """Loss terms that the strategy adds to the backbone's, by name: weight or options."""
             return {}
 
     def __init__(self, config: Config, base: str, groups: Sequence[str]) -> None:
@@ -89,10 +89,10 @@ class Transfer(ABC):
 
     @abstractmethod
     def adapt(self, model: Backbone) -> None:
-        """Reshape the model: add branches, heads, adapters. Called once, before optimizers are built."""
+        """Add branches, heads or adapters to the model. Called once, before optimizers are built."""
 
     def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
-        """Take the networks to train. Called once, after ``adapt`` and before ``parameter_groups``."""
+        """Store the networks to train. Called once, after ``adapt`` and before ``parameter_groups``."""
         self.networks = networks
 
     @abstractmethod
@@ -101,10 +101,10 @@ class Transfer(ABC):
 
     @abstractmethod
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Yield where the losses of one sub-batch go on one side.
+        """Yield routes for the losses of one sub-batch on one side.
 
         Args:
-            side: Whose losses they are; its parameters are in ``networks[side]``.
+            side: The side of the losses; its parameters are in ``networks[side]``.
             groups: The group of every sample.
             losses: Weighted losses by term, each ``(N,)``.
         """
@@ -128,12 +128,12 @@ class NoTransfer(Transfer):
         return [(self.base,) * batch_size]
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Send the loss into everything."""
+        """Route the loss to all parameters."""
         yield Route(group_mean(losses, groups), list(self.networks[side].parameters()))
 
 
 def group_mean(losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> Tensor:
-    """Add the terms up, average each group's samples, and average the groups, so that each counts alike."""
+    """Sum the terms, average the samples of each group, then average the groups, weighting each equally."""
     total = sum(losses.values(), start=next(iter(losses.values())).new_zeros(()))
     share = [1.0 / (groups.count(group) * len(set(groups))) for group in groups]
     return (total * total.new_tensor(share)).sum()

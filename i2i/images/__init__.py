@@ -1,4 +1,4 @@
 """Reading, writing, resizing and arranging images.
 
-Which images a training uses is decided by data sets.
+Data sets decide which images to use.
 """

@@ -20,7 +20,7 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
     """Read any image file as 8-bit RGB: EXIF rotation applied, alpha laid over ``background``, 16 bits scaled.
 
     Raises:
-        DataError: The file is missing, empty, damaged, cut short, or no image.
+        DataError: The file is missing, empty, damaged, truncated, or not an image.
     """
     path = Path(path)
     _check_file(path)
@@ -48,20 +48,20 @@ def write_image(image: Image.Image, path: Path) -> None:
     """Write an image atomically.
 
     Raises:
-        DataError: The place cannot be written to, or the suffix names no image format.
+        DataError: The path cannot be written to, or its suffix is not an image format.
     """
     with whole_file(path) as temporary:
         try:
-            image.save(temporary, pnginfo=_told(image))
+            image.save(temporary, pnginfo=_png_metadata(image))
         except (ValueError, KeyError) as error:
             raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
 
-def _told(image: Image.Image) -> PngInfo:
-    told = PngInfo()
+def _png_metadata(image: Image.Image) -> PngInfo:
+    metadata = PngInfo()
     if LAYOUT in image.info:
-        told.add_text(LAYOUT, image.info[LAYOUT])
-    return told
+        metadata.add_text(LAYOUT, image.info[LAYOUT])
+    return metadata
 
 
 def _check_file(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Labelled grids of images that a person can read."""
+"""Labelled grids of images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Block:
 
 
 def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
-    """Draw blocks below one another, each with its title and labelled rows of ``cell`` x ``cell`` images.
+    """Stack blocks vertically, each with its title and labelled rows of ``cell`` x ``cell`` images.
 
-    A grid written as PNG records its layout, so that `cut` can take it apart.
+    Written as PNG, a grid records its layout for `cut`.
     """
     gap, label, title = 4, 130, 30
     columns = max(len(images) for block in blocks for _, images in block.rows)
@@ -44,7 +44,7 @@ def grid(blocks: list[Block], cell: int = 96) -> Image.Image:
 
 
 def cut(sheet: Image.Image) -> list[Block]:
-    """Split a grid written as PNG into its blocks, with images at the size they were drawn.
+    """Split a grid written as PNG into its blocks, with images at the drawn size.
 
     Returns:
         The blocks; none for an image without a layout.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class DoublingConv2d(nn.Conv2d):
     """Nearest-neighbour up-sampling by 2, one reflected pixel of padding and a 3x3 convolution, as one convolution.
 
-    Every output pixel sees only 2x2 different input pixels, so that a 2x2 convolution with four times the outputs and
-    an interleaving compute the same with 2.25 times fewer operations. (Reflecting the up-sampled image repeats its
+    Each output pixel depends on only 2x2 distinct input pixels, so a 2x2 convolution with four times the outputs, then
+    interleaved, gives the same result with 2.25 times fewer operations. (Reflecting the up-sampled image repeats its
     border, so the input is padded by replication.)
     """
 
@@ -23,16 +23,16 @@ class DoublingConv2d(nn.Conv2d):
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
         y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _by_phase(self.weight))
         y = rearrange(y, "n (c row column) h w -> row column n c h w", row=2, column=2)
-        seen = slice(None, -1), slice(1, None)  # by even and by odd rows and columns
+        seen = slice(None, -1), slice(1, None)  # by even and odd rows and columns
         pixels = [y[row, column, ..., seen[row], seen[column]] for row in (0, 1) for column in (0, 1)]
         return rearrange(pixels, "(row column) n c h w -> n c (h row) (w column)", row=2, column=2)
 
 
 class ImageConv2d(nn.Conv2d):
-    """A 7x7 convolution to few channels over three reflected pixels of padding; even sizes only.
+    """A 7x7 convolution to few channels with three pixels of reflection padding; even sizes only.
 
-    Few outputs starve a convolution, so four neighbouring output pixels are computed as channels of an 8x8
-    convolution of stride 2, and shuffled into place: the same sums, two to three times faster on a CPU.
+    Convolutions with few outputs are slow, so four neighbouring output pixels are computed as channels of an 8x8
+    convolution with stride 2, then shuffled into place: the same sums, two to three times faster on a CPU.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -46,13 +46,13 @@ class ImageConv2d(nn.Conv2d):
 
 
 def _by_phase(weight: Tensor) -> Tensor:
-    """Turn ``(O, I, 3, 3)`` into ``(O * 4, I, 2, 2)``: which input pixels each of the 2x2 output pixels sees."""
+    """Map weights ``(O, I, 3, 3)`` to ``(O * 4, I, 2, 2)``, one 2x2 kernel per output pixel of a 2x2 block."""
     rows = _halve_taps(weight, 2)  # (O, 2, I, 2, 3)
     return rearrange(_halve_taps(rows, 4), "o column row i h w -> (o row column) i h w")
 
 
 def _halve_taps(weight: Tensor, dim: int) -> Tensor:
-    """Merge the three taps along ``dim`` to the two that an even and an odd output see; phases become dimension 1."""
+    """Merge three taps along ``dim`` into two, for even and for odd outputs; phases become dimension 1."""
     first, middle, last = weight.unbind(dim)
     even = torch.stack([first, middle + last], dim)
     odd = torch.stack([first + middle, last], dim)

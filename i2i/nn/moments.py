@@ -1,7 +1,7 @@
-"""What normalisation layers are made of: the moments of each channel, and one multiplication and addition.
+"""Building blocks of normalisation layers: the moments of each channel, and scale and shift.
 
-Statistics are few numbers, so that layers combine them by plain formulas. Each operation on whole maps is a single
-pass, forward and backward. Derivatives of any order are right; second ones take torch's plain operations.
+Statistics are small, so layers combine them with plain torch operations. Each operation on whole maps is a single
+pass, forward and backward. Derivatives of any order are correct; second derivatives use torch's plain operations.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from torch import Tensor
 
 
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the sum of squared deviations from the mean, and the mean, of each channel of each sample.
+    """Return, per channel and sample, the sum of squared deviations from the mean, and the mean.
 
     Args:
-        x: ``(N, C, H, W)``; half precision is computed in float32.
+        x: ``(N, C, H, W)``; half precision is converted to float32.
 
     Returns:
-        Two ``(N, C)``; the first divided by H * W is the variance, divided by H * W - 1 the unbiased one.
+        Two ``(N, C)``. Divided by H * W, the first is the biased variance; by H * W - 1, the unbiased one.
     """
     moments: tuple[Tensor, Tensor] = _Moments.apply(widen(x))
     return moments
 
 
 def scale_channels(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Return ``x * scale + shift`` for ``x``, ``(N, C, H, W)``, and two ``(N, C)``; in float32 for half precision."""
+    """Return ``x * scale + shift`` for ``x``, ``(N, C, H, W)``, and two ``(N, C)``; half precision becomes float32."""
     scaled: Tensor = _Scaled.apply(widen(x), scale, shift)
     return scaled
 
@@ -60,7 +60,7 @@ class _Scaled(torch.autograd.Function):
 
 
 def _var_mean(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the biased variance and the mean of each channel, each ``(N, C)``, summed up in double precision."""
+    """Return the biased variance and the mean of each channel, both ``(N, C)``, summed in double precision."""
     if not _is_one_pass(x):
         return torch.var_mean(x, (2, 3), correction=0)
     mean, var = torch.batch_norm_update_stats(as_one_sample(x), None, None, 0.0)
@@ -68,7 +68,7 @@ def _var_mean(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sums(grad: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the sums of ``grad`` and of ``grad * (x - mean)`` over each channel, each ``(N, C)``."""
+    """Return the sums of ``grad`` and of ``grad * (x - mean)`` over each channel, both ``(N, C)``."""
     if not _is_one_pass(x):
         return grad.sum((2, 3)), (grad * (x - mean[:, :, None, None])).sum((2, 3))
     channels = mean.flatten()
@@ -80,7 +80,7 @@ def _sums(grad: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
 def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     if not _is_one_pass(x):
         return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
-    y = torch.empty_like(x, memory_format=torch.contiguous_format)  # no view, so that it can be activated in place
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)  # not a view, so that it can be activated in place
     channels = scale.flatten()
     mean, var = torch.zeros_like(channels), torch.ones_like(channels)
     inputs = (as_one_sample(x), channels, shift.flatten(), mean, var)
@@ -90,23 +90,23 @@ def _scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def _is_one_pass(x: Tensor) -> bool:
-    """Say whether batch normalisation's loops serve: on the CPU they take a fraction of the plain operations' time."""
+    """Return whether batch normalisation's kernels apply; on the CPU they are far faster than plain operations."""
     return is_eager_cpu(x) and not torch.is_grad_enabled()
 
 
 def is_eager_cpu(x: Tensor) -> bool:
-    """Say whether ``x`` is on the CPU, and not just being traced."""
+    """Return whether ``x`` is on the CPU and not being traced."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def as_one_sample(x: Tensor) -> Tensor:
-    """Turn the samples' channels into those of one sample: batch normalisation treats channels one by one.
+    """Return all samples' channels as one sample's, since batch normalisation treats channels separately.
 
-    What is expanded is copied, since batch normalisation into a given output computes wrong values of it.
+    Expanded tensors are copied: batch normalisation into a given output gets them wrong.
     """
     return x.contiguous().view(1, -1, *x.shape[2:])
 
 
 def widen(x: Tensor) -> Tensor:
-    """Return half precision as float32, and anything else as it is."""
+    """Convert half precision to float32; return anything else unchanged."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -14,8 +14,8 @@ from i2i.nn.moments import as_one_sample, channel_moments, is_eager_cpu, scale_c
 class InstanceNorm(nn.Module):
     """``(x - mean) / sqrt(var + eps)`` of each channel of each sample (Ulyanov et al. 2016, arXiv 1607.08022).
 
-    Equal to torch's ``InstanceNorm2d`` as it is by default: the variance is biased, and nothing is learned. Torch's
-    returns a view, so that an activation in place copies all of it in the backward pass.
+    Equal to torch's ``InstanceNorm2d`` with its defaults: biased variance, no parameters. Torch's returns a view, so an
+    in-place activation copies all of it in the backward pass.
     """
 
     eps = 1e-5
@@ -24,7 +24,7 @@ class InstanceNorm(nn.Module):
         """Normalise ``x``, ``(N, C, H, W)``.
 
         Raises:
-            ValueError: Maps of a single pixel, which has no variance.
+            ValueError: The maps have a single pixel, so no variance.
         """
         pixels = x.shape[2] * x.shape[3]
         if pixels == 1:
@@ -36,15 +36,15 @@ class InstanceNorm(nn.Module):
 
 
 class LayerInstanceNorm(nn.Module):
-    """``gamma * (rho * IN(x) + (1 - rho) * LN(x)) + beta``, rho in [0, 1] a channel (AdaLIN).
+    """``gamma * (rho * IN(x) + (1 - rho) * LN(x)) + beta``, rho in [0, 1] per channel (AdaLIN).
 
-    Kim et al. 2020 (U-GAT-IT, arXiv 1907.10830), section 2.1.2. Variances are unbiased. Given ``gamma`` and ``beta`` a
-    sample it is AdaLIN; with its own parameters, ILN.
+    Kim et al. 2020 (U-GAT-IT, arXiv 1907.10830), section 2.1.2. Variances are unbiased. With ``gamma`` and ``beta`` per
+    sample it is AdaLIN; with learned ones, ILN.
 
     Args:
         channels: Width.
-        rho: Start of rho; published: 0.9 when steered, 0 else.
-        own: Learn gamma and beta, instead of being given them.
+        rho: Initial rho; published: 0.9 for AdaLIN, 0 for ILN.
+        own: Learn gamma and beta instead of taking them as inputs.
     """
 
     eps = 1e-5
@@ -75,7 +75,7 @@ class LayerInstanceNorm(nn.Module):
 
 
 def pool_moments(squares: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-    """Return the moments of whole samples, each ``(N, 1)``, from those of their channels, each ``(N, C)``; exactly."""
+    """Return the exact moments of whole samples, ``(N, 1)`` each, from those of their channels, ``(N, C)`` each."""
     whole = mean.mean(1, keepdim=True)
     return (squares + pixels * (mean - whole).square()).sum(1, keepdim=True), whole
 
@@ -97,5 +97,5 @@ class _Instance(torch.autograd.Function):
         if torch.is_grad_enabled():
             return torch.autograd.grad(F.instance_norm(x, eps=ctx.eps), x, grad, create_graph=True)[0], None
         inputs = (as_one_sample(grad), as_one_sample(x), None, None, None, *statistics)
-        found = torch.ops.aten.native_batch_norm_backward(*inputs, True, ctx.eps, [True, False, False])[0]
-        return found.view_as(x), None
+        grads = torch.ops.aten.native_batch_norm_backward(*inputs, True, ctx.eps, [True, False, False])[0]
+        return grads.view_as(x), None

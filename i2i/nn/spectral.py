@@ -16,10 +16,10 @@ _calls: ContextVar[int] = ContextVar("i2i_calls", default=1)
 
 @contextmanager
 def as_calls(count: int) -> Iterator[None]:
-    """Treat every batch in this block as ``count`` successive calls, each with an equal share of the samples.
+    """Treat every batch in this block as ``count`` successive calls with equal shares of the samples.
 
-    A training call moves the power iteration on by one step, so that the second share is normalised by what follows
-    from two steps, exactly as if it had been passed in a call of its own after the first.
+    Each training call takes one step of power iteration, so the second share is normalised after two steps, exactly as
+    if it came in a separate call after the first.
     """
     token = _calls.set(count)
     try:
@@ -29,14 +29,14 @@ def as_calls(count: int) -> Iterator[None]:
 
 
 class _SpectralNorm:
-    """Divide a layer's weight by its largest singular value, by one step of power iteration per training call.
+    """Division of a layer's weight by its largest singular value, with one power iteration step per training call.
 
     Miyato et al. 2018 (arXiv 1802.05957). ``weight`` stays the un-normalised parameter; U-GAT-IT's attention reads
-    it. Torch's own parametrization iterates in another order and from another start, so that it cannot reproduce a
-    published first iteration, and its older ``spectral_norm`` cannot be deep-copied, which branches need.
+    it. Torch's parametrization iterates in another order and from another start, so it cannot reproduce a published
+    first iteration; its older ``spectral_norm`` cannot be deep-copied, which branches need.
 
-    The layer's output is scaled instead of its weight: a discriminator has far more weights than outputs, and the
-    calls of a batch (`as_calls`) share one convolution.
+    The output is scaled instead of the weight: a discriminator has far more weights than outputs, and the calls of a
+    batch (`as_calls`) share one convolution.
     """
 
     weight: Tensor
@@ -52,21 +52,21 @@ class _SpectralNorm:
         self.register_buffer("v", F.normalize(torch.randn(rows.shape[1]), dim=0, eps=1e-12))
 
     def scales(self) -> tuple[Tensor, Tensor]:
-        """Return the weight, and the reciprocal of its largest singular value for each call, ``(calls,)``."""
-        with torch.no_grad(), torch.autocast(self.weight.device.type, enabled=False):  # in full precision
+        """Return the weight, and the reciprocal of its largest singular value per call, ``(calls,)``."""
+        with torch.no_grad(), torch.autocast(self.weight.device.type, enabled=False):  # full precision
             u, v, sigma = map(torch.stack, zip(*(self._iterate() for _ in range(_calls.get())), strict=True))
         scales: tuple[Tensor, Tensor] = _Scales.apply(self.weight, u, v, sigma)
         return scales
 
     def finish(self, y: Tensor, scales: Tensor) -> Tensor:
-        """Scale the outputs ``y``, ``(N, out, ...)``, of each call and add the bias."""
+        """Scale the outputs of each call, ``y``, ``(N, out, ...)``, and add the bias."""
         beside = (1,) * (y.ndim - 2)
         each = scales if len(scales) == 1 else scales.repeat_interleave(len(y) // len(scales)).view(-1, 1, *beside)
         scaled = (y * each).to(y.dtype)
         return scaled if self.bias is None else scaled.add_(self.bias.view(-1, *beside))
 
     def _iterate(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return u, v and sigma; while training, after a step of the iteration."""
+        """Return u, v and sigma, in training mode after another iteration step."""
         rows = self.weight.flatten(1)
         if not self.training:
             return self.u, self.v, torch.dot(self.u, rows @ self.v)
@@ -103,9 +103,9 @@ class SpectralLinear(nn.Linear, _SpectralNorm):
 
 
 class _Scales(torch.autograd.Function):
-    """Pass a weight on together with ``1 / sigma`` of each call, where ``sigma = u^T W v`` has the gradient ``u v^T``.
+    """Return a weight and ``1 / sigma`` per call, where ``sigma = u^T W v`` has the gradient ``u v^T``.
 
-    That gradient has as many entries as the weight, so it is added to the one that comes through the convolution.
+    That gradient is as large as the weight, so it is added in place to the gradient from the convolution.
     """
 
     @staticmethod
@@ -119,8 +119,8 @@ class _Scales(torch.autograd.Function):
         u, v, scales = ctx.saved_tensors
         left = -(scales_grad * scales.square())[:, None] * u  # (calls, rows)
         rows = weight_grad.flatten(1)
-        if torch.is_grad_enabled():  # somebody wants the gradient of this gradient
+        if torch.is_grad_enabled():  # for second derivatives
             rows = torch.addmm(rows, left.T, v)
-        else:  # no one else holds what a convolution has just computed
+        else:  # safe in place: nothing else holds the convolution's new gradient
             rows.addmm_(left.T, v)
         return rows.view_as(weight_grad), None, None, None

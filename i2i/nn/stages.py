@@ -11,7 +11,7 @@ from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 
 
 class ResidualBlock(nn.Module):
-    """Two unbiased, reflection-padded 3x3 convolutions with instance norms and a skip; keeps ``(N, C, H, W)``."""
+    """Two reflection-padded 3x3 convolutions without bias, with instance norms and a skip; keeps ``(N, C, H, W)``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
 
 
 def entry_stage(channels: int) -> nn.Sequential:
-    """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` by a 7x7 convolution, instance norm and ReLU."""
+    """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` with a 7x7 convolution, instance norm and ReLU."""
     return nn.Sequential(
         nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True)
     )
@@ -49,7 +49,7 @@ def doubling_stage(channels: int) -> nn.Sequential:
 
 
 def each_stage(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Return the outputs of consecutive stages, each applied to the one before."""
+    """Return the outputs of all stages, applied in sequence."""
     maps = []
     for stage in stages:
         x = stage(x)

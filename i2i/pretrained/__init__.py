@@ -1,4 +1,4 @@
-"""Pretrained networks: where their weights are found, and how features are extracted and cached.
+"""Pretrained networks: finding their weights, extracting and caching features.
 
 The networks themselves live in plugins.
 """

@@ -1,4 +1,4 @@
-"""Features of images, extracted chunk by chunk and cached by content."""
+"""Image features, extracted per chunk and cached by content."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CPU = torch.device("cpu")
 
 @torch.no_grad()
 def extract_features(network: FeatureNetwork, images: Images, device: torch.device = CPU) -> Tensor:
-    """Return a network's features, ``(N, C)`` on the CPU, of images; those with a ``key`` are cached.
+    """Return the features of images, ``(N, C)`` on the CPU; cached if the images have a ``key``.
 
-    The cache is the folder ``features/`` in i2i's cache folder; it may be emptied at any time.
+    The cache is ``features/`` in i2i's cache folder; it can be emptied at any time.
     """
     file = _cache_file(network, images)
     cached = None if file is None else _read(file)
@@ -42,7 +42,7 @@ def _cache_file(network: FeatureNetwork, images: Images) -> Path | None:
 
 
 def _read(file: Path) -> Tensor | None:
-    """Return cached features, or None if there are none or they cannot be read."""
+    """Return cached features, or None if they are missing or unreadable."""
     try:
         with safe_open(file, framework="pt") as held:
             tensor: Tensor = held.get_tensor(KEY)

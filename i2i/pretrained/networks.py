@@ -1,4 +1,4 @@
-"""Pretrained networks by name, with the weights found on this machine."""
+"""Pretrained networks by name, with weights from this machine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from i2i.registry.registry import Registry
 class PretrainedNetworks:
     """The pretrained networks of a registry's plugins, as `i2i.Pretrained` describes them.
 
-    A feature network is built once per registry, name, file and device.
+    Each feature network is built once per registry, name, weights file and device.
 
     Args:
-        registry: Where networks and sources of weights come from.
+        registry: Provides networks and weights sources.
     """
 
     registry: Registry
@@ -33,7 +33,7 @@ class PretrainedNetworks:
         return _network(self.registry, name, weights, device)
 
     def find(self, network: str, path: str | Path | None = None, also: Iterable[WeightsSource] = ()) -> FoundWeights:
-        """Find the file with the weights of a network, without reading it."""
+        """Find the weights file of a network, without reading it."""
         return find(self.registry, network, path, also)
 
     def load(
@@ -50,11 +50,11 @@ class PretrainedNetworks:
         also: Iterable[WeightsSource] = (),
         convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
     ) -> FoundWeights:
-        """Give a module the weights of a network, and return the file that they come from."""
-        found = self.find(network, path, also)
+        """Load the weights of a network into a module, and return their file."""
+        weights = self.find(network, path, also)
         if path is not None or not any(tensor.is_meta for tensor in module.state_dict().values()):
-            fill(module, convert(read(found)), network)
-        return found
+            fill(module, convert(read(weights)), network)
+        return weights
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,6 @@
-"""Weights of pretrained networks: finding, verifying, reading and downloading them.
+"""Finding, verifying, reading and downloading pretrained weights.
 
-Nothing is downloaded unless `download` is called, which only ``i2i weights download`` does.
+Only `download` downloads anything, and only ``i2i weights download`` calls it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _PLACES = ("cache", "package")
 
 
 def sources(registry: Registry, network: str | None = None) -> list[WeightsSource]:
-    """Return the registered sources, of one network or of all, by network and in the order of looking."""
-    found = [registry.get_instance(WeightsSource, name) for name in registry.names(WeightsSource)]
-    wanted = [source for source in found if network in (None, source.network)]
+    """Return the registered sources of one network or all, by network and in search order."""
+    registered = [registry.get_instance(WeightsSource, name) for name in registry.names(WeightsSource)]
+    wanted = [source for source in registered if network in (None, source.network)]
     return sorted(wanted, key=lambda source: (source.network, _PLACES.index(source.place), source.name))
 
 
 def find(
     registry: Registry, network: str, path: Path | str | None = None, also: Iterable[WeightsSource] = ()
 ) -> FoundWeights:
-    """Find the weights of a network: the user's file; else a cache that has them; else an installed package.
+    """Find the weights of a network: in the user's file, else a cache, else an installed package.
 
-    Nothing is read but the size of the file, and nothing is downloaded.
+    Checks only the size of the file, and downloads nothing.
 
     Args:
-        registry: Where sources come from.
+        registry: Provides sources.
         network: Such as ``vgg16``.
         path: The user's file.
-        also: Sources that cannot be registered, since there are any number of such networks.
+        also: Sources for networks too many to register.
 
     Raises:
-        WeightsError: They are nowhere; the message names where was looked, and the remedies.
+        WeightsError: There are none; the message lists the places searched and the remedies.
     """
     candidates = sorted((*sources(registry, network), *also), key=lambda source: _PLACES.index(source.place))
     if path is not None:
@@ -58,10 +58,10 @@ def find(
 
 
 def read(found: FoundWeights) -> dict[str, Tensor]:
-    """Verify and read a file of weights.
+    """Verify and read a weights file.
 
     Raises:
-        WeightsError: It is damaged, or cannot be read.
+        WeightsError: It is damaged or unreadable.
     """
     if state_of(found) == "damaged":
         raise WeightsError(_damaged(found))
@@ -69,7 +69,7 @@ def read(found: FoundWeights) -> dict[str, Tensor]:
 
 
 def state_of(found: FoundWeights | None) -> State:
-    """Compare a file with its source's hash; a file is hashed once per process."""
+    """Compare a file with its source's hash; each file is hashed once per process."""
     if found is None:
         return "missing"
     expected = _expected(found)
@@ -79,23 +79,23 @@ def state_of(found: FoundWeights | None) -> State:
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], whose: str) -> None:
-    """Give a network its weights; those that live on the meta device need none.
+    """Load a state dict into a network, or only check it on the meta device.
 
     Raises:
-        WeightsError: A parameter is missing, left over, or of another shape; ``whose`` is named.
+        WeightsError: A parameter is missing, unexpected, or of another shape; the message names ``whose``.
     """
-    own = network.state_dict()
-    odd = next((key for key in [*own, *state] if key not in own or key not in state), None)
+    expected = network.state_dict()
+    odd = next((key for key in [*expected, *state] if key not in expected or key not in state), None)
     if odd is not None:
-        what = "lacks" if odd in own else "has an unexpected"
+        what = "lacks" if odd in expected else "has an unexpected"
         raise WeightsError(
             f"The weights of {whose} do not fit: the file {what} '{odd}'. Give the file of that network."
         )
-    wrong = next((key for key in own if own[key].shape != state[key].shape), None)
+    wrong = next((key for key in expected if expected[key].shape != state[key].shape), None)
     if wrong is not None:
-        shapes = f"{tuple(state[wrong].shape)}, not {tuple(own[wrong].shape)}"
+        shapes = f"{tuple(state[wrong].shape)}, not {tuple(expected[wrong].shape)}"
         raise WeightsError(f"The weights of {whose} do not fit: '{wrong}' is {shapes}. Give the file of that network.")
-    if not any(tensor.is_meta for tensor in own.values()):
+    if not any(tensor.is_meta for tensor in expected.values()):
         network.load_state_dict(dict(state))
 
 
@@ -107,7 +107,7 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
     """
     try:
         held: Any = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except Exception as error:  # readers raise whatever comes first, from KeyError to RuntimeError
+    except Exception as error:  # readers raise anything, from KeyError to RuntimeError
         raise WeightsError(f"{path} cannot be read as weights ({_first_line(error)}). Get the file again.") from error
     state = held.get("state_dict", held) if isinstance(held, Mapping) else held
     if not isinstance(state, Mapping) or not state or not all(hasattr(value, "shape") for value in state.values()):
@@ -116,15 +116,15 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
 
 
 def download(registry: Registry, name: str, progress: Progress | None = None) -> Path:
-    """Fetch a source's file from its official address into torch's cache, whole or not at all.
+    """Download a source's file from its official address to torch's cache, atomically.
 
     Args:
-        registry: Where sources come from.
+        registry: Provides sources.
         name: A source, or a network that has an address.
-        progress: Called with the bytes fetched and the total (0: unknown) from time to time.
+        progress: Called repeatedly with the bytes fetched and the total (0: unknown).
 
     Raises:
-        WeightsError: There is no such address, it does not answer, or it sent something else.
+        WeightsError: There is no address, it does not respond, or it sent something else.
         DataError: The cache cannot be written to.
     """
     source = _downloadable(registry, name)
@@ -134,19 +134,19 @@ def download(registry: Registry, name: str, progress: Progress | None = None) ->
 
 
 def _given(network: str, path: Path, candidates: Iterable[WeightsSource]) -> FoundWeights:
-    """Return the user's file with the source that knows it by its hash, if one does."""
+    """Return the user's file, with the source that matches its hash, if any."""
     if not path.is_file():
         raise WeightsError(f"{path}, given as the weights of {network}, is not a file. Check the path.")
     known = (s for s in candidates if s.sha256 and s.size in (0, path.stat().st_size))
     return FoundWeights(path, next((s for s in known if digest(path).startswith(s.sha256)), None))
 
 
-def _expected(found: FoundWeights) -> str:
-    """Return the hash that a file should have; the Hugging Face cache names what it links to by its hash."""
-    if found.source is None or found.source.sha256:
-        return found.source.sha256 if found.source else ""
-    blob = found.path.resolve().name
-    return blob if found.path.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob) else ""
+def _expected(weights: FoundWeights) -> str:
+    """Return the expected hash of a file; the Hugging Face cache names files by theirs."""
+    if weights.source is None or weights.source.sha256:
+        return weights.source.sha256 if weights.source else ""
+    blob = weights.path.resolve().name
+    return blob if weights.path.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob) else ""
 
 
 def _nowhere(registry: Registry, network: str, places: list[tuple[WeightsSource, Path | None]]) -> str:
@@ -161,10 +161,10 @@ def _nowhere(registry: Registry, network: str, places: list[tuple[WeightsSource,
     return f"The weights of {network} are not on this machine (searched: {looked}).{damaged} {remedies}"
 
 
-def _damaged(found: FoundWeights) -> str:
+def _damaged(weights: FoundWeights) -> str:
     return (
-        f"{found.path} is damaged or another file: its SHA-256 is {digest(found.path)}, not {_expected(found)}. "
-        f"Remove it and get it again: {found.source.remedy if found.source else ''}"
+        f"{weights.path} is damaged or another file: its SHA-256 is {digest(weights.path)}, not {_expected(weights)}. "
+        f"Remove it and get it again: {weights.source.remedy if weights.source else ''}"
     )
 
 

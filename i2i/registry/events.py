@@ -1,4 +1,4 @@
-"""Events of a run, and the plugin to blame for an exception in one."""
+"""Events of a run, and naming the plugin behind an exception."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from i2i.registry.registry import DISABLE, Plugin, Registry
 
 @contextmanager
 def listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]:
-    """Send the events in the block to objects with hookimpls.
+    """Send events in the block to objects with hookimpls.
 
     Raises:
-        PluginError: A listener has a hook that i2i lacks, or one with other arguments.
+        PluginError: A listener has an unknown hook, or one with wrong arguments.
     """
     try:
         for listener in listeners:
@@ -34,7 +34,7 @@ def announce(registry: Registry, event: str, **details: Any) -> None:
     """Call a hook of every plugin and listener.
 
     Raises:
-        PluginError: A plugin raised; the message names it. Exceptions of other listeners are passed on.
+        PluginError: A plugin raised; the message names it. Exceptions of other listeners propagate.
     """
     hook = getattr(registry.hooks.hook, event)
     try:
@@ -51,10 +51,10 @@ def announce(registry: Registry, event: str, **details: Any) -> None:
 
 @contextmanager
 def blaming(registry: Registry, contract: type[Any], name: str) -> Iterator[None]:
-    """Name the plugin that provides a component when the block raises.
+    """Name the plugin that provides a component if the block raises.
 
     Raises:
-        PluginError: The component raised anything but one of i2i's own errors.
+        PluginError: The component raised an error other than i2i's own.
     """
     try:
         yield
@@ -76,7 +76,7 @@ def _listen(registry: Registry, listener: object) -> None:
 
 
 def _culprit(hook: pluggy.HookCaller, error: Exception) -> object:
-    """Return the plugin whose implementation of a hook the error went through."""
+    """Return the plugin whose hook implementation raised the error."""
     passed = {frame.f_code for frame, _ in walk_tb(error.__traceback__)}
     implementations = hook.get_hookimpls()
     return next((i.plugin for i in implementations if getattr(i.function, "__code__", None) in passed), None)

@@ -1,6 +1,6 @@
 """Every hook that i2i calls.
 
-A plugin is a module in the entry-point group ``i2i`` that has some of these functions, marked ``hookimpl``.
+A plugin is a module in the entry-point group ``i2i`` with some of these functions, marked ``hookimpl``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def register_backbones() -> Iterable[type[Backbone]]:
 
 @hookspec
 def register_generators() -> Iterable[type[Generator]]:
-    """Return the generators that the plugin adds; each is exchangeable in any two-generator cycle backbone.
+    """Return the generators that the plugin adds; each works in any two-generator cycle backbone.
 
     Example:
         ```python
@@ -78,7 +78,7 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
 
 @hookspec
 def register_losses() -> Iterable[type[Loss]]:
-    """Return the loss terms that the plugin adds; a backbone or ``--loss.NAME`` puts one to use.
+    """Return the loss terms that the plugin adds; a backbone or ``--loss.NAME`` enables one.
 
     Example:
         ```python
@@ -158,7 +158,7 @@ def register_datasets() -> Iterable[type[Dataset]]:
 
 @hookspec
 def register_groups() -> Iterable[Group]:
-    """Return groups with their images, as instances: they join the data set that they extend, or a model by name.
+    """Return `Group` instances: each joins the data set that it extends, or a model by name.
 
     Example:
         ```python
@@ -177,7 +177,7 @@ def register_groups() -> Iterable[Group]:
 
 @hookspec
 def register_detectors() -> Iterable[type[GroupDetector]]:
-    """Return detectors of the group of an image, for ``--group auto``.
+    """Return the group detectors that the plugin adds, for ``--group auto``.
 
     Example:
         ```python
@@ -193,7 +193,7 @@ def register_detectors() -> Iterable[type[GroupDetector]]:
 
 @hookspec
 def register_formats() -> Iterable[type[CheckpointFormat]]:
-    """Return the formats of other projects' checkpoints that the plugin reads and writes.
+    """Return the checkpoint formats of other projects that the plugin reads and writes.
 
     Example:
         ```python
@@ -209,7 +209,7 @@ def register_formats() -> Iterable[type[CheckpointFormat]]:
 
 @hookspec
 def register_weights() -> Iterable[WeightsSource]:
-    """Return places, as instances, where the weights of pretrained networks may be found.
+    """Return `WeightsSource` instances: places to look for pretrained weights.
 
     Example:
         ```python
@@ -225,7 +225,7 @@ def register_weights() -> Iterable[WeightsSource]:
 
 @hookspec
 def register_commands(app: typer.Typer) -> None:
-    """Add commands to ``i2i``; called at every start, so import nothing slow outside of the commands.
+    """Add commands to ``i2i``; called at every start, so do slow imports inside the commands.
 
     Example:
         ```python
@@ -242,7 +242,7 @@ def register_commands(app: typer.Typer) -> None:
 
 @hookspec
 def on_train_start(run: RunView) -> None:
-    """React to the start or resumption of a stage of training; ``run.step`` of its steps are done.
+    """React to the start or resumption of a training stage, after ``run.step`` completed steps.
 
     Example:
         ```python
@@ -256,7 +256,7 @@ def on_train_start(run: RunView) -> None:
 
 @hookspec
 def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
-    """React to the end of a stage's 1-based ``step``, with its mean losses, unweighted, by ``side/term``.
+    """React to the end of a stage's 1-based ``step``; ``losses`` are unweighted means by ``side/term``.
 
     Example:
         ```python
@@ -299,7 +299,7 @@ def on_checkpoint(run: RunView, path: Path) -> None:
 
 @hookspec
 def on_train_end(run: RunView) -> None:
-    """React to the end of a stage of training; ``run.step < run.steps`` if it was stopped.
+    """React to the end of a training stage; ``run.step < run.steps`` if it was stopped.
 
     Example:
         ```python

@@ -1,4 +1,4 @@
-"""The kinds of component that plugins register, and the checks that each registered one must pass."""
+"""The kinds of component that plugins register, and their checks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from i2i.errors import PluginError, did_you_mean
 PASSES = frozenset(
     {"fake", "identity", "cycled", "reconstructed", "verdict", "gradient", "cam", "latent", "encoded", "group"}
 )
-"""Everything that a loss may need; see `i2i.Loss`."""
+"""All passes that a loss may need; see `i2i.Loss`."""
 BY_GENERATORS, BY_BACKBONES, BY_TRANSFERS = ({"cam", "latent", "encoded"}, {"reconstructed"}, {"group"})
-"""The passes that not every component of a kind provides."""
+"""The passes that only some components of a kind provide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +22,13 @@ class Kind:
     """One kind of component.
 
     Attributes:
-        name: The word for it in tables and options.
+        name: Its name in tables and options.
         hook: The hook that registers it.
         module: The module of `i2i.contracts` that defines its contract.
-        contract: The class that components derive from, or are instances of.
-        title: The words for it in messages.
-        instances: True when a hook returns instances instead of classes.
-        passes: Class attributes that name passes, each with the names allowed in it.
+        contract: The class that components subclass, or are instances of.
+        title: Its name in messages.
+        instances: Whether the hook returns instances instead of classes.
+        passes: Class attributes that list passes, each with its allowed names.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Kind:
     passes: Mapping[str, Iterable[str]] = field(default_factory=dict)
 
     def check(self, returned: Any) -> list[Any]:
-        """Return what the hook returned as a list.
+        """Return a hook's result as a list, after checking it.
 
         Raises:
-            PluginError: It is not a list of components of this kind, or one of them has a wrong declaration.
+            PluginError: It is not a list of components of this kind, or a component is declared incorrectly.
         """
         if not isinstance(returned, Iterable):
             what = "instances" if self.instances else "classes"
@@ -66,7 +66,7 @@ class Kind:
     def _check_passes(self, component: Any, attribute: str, allowed: set[str]) -> None:
         declared: Any = getattr(component, attribute, frozenset())
         if not isinstance(declared, frozenset | set):
-            return  # a property, which only an instance can answer
+            return  # a property, known only for an instance
         unknown = sorted(declared - allowed)
         if unknown:
             raise PluginError(
@@ -111,7 +111,7 @@ _BY_CONTRACT = {kind.contract: kind for kind in KINDS}
 
 
 def kind_of(contract: type[Any]) -> Kind:
-    """Return the kind that a contract class stands for, such as that of `i2i.Backbone`.
+    """Return the kind of a contract class, such as `i2i.Backbone`.
 
     Raises:
         LookupError: It is not a contract.

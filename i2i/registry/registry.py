@@ -1,4 +1,4 @@
-"""The registry: plugins found through entry points, broken ones isolated, and their components by contract and name."""
+"""The registry: plugins from entry points, and their components by contract and name; broken plugins are isolated."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _Components = dict[str, dict[str, list[tuple[Any, "Plugin"]]]]
 
 @dataclass
 class Plugin:
-    """One entry point: its distribution, its hooks and components, and its error if it is broken.
+    """An entry point with its distribution, hooks, components and, if broken, its error.
 
     Attributes:
         name: The entry point's name.
-        distribution: Name and version of the distribution that installed it, ``"i2i 0.1.0"``.
+        distribution: Name and version of its distribution, such as ``"i2i 0.1.0"``.
         hooks: The hooks it implements, sorted.
-        components: Kind to the names it registered.
-        error: One line when it is broken, else "".
-        conflicts: One message for each of its names that another plugin defines too.
-        module: What holds the hooks; None when it could not be imported.
-        cause: The exception of a broken one.
+        components: Kind to registered names.
+        error: One line if it is broken, else "".
+        conflicts: One message per name that another plugin also defines.
+        module: The object with the hooks; None if it could not be imported.
+        cause: The exception, if it is broken.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Plugin:
 
 
 class Registry:
-    """All plugins, and the components that they register. Components are imported at the first look-up.
+    """All plugins and the components they register; components are imported at the first look-up.
 
     Args:
-        entry_points: Where to look; by default everything installed in the group ``i2i``.
-        disabled: Names of plugins to leave out; by default those in ``I2I_DISABLE_PLUGINS``, separated by commas.
-        strict: Raise for a broken plugin instead of recording it and continuing; by default if
-            ``I2I_STRICT_PLUGINS`` is set.
+        entry_points: The plugins' entry points; by default all installed in the group ``i2i``.
+        disabled: Names of plugins to skip; by default those in ``I2I_DISABLE_PLUGINS``, comma-separated.
+        strict: Raise for a broken plugin instead of recording the error; on by default if ``I2I_STRICT_PLUGINS``
+            is set.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Registry:
         self._strict = bool(os.environ.get(STRICT)) if strict is None else strict
         self._components: _Components | None = None
         left_out = set(_disabled() if disabled is None else disabled)
-        found = importlib.metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
-        for entry_point in sorted(found, key=lambda e: e.name):
+        available = importlib.metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
+        for entry_point in sorted(available, key=lambda e: e.name):
             if entry_point.name not in left_out:
                 self._load(entry_point)
 
     def add(self, module: object, name: str) -> None:
-        """Register a plugin that is not installed, such as one defined in a test or a notebook."""
+        """Register a plugin that is not installed, such as one from a test or notebook."""
         plugin = Plugin(name, "this process")
         self.plugins.append(plugin)
         self._components = None
@@ -86,10 +86,10 @@ class Registry:
             self._register(module, plugin)
 
     def get(self, contract: type[C], name: str) -> type[C]:
-        """Return a component class by its contract and name, such as ``get(Backbone, "ugatit")``.
+        """Return a component class by contract and name, such as ``get(Backbone, "ugatit")``.
 
         Raises:
-            UnknownComponentError: No plugin provides it; the message names the nearest.
+            UnknownComponentError: No plugin provides it; the message suggests the nearest.
             PluginError: Two plugins do.
         """
         return cast("type[C]", self._find(kind_of(contract), name))
@@ -98,52 +98,52 @@ class Registry:
         """Return a component that plugins register as an instance, such as ``get_instance(Group, "robot")``.
 
         Raises:
-            UnknownComponentError: No plugin provides it; the message names the nearest.
+            UnknownComponentError: No plugin provides it; the message suggests the nearest.
             PluginError: Two plugins do.
         """
         return cast(C, self._find(kind_of(contract), name))
 
     def names(self, contract: type[Any]) -> list[str]:
-        """Return the names of all components of a contract, sorted; those that two plugins define are left out."""
+        """Return the names of all components of a contract, sorted, without those that two plugins define."""
         return sorted(name for name, providers in self._all()[kind_of(contract).name].items() if len(providers) == 1)
 
     def provider(self, contract: type[Any], name: str) -> str:
-        """Return name and version of the distribution that provides a component."""
+        """Return the name and version of the distribution that provides a component."""
         kind = kind_of(contract)
         self._find(kind, name)
         return self._all()[kind.name][name][0][1].distribution
 
     def groups_of(self, dataset: str) -> list[str]:
-        """Return the names of the groups that extend a data set, sorted; also those that two plugins define."""
+        """Return the names of the groups that extend a data set, sorted, with those that two plugins define."""
         groups = self._all()["group"].items()
         return sorted(name for name, all_ in groups if any(group.extends == dataset for group, _ in all_))
 
     def provided_by(self, plugin: Plugin) -> list[tuple[str, Any]]:
-        """Return kind and class of every component of a plugin, also of those that another plugin defines too."""
+        """Return the kind and class of every component of a plugin, even if another plugin defines it too."""
         everything = [(kind, pair) for kind, named in self._all().items() for pairs in named.values() for pair in pairs]
         return [(kind, component) for kind, (component, owner) in everything if owner is plugin]
 
     def load_components(self) -> None:
-        """Import all components now, so that ``plugins`` lists what each provides and which are broken."""
+        """Import all components now, so that ``plugins`` is complete, with errors."""
         self._all()
 
     def refuse_broken(self) -> None:
-        """Be strict from now on: raise for a broken plugin instead of working without it.
+        """Raise for broken plugins from now on, instead of working without them.
 
         Raises:
-            PluginError: A plugin is broken already.
+            PluginError: A plugin is already broken.
         """
         self._strict = True
-        self._components = None  # so that names which two plugins define are refused, too
+        self._components = None  # so that names defined by two plugins are refused, too
         for plugin in self.plugins:
             if plugin.error:
                 raise PluginError(_breakage(plugin)) from plugin.cause
 
     def check_hooks(self, module: object) -> None:
-        """Refuse a registered plugin or listener with a hook that i2i lacks.
+        """Raise if a registered plugin or listener has an unknown hook.
 
         Raises:
-            PluginError: The message names the hook, and the nearest.
+            PluginError: It does; the message names the hook and suggests the nearest.
         """
         try:
             self.hooks.check_pending()
@@ -173,19 +173,19 @@ class Registry:
 
     def _all(self) -> _Components:
         if self._components is None:
-            found: _Components = {kind.name: {} for kind in KINDS}
+            components: _Components = {kind.name: {} for kind in KINDS}
             for plugin in [p for p in self.plugins if not p.error]:
                 with self._isolated(plugin):
-                    self._gather(plugin, found)
-            self._components = found
+                    self._gather(plugin, components)
+            self._components = components
         return self._components
 
     def _gather(self, plugin: Plugin, into: _Components) -> None:
         kinds = [kind for kind in KINDS if kind.hook in plugin.hooks]
-        found = {kind: kind.check(self._call(plugin, kind.hook)) for kind in kinds}
-        plugin.components = {kind.name: [item.name for item in items] for kind, items in found.items()}
+        checked = {kind: kind.check(self._call(plugin, kind.hook)) for kind in kinds}
+        plugin.components = {kind.name: [item.name for item in items] for kind, items in checked.items()}
         plugin.conflicts = []
-        for kind, items in found.items():
+        for kind, items in checked.items():
             for component in items:
                 providers = into[kind.name].setdefault(component.name, [])
                 providers.append((component, plugin))
@@ -221,7 +221,7 @@ class Registry:
 
     @contextmanager
     def _isolated(self, plugin: Plugin) -> Iterator[None]:
-        """Remember the plugin as broken, and take it out, when the block raises."""
+        """If the block raises, mark the plugin as broken and remove it."""
         try:
             yield
         except (Exception, SystemExit) as error:
@@ -234,12 +234,12 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """Return the registry of everything installed; it is built once per process."""
+    """Return the registry of all installed plugins, built once per process."""
     return Registry()
 
 
 def summary(component: Any) -> str:
-    """Describe a component in a few words: the start of its docstring, or the use of an instance."""
+    """Describe a component in a few words, from its docstring or from the use of an instance."""
     enables = getattr(component, "enables", None)
     if isinstance(enables, str):
         return f"Weights of {component.network}, for {enables}"

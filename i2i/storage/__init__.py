@@ -1,4 +1,4 @@
 """Files on disk: atomic writes, locks, caches, safetensors, and the layout of a run folder.
 
-The meaning of the files is decided elsewhere.
+Other packages define what the files mean.
 """

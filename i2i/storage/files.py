@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ REMEDY = "Free some space or choose another place."
 
 @contextmanager
 def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block succeeds it is synced and replaces ``path``.
+    """Yield a temporary path next to ``path``; if the block succeeds, sync it and replace ``path``.
 
-    Missing folders are made. When the block raises, nothing is left and an older file stays as it was.
+    Missing folders are created. If the block raises, the temporary file is removed and ``path`` is unchanged.
 
     Args:
         path: The file.
-        remedy: The remedy in the message when the file cannot be written.
+        remedy: How to fix an unwritable file, for the message.
 
     Raises:
-        DataError: The place cannot be written to.
+        DataError: The file cannot be written.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
@@ -41,7 +41,7 @@ def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
-    """Write a text as UTF-8, whole or not at all; arguments and errors are those of `whole_file`."""
+    """Write text as UTF-8, atomically; arguments and errors as for `whole_file`."""
     with whole_file(path, remedy) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -49,7 +49,7 @@ def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
 def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[Path] = ()) -> None:
     """Refuse to overwrite existing files unless requested, and input files even then.
 
-    Missing folders are no mistake: `whole_file` creates them.
+    Missing folders are fine: `whole_file` creates them.
 
     Raises:
         ConfigError: A target exists, or is an input file.

@@ -14,33 +14,33 @@ from filelock import FileLock, Timeout
 from i2i.errors import ConfigError, DataError
 
 WAIT = 0.1
-"""Seconds to keep trying, long enough to get past a file that its holder has just removed."""
+"""Seconds to keep trying, enough for a lock file that its holder has just removed."""
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs; the system frees it when the process dies.
+    """Hold the lock file ``path`` during the block; the system releases it if the process dies.
 
-    A file system without locks counts as free.
+    On file systems without locks, always succeed.
 
     Raises:
-        ConfigError: Something else holds it, and with it the folder.
-        DataError: It cannot be made.
+        ConfigError: The lock is held, so the folder is in use.
+        DataError: It cannot be created.
     """
     lock = FileLock(path, on_acquired=_sign)
     _acquire(lock, path)
     try:
         yield
     finally:
-        with suppress(OSError):  # while it is still held, so that nobody else's is removed; Windows keeps the file
+        with suppress(OSError):  # while still held, so that no other holder's file is removed; Windows keeps the file
             path.unlink()
         lock.release()
 
 
 def _acquire(lock: FileLock, path: Path) -> None:
     try:
-        path.parent.stat()  # filelock would make a missing folder
+        path.parent.stat()  # filelock would create a missing folder
         lock.acquire(timeout=WAIT)
     except Timeout as error:
         raise ConfigError(f"{path.parent} is in use by {_holder(path)}. Wait until that ends, or stop it.") from error
@@ -50,7 +50,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    """Write the holder's name from the second byte on: Windows lets nobody else read the first, which it locks."""
+    """Write the holder's name from the second byte on; Windows locks the first, so others cannot read it."""
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f" process {os.getpid()} on {platform.node()}".encode())
 

@@ -1,4 +1,4 @@
-"""A run folder: its file names, its creation, its configuration and its log."""
+"""Run folders: file names, creation and configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from i2i.storage.locks import locked
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
 BEST_FILE = "best.safetensors"
 GROUPS = "groups"
-"""The folder of a run that holds one file per group."""
+"""The subfolder with one file per group."""
 CONFIG_FILE, METRICS_FILE, REPORT_FILE, SAMPLES = "run.toml", "metrics.jsonl", "report.html", "samples"
 
 STEPS, SCORES_FILE = "steps", "scores.json"
@@ -46,7 +46,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def run_folder(model: Path) -> Path | None:
-    """Return the run folder of a model, or None; kept models are one folder deeper."""
+    """Return the run folder of a model, or None; kept models are one level deeper."""
     places = (model,) if model.is_dir() else (model.parent, model.parent.parent)
     return next((place for place in places if (place / CONFIG_FILE).is_file()), None)
 
@@ -54,24 +54,24 @@ def run_folder(model: Path) -> Path | None:
 def write_config(
     folder: Path, config: RunConfig, providers: Mapping[str, str], machine: Mapping[str, Any] | None = None
 ) -> None:
-    """Write ``run.toml``: the configuration, with versions and the machine.
+    """Write ``run.toml``: configuration, versions and machine.
 
     Args:
         folder: The run folder.
         config: The configuration.
-        providers: Kind of component to name and version of the distribution that provides it.
-        machine: What `Engine.describe` says of the machine that trains.
+        providers: Kind of component to name and version of its distribution.
+        machine: Result of `Engine.describe` on the training machine.
     """
     informative = {"versions": {"i2i": i2i.__version__, **providers}, "machine": machine}
     write_text(folder / CONFIG_FILE, to_toml({**config.model_dump(mode="json"), **informative}))
 
 
 def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
-    """Make ``folder`` ready for a new run.
+    """Prepare ``folder`` for a new run.
 
     Raises:
-        ConfigError: It holds a run and ``overwrite`` is off, other files, or the base model itself.
-        DataError: It cannot be made.
+        ConfigError: It holds a run without ``overwrite``, other files, or the base model.
+        DataError: It cannot be created.
     """
     if base_model is not None and Path(base_model).resolve().parent == folder.resolve():
         raise ConfigError(f"{folder} holds the model to start from. Choose another --out.")
@@ -91,9 +91,9 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
 
 
 def scores_file(model: str = "") -> Path:
-    """Return the name of the file for the scores of the run's model, or of another one, named without its suffix."""
-    own = Path(SCORES_FILE)
-    return own.with_stem(f"{own.stem}-{model}") if model else own
+    """Return the name of the scores file of the run's model, or of ``model``, given without suffix."""
+    file = Path(SCORES_FILE)
+    return file.with_stem(f"{file.stem}-{model}") if model else file
 
 
 def _clear(folder: Path) -> None:
@@ -103,11 +103,11 @@ def _clear(folder: Path) -> None:
 
 
 def model_file(path: Path, names: Sequence[str] = (MODEL_FILE, BASE_FILE)) -> Path:
-    """Return the model's file in a run folder, or the file itself.
+    """Return the model file in a run folder, or ``path`` itself if it is a file.
 
     Args:
         path: The folder or file.
-        names: What to look for in a folder, in this order.
+        names: File names to look for in a folder, in order.
 
     Raises:
         CheckpointError: There is none.

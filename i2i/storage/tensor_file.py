@@ -1,4 +1,4 @@
-"""Self-describing safetensors files, written whole or not at all, and read without pickle."""
+"""Self-describing safetensors files, written atomically and read without pickle."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ KEY = "i2i"
 
 
 class Description(BaseModel):
-    """The description in a file of tensors, or a part of it.
+    """The description in a tensor file, or a part of it.
 
-    Keys without a field are kept, so that a file that is read and written again loses nothing.
+    Keys without a field are kept, so reading and rewriting a file loses nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -33,7 +33,7 @@ class Description(BaseModel):
         """Read a description from JSON.
 
         Raises:
-            CheckpointError: A key is missing, or its value is of the wrong type; the message names the file.
+            CheckpointError: A key is missing or has a value of the wrong type; the message names the file.
         """
         try:
             return cls.model_validate(content)
@@ -42,21 +42,21 @@ class Description(BaseModel):
             raise CheckpointError(f"{path} is damaged: its description {problem}. Restore it.") from error
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON can hold: the keys that were given, and no others."""
+        """Return the description in JSON types, with only the keys that were set."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class TensorFile(Mapping[str, Tensor]):
-    """A file of tensors, opened once: its description, and tensors by name, read on access.
+    """A tensor file, opened once: its description, and tensors by name, read on access.
 
     Args:
         path: The file.
 
     Attributes:
-        content: Its description, as JSON holds it.
+        content: Its description, in JSON types.
 
     Raises:
-        CheckpointError: The file is missing, damaged, cut short, or not i2i's.
+        CheckpointError: The file is missing, damaged, truncated, or not i2i's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,15 +87,15 @@ class TensorFile(Mapping[str, Tensor]):
         return len(self._file.keys())
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a tensor, without its values."""
+        """Return the shape of a tensor, without reading its values."""
         return tuple(self._file.get_slice(name).get_shape())
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description, whole or not at all.
+    """Write tensors and a JSON description atomically.
 
     Raises:
-        DataError: The place cannot be written to.
+        DataError: The file cannot be written.
     """
     metadata = {KEY: json.dumps({"format": FORMAT, **content}, sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -104,7 +104,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any])
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read all tensors, and the description as JSON holds it.
+    """Read all tensors, and the description in JSON types.
 
     Raises:
         CheckpointError: As `TensorFile`.
@@ -114,7 +114,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Read the description in a file, as JSON.
+    """Read the description in a file, in JSON types.
 
     Raises:
         CheckpointError: As `TensorFile`.
@@ -123,7 +123,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def find_broken(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor that holds NaN or infinity; None where none does."""
+    """Return the name of the first tensor with NaN or infinity, or None."""
     return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
 
 
