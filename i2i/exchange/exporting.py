@@ -26,16 +26,16 @@ def export_checkpoint(
 
     Args:
         model: The model.
-        name: A format by its registered name.
-        out: A folder; or a file, where the format is a single one.
-        registry: Where formats come from.
-        group: Export what serves this group alone, as a model without groups.
-        overwrite: Replace files that are there.
-        sources: Where the model comes from, which is replaced by no means.
+        name: The registered name of a format.
+        out: A folder, or a file for single-file formats.
+        registry: Provides the formats.
+        group: Export only this group, as a model without groups.
+        overwrite: Replace existing files.
+        sources: The files the model was loaded from; never overwritten.
 
     Raises:
-        CheckpointError: The other project has no such model.
-        ConfigError: There is no such group, ``out`` is a file but the format has several, or a file is there already.
+        CheckpointError: The format cannot represent this model.
+        ConfigError: The group does not exist, ``out`` is a file but the format has several, or a file already exists.
     """
     model.read_judges()
     contents = _write(registry.get(CheckpointFormat, name)(registry), model if group is None else only(model, group))
@@ -52,10 +52,10 @@ def export_checkpoint(
 
 
 def only(model: Model, group: str) -> Model:
-    """Return a copy of ``model`` that serves ``group`` alone, as its base, without branches and group heads.
+    """Return a copy of ``model`` with ``group`` as its base and only group, without branches and group heads.
 
     Raises:
-        ConfigError: It does not serve that group.
+        ConfigError: The model does not serve the group.
     """
     model.check_group(group)
     single = copy.copy(model)

@@ -1,6 +1,6 @@
-"""Other projects' checkpoints: recognise and read them into run folders, and write ours as theirs.
+"""Importing other projects' checkpoints: recognise the format and read it into a run folder.
 
-Files are read without running pickled code: torch's ``weights_only`` admits tensors and plain containers alone.
+Files are read without running pickled code: torch's ``weights_only`` accepts only tensors and plain containers.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Contents = dict[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import brought.
+    """The result of an import.
 
     Attributes:
-        format: The name of the format that recognised the files.
+        format: The name of the recognised format.
         model: The model.
-        file: Where it was saved.
-        sources: The files that were read.
-        notes: Sentences that the user should read.
+        file: The saved model file.
+        sources: The files read.
+        notes: Notes for the user.
     """
 
     format: str
@@ -53,7 +53,7 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A format that may be the one, with the files that it would take, and what they hold."""
+    """A possible format, with the files it would read and their contents."""
 
     reader: CheckpointFormat
     files: dict[str, Path]
@@ -64,24 +64,24 @@ def import_checkpoint(
     path: Path, folder: Path, registry: Registry, *, size: int | None = None, data: Section | None = None,
     overwrite: bool = False,
 ) -> ImportResult:  # fmt: skip
-    """Read another project's checkpoint into a run folder that can translate and be trained further.
+    """Import another project's checkpoint into a run folder, for translating and further training.
 
     Args:
         path: A file or a folder.
-        folder: The run folder to make.
-        registry: Where formats and components come from.
-        size: Side of the training images in pixels, if the files do not say; each format has a default.
-        data: The ``data`` section of the run; None: the run names no data, since the files do not.
-        overwrite: Replace the run that ``folder`` holds.
+        folder: The run folder to create.
+        registry: Provides formats and components.
+        size: Side of the training images in pixels, if not given in the files; each format has a default.
+        data: The ``data`` section of the run; None leaves it empty, since the files do not name any.
+        overwrite: Replace an existing run in ``folder``.
 
     Raises:
-        CheckpointError: The files are missing, damaged, would run code, are of no known format or of several, or do
-            not fit it.
-        ConfigError: ``folder`` holds something, or ``data`` is wrong.
+        CheckpointError: The files are missing, damaged, would run code, match no known format or several, or do not
+            fit the format.
+        ConfigError: ``folder`` is not empty, or ``data`` is invalid.
         DataError: The data cannot be used.
     """
-    found = _recognise(path, registry)
-    imported = _read(found, size, path)
+    candidate = _recognise(path, registry)
+    imported = _read(candidate, size, path)
     stage = "transfer" if imported.groups else "base"
     published = {"preset": "paper", "transfer": {"name": "none"}}  # so that training continues as in the original
     chosen = resolve({**published, **imported.config, "stages": [stage]}, registry)
@@ -95,21 +95,21 @@ def import_checkpoint(
     file = folder / STAGE_FILES[stage]
     try:
         save(model, file)
-    except BaseException:  # Ctrl-C, too: a run without its model would be trained from nothing when resumed
+    except BaseException:  # including Ctrl-C: a run without its model would train from scratch when resumed
         (folder / CONFIG_FILE).unlink()
         raise
-    return ImportResult(found.reader.name, model, file, tuple(found.files.values()), notes)
+    return ImportResult(candidate.reader.name, model, file, tuple(candidate.files.values()), notes)
 
 
 def read_foreign(path: Path) -> Mapping[str, Any]:
-    """Load a file that torch saved, without running code.
+    """Load a file saved by torch, without running code.
 
     Raises:
-        CheckpointError: It is damaged, no dictionary, or would run code.
+        CheckpointError: The file is damaged, not a dictionary, or would run code.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice on old pickle protocols
+            warnings.simplefilter("ignore")  # torch warns about old pickle protocols
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from error
@@ -137,26 +137,26 @@ def _recognise(path: Path, registry: Registry) -> Candidate:
     return fitting[0]
 
 
-def _read(found: Candidate, size: int | None, path: Path) -> Imported:
+def _read(candidate: Candidate, size: int | None, path: Path) -> Imported:
     try:
-        return found.reader.read(found.parts, size)
+        return candidate.reader.read(candidate.parts, size)
     except I2IError as error:
-        raise CheckpointError(f"{path}, read as {found.reader.name}: {error}") from error
+        raise CheckpointError(f"{path}, read as {candidate.reader.name}: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
-        raise CheckpointError(  # raised by shapes that no network has
-            f"{path}, read as {found.reader.name}, has parameters that no such model can have "
+        raise CheckpointError(  # caused by impossible shapes
+            f"{path}, read as {candidate.reader.name}, has parameters that no such model can have "
             f"({type(error).__name__}). It is damaged, or of another model."
         ) from error
 
 
 def _checked(data: Section, registry: Registry) -> Section:
     choice = resolve_data({"data": data}, registry)
-    choice.build()  # so that a folder that is not there is refused
+    choice.build()  # fails if a folder is missing
     return choice.section
 
 
 def _load(model: Model, imported: Imported, path: Path) -> list[str]:
-    """Give the model its weights; say which whole networks the files lack."""
+    """Load the weights; return a note on networks missing from the files."""
     state = model.backbone.state_dict()
     missing = state.keys() - imported.tensors.keys()
     lacking = {_network(key) for key in missing}
@@ -183,8 +183,8 @@ def _title(network: str) -> str:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    what = f"it needs {found[1]}" if found else "it is more than a plain archive of tensors"
+    match = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f"it needs {match[1]}" if match else "it is more than a plain archive of tensors"
     return (
         f"{path} is refused: {what}, and reading it could run code. Get plain state dicts from its authors, or, where "
         "you trust it, load it yourself and save torch.save({name: network.state_dict()})."
@@ -196,13 +196,13 @@ def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:
         return f"{path} looks like a model of i2i, which needs no import. Use it as it is: i2i translate."
     if not candidates:
         return _unnamed(path, names)
-    keys = list(dict.fromkeys(str(key) for found in candidates for content in found.parts.values() for key in content))
+    keys = list(dict.fromkeys(str(key) for one in candidates for content in one.parts.values() for key in content))
     holds = f"holds {', '.join(keys[:5])}{', …' if len(keys) > 5 else ''}" if keys else "is empty"
     return f"{path} {holds}, which is not a known format ({names}). Plugins can add formats."
 
 
 def _unnamed(path: Path, names: str) -> str:
-    """Say that no format takes a path by its name, and what to name instead."""
+    """Return the message for a path that no format accepts by its name, with a suggestion."""
     if path.is_file():
         endings = f"{', '.join(CHECKPOINT_SUFFIXES[:-1])} or {CHECKPOINT_SUFFIXES[-1]}"
         return f"{path} does not end in {endings}, as files of the known formats do ({names}). Rename it if it is one."
@@ -212,5 +212,5 @@ def _unnamed(path: Path, names: str) -> str:
 
 
 def _ambiguous(path: Path, fitting: list[Candidate]) -> str:
-    found = "; ".join(f"{one.reader.name} ({', '.join(file.name for file in one.files.values())})" for one in fitting)
-    return f"{path} holds checkpoints of several formats: {found}. Name a file of the one that you mean."
+    formats = "; ".join(f"{one.reader.name} ({', '.join(file.name for file in one.files.values())})" for one in fitting)
+    return f"{path} holds checkpoints of several formats: {formats}. Name a file of the one that you mean."

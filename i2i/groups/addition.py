@@ -1,4 +1,4 @@
-"""One more group for a model that has groups already, while trunk and all other groups stay as they are."""
+"""Adding a group to a model that already has some, leaving the trunk and the other groups unchanged."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from i2i.storage.tensor_file import TensorFile
 
 
 class AddedGroupTransfer(Transfer):
-    """The strategy that shaped a model, drawing samples only of a new group and of the groups it needs.
+    """A model's transfer strategy, restricted to samples of the new group and the groups it needs.
 
     Args:
         inner: The strategy, adapted to all groups.
-        drawn: The groups that samples are drawn from.
+        drawn: The groups to draw samples from.
     """
 
     name = "adding"
@@ -41,39 +41,39 @@ class AddedGroupTransfer(Transfer):
         self._inner, self._drawn = inner, frozenset(drawn)
 
     def adapt(self, model: nn.Module) -> None:
-        """Leave the model as it is: it is adapted already."""
+        """Do nothing: the model is already adapted."""
 
     def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
-        """Hand the networks on to the strategy."""
+        """Pass the networks to the strategy."""
         self._inner.prepare(networks)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Return the strategy's sub-batches, without the samples of all other groups."""
+        """Return the strategy's sub-batches without samples of other groups."""
         batches = [tuple(g for g in batch if g in self._drawn) for batch in self._inner.draw(batch_size, rng)]
         return [batch for batch in batches if batch]
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Return the strategy's routes; frozen parameters learn nothing from them."""
+        """Return the strategy's routes; frozen parameters ignore them."""
         return self._inner.route(side, groups, losses)
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
-        """Return the strategy's."""
+        """Return the strategy's parameter groups."""
         return self._inner.parameter_groups(side, lr)
 
 
 class GroupAddition:
     """A group being added to a model.
 
-    Its branch starts as a copy of the base's. Everything else is frozen but what groups share in the discriminators:
-    that learns while the group is added, since frozen discriminators teach little, and is restored at the end.
+    Its branch starts as a copy of the base's. Everything else is frozen except the shared part of the discriminators:
+    it trains along, since frozen discriminators teach little, and is restored at the end.
 
     Args:
         chosen: The components, with the group to add.
-        dataset: The data of the new group and of the groups that it needs.
+        dataset: The data of the new group and the groups it needs.
 
     Attributes:
         model: The model with the new group.
-        transfer: What trains it.
+        transfer: The strategy that trains it.
     """
 
     def __init__(self, chosen: Components, dataset: Dataset) -> None:
@@ -88,14 +88,14 @@ class GroupAddition:
         self.transfer = AddedGroupTransfer(self._strategy(), dataset.groups)
 
     def settle(self) -> None:
-        """Give everything that is not the new group's its old bits again; with the trunk trained, other branches."""
+        """Restore everything outside the new group bit by bit; if the trunk was trained, only the other branches."""
         self._give_back()
         for parameter in self.model.backbone.parameters():
             parameter.requires_grad_(True)
 
     @contextmanager
     def settled(self) -> Iterator[None]:
-        """Show the model as `settle` would leave it; training continues after the block undisturbed."""
+        """Apply `settle` inside the block, then restore the model so that training can continue."""
         learning = {name: tensor.clone() for name, tensor in self.model.backbone.state_dict().items()}
         self._give_back()
         try:
@@ -114,20 +114,20 @@ class GroupAddition:
         return self.model.transfer
 
     def _fill(self) -> None:
-        """Take over the model's weights, and start the new group's as the base's."""
+        """Copy the old model's weights, and initialise the new group from the base."""
         self._copy(self._before)
         for module in self.model.backbone.modules():
             if isinstance(module, Branches):
-                twin, own = (module.branches[group].state_dict() for group in (self.model.base, self._group))
-                if twin.keys() == own.keys():  # the base has no adapters, for example
-                    module.branches[self._group].load_state_dict(twin)
+                base, new = (module.branches[group].state_dict() for group in (self.model.base, self._group))
+                if base.keys() == new.keys():  # the base has no adapters, for example
+                    module.branches[self._group].load_state_dict(base)
 
     @torch.no_grad()
     def _copy(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy tensors into the model; if a tensor has one row per group, into the first rows.
 
-        The new row of a buffer is zero: in a vector of spectral normalisation that leaves the norm, and with it what
-        the head says of all other groups, as it was.
+        The new row of a buffer is zero: in a spectral normalisation vector this keeps the norm, and so the head's
+        output for the other groups, unchanged.
         """
         current = self.model.backbone.state_dict()
         buffers = {name for name, _ in self.model.backbone.named_buffers()}
@@ -138,7 +138,7 @@ class GroupAddition:
                 current[name][len(tensor) :].zero_()
 
     def _freeze(self) -> None:
-        """Freeze everything but the new group, the shared part of the discriminators, and, if requested, the trunk."""
+        """Freeze all but the new group, the shared part of the discriminators and, if requested, the trunk."""
         frozen = {name for group in self.model.groups[1:-1] for name in self._ownership.names(group).values()}
         if not self._train_trunk:
             frozen |= set(self._ownership.names(self.model.base).values())
@@ -149,10 +149,10 @@ class GroupAddition:
 
 
 def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
-    """Return the group that a run adds, and the model that it adds to.
+    """Return the group a run adds, and the model it is added to.
 
     Raises:
-        ConfigError: It adds nothing, or to nothing.
+        ConfigError: The run names no group to add, or no model to add it to.
     """
     if config.added is None or config.base_model is None:
         raise ConfigError("Name both base_model and added, as i2i groups add does.")
@@ -160,17 +160,17 @@ def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
 
 
 def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) -> Dataset:
-    """Return the data of the group that is added, and of the other groups that are needed.
+    """Return the data of the added group and of the groups it needs.
 
-    These are the base group, if the trunk is trained, and all that the data has, where a head tells groups apart.
+    It needs the base group if the trunk is trained, and all groups of the data if the model has a group head.
 
     Args:
         chosen: The components, with the group to add.
-        section: The data that the model was trained on.
-        registry: Where data sets and groups come from.
+        section: The ``data`` section the model was trained with.
+        registry: Provides data sets and groups.
 
     Raises:
-        ConfigError: The data of groups that are needed is not known.
+        ConfigError: The data of the needed groups is unknown.
         DataError: A group has no images.
     """
     added, file = added_to(chosen.config)
@@ -190,10 +190,10 @@ def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) 
 
 
 def check_added(chosen: Components, ownership: TensorOwnership, description: ModelDescription) -> None:
-    """Refuse to add a group to a model that cannot take it.
+    """Refuse a group that cannot be added to the model.
 
     Raises:
-        ConfigError: It is a base model, has such a group, or its groups have no layers to train.
+        ConfigError: The model is a base model, already has the group, or gives groups no layers to train.
     """
     added, file = added_to(chosen.config)
     if not description.groups:

@@ -1,4 +1,4 @@
-"""Writing a model whose groups have changed, and one small file per group."""
+"""Writing a model with changed groups, and one small file per group."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from i2i.storage.tensor_file import write
 
 
 def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: bool = False) -> Path:
-    """Write a model whose groups have changed into a new run folder, or over the old model; return its file.
+    """Write a model with changed groups to a new run folder or over the old model; return its file.
 
-    Existing files of single groups stay, even that of a removed group, so that none is lost.
+    Existing group files are kept, even that of a removed group, so that none is lost.
 
     Args:
         model: The model.
-        source: The run folder or file that it comes from.
-        out: The new folder, which also gets the run's configuration and base model; None changes ``source`` itself.
-        overwrite: Replace what ``out`` holds.
+        source: The run folder or file of the old model.
+        out: The new folder, which also gets the run's configuration and base model; None overwrites ``source``.
+        overwrite: Replace the contents of ``out``.
 
     Raises:
-        ConfigError: ``out`` holds something else, or another command is at work in the folder.
-        DataError: The place cannot be written to.
+        ConfigError: ``out`` holds something else, or another command is running in the folder.
+        DataError: The folder cannot be written to.
     """
     file = model_file(source)
     folder = file.parent if out is None else out
@@ -55,7 +55,7 @@ def write_groups(model: StoredModel, folder: Path) -> None:
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """Copy what else a run needs to be opened and resumed."""
+    """Copy the other files needed to open and resume a run."""
     for name in (CONFIG_FILE, BASE_FILE):
         if (source / name).is_file():
             with whole_file(folder / name) as temporary:

@@ -1,4 +1,4 @@
-"""Groups of a trained model as separate files: exported, attached to another copy of the same base, removed."""
+"""Groups of a trained model as files: export, attach to another copy of the same base, remove."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SLOT = "{group}"
 
 @dataclass(frozen=True)
 class TensorOwnership:
-    """Which tensors of a model belong to whom.
+    """Which tensors belong to a single group, and which are shared.
 
     Attributes:
-        own: Names of the tensors of one group, with ``SLOT`` in place of the group.
-        rows: Names of the tensors with one row per group, the base group first: group heads.
-        shared: Names of those that all groups use: the trunk.
+        own: Names of tensors that belong to one group, with ``SLOT`` in place of its name.
+        rows: Names of tensors with one row per group, base group first: group heads.
+        shared: Names of tensors shared by all groups: the trunk.
     """
 
     own: tuple[str, ...]
@@ -43,24 +43,24 @@ class TensorOwnership:
 
     @property
     def judges(self) -> frozenset[str]:
-        """The names in ``own`` that belong to discriminators, which translating does not need."""
+        """The names in ``own`` that belong to discriminators, which are not needed for translating."""
         return frozenset(name for name in self.own if name.startswith("discriminators."))
 
     def names(self, group: str) -> dict[str, str]:
-        """Return the template and the name of each of a group's tensors."""
+        """Return the template and name of each tensor of a group."""
         return {template: template.replace(SLOT, group) for template in self.own}
 
 
 class GroupDescription(Description):
-    """The description in the file of a single group.
+    """The description in a group file.
 
     Attributes:
-        group: The group.
+        group: The name of the group.
         base: The base group of its model.
-        fingerprint: Of what all groups of its model share.
-        structure: What decides which networks its model has.
-        providers: Kind of component to name and version of the distribution that provided it.
-        version: The i2i that wrote it.
+        fingerprint: Fingerprint of the parts shared by all groups, see `StoredModel.fingerprint`.
+        structure: The options that determine the model's networks.
+        providers: Kind of component to name and version of its distribution.
+        version: The version of i2i that wrote it.
     """
 
     group: str
@@ -73,11 +73,11 @@ class GroupDescription(Description):
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model as its file holds it, which can be changed without building it.
+    """A model as stored in its file; groups can be changed without building the networks.
 
     Attributes:
         description: The description in the file.
-        tensors: The weights by name.
+        tensors: Weights by name.
         ownership: The owner of each tensor.
     """
 
@@ -97,21 +97,21 @@ class StoredModel:
 
     @property
     def size(self) -> int:
-        """Bytes of all weights."""
+        """Size of all weights in bytes."""
         return weigh(self.tensors.values())
 
     def part(self, group: str) -> dict[str, Tensor]:
-        """Return the tensors of a group, or of the base group: by template, and rows ``(1, ...)``.
+        """Return the tensors of a group or the base group by template, and its rows, ``(1, ...)``, by name.
 
         Raises:
             ConfigError: There is no such group.
         """
         place = self._place(group)
-        own = {t: self.tensors[name] for t, name in self.ownership.names(group).items() if name in self.tensors}
-        return own | {name: self.tensors[name][place : place + 1] for name in self.ownership.rows}
+        tensors = {t: self.tensors[name] for t, name in self.ownership.names(group).items() if name in self.tensors}
+        return tensors | {name: self.tensors[name][place : place + 1] for name in self.ownership.rows}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of what all groups share: the structure, and every weight of the trunk."""
+        """Return the SHA-256 of the structure and all trunk weights, which all groups share."""
         digest = hashlib.sha256(json.dumps(self.description.structure, sort_keys=True).encode())
         for name in sorted(self.ownership.shared):
             tensor = self.tensors[name].contiguous()
@@ -120,10 +120,10 @@ class StoredModel:
         return digest.hexdigest()
 
     def without(self, group: str) -> StoredModel:
-        """Return the model without a group; all others stay unchanged.
+        """Return the model without a group; the others stay unchanged.
 
         Raises:
-            ConfigError: There is no such group, it is the base, or the only other one.
+            ConfigError: The group does not exist, is the base, or is the only new group.
         """
         place = self._place(group)
         if group == self.base:
@@ -136,17 +136,17 @@ class StoredModel:
         return self._with(tuple(g for g in self.groups if g != group), kept | rows)
 
     def adding(self, group: str, part: Mapping[str, Tensor]) -> StoredModel:
-        """Return the model with a further group; everything of the others stays as it is.
+        """Return the model with one more group; the others stay unchanged.
 
         Raises:
-            ConfigError: The group is there already, or the name cannot name one.
+            ConfigError: The group already exists, or its name is invalid.
         """
         check_group_name(group)
         if group in (self.base, *self.groups):
             raise ConfigError(f"The model has a group '{group}' already. Give the new one another name with --name.")
-        own = {template.replace(SLOT, group): part[template] for template in self.ownership.own}
+        tensors = {template.replace(SLOT, group): part[template] for template in self.ownership.own}
         rows = {name: torch.cat([self.tensors[name], part[name]]) for name in self.ownership.rows}
-        return self._with((*self.groups, group), {**self.tensors, **own, **rows})
+        return self._with((*self.groups, group), {**self.tensors, **tensors, **rows})
 
     def _with(self, groups: tuple[str, ...], tensors: Mapping[str, Tensor]) -> StoredModel:
         return replace(self, description=self.description.model_copy(update={"groups": groups}), tensors=tensors)
@@ -162,10 +162,10 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
 
     Args:
         path: A run folder or a ``.safetensors`` model.
-        registry: Where its components come from.
+        registry: Provides its components.
 
     Raises:
-        CheckpointError: There is none, or it does not fit the installed plugins.
+        CheckpointError: The model is missing, or does not match the installed plugins.
     """
     file = TensorFile(model_file(path))
     description, tensors = described(file), dict(file)
@@ -174,7 +174,7 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
 
 
 def as_stored(model: Model) -> StoredModel:
-    """Return a model as its file would hold it."""
+    """Return a model as it would be stored in a file."""
     description, tensors = describe(model), model.backbone.state_dict()
     ownership = tensor_ownership(model.components, description, tensors)
     return StoredModel(description, {name: t.detach().cpu() for name, t in tensors.items()}, ownership)
@@ -183,28 +183,28 @@ def as_stored(model: Model) -> StoredModel:
 def tensor_ownership(
     chosen: Components, description: ModelDescription, tensors: Mapping[str, Tensor]
 ) -> TensorOwnership:
-    """Find the owner of each tensor of a described model from the changes that one more group makes."""
+    """Find the owner of each tensor by comparing the model with one that has one more group."""
     base, groups = description.base, description.groups
     if not groups:
         return TensorOwnership((), (), tuple(tensors))
     larger = outline(chosen, base, [*groups, SLOT]).backbone.state_dict()
-    own = tuple(name for name in larger if SLOT in name)
-    branches = {template.replace(SLOT, group) for template in own for group in (base, *groups)}
+    templates = tuple(name for name in larger if SLOT in name)
+    branches = {template.replace(SLOT, group) for template in templates for group in (base, *groups)}
     rows = tuple(name for name, tensor in tensors.items() if name in larger and larger[name].shape != tensor.shape)
-    return TensorOwnership(own, rows, tuple(name for name in tensors if name not in branches | set(rows)))
+    return TensorOwnership(templates, rows, tuple(name for name in tensors if name not in branches | set(rows)))
 
 
 def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> int:
-    """Write a group's tensors into a self-describing file; return their bytes.
+    """Write a group's tensors to a self-describing file; return their size in bytes.
 
     Args:
         model: The model.
         group: The group.
         out: The file.
-        judges: Whether to include the group's discriminators, which only training needs, and which are large.
+        judges: Include the group's discriminators, which are large and only needed for training.
 
     Raises:
-        ConfigError: There is no such group, or its transfer gives groups no tensors of their own.
+        ConfigError: The group does not exist, or its transfer does not give groups separate tensors.
     """
     part = model.part(group)
     if group == model.base or not part:
@@ -224,13 +224,13 @@ def export(model: StoredModel, group: str, out: Path, judges: bool = True) -> in
 
 
 def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredModel:
-    """Return the model with the group from a file, under its name or another one.
+    """Return the model with a group added from a file, optionally under a new name.
 
-    A group without discriminators gets copies of the base's.
+    A group stored without discriminators gets copies of the base's.
 
     Raises:
-        CheckpointError: The file holds no group, or one of another base.
-        ConfigError: The model has such a group already, or has no groups at all.
+        CheckpointError: The file is not a group, or belongs to another base.
+        ConfigError: The model already has a group of that name, or has no new groups.
     """
     stored = TensorFile(file)
     if not {"group", "fingerprint"} & stored.content.keys():
@@ -241,13 +241,13 @@ def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredMod
             f"A base model has no place for '{description.group}'. Name a model with groups of that base."
         )
     part = dict(stored)
-    judges = {name: own for name, own in model.part(model.base).items() if name in model.ownership.judges}
+    judges = {name: tensor for name, tensor in model.part(model.base).items() if name in model.ownership.judges}
     _check_base(model, description, judges | part, file)
     return model.adding(description.group if name is None else name, judges | part)
 
 
 def weigh(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes that tensors take."""
+    """Return the size of tensors in bytes."""
     return sum(tensor.nbytes for tensor in tensors)
 
 

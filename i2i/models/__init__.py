@@ -1,4 +1,4 @@
-"""From component names to a working model, and from a model to its file and back.
+"""Building models from component names, and saving and loading them.
 
 Training lives in `i2i.training`.
 """

@@ -1,4 +1,4 @@
-"""From a partial configuration to components: look up names, merge defaults, validate options, check the fit."""
+"""Resolving a partial configuration: look up names, merge defaults, validate options, check the fit."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _CONTRACTS: dict[str, type[Any]] = {"backbone": Backbone, "generator": Generator
 
 
 def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -> Components:
-    """Complete a partial configuration from presets and the components' defaults.
+    """Complete a partial configuration from presets and component defaults.
 
-    Generator and discriminator take ``size``, and each option that they share with the backbone (``channels``,
-    ``light``), from there unless they are set for the part.
+    Generator and discriminator inherit ``size`` and the options they share with the backbone (``channels``, ``light``)
+    unless set explicitly.
 
     Args:
         given: The user's options, nested as in ``run.toml``.
-        registry: Where components come from.
-        fitting: Refuse parts that cannot work together; off where only their options are of interest.
+        registry: Provides the components.
+        fitting: Refuse parts that cannot work together; turn off when only the options matter.
 
     Raises:
         UnknownComponentError: No plugin provides a name.
@@ -50,7 +50,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
 
 
 def _parts(run: RunConfig, backbone_class: type[Backbone], registry: Registry) -> dict[str, Configured[Any]]:
-    """Look up the parts of a model, and validate their options."""
+    """Look up the parts of a model and validate their options."""
     backbone = configure(backbone_class, run.backbone, "backbone")
     shared = {**backbone.options.model_dump(), "size": run.size}
     sections = run.model_dump(include={"generator", "discriminator", "transfer"})
@@ -70,7 +70,7 @@ def _parts(run: RunConfig, backbone_class: type[Backbone], registry: Registry) -
 def _completed(
     run: RunConfig, parts: Mapping[str, Configured[Any]], losses: Mapping[str, Configured[Loss]], registry: Registry
 ) -> RunConfig:
-    """Return the configuration with every option of every component."""
+    """Return the configuration with all options of all components."""
     sections = {kind: part.section for kind, part in parts.items()}
     tables = {name: loss.options.model_dump(mode="json") for name, loss in losses.items()}
     return run.model_copy(update={**sections, "loss": tables, "metric": _metrics(run, registry)})
@@ -87,22 +87,22 @@ def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     if name not in PRESETS:
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
-    own = {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)}
-    return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in own.items()})
+    sections = {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)}
+    return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in sections.items()})
 
 
 def _giving_way(kind: str, section: Section, given: Mapping[str, Any]) -> Section:
-    """Drop a preset's options of a part that are given for the backbone, from which the part takes them."""
+    """Drop preset options of a part that the user set for the backbone, so that the part inherits them."""
     shared = given.get("backbone", {}) if kind in ("generator", "discriminator") else {}
     return {option: value for option, value in section.items() if option not in shared}
 
 
 def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> bool:
-    """Return whether a preset's section applies: options of the backbone's default part do not fit another part."""
+    """Return whether a preset's section applies: its options only fit the backbone's default part."""
     if section not in ("generator", "discriminator"):
         return True
-    own = backbone.Config.model_fields[section].default
-    return bool(component_name(given, section, given.get("backbone", {}).get(section, own)) == own)
+    default = backbone.Config.model_fields[section].default
+    return bool(component_name(given, section, given.get("backbone", {}).get(section, default)) == default)
 
 
 def _losses(
@@ -113,7 +113,7 @@ def _losses(
 
 
 def _metrics(run: RunConfig, registry: Registry) -> dict[str, Section]:
-    """Complete the options of metrics that are given some; refuse names of metrics that there are not."""
+    """Complete the options given for metrics; refuse unknown metrics."""
     for name in (*(run.evaluate.metrics or ()), *filter(None, [run.evaluate.best])):
         registry.get(Metric, name)
     picked = {name: configure(registry.get(Metric, name), section, "metric") for name, section in run.metric.items()}

@@ -1,4 +1,4 @@
-"""Checkpoints: self-describing safetensors files, written whole or not at all, and read without pickle."""
+"""Checkpoints: self-describing safetensors files, written atomically and read without pickle."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _JUDGES = "discriminators."
 def load(path: str | os.PathLike[str], registry: Registry | None = None, judges: bool = False) -> Model:
     """Load a model from a run folder or a ``.safetensors`` file.
 
-    Translating needs the generators alone, so the discriminators, by far the larger part, stay in the file. They are
-    read when ``group="auto"`` asks a group head, and when the model is saved or exported.
+    Translating needs only the generators, so the much larger discriminators stay in the file. They are read when
+    ``group="auto"`` uses a group head, and when the model is saved or exported.
 
     Example:
         >>> model = i2i.load("runs/emoji")  # doctest: +SKIP
@@ -41,12 +41,12 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None, judges:
 
     Args:
         path: The run folder or file.
-        registry: Where components come from; by default all that is installed.
-        judges: Read the discriminators, too.
+        registry: Provides the components; every installed plugin by default.
+        judges: Also read the discriminators.
 
     Raises:
-        CheckpointError: There is no model, it is damaged, or i2i did not write it.
-        UnknownComponentError: It was made with a plugin that is not installed.
+        CheckpointError: The model is missing, damaged, or not written by i2i.
+        UnknownComponentError: The model needs a plugin that is not installed.
     """
     file = TensorFile(model_file(Path(path)))
     description = described(file)
@@ -61,9 +61,9 @@ def save(model: Model, path: Path) -> None:
 
 
 def describe(model: Model) -> ModelDescription:
-    """Return the description of a model for its file: components, options, training, groups and providers.
+    """Return the description for a model's file: components, options, training, groups and providers.
 
-    A base model says nothing of a transfer, and no model says anything of the losses that its transfer adds, so that
+    A base model's description omits the transfer, and every description omits losses added by the transfer, so that
     any transfer can follow.
     """
     sections = set(_DESCRIBED) if model.new_groups else set(_DESCRIBED) - {"transfer"}
@@ -84,8 +84,8 @@ def resolve_described(description: ModelDescription, path: Path, registry: Regis
     """Choose the components that a model's file describes.
 
     Raises:
-        UnknownComponentError: One is not installed; the message names the distributions that the model was made with.
-        CheckpointError: An option is none of theirs any more.
+        UnknownComponentError: One is not installed; the message names the distributions the model was built with.
+        CheckpointError: A component no longer has one of the options.
     """
     makers = description.makers
     try:
@@ -97,17 +97,17 @@ def resolve_described(description: ModelDescription, path: Path, registry: Regis
 
 
 def load_weights(model: Model, file: TensorFile) -> None:
-    """Give a model the weights that a file holds.
+    """Load weights from a file into a model.
 
     Raises:
-        CheckpointError: The file holds the weights of other networks.
+        CheckpointError: The weights are those of other networks.
     """
     check_weights(model, file)
     model.backbone.load_state_dict(dict(file))
 
 
 def check_weights(model: Model, file: TensorFile) -> None:
-    """Compare names and shapes of a model's weights, which may be its `outline`'s, with those in a file.
+    """Check the names and shapes of the weights of a model, or of its `outline`, against a file.
 
     Raises:
         CheckpointError: They differ; the message names the first difference.
@@ -125,14 +125,14 @@ def check_weights(model: Model, file: TensorFile) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """An open file, and the components of the model in it; networks are built without memory, then filled."""
+    """An open file and its model's components; networks are built without memory, then filled."""
 
     file: TensorFile
     description: ModelDescription
     components: Components
 
     def model(self, judges: bool) -> Model:
-        """Return the model, with its discriminators or without."""
+        """Return the model with or without discriminators."""
         for model in self._candidates():
             if not judges:
                 model.leave_judges(self.discriminators)
@@ -142,7 +142,7 @@ class _Source:
         return model
 
     def discriminators(self) -> nn.ModuleDict:
-        """Return the discriminators alone."""
+        """Return only the discriminators."""
         for model in self._candidates():
             judges = model.backbone.discriminators
             self._fill(judges, _JUDGES)
@@ -151,23 +151,23 @@ class _Source:
         return judges
 
     def _candidates(self) -> Iterator[Model]:
-        """Yield the model's outline, then, for networks that hold more than their weights, the model itself."""
+        """Yield the model's outline, then the model itself for networks that hold more than weights."""
         for build in (outline, Model):
             model = build(self.components, self.description.base, self.description.groups)
             check_weights(model, self.file)
             yield model
 
     def _fill(self, network: nn.Module, prefix: str = "") -> None:
-        tensors = {name: _copy(self.file[prefix + name], own) for name, own in network.state_dict().items()}
+        tensors = {name: _copy(self.file[prefix + name], like) for name, like in network.state_dict().items()}
         network.load_state_dict(tensors, assign=True)
 
 
 def _copy(stored: Tensor, like: Tensor) -> Tensor:
-    """Return a tensor that no longer depends on the file."""
+    """Return a copy that does not depend on the file."""
     return stored.to(like.dtype, copy=True)
 
 
 def _is_filled(network: nn.Module) -> bool:
-    """Return whether every tensor has memory, including those that are not weights."""
-    own = [*network.parameters(), *network.buffers(), *(one for m in network.modules() for one in vars(m).values())]
-    return not any(isinstance(one, Tensor) and one.is_meta for one in own)
+    """Return whether every tensor has memory, including tensors that are not weights."""
+    values = [*network.parameters(), *network.buffers(), *(one for m in network.modules() for one in vars(m).values())]
+    return not any(isinstance(one, Tensor) and one.is_meta for one in values)

@@ -1,4 +1,4 @@
-"""The components that a configuration chooses, each with its complete options, and how they are built."""
+"""The components chosen by a configuration, with complete options, and how to build them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Configured(Generic[T]):
     Attributes:
         component: The class.
         options: An instance of its ``Config``.
-        inherited: The options that it took from the backbone; a configuration need not repeat them.
+        inherited: Names of options taken from the backbone; a configuration need not repeat them.
     """
 
     component: type[T]
@@ -41,7 +41,7 @@ class Configured(Generic[T]):
 
     @property
     def section(self) -> Section:
-        """The name and the options that are not inherited, as in ``run.toml``."""
+        """The name and all options except inherited ones, as in ``run.toml``."""
         options = self.options.model_dump(mode="json", exclude=set(self.inherited))
         return {"name": self.component.name, **options}  # type: ignore[attr-defined]
 
@@ -51,7 +51,7 @@ class Configured(Generic[T]):
 
 
 def component_name(given: Mapping[str, Any], kind: str, default: str | None = None) -> str:
-    """Return the name of the component of a kind that a configuration chooses, or a default.
+    """Return the name of the component that a configuration chooses for a kind, or the default.
 
     Raises:
         ConfigError: The section is not a table.
@@ -69,28 +69,28 @@ def configure(
 
     Args:
         component: The class.
-        section: Its options, and its name.
-        kind: The word for it in messages.
-        shared: Options of the backbone, which it takes from there unless given its own.
+        section: Its options and name.
+        kind: The kind of component, for messages.
+        shared: Options of the backbone, inherited unless set in ``section``.
 
     Raises:
         ConfigError: An option is unknown or wrong.
     """
-    own = {key: value for key, value in section.items() if key != "name"}
-    known = component.Config.model_fields.keys() - own.keys()
+    given = {key: value for key, value in section.items() if key != "name"}
+    known = component.Config.model_fields.keys() - given.keys()
     inherited = {key: value for key, value in (shared or {}).items() if key in known}
-    options = validate(component.Config, {**inherited, **own}, f"{kind} '{component.name}'")
+    options = validate(component.Config, {**inherited, **given}, f"{kind} '{component.name}'")
     return Configured(component, options, frozenset(inherited))
 
 
 @dataclass(frozen=True)
 class Components:
-    """The parts of a model and its training that a configuration chooses.
+    """The parts of a model and its training, as chosen by a configuration.
 
     Attributes:
-        config: The configuration, complete.
-        registry: Where the parts come from.
-        providers: Kind of part to name and version of the distribution that provides it.
+        config: The complete configuration.
+        registry: Provides the parts.
+        providers: Kind of part to name and version of its distribution.
     """
 
     config: RunConfig
@@ -110,18 +110,18 @@ class Components:
         return self.backbone.build(generators, discriminators)
 
     def build_discriminator(self) -> Discriminator:
-        """Construct a discriminator with its parts; weights of pretrained ones are not loaded yet."""
+        """Construct a discriminator with its parts; pretrained weights are not loaded yet."""
         discriminator = self.discriminator.build()
         discriminator.assemble(self.registry)
         return discriminator
 
     @property
     def provided(self) -> frozenset[str]:
-        """The optional passes that generator and backbone provide."""
+        """The optional passes provided by generator and backbone."""
         return self.generator.component.provides | self.backbone.component.provides
 
     def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
-        """Construct the terms of positive weight that can be computed, given what the transfer provides."""
+        """Construct the losses with a positive weight whose optional passes are all provided."""
         can = provided | self.provided
         wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
         return {name: loss for name, loss in wanted.items() if loss.needs & OPTIONAL_PASSES <= can}

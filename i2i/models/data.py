@@ -1,4 +1,4 @@
-"""From the ``data`` section of a configuration to a data set."""
+"""Building a data set from the ``data`` section of a configuration."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def resolve_data(given: Mapping[str, Any], registry: Registry) -> Configured[Dat
 
 
 def build_data(data: Configured[Dataset], groups: Sequence[str], registry: Registry) -> Dataset:
-    """Construct a data set with the groups that plugins add to it.
+    """Construct a data set, including groups added by plugins.
 
     Raises:
         UnknownComponentError: No plugin provides a group.
-        PluginError: Two plugins do.
-        DataError: The data cannot be used, or has a group of that name.
+        PluginError: Two plugins provide the same group.
+        DataError: The data cannot be used, or already has a group of that name.
     """
     dataset = data.build()
     for name in groups:
@@ -41,7 +41,7 @@ def build_data(data: Configured[Dataset], groups: Sequence[str], registry: Regis
 
 
 def find_dataset(given: Mapping[str, Any], registry: Registry) -> type[Dataset]:
-    """Return the data set that a configuration names.
+    """Return the data set named in a configuration.
 
     Raises:
         UnknownComponentError: No plugin provides it.

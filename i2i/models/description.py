@@ -1,4 +1,4 @@
-"""The description in a model's file: everything but its weights."""
+"""The description in a model's file: everything except the weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from i2i.storage.tensor_file import Description, TensorFile
 
 
 class PartDescription(Description):
-    """A component by its name, with the options that it was made with."""
+    """A component's name and options."""
 
     name: str
 
 
 class TrainedConfig(Description):
-    """The options that make a model, and those that it was trained with: a part of a run's configuration."""
+    """The options a model was built and trained with: part of a run's configuration."""
 
     size: int
     backbone: PartDescription
@@ -27,15 +27,15 @@ class TrainedConfig(Description):
 
 
 class BestScore(Description):
-    """The step of a kept model, and the score it was kept for.
+    """The step and score of a stage's best model.
 
     Attributes:
         stage: The stage.
-        metric: The metric that decides.
+        metric: The deciding metric.
         value: Its mean over groups.
-        step: The step at which it was reached.
-        higher_is_better: Which way is up.
-        groups: The groups that were scored.
+        step: The step that reached it.
+        higher_is_better: Whether higher values of the metric are better.
+        groups: The scored groups.
     """
 
     stage: str
@@ -53,9 +53,9 @@ class ModelDescription(Description):
         base: The data-rich group.
         groups: The groups other than the base.
         config: Components and options.
-        version: The i2i that wrote it.
-        providers: Kind of component to name and version of the distribution that provided it.
-        best: The score it was kept for, if it is the best model of a stage.
+        version: The version of i2i that wrote it.
+        providers: Kind of component to name and version of its distribution.
+        best: The score, if this is the best model of a stage.
     """
 
     base: str
@@ -67,12 +67,12 @@ class ModelDescription(Description):
 
     @property
     def makers(self) -> str:
-        """The distributions that the model was made with."""
+        """The distributions the model was built with."""
         return ", ".join(sorted(set(self.providers.values()))) or "other plugins"
 
     @property
     def structure(self) -> dict[str, Any]:
-        """What decides which networks a model has; not how they are trained."""
+        """The options that determine the model's networks, not how they are trained."""
         config = self.config
         kinds = {"backbone": config.backbone, "discriminator": config.discriminator, "transfer": config.transfer}
         names = {kind: part.name for kind, part in kinds.items() if part is not None}
@@ -80,10 +80,10 @@ class ModelDescription(Description):
 
 
 def described(file: TensorFile) -> ModelDescription:
-    """Return what an open file says of its model.
+    """Return the description of the model in an open file.
 
     Raises:
-        CheckpointError: The file holds something else than a model, or its description is damaged.
+        CheckpointError: The file is not a model, or its description is damaged.
     """
     content = file.content
     if "group" in content:
@@ -101,6 +101,6 @@ def read_model_description(path: Path) -> ModelDescription:
     """Read the description in a model's file.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or holds no model.
+        CheckpointError: The file is missing, damaged, or not a model.
     """
     return described(TensorFile(path))

@@ -14,7 +14,8 @@ def check_fit(chosen: Components) -> None:
     """Refuse components that cannot work together.
 
     Raises:
-        ConfigError: A part lacks what another one needs, takes no images of this size, or nothing would be learned.
+        ConfigError: A part lacks something another part needs, or cannot take this image size; or nothing would be
+            learned.
     """
     can = chosen.transfer.options.provides | chosen.provided
     lacking = sorted(chosen.backbone.component.requires - chosen.generator.component.provides)
@@ -32,7 +33,7 @@ def check_fit(chosen: Components) -> None:
 
 
 def _check_buildable(components: Components) -> None:
-    """Construct the networks without memory for their weights, so that they can refuse options before a run starts."""
+    """Construct the networks without allocating their weights, so that bad options fail before a run starts."""
     with suppress(RuntimeError), torch.device("meta"):  # networks that need real weights are built later
         step, size = components.generator.build().multiple_of, components.config.size
         if size % step:
@@ -56,8 +57,8 @@ def _misfit(chosen: Components, loss: str, lacking: str) -> str:
 
 
 def _unsuited(chosen: Components, lacking: str) -> str:
-    own = chosen.backbone.component.Config.model_fields["generator"].default
+    default = chosen.backbone.component.Config.model_fields["generator"].default
     return (
         f"The backbone '{chosen.backbone.component.name}' needs generators that give '{lacking}', but "
-        f"'{chosen.generator.component.name}' gives none. Use --generator {own}."
+        f"'{chosen.generator.component.name}' gives none. Use --generator {default}."
     )

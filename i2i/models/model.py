@@ -1,4 +1,4 @@
-"""A trained model with everything that it needs to translate: networks, options, groups."""
+"""A trained model and everything it needs to translate: networks, options, groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from i2i.registry.registry import Registry
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
 
-_SLACK = 0.01  # what rounding and resizing may add
+_SLACK = 0.01  # tolerance for rounding and resizing
 
 I = TypeVar("I", Image.Image, "np.ndarray[Any, Any]", Tensor)  # noqa: E741
 
@@ -42,8 +42,8 @@ class Model:
         groups: The new groups; empty for a base model.
 
     Attributes:
-        detector: Detects the group of an image for ``group="auto"``; None: the discriminators' group head, else the
-            one detector that a plugin provides.
+        detector: Detects the group of an image for ``group="auto"``. None uses the discriminators' group head, or
+            else the only installed detector.
     """
 
     def __init__(self, chosen: Components, base: str, groups: Sequence[str] = ()) -> None:
@@ -59,7 +59,7 @@ class Model:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group that the model serves, the base group first."""
+        """All groups the model serves, base group first."""
         return (self.base, *self.new_groups)
 
     @property
@@ -69,56 +69,56 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that holds the weights."""
         return next(self.backbone.parameters()).device
 
     def adapt(self, chosen: Components, groups: Sequence[str]) -> Transfer:
-        """Reshape the model for new groups by the transfer that ``chosen`` names, and return it."""
+        """Adapt the model to new groups with the transfer in ``chosen``, and return it."""
         self.components, self.new_groups = chosen, tuple(groups)
         self.transfer = chosen.transfer.build(self.base, self.new_groups)
         self.transfer.adapt(self.backbone)
         return self.transfer
 
     def prepare(self, pretrained: Pretrained) -> None:
-        """Load the pretrained weights that discriminators start from, before a training from fresh weights.
+        """Load pretrained discriminator weights before training from scratch.
 
         Raises:
-            WeightsError: Weights that the options name are missing, damaged, or those of another network.
+            WeightsError: Weights named in the options are missing, damaged, or from another network.
         """
         for module in self.backbone.discriminators.modules():
             if isinstance(module, Discriminator):
                 module.prepare(pretrained)
 
     def leave_judges(self, read: Callable[[], nn.ModuleDict]) -> None:
-        """Do without discriminators, until `read_judges` takes those that ``read`` returns."""
+        """Drop the discriminators; `read_judges` gets them back by calling ``read``."""
         self._unread = read
         for domain in self.backbone.discriminators:
             self.backbone.discriminators[domain] = Unread()
 
     def read_judges(self) -> None:
-        """Read the discriminators, if they were left in the model's file."""
+        """Read the discriminators if they are still in the model's file."""
         if self._unread is not None:
             judges = self._unread().to(self.device).train(self.backbone.training)
             self.backbone.discriminators = judges
             self._unread = None
 
     def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
-        """Translate one image, or a batch of them, as a member of ``group``.
+        """Translate an image or a batch as a member of ``group``.
 
-        The image is scaled so that its shorter side has the training size, translated, and scaled back.
+        Images are resized so that the shorter side has the training size, translated, and resized back.
 
         Args:
             image: A PIL image; a ``(H, W, 3)`` array of 8-bit values; or a ``(3, H, W)`` or ``(N, 3, H, W)`` tensor
                 in [-1, 1].
-            group: One of ``groups``; None is the base group; ``"auto"`` lets each image decide, see `detect`.
+            group: One of ``groups``; None is the base group; ``"auto"`` detects the group of each image, see `detect`.
             direction: ``a2b`` or ``b2a``.
 
         Returns:
-            The same kind of thing, of the same height and width.
+            The translation, with the type, height and width of ``image``.
 
         Raises:
-            ConfigError: There is no such group or direction, or nothing that detects groups for ``"auto"``.
-            DataError: It is not an image, or an array or tensor of another shape or type.
+            ConfigError: The group or direction does not exist, or ``"auto"`` has no way to detect groups.
+            DataError: ``image`` is not an image, or has the wrong shape or type.
         """
         self.check_group(group)
         if direction not in self.backbone.generators:
@@ -132,27 +132,27 @@ class Model:
         raise DataError(f"A {type(image).__name__} is not an image. {_REMEDY}")
 
     def check_group(self, group: str | None) -> None:
-        """Raise `ConfigError`, with the nearest name, when the model does not serve ``group``."""
+        """Raise `ConfigError`, suggesting the nearest name, if the model does not serve ``group``."""
         if group not in (None, AUTO):
             refuse_unknown_group(group, self.groups)
 
     def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
-        """Return the group of an image, or of each image of a batch, as ``translate(image, "auto")`` chooses it.
+        """Return the group that ``translate(image, "auto")`` would use for an image, or for each image of a batch.
 
         Args:
             image: A PIL image, or a tensor ``(3, H, W)`` or ``(N, 3, H, W)`` in [-1, 1].
-            direction: The direction of the translation; the discriminator of the image's own domain decides.
+            direction: The direction of the translation; the discriminator of the source domain decides.
 
         Raises:
             ConfigError: The model has no group head, and there is no detector, or more than one.
-            PluginError: A detector names a group that the model lacks.
+            PluginError: The detector returned a group the model does not have.
         """
         x = to_tensor(fit_short_side(image, self.size)) if isinstance(image, Image.Image) else image
         batch = x if x.ndim == 4 else x[None]
         return self._detect(_resize(batch, self._fitted(batch)), direction)
 
     def _fitted(self, batch: Tensor) -> list[int]:
-        """Return the height and width at which the shorter side has the training size."""
+        """Return the height and width after resizing the shorter side to the training size."""
         scale = self.size / min(batch.shape[-2:])
         return [max(self.size, round(side * scale)) for side in batch.shape[-2:]]
 
@@ -177,10 +177,10 @@ class Model:
 
     @torch.no_grad()
     def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
-        """Translate ``x``, ``(N, 3, h, w)``, padded to a size that the generator takes."""
+        """Translate ``x``, ``(N, 3, h, w)``, padded to a size the generator accepts."""
         if group == AUTO:
             groups = self._detect(x, direction)
-            return torch.cat([self._run(one[None], own, direction) for one, own in zip(x, groups, strict=True)])
+            return torch.cat([self._run(one[None], name, direction) for one, name in zip(x, groups, strict=True)])
         network = self.backbone.generator(direction)
         height, width = x.shape[-2:]
         if network.fixed_size:
@@ -195,7 +195,7 @@ class Model:
 
     @torch.no_grad()
     def _detect(self, x: Tensor, direction: Direction) -> tuple[str, ...]:
-        """Return the group of each image of ``x``, ``(N, 3, h, w)``, by its middle square."""
+        """Return the group of each image of ``x``, ``(N, 3, h, w)``, from its centre square."""
         top, left = ((side - self.size) // 2 for side in x.shape[-2:])
         square = x[..., top : top + self.size, left : left + self.size]
         if self.detector is None:
@@ -210,18 +210,18 @@ class Model:
     def _group_scores(self, x: Tensor, domain: Domain) -> Tensor | None:
         """Return the group head's logits, ``(N, groups)``, averaged over parts; None without a head.
 
-        If discriminators have branches, each group's logit comes from its branch.
+        With branches in the discriminators, each group's logit comes from its branch.
         """
         if not has_branches(self.backbone.discriminators[domain]):
             return _mean_logits(self.backbone.verdict(domain, x, (self.base,) * len(x)))
         columns = [_mean_logits(self.backbone.verdict(domain, x, (group,) * len(x))) for group in self.groups]
-        found = [column[:, index] for index, column in enumerate(columns) if column is not None]
-        return rearrange(found, "group n -> n group") if found else None
+        logits = [column[:, index] for index, column in enumerate(columns) if column is not None]
+        return rearrange(logits, "group n -> n group") if logits else None
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode for the block, and back into the mode it was in."""
+    """Switch a network to eval mode for the block, then restore its mode."""
     was_training = network.training
     network.eval()
     try:
@@ -231,7 +231,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 class Unread(nn.Module):
-    """Stands for a discriminator that was left in the model's file."""
+    """Placeholder for a discriminator that is still in the model's file."""
 
     def forward(self, x: Tensor) -> Verdict:
         """Refuse to judge."""
@@ -239,15 +239,15 @@ class Unread(nn.Module):
 
 
 def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:
-    """Build a model without memory for its weights, to see whether its parts work together and what they are called.
+    """Build a model without allocating its weights, to check that its parts fit and to get their names and shapes.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: The parts do not fit.
     """
     try:
         with torch.device("meta"):
             return Model(chosen, base, groups)
-    except RuntimeError:  # of a network that needs real weights
+    except RuntimeError:  # from a network that needs real weights
         return Model(chosen, base, groups)
 
 
@@ -282,9 +282,9 @@ def _only_detector(registry: Registry, groups: Sequence[str]) -> GroupDetector:
 
 
 def _detected(detector: GroupDetector, image: Tensor, groups: Sequence[str]) -> str:
-    found = detector.detect(image, groups)
-    if found not in groups:
+    group = detector.detect(image, groups)
+    if group not in groups:
         raise PluginError(
-            f"The detector '{detector.name}' returned '{found}', which is not one of {', '.join(groups)}."
+            f"The detector '{detector.name}' returned '{group}', which is not one of {', '.join(groups)}."
         )
-    return found
+    return group

@@ -1,4 +1,4 @@
-"""Discriminators made of several registered ones, each at a scale: ``timm+patch+patch/2``."""
+"""Joined discriminators, each part at its own scale: ``timm+patch+patch/2``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PART = re.compile(r"(?P<name>[^/]+)(?:/(?P<scale>[2-9]|[1-9]\d+))?")
 
 @dataclass(frozen=True)
 class Part:
-    """One of the discriminators that judge together.
+    """One part of a joined discriminator.
 
     Attributes:
         component: The registered class.
-        scale: How many times smaller its images are than those of the whole.
+        scale: Factor by which its images are downscaled.
     """
 
     component: type[Discriminator]
@@ -35,19 +35,19 @@ class Part:
 
     @property
     def key(self) -> str:
-        """What its options and its weights are called by: ``patch``, or ``patch_2`` at half resolution."""
+        """The name of its options and weights: ``patch``, or ``patch_2`` at half resolution."""
         name = re.sub(r"\W", "_", self.component.name)
         return name if self.scale == 1 else f"{name}_{self.scale}"
 
     def build(self, whole: Discriminator.Config) -> Discriminator:
-        """Construct it; what it is not given it takes from the whole, or from its own defaults."""
-        own = getattr(whole, self.key).model_dump(exclude={"weight"}, exclude_none=True)
-        given = {"channels": whole.channels, **own, "size": whole.size // self.scale}
+        """Construct the part; missing options come from the joined discriminator, then from the defaults."""
+        options = getattr(whole, self.key).model_dump(exclude={"weight"}, exclude_none=True)
+        given = {"channels": whole.channels, **options, "size": whole.size // self.scale}
         known = {name: value for name, value in given.items() if name in self.component.Config.model_fields}
         return self.component(validate(self.component.Config, known, f"discriminator '{self.component.name}'"))
 
     def options(self) -> type[Options]:
-        """Return its options, all of them optional, and its weight."""
+        """Return the options class: the part's options, all optional, and its weight."""
         fields = {name: info for name, info in self.component.Config.model_fields.items() if name != "size"}
         optional = {name: _optional(name, info) for name, info in fields.items()}
         weight = Field(1.0, ge=0, description="Factor on the adversarial term of this part.")
@@ -55,10 +55,10 @@ class Part:
 
 
 class JoinedDiscriminator(Discriminator):
-    """Several discriminators that judge together, each at its own scale (abstract; `find_discriminator` makes them).
+    """Several discriminators, each at its own scale (abstract; created by `find_discriminator`).
 
     Attributes:
-        joined: The parts, in the order of the name.
+        joined: The parts, in the order they are named.
     """
 
     joined: ClassVar[tuple[Part, ...]]
@@ -67,10 +67,12 @@ class JoinedDiscriminator(Discriminator):
         super().__init__(config)
         built = {part.key: part.build(config) for part in self.joined}
         self.parts = nn.ModuleDict(built)
-        self.branch_points = tuple(f"parts.{key}.{point}" for key, own in built.items() for point in own.branch_points)
+        self.branch_points = tuple(
+            f"parts.{key}.{point}" for key, part in built.items() for point in part.branch_points
+        )
 
     def assemble(self, lookup: Lookup) -> None:
-        """Build what the parts consist of."""
+        """Assemble the parts."""
         for part in self._built:
             part.assemble(lookup)
         if all(part.feature_channels for part in self._built):
@@ -84,18 +86,18 @@ class JoinedDiscriminator(Discriminator):
         return fresh
 
     def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every part; smaller scales see averages of pixels."""
+        """Run every part on ``x``, ``(N, 3, H, W)`` in [-1, 1]; smaller scales get average-pooled images."""
         verdicts = [self._judge(part, x) for part in self.joined]
         return Verdict(
-            [logits for own in verdicts for logits in own.logits],
-            [logits for own in verdicts for logits in own.cam_logits],
-            [features for own in verdicts for features in own.features] if self.feature_channels else [],
+            [logits for verdict in verdicts for logits in verdict.logits],
+            [logits for verdict in verdicts for logits in verdict.cam_logits],
+            [features for verdict in verdicts for features in verdict.features] if self.feature_channels else [],
             weights=self._weights(verdicts),
         )
 
     @property
     def note(self) -> str:  # type: ignore[override]
-        """What the parts say."""
+        """The notes of all parts."""
         return " ".join(part.note for part in self._built if part.note)
 
     @property
@@ -107,22 +109,22 @@ class JoinedDiscriminator(Discriminator):
         return verdict
 
     def _weights(self, verdicts: list[Verdict]) -> list[float]:
-        """Return the weight of each map of logits and then of CAM logits; none where all are 1."""
+        """Return one weight per logit map, then one per CAM logit map; empty if all are 1."""
         factors = [getattr(self.config, part.key).weight for part in self.joined]
         pairs = list(zip(factors, verdicts, strict=True))
-        patches = [factor for factor, own in pairs for _ in own.logits]
-        cams = [factor for factor, own in pairs for _ in own.cam_logits]
+        patches = [factor for factor, verdict in pairs for _ in verdict.logits]
+        cams = [factor for factor, verdict in pairs for _ in verdict.cam_logits]
         return [] if set(factors) == {1.0} else patches + cams
 
 
 def find_discriminator(name: str, registry: Registry) -> type[Discriminator]:
-    """Return the discriminator of a name, or one made of several: names joined by ``+``, ``/2`` for half resolution.
+    """Return a discriminator by name; ``+`` joins several, and ``/2`` runs one at half resolution.
 
     Each part has its own options, ``--discriminator.patch_2.layers 2``, and a weight.
 
     Raises:
         UnknownComponentError: No plugin provides a part.
-        ConfigError: The name cannot be read, or names one part at one scale twice.
+        ConfigError: The name is malformed, or repeats a part at the same scale.
     """
     if not _is_joined(name):
         return registry.get(Discriminator, name)
@@ -136,14 +138,14 @@ def find_discriminator(name: str, registry: Registry) -> type[Discriminator]:
     sections = {part.key: part.options() for part in parts}
     fields: Mapping[str, Any] = {key: (section, section()) for key, section in sections.items()}
     config = create_model("Config", __base__=Discriminator.Config, **fields)
-    about = f"The discriminators {', '.join(name.split('+'))} together."
-    return type("Joined", (JoinedDiscriminator,), {"name": name, "joined": parts, "Config": config, "__doc__": about})
+    text = f"The discriminators {', '.join(name.split('+'))} together."
+    return type("Joined", (JoinedDiscriminator,), {"name": name, "joined": parts, "Config": config, "__doc__": text})
 
 
 def provider_of_discriminator(name: str, registry: Registry) -> str:
-    """Return name and version of the distributions that provide a discriminator, or all of its parts."""
+    """Return the name and version of the distributions that provide a discriminator and its parts."""
     names = [part.partition("/")[0] for part in name.split("+")] if _is_joined(name) else [name]
-    return ", ".join(dict.fromkeys(registry.provider(Discriminator, own) for own in names))
+    return ", ".join(dict.fromkeys(registry.provider(Discriminator, part) for part in names))
 
 
 def _is_joined(name: str) -> bool:
@@ -151,20 +153,20 @@ def _is_joined(name: str) -> bool:
 
 
 def _read(text: str, whole: str, registry: Registry) -> Part:
-    found = _PART.fullmatch(text.strip())
-    if found is None:
+    match = _PART.fullmatch(text.strip())
+    if match is None:
         raise ConfigError(
             f"The discriminator '{whole}' has a part '{text}' that cannot be read. Join names by +, and write /2 after "
             "one that judges at half resolution: timm+patch+patch/2."
         )
     try:
-        return Part(registry.get(Discriminator, found["name"]), int(found["scale"] or 1))
+        return Part(registry.get(Discriminator, match["name"]), int(match["scale"] or 1))
     except UnknownComponentError as error:
         raise UnknownComponentError(f"The discriminator '{whole}': {error}") from error
 
 
 def _optional(name: str, info: Any) -> tuple[Any, Any]:
-    """Return a field that may be left out, and says what is then taken."""
+    """Return the field as optional, its description stating the fallback."""
     taken = "as the whole" if name == "channels" else info.get_default(call_default_factory=True)
     field = copy(info)
     field.default, field.default_factory, field.validate_default = None, None, False

@@ -1,4 +1,4 @@
-"""What must fit before a run starts: the data, the model to start from, and the parts of the model."""
+"""Checks before a run starts: the data, the model to start from, and the parts of the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from i2i.training.loader import broken_images
 
 
 def check_data(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse data that cannot be used, or does not go with the model to start from.
+    """Refuse data that cannot be used or does not match the model to start from.
 
     Raises:
         DataError: An image cannot be read.
@@ -38,11 +38,11 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
 
 
 def check_networks(components: Components, dataset: Dataset, pretrained: Pretrained) -> None:
-    """Build all networks without memory for their weights, so that mistakes are reported before a run starts.
+    """Build all networks without allocating their weights, to report mistakes before a run starts.
 
     Raises:
         ConfigError: A part cannot be transferred.
-        WeightsError: A loss or a discriminator needs pretrained weights that are missing, damaged or another network's.
+        WeightsError: Pretrained weights for a loss or discriminator are missing, damaged or from another network.
         CheckpointError: The model to start from does not fit.
     """
     model = _check_model(components, dataset)
@@ -52,7 +52,7 @@ def check_networks(components: Components, dataset: Dataset, pretrained: Pretrai
 
 
 def _check_model(components: Components, dataset: Dataset) -> Model:
-    """Return the outline of the model that the run ends with."""
+    """Return the outline of the model the run will end with."""
     base, groups = dataset.base, tuple[str, ...]()
     model = outline(components, base)
     if components.config.base_model is not None:
@@ -70,17 +70,17 @@ def _check_model(components: Components, dataset: Dataset) -> Model:
 
 
 def check_logging(log: str) -> None:
-    """Refuse a way of logging that is not installed.
+    """Refuse a logger that is not installed.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The logger is not installed.
     """
     if log == "tensorboard" and find_spec("tensorboard") is None:
         raise ConfigError("--log tensorboard needs an extra. Install it with: pip install 'i2i[tensorboard]'.")
 
 
 def base_of(model: ModelDescription, dataset: Dataset) -> str:
-    """Return the group that a described model has as its base; one that was made without groups takes the data's."""
+    """Return the base group of a described model; a model made without groups takes the data's."""
     return dataset.base if model.base == ONLY_GROUP and not model.groups else model.base
 
 
@@ -102,8 +102,8 @@ def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
 
 def _check_base(base: str, dataset: Dataset) -> None:
     if base not in dataset.groups:
-        found = ", ".join(dataset.groups)
-        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {found}.")
+        groups = ", ".join(dataset.groups)
+        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {groups}.")
     if len(dataset.groups) == 1:
         raise ConfigError(
             f"The data has no group other than '{base}', the model's base. Add a folder for each new group."
@@ -111,7 +111,7 @@ def _check_base(base: str, dataset: Dataset) -> None:
 
 
 def _check_served(file: str, start: ModelDescription, dataset: Dataset) -> None:
-    """Refuse data whose groups differ from those of a model with groups: further training needs exactly these."""
+    """Refuse data whose groups differ from the model's: further training needs exactly the same groups."""
     served, present = start.groups, new_groups(dataset, start.base)
     other = ", ".join(group for group in present if group not in served)
     if served and other:

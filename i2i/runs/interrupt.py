@@ -13,11 +13,11 @@ class Interrupt:
     """Turns Ctrl-C into a request to stop after the current step.
 
     Args:
-        twice: A second Ctrl-C interrupts at once. Off for several processes: torchrun forwards a Ctrl-C that the
+        twice: A second Ctrl-C interrupts immediately. Off for several processes: torchrun forwards a Ctrl-C that the
             terminal has already sent to all of them.
 
     Attributes:
-        requested: Whether a stop was requested.
+        requested: Whether to stop.
     """
 
     def __init__(self, twice: bool) -> None:
@@ -25,7 +25,7 @@ class Interrupt:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Handle Ctrl-C inside the block; only in the main thread, the only one that receives signals."""
+        """Handle Ctrl-C inside the block; does nothing outside the main thread, which alone receives signals."""
         self.requested = False
         if threading.current_thread() is not threading.main_thread():
             yield

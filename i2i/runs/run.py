@@ -1,4 +1,4 @@
-"""A run: one folder that holds everything a training produced, and the stages that fill it."""
+"""A run: the folder with everything training produces, and the stages that fill it."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ class Stopped(Exception):
 
 
 class Run:
-    """One run folder and the training that fills it; every event hands it to the listeners.
+    """A run folder and the training that fills it; listeners receive it with every event.
 
     Args:
-        folder: A folder that holds ``run.toml``.
+        folder: A folder with a ``run.toml``.
         registry: Where components come from.
-        setup: What ``run.toml`` says, if it is known already.
-        engine: Where to compute, if that is known already.
+        setup: The contents of ``run.toml``, if already read.
+        engine: Where to compute, if already chosen.
 
     Attributes:
         config: The complete configuration.
-        made_on: The machine that the run was created on.
+        made_on: The machine the run was created on.
         dataset: The data.
         stage: The current stage, ``base`` or ``transfer``.
-        step: Steps of it that are done.
-        steps: Steps of it in all.
-        samples_per_step: Images of one domain that each step draws.
-        seen: Group to images of domain b that this stage has drawn of it so far.
+        step: Steps of the stage done so far.
+        steps: Total steps of the stage.
+        samples_per_step: Images of one domain per step.
+        seen: Images of domain b drawn in this stage so far, by group.
         model: The current model.
-        averaged: A block in which its generators have the averaged weights that are saved, where ``ema`` keeps any.
+        averaged: Context manager that gives the generators their averaged weights, as saved, if ``ema`` is on.
     """
 
     def __init__(
@@ -84,30 +84,30 @@ class Run:
 
     @property
     def changes(self) -> str:
-        """Differences from the machine that the run was created on; with any, results may differ in the last bits."""
+        """Differences from the machine the run was created on; with any, results may differ in the last bits."""
         now = self.engine.describe()
         changed = {name: old for name, old in self.made_on.items() if now.get(name) != old}
         return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Scores the models of both stages; scores of real drawings and untranslated sources are computed once."""
+        """The evaluation of both stages; scores of real drawings and untranslated sources are computed once."""
         return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
 
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
-        """Train every stage that is not finished, going on where the saved state is. Ctrl-C saves and stops.
+        """Train all unfinished stages, resuming from the saved state. Ctrl-C saves and stops.
 
-        Every process of a training has to call it; the first one alone writes, evaluates, and has listeners.
+        With several processes, all must call this; only the first one writes, evaluates and has listeners.
 
         Args:
-            listeners: Objects with hookimpls that receive the events of this run.
-            stop_after: Save and stop after this many steps of all stages together, earlier sittings included.
+            listeners: Objects with hookimpls that receive the events of the run.
+            stop_after: Save and stop after this many steps, counted over all stages and earlier calls.
 
         Raises:
-            Stopped: It stopped before the end, on request.
-            ConfigError: Another command is at work in the folder.
+            Stopped: Training was stopped on request before the end.
+            ConfigError: Another command is running in the folder.
             TrainingError: A loss or a weight is NaN or infinity; the message says how to resume.
-            PluginError: A plugin that listens or measures raised.
+            PluginError: A listener or metric from a plugin raised.
             ProcessError: Another process failed.
         """
         with ExitStack() as held:
@@ -119,7 +119,7 @@ class Run:
                     self._train(stage, stop_after)
 
     def base_model(self) -> Model:
-        """Load the model that the transfer starts from."""
+        """Load the model the transfer starts from."""
         return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry, judges=True)
 
     def _is_finished(self, stage: str) -> bool:
@@ -149,11 +149,11 @@ class Run:
         self._evaluate()
         if self.stage == "transfer":
             write_groups(as_stored(self.model), self.folder / GROUPS)
-        save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file says that the stage is finished
+        save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file marks the stage as finished
         self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
 
     def _prepare_evaluation(self) -> None:
-        """Choose the metric that decides which model of the stage is best."""
+        """Choose the metric that selects the best model of the stage."""
         self.evaluation.load(self.model.device)
         if self.config.evaluate.every:
             groups = [group for group in self.dataset.groups if group in self.model.groups]
@@ -163,7 +163,7 @@ class Run:
             )
 
     def _evaluate(self) -> None:
-        """Score the current model, and keep it if it is the best so far; before the end only the groups it serves."""
+        """Score the current model and keep it if it is the best so far; before the end, score only served groups."""
         scores = self.evaluation.scores(self.model, None if self.step == self.steps else self.model.groups)
         self._announce("on_evaluate", step=self.step, scores=scores)
         if self._best is not None and self._best.offer(self.model, self.step, scores):
@@ -189,12 +189,12 @@ class Run:
 
     @contextmanager
     def _as_saved(self) -> Iterator[None]:
-        """Show the model during training as it would be saved at the end of the stage."""
+        """Switch the model, inside the block, to the state that would be saved at the end of the stage."""
         with self.averaged(), self._addition.settled() if self._addition is not None else nullcontext():
             yield
 
     def _time_to_evaluate(self) -> bool:
-        """Return whether to evaluate now; the end of a stage is evaluated when it is finished."""
+        """Return whether to evaluate now; the last step is evaluated when the stage finishes."""
         every = self.config.evaluate.every
         return bool(every) and self.step % every == 0 and self.step < self.steps
 
@@ -241,7 +241,7 @@ class Run:
         return self.config.steps_of(stage) + (self.config.steps if self._from_scratch else 0)
 
     def _start_of(self, stage: str) -> Path | None:
-        """Return the user's model that a stage starts from; only the first stage of a run has one."""
+        """Return the model the user gave a stage to start from; only the first stage can have one."""
         given = self.config.base_model
         return Path(given) if given is not None and stage == self.config.stages[0] else None
 
@@ -310,10 +310,10 @@ def create_run(
         folder: The run folder.
         given: Options, nested as in ``run.toml``; all others get their defaults.
         registry: Where components come from; every installed plugin by default.
-        overwrite: Replace the run that the folder holds.
+        overwrite: Replace an existing run.
 
     Raises:
-        ConfigError: An option is wrong, or the folder holds a run and ``overwrite`` is off.
+        ConfigError: An option is invalid, or the folder holds a run and ``overwrite`` is off.
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     registry = registry or installed()
@@ -322,7 +322,7 @@ def create_run(
 
 
 def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -> Run:
-    """Open a run folder to read its configuration and data, to score its models, or to continue its training.
+    """Open a run folder to read its configuration and data, score its models or continue training.
 
     Example:
         >>> run = i2i.open_run("runs/mine")  # doctest: +SKIP
@@ -333,7 +333,7 @@ def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -
         registry: Where components come from; every installed plugin by default.
 
     Raises:
-        ConfigError: The folder is not a run folder, or its ``run.toml`` is wrong.
+        ConfigError: The folder is not a run folder, or its ``run.toml`` is invalid.
         DataError: The data cannot be used.
     """
     return Run(Path(folder), registry or installed())

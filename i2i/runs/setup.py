@@ -1,4 +1,4 @@
-"""The configuration, components and data of a run: checked, written to its folder, and read back."""
+"""The configuration, components and data of a run: checking, writing and reading them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from i2i.storage.run_folder import CONFIG_FILE, claim, read_config, write_config
 
 @dataclass(frozen=True)
 class RunSetup:
-    """What ``run.toml`` says.
+    """The contents of ``run.toml``.
 
     Attributes:
         config: The complete configuration.
-        components: The parts that it chooses.
+        components: The chosen parts.
         dataset: The data.
-        made_on: The machine that the run was created on.
+        made_on: The machine the run was created on.
     """
 
     config: RunConfig
@@ -45,7 +45,7 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
     """Read the setup of a run folder.
 
     Raises:
-        ConfigError: The folder is not a run folder, or its ``run.toml`` is wrong.
+        ConfigError: The folder is not a run folder, or its ``run.toml`` is invalid.
         DataError: The data cannot be used.
     """
     content = read_config(folder)
@@ -58,21 +58,21 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
 def write_setup(
     folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False
 ) -> tuple[RunSetup, Engine]:
-    """Make a run folder with a complete ``run.toml``; nothing is written when anything given is wrong.
+    """Create a run folder with a complete ``run.toml``; write nothing if anything is invalid.
 
-    Of several processes the first one does, and all of them have to call.
+    With several processes, all must call this; only the first one writes.
 
     Args:
         folder: The run folder.
         given: The user's options, nested as in ``run.toml``.
-        registry: Where components come from.
-        overwrite: Replace the run that the folder holds.
+        registry: Provides the components.
+        overwrite: Replace an existing run.
 
     Returns:
-        What `read_setup` would read from the folder, and where to compute.
+        The setup as `read_setup` would return it, and the engine to compute on.
 
     Raises:
-        ConfigError: The configuration is wrong, or the folder holds a run and ``overwrite`` is off.
+        ConfigError: The configuration is invalid, or the folder holds a run and ``overwrite`` is off.
         DataError: The data cannot be used, or the folder cannot be written to.
     """
     chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
@@ -120,7 +120,7 @@ def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
 
 
 def _data_options(given: Mapping[str, Any], config: RunConfig, registry: Registry) -> dict[str, Any]:
-    """Return what ``run.toml`` says of the data: the set with its options, and the groups that join it."""
+    """Return the ``data`` section of ``run.toml``: the data set, its options and the added groups."""
     data = resolve_data(given, registry)
     extra = config.extra_groups
     joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra

@@ -1,8 +1,8 @@
-"""Augmentation of the discriminators' input, real and fake alike, so that few images are not memorised.
+"""Augmentation of the discriminators' input, real and fake, against memorising small groups.
 
-Zhao et al. 2020 (DiffAugment, arXiv 2006.10738) always augment; Karras et al. 2020 (ADA, arXiv
-2006.06676) as often as the discriminators' overfitting requires. Generators get the gradient through the changes, and
-their own input and output stay as they are.
+Zhao et al. 2020 (DiffAugment, arXiv 2006.10738) always augment; Karras et al. 2020 (ADA, arXiv 2006.06676) adapt the
+probability to the discriminators' overfitting. Gradients reach the generators through the augmentation; the
+generators' input and output are not augmented.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor
 from i2i.config.run import RunConfig
 from i2i.contracts.augmentation import Augmentation, Unaugmented
 
-MOST = 0.8  # beyond it generators begin to draw the changes themselves (Karras et al. 2020, section 2.2)
+MOST = 0.8  # above it, augmentations leak into the generated images (Karras et al. 2020, section 2.2)
 
 INTERVAL = 4  # steps between adjustments of a probability, as published
 
-FURTHEST = 1 / 8  # of the side: the longest shift, as published for DiffAugment
+FURTHEST = 1 / 8  # maximum shift as a fraction of the side, as published for DiffAugment
 
-HOLE = 1 / 2  # side of what is cut out, as published for DiffAugment
+HOLE = 1 / 2  # side of the cutout as a fraction of the image side, as published for DiffAugment
 
 Operation = Callable[[Tensor, float, float], Tensor]
 
 
 class DiffAugment(Augmentation):
-    """Every operation on every image (Zhao et al. 2020, policy "color,translation,cutout")."""
+    """All operations on every image (Zhao et al. 2020, policy "color,translation,cutout")."""
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
         """Return ``x``, ``(N, 3, H, W)``, changed by all operations."""
@@ -37,16 +37,16 @@ class DiffAugment(Augmentation):
 
 
 class Adaptive(Augmentation):
-    """Each operation with a probability that follows how sure a discriminator is of real images (Karras et al. 2020).
+    """Operations with a probability that follows the discriminator's confidence on real images (Karras et al. 2020).
 
-    Every domain and group has its own probability, since a group of ten images is memorised long before one of
-    a hundred. It rises while r_t = E[sign(D(real) - boundary)] (eq. 1) is above ``target``, and falls below it.
+    Each domain and group has its own probability, since ten images are memorised long before a hundred. It rises while
+    r_t = E[sign(D(real) - boundary)] (eq. 1) is above ``target``, and falls below it.
 
     Args:
-        boundary: The logit between real and fake: 0.5 for least squares, whose optimal judge of a real and a fake that
-            look alike says so; 0 for the other games.
-        rise: Steps in which a probability can rise from 0 to 1.
-        target: The r_t that is aimed at.
+        boundary: The logit between real and fake: 0.5 for least squares, the optimal output where real and fake are
+            indistinguishable; 0 for the other GAN losses.
+        rise: Steps a probability takes to rise from 0 to 1.
+        target: The target for r_t.
     """
 
     def __init__(self, boundary: float, rise: float, target: float = 0.6) -> None:
@@ -59,26 +59,26 @@ class Adaptive(Augmentation):
         return augment(x, [self._chances.get(f"{domain}/{group}", 0.0) for group in groups])
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
-        """Count how many patches of real images lie beyond the boundary; scales and parts count alike."""
+        """Accumulate the mean sign of real logits relative to the boundary; all scales and parts weigh the same."""
         sides = [reduce((one.detach().float() - self._boundary).sign(), "n ... -> n", "mean") for one in logits]
         means = reduce(sides, "part n -> n", "mean").tolist()
         for group in dict.fromkeys(groups):
-            own = [mean for mean, of in zip(means, groups, strict=True) if of == group]
-            self._accumulate(f"{domain}/{group}", sum(own) / len(own))
+            signs = [mean for mean, of in zip(means, groups, strict=True) if of == group]
+            self._accumulate(f"{domain}/{group}", sum(signs) / len(signs))
 
     @property
     def chances(self) -> dict[str, float]:
-        """The probability of each operation, by ``domain/group``."""
+        """The augmentation probability by ``domain/group``."""
         return dict(self._chances)
 
     def state(self) -> dict[str, Tensor]:
-        """Return probability, observed sum and observed steps of every domain and group, each ``(3,)``."""
+        """Return probability, observed sum and observed steps per domain and group, each ``(3,)``."""
         known = self._chances.keys() | self._observed.keys()
         rows = {key: (self._chances.get(key, 0.0), *self._observed.get(key, (0.0, 0))) for key in sorted(known)}
         return {key: torch.tensor(row, dtype=torch.float64) for key, row in rows.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
+        """Restore the result of `state`."""
         rows = {key: row.tolist() for key, row in state.items()}
         self._chances = {key: chance for key, (chance, _, _) in rows.items()}
         self._observed = {key: (total, int(steps)) for key, (_, total, steps) in rows.items()}
@@ -94,10 +94,10 @@ class Adaptive(Augmentation):
 
 
 def choose_augmentation(config: RunConfig, steps: int, boundary: float) -> Augmentation:
-    """Return the augmentation of a configuration.
+    """Return the augmentation chosen by a configuration.
 
     Args:
-        config: The run.
+        config: The configuration of the run.
         steps: Steps of the stage.
         boundary: The logit between real and fake.
     """
@@ -109,12 +109,12 @@ def choose_augmentation(config: RunConfig, steps: int, boundary: float) -> Augme
 def augment(x: Tensor, chances: Sequence[float]) -> Tensor:
     """Change each sample by brightness, saturation, contrast, a shift and a hole, each with the sample's probability.
 
-    A sample takes one row of random numbers from torch's global generator on the CPU, whatever happens to it. What is
-    shifted in or cut out is 0, grey, as published. Gradients pass, also those of gradients.
+    Each sample consumes one row of random numbers from torch's global CPU generator, whichever operations are applied.
+    Shifted-in and cut-out pixels are 0 (grey), as published. Supports gradients and double backward.
 
     Args:
         x: ``(N, 3, H, W)`` in [-1, 1]; the result may leave the range.
-        chances: N probabilities.
+        chances: One probability per sample.
     """
     draws = torch.rand(len(x), len(OPERATIONS), 3).tolist()
     return torch.stack([_change(*sample) for sample in zip(x, draws, chances, strict=True)])
@@ -126,7 +126,7 @@ def brighten(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
 
 
 def saturate(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
-    """Move each pixel of ``x``, ``(3, H, W)``, from its own grey by a factor of 0 to 2, for an amount in [0, 1)."""
+    """Move each pixel of ``x``, ``(3, H, W)``, from its grey value by a factor of 0 to 2, for an amount in [0, 1)."""
     grey = reduce(x, "c h w -> 1 h w", "mean")
     return grey + (x - grey) * (2 * amount)
 
@@ -138,13 +138,13 @@ def contrast(x: Tensor, amount: float, _: float = 0.0) -> Tensor:
 
 
 def shift(x: Tensor, down: float, right: float) -> Tensor:
-    """Shift ``x``, ``(3, H, W)``, by up to an eighth of its sides; 0 is fully up or left, almost 1 down or right."""
+    """Shift ``x``, ``(3, H, W)``, by up to an eighth of its sides; 0 is fully up or left, 1 down or right."""
     (rows, columns) = (_whole(at, side) for at, side in zip((down, right), x.shape[1:], strict=True))
     return F.pad(x, (columns, -columns, rows, -rows))
 
 
 def cut_out(x: Tensor, down: float, right: float) -> Tensor:
-    """Set a window of half the sides of ``x``, ``(3, H, W)``, to 0; its centre lies anywhere in the image."""
+    """Set a window of half the sides of ``x``, ``(3, H, W)``, to 0; its centre can be anywhere in the image."""
     spans = [_window(at, side) for at, side in zip((down, right), x.shape[1:], strict=True)]
     mask = x.new_ones(x.shape[1:])
     mask[spans[0], spans[1]] = 0

@@ -1,4 +1,4 @@
-"""A moving average of the generators' weights, which translates more evenly than the weights of any one step."""
+"""A moving average of the generators' weights, more stable than the weights of a single step."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-WARM_UP = 0.05  # of the steps done: the longest half-life, so that short trainings forget their start
+WARM_UP = 0.05  # maximum half-life as a fraction of the steps done, so that short runs forget their start
 
 
 class Average:
-    """The exponential moving average of networks that are trained (Karras et al. 2018, arXiv 1710.10196, appendix B).
+    """An exponential moving average of networks in training (Karras et al. 2018, arXiv 1710.10196, appendix B).
 
-    Parameters are averaged; buffers, such as the vectors of spectral normalisation, are copied, since an average of
-    them means nothing. The half-life grows with the steps done, as in StyleGAN2 with ADA, until ``decay`` is reached.
-    What does not learn keeps its bits.
+    Parameters are averaged; buffers, such as spectral normalisation vectors, are copied, since averaging them is
+    meaningless. The half-life grows with the steps done, as in StyleGAN2-ADA, until ``decay`` is reached. Frozen
+    parameters stay bit-identical.
 
     Args:
         networks: The networks in training, with their branches.
-        decay: The share of the average that remains after a step, below 1.
+        decay: Fraction of the average kept per step, below 1.
     """
 
     def __init__(self, networks: nn.Module, decay: float) -> None:
@@ -32,15 +32,15 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the networks as they are after 1-based ``step``."""
+        """Update the average with the weights after 1-based ``step``."""
         share = 1 - warmed_up(self.decay, step)
         for name, raw in self._networks.state_dict().items():
-            own = self._tensors[name]
-            own.lerp_(raw, share) if name in self._learned else own.copy_(raw)
+            average = self._tensors[name]
+            average.lerp_(raw, share) if name in self._learned else average.copy_(raw)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Let the networks have the averaged weights in this block, and their own again after it."""
+        """Use the averaged weights inside the block, then restore the trained ones."""
         raw = {name: tensor.clone() for name, tensor in self._networks.state_dict().items()}
         self._give(self._tensors)
         try:
@@ -54,9 +54,9 @@ class Average:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
-        for name, own in self._tensors.items():
-            own.copy_(state[name])
+        """Restore the result of `state`."""
+        for name, tensor in self._tensors.items():
+            tensor.copy_(state[name])
 
     @torch.no_grad()
     def _give(self, tensors: Mapping[str, Tensor]) -> None:
@@ -65,7 +65,7 @@ class Average:
 
 
 def warmed_up(decay: float, step: int) -> float:
-    """Return what remains of the average at 1-based ``step``: ``decay``, or less while that would be too slow.
+    """Return the decay at 1-based ``step``: ``decay``, or less early on.
 
     The half-life of the average, in steps, is at most ``WARM_UP`` of the steps done.
     """

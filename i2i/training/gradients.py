@@ -1,4 +1,4 @@
-"""Gradients of several optimizer steps, all of them taken before the first step."""
+"""Gradients of several optimizer steps, all computed before the first step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class Gradients:
-    """The gradients of a side's optimizer steps, kept apart until all of them are taken.
+    """The gradients of a side's optimizer steps, kept separate until all are computed.
 
-    Taking the steps between the backward passes, as the code of Zhuang & Yang (arXiv 2007.13332) does, would mix
-    updated weights with activations of the old ones. Those of update 0 stay with the parameters.
+    Stepping between the backward passes, as the code of Zhuang & Yang (arXiv 2007.13332) does, would mix updated
+    weights with activations of the old ones. Gradients of update 0 stay in the parameters' ``grad``.
     """
 
     def __init__(self) -> None:
@@ -20,29 +20,29 @@ class Gradients:
 
     @contextmanager
     def of(self, update: int, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-        """Add what this block adds to the gradients of ``parameters`` to those of an update.
+        """Accumulate gradients of ``parameters`` computed in this block into an update.
 
-        Also after an exception the parameters get the gradients of update 0 back.
+        Afterwards, even on an exception, ``grad`` holds the gradients of update 0 again.
         """
         if update == 0:
             yield
             return
         first = [parameter.grad for parameter in parameters]
-        own = self._later.setdefault(update, {})
+        gradients = self._later.setdefault(update, {})
         for parameter in parameters:
-            parameter.grad = own.get(parameter)
+            parameter.grad = gradients.get(parameter)
         try:
             yield
-            own.update({parameter: parameter.grad for parameter in parameters if parameter.grad is not None})
+            gradients.update({parameter: parameter.grad for parameter in parameters if parameter.grad is not None})
         finally:
             for parameter, gradient in zip(parameters, first, strict=True):
                 parameter.grad = gradient
 
     def updates(self, last: Callable[[int], int] = int) -> Iterator[int]:
-        """Yield the number of each update, in order, once its gradients are with the parameters; forget them then.
+        """Yield each update's number in order, with its gradients in the parameters' ``grad``; then drop them.
 
         Args:
-            last: Returns the last number of all processes, given this one's: each has to take part in every update.
+            last: Maps this process's last number to the largest of all processes, since all take part in every update.
         """
         yield 0
         for update in range(1, last(max(self._later, default=0)) + 1):

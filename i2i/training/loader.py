@@ -1,6 +1,6 @@
-"""The loader: endless shuffled streams of augmented images, one per group and domain.
+"""The loader: endless shuffled streams of augmented images per group and domain.
 
-Every sample is a function of (seed, group, domain, position), so that the state of the loader is its positions.
+Each sample is a function of (seed, group, domain, position), so the positions are the loader's only state.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from i2i.images.pixels import fit_short_side, from_bytes
 
 
 class Loader:
-    """Draws training batches: flipped, resized and cropped at random, each image once before any comes again.
+    """Draws training batches: randomly flipped, resized and cropped, each image once before any repeats.
 
     Args:
-        dataset: Where the images are.
+        dataset: The images.
         size: Side of the crops in pixels.
-        seed: Seed of order and augmentation.
-        cache_mib: Memory for decoded images; beyond it they are decoded again each time.
-        flip: Mirror every second sample, on average; off for images that must not be mirrored, such as writing.
-        margin: The shorter side that an image is resized to, in crops; at 1 square images are not cropped.
+        seed: Seed for order and augmentation.
+        cache_mib: Memory for decoded images in MiB; images beyond it are decoded each time.
+        flip: Mirror half of the samples at random; turn off for images that must not be mirrored, such as writing.
+        margin: Shorter side after resizing, as a multiple of ``size``; at 1, square images are not cropped.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class Loader:
         self._free = cache_mib * 2**20
 
     def batch(self, groups: tuple[str, ...], device: torch.device | None = None) -> Batch:
-        """Draw one image of each domain for every named group; ``real[...]`` is ``(N, 3, size, size)`` in [-1, 1]."""
+        """Draw one image of each domain per named group; ``real[...]`` is ``(N, 3, size, size)`` in [-1, 1]."""
         real = {domain: torch.stack([self._draw(group, domain) for group in groups]) for domain in DOMAINS}
         return Batch({domain: from_bytes(pixels.to(device)) for domain, pixels in real.items()}, groups)
 
     def skip(self, groups: tuple[str, ...]) -> None:
-        """Pass over the samples that `batch` would draw, since another process draws them."""
+        """Skip the samples `batch` would draw, since another process draws them."""
         for group in groups:
             for domain in DOMAINS:
                 self._advance(f"{group}/{domain}")
 
     def _advance(self, stream: str) -> int:
-        """Move a stream on by one sample; return the position of that sample."""
+        """Advance a stream by one sample; return that sample's position."""
         position = self.positions.get(stream, 0)
         self.positions[stream] = position + 1
         return position
@@ -97,7 +97,7 @@ class Loader:
 
 
 def broken_images(dataset: Dataset) -> list[str]:
-    """Read every image of a data set, and return one message for each that cannot be used."""
+    """Read all images of a data set; return one message per image that cannot be used."""
     parts = (dataset.train, dataset.test)
     paths = [path for group in dataset.groups for domain in DOMAINS for part in parts for path in part(group, domain)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

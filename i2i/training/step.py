@@ -1,36 +1,36 @@
-"""The training step, written once for every backbone and every transfer.
+"""The training step, shared by all backbones and transfers.
 
-`Training.step` takes one step:
+`Training.step` runs one step:
 
 1. **Learning rates.** `Training._set_learning_rates` scales them by `Backbone.lr_factor`: constant during the first
    half of a stage, then linearly down to zero.
-2. **Images.** `SubStepSchedule.load` asks the transfer which groups make up the step (`Transfer.draw`), and the
-   loader for one image of each domain per sample (`Loader.batch`). The result is a list of sub-batches. Under
-   `branch` these are base samples, and samples of all new groups together.
-3. **Translations.** `Training._passes` runs the generators on each sub-batch (`Backbone.passes`), every sample
-   through its own group's branch. Fakes are always computed; identity and cycled images and the rest only if a loss
-   needs them (`Loss.needs`).
-4. **First side.** `Training._update` trains the side that `Backbone.first` names: in U-GAT-IT the discriminators, in
-   CycleGAN the generators. `Training._backward` takes one sub-batch at a time. The discriminators judge it
-   (`Backbone.judge`): real images and detached fakes on their own side, live fakes on the generators' side. Each loss
-   returns one value per sample (`Loss.discriminator`, `Loss.generator`) and is multiplied by its weight. The transfer
-   decides which parameters each loss may update (`Transfer.route`), and `Training._send` back-propagates it into
-   those alone, by `backward(inputs=parameters)`.
-5. **Its optimizer.** Once the gradients of all sub-batches are there, `Training._update` averages them over the
-   processes (`Processes.average_gradients`) and takes the optimizer's step; several, in order, if routes name later
-   updates (`Gradients`).
-6. **Second side.** The same for the other side, on the same translations. The generators that come second are judged
-   by discriminators that have just been updated.
+2. **Images.** `SubStepSchedule.load` gets the groups of the step from the transfer (`Transfer.draw`) and one image of
+   each domain per sample from the loader (`Loader.batch`). The result is a list of sub-batches. With `branch`, one
+   holds base samples and one holds samples of all new groups.
+3. **Translations.** `Training._passes` runs the generators on each sub-batch (`Backbone.passes`), each sample through
+   its group's branch. Fakes are always computed; identity images, cycled images and the rest only if a loss needs
+   them (`Loss.needs`).
+4. **First side.** `Training._update` trains the side given by `Backbone.first`: the discriminators in U-GAT-IT, the
+   generators in CycleGAN. `Training._backward` processes one sub-batch at a time. The discriminators run on it
+   (`Backbone.judge`): on real images and detached fakes for their own update, on live fakes for the generators'. Each
+   loss returns one value per sample (`Loss.discriminator`, `Loss.generator`) and is multiplied by its weight. The
+   transfer decides which parameters each loss may update (`Transfer.route`), and `Training._send` back-propagates the
+   loss into only those, with `backward(inputs=parameters)`.
+5. **Its optimizer.** After all sub-batches, `Training._update` averages the gradients over the processes
+   (`Processes.average_gradients`) and takes an optimizer step, or several in order if routes request later updates
+   (`Gradients`).
+6. **Second side.** The same for the other side, on the same translations. If the generators come second, they are
+   trained against the updated discriminators.
 7. **Afterwards.** The augmentation receives the discriminators' logits of real images
-   (`CollectingAugmentation.settle`), `Backbone.after_step` puts parameters back into their range, and the moving
-   average follows (`Average.update`).
-8. **Report.** `Training._report` averages each loss over the processes, and raises `TrainingError` on NaN or
-   infinity. `Run` passes the losses on to every listener's `on_step`.
+   (`CollectingAugmentation.settle`), `Backbone.after_step` clamps parameters to their range, and the moving average is
+   updated (`Average.update`).
+8. **Report.** `Training._report` averages each loss over the processes and raises `TrainingError` on NaN or infinity.
+   `Run` passes the losses to every listener's `on_step`.
 
-Three files hold all of this: `i2i/training/step.py` for the order, `i2i/contracts/backbone.py` for what is translated
-and judged, and `i2i/contracts/transfer.py` for which groups take part and what they may update. Sub-steps
-and several processes add `i2i/training/substeps.py`, which deals out the sub-batches and, under `accumulate`,
-translates them one at a time.
+The code is in three files: `i2i/training/step.py` (the order), `i2i/contracts/backbone.py` (translations and
+discriminator outputs) and `i2i/contracts/transfer.py` (groups and the parameters they may update). For sub-steps and
+several processes, `i2i/training/substeps.py` distributes the sub-batches and, with `accumulate`, translates them one
+at a time.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ SIDES: tuple[Side, Side] = ("discriminator", "generator")
 
 
 class Progress(Description):
-    """How far a stage of training has come.
+    """The progress of a stage of training.
 
     Attributes:
         done: Steps taken.
-        positions: Group and domain to images drawn, as the loader counts them.
+        positions: Images drawn by group and domain, as counted by the loader.
     """
 
     done: int
@@ -83,24 +83,24 @@ class Progress(Description):
 class Training:
     """One stage of training: a model, a strategy, its losses, two optimizers, and the step.
 
-    Translations are computed once per step. The discriminators judge them detached, the generators' losses use the same
-    graph; both sides' gradients reach only the parameters that the strategy routes them to. A step may consist of
-    sub-steps, here and in other processes, whose gradients are averaged; several here take turns, see
-    `SequentialPasses`. Their samples are those that a single process would draw, sub-step by sub-step.
+    Translations are computed once per step: discriminators get them detached, generator losses with their graph.
+    Gradients reach only the parameters that the strategy routes them to. A step may consist of sub-steps, in this and
+    other processes, whose gradients are averaged; those of one process run in turn, see `SequentialPasses`. The samples
+    are the same as those a single process would draw.
 
     Args:
-        backbone: The model, adapted already.
-        transfer: Which groups make up a step, and what they may update.
-        losses: The terms by name.
-        loader: Where batches come from.
-        engine: Where and how exactly to compute.
-        steps: Steps of the whole stage; learning rates depend on it.
-        batch_size: Passed to the strategy; the base stage draws that many samples per sub-step.
-        seed: Seed of the strategy's draws.
-        pretrained: Where losses get pretrained networks from.
-        augmentation: What happens to images on their way to the discriminators; nothing by default.
-        ema: Decay of the moving average of the generators; 0 averages none.
-        accumulate: Sub-steps of a step in each process.
+        backbone: The model, already adapted.
+        transfer: Decides which groups make up a step, and what they may update.
+        losses: Loss terms by name.
+        loader: Provides the batches.
+        engine: Where and at which precision to compute.
+        steps: Total steps of the stage; learning rates depend on it.
+        batch_size: Passed to the strategy; samples per sub-step in the base stage.
+        seed: Seed for the strategy's draws.
+        pretrained: Provides pretrained networks for losses.
+        augmentation: Augmentation of the discriminators' input; none by default.
+        ema: Decay of the moving average of the generators; 0 turns it off.
+        accumulate: Sub-steps per step and process.
     """
 
     def __init__(
@@ -135,25 +135,27 @@ class Training:
         self._needs = needs(losses.values())
 
     def networks(self, side: Side) -> nn.Module:
-        """Return what a side updates: the generators, with the heads that losses bring; or the discriminators."""
-        own = self.backbone.networks(side)
-        return nn.ModuleDict({"networks": own, "heads": self.heads}) if side == "generator" and self.heads else own
+        """Return the networks a side updates: the generators with any loss heads, or the discriminators."""
+        networks = self.backbone.networks(side)
+        if side == "generator" and self.heads:
+            return nn.ModuleDict({"networks": networks, "heads": self.heads})
+        return networks
 
     @property
     def samples_per_step(self) -> int:
-        """Images of one domain that a step draws, in all processes together."""
+        """Images of one domain per step, over all processes."""
         return self._schedule.samples(self.done)
 
     @property
     def seen(self) -> dict[str, int]:
-        """Group to images of domain b that have been drawn of it."""
+        """Images of domain b drawn so far, by group."""
         return {stream.removesuffix("/b"): n for stream, n in self.loader.positions.items() if stream.endswith("/b")}
 
     def step(self) -> dict[str, float]:
-        """Take one step; return the mean unweighted losses by ``side/term``.
+        """Run one step; return the mean unweighted losses by ``side/term``.
 
         Raises:
-            TrainingError: A loss is not a finite number.
+            TrainingError: A loss is NaN or infinity.
         """
         self._set_learning_rates()
         passes, first = self._passes(), self.backbone.first
@@ -166,13 +168,13 @@ class Training:
         return self._report({name: mean for side in means for name, mean in side.items()})
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Let the generators have their averaged weights in the block, if an average is kept."""
+        """Use the generators' averaged weights inside the block, if an average is kept."""
         return nullcontext() if self.average is None else self.average.shown()
 
     def state(self) -> dict[str, Tensor]:
-        """Return all state but weights that the next step depends on, as tensors by name.
+        """Return all state needed for the next step except the weights, as tensors by name.
 
-        All processes have to call; the first one also gets the others' image pools and random states.
+        All processes must call this; the first also gets the others' image pools and random states.
         """
         tensors = {f"heads/{k}": v for k, v in self.heads.state_dict().items()}
         tensors |= {f"augmentation/{k}": v for k, v in self.backbone.augmentation.state().items()}
@@ -180,8 +182,8 @@ class Training:
         for side, optimizer in self.optimizers.items():
             for index, entries in optimizer.state_dict()["state"].items():
                 tensors |= {f"{side}/{index}/{key}": torch.as_tensor(value) for key, value in entries.items()}
-        for index, own in enumerate(self.engine.processes.gather(self._own_state())):
-            tensors |= {_place(index) + name: tensor for name, tensor in own.items()}
+        for index, state in enumerate(self.engine.processes.gather(self._own_state())):
+            tensors |= {_place(index) + name: tensor for name, tensor in state.items()}
         return tensors
 
     def _own_state(self) -> dict[str, Tensor]:
@@ -189,11 +191,11 @@ class Training:
         return tensors | {f"random/{k}": v for k, v in random_state().items()}
 
     def progress(self) -> Progress:
-        """Return the numbers of the state that are not tensors."""
+        """Return the state that is not tensors."""
         return Progress(done=self.done, positions=dict(self.loader.positions))
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Progress) -> None:
-        """Resume exactly where `state` and `progress` were taken, with the same number of processes."""
+        """Restore the results of `state` and `progress`; exact with the same number of processes."""
         self.done = progress.done
         self.loader.positions = dict(progress.positions)
         for side, optimizer in self.optimizers.items():
@@ -205,7 +207,7 @@ class Training:
         self._restore_own(tensors)
 
     def _restore_own(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore this process's state; a new process starts as at the start of the stage."""
+        """Restore this process's state; an additional process starts as at the beginning of the stage."""
         place = _place(self.engine.processes.index)
         self.backbone.load_training_state(below(tensors, f"{place}backbone"))
         random = below(tensors, f"{place}random")
@@ -213,13 +215,13 @@ class Training:
             set_random_state(random)
 
     def _prepare(self, pretrained: Pretrained) -> nn.ModuleDict:
-        """Let losses load their networks, and gather the heads that some bring."""
+        """Let losses load their networks, and return the heads some of them add."""
         generators, device = self.backbone.generators, self.engine.device
-        found = {name: loss.prepare(generators, device, pretrained) for name, loss in self.losses.items()}
-        return nn.ModuleDict({name: head for name, head in found.items() if head is not None}).to(self.engine.device)
+        heads = {name: loss.prepare(generators, device, pretrained) for name, loss in self.losses.items()}
+        return nn.ModuleDict({name: head for name, head in heads.items() if head is not None}).to(self.engine.device)
 
     def _start_alike(self, seed: int) -> None:
-        """Give every process the weights of the first one, and random numbers of its own."""
+        """Copy the first process's weights to all others, and seed each process differently."""
         processes = self.engine.processes
         for module in (self.backbone, self.heads):
             processes.share(module)
@@ -257,8 +259,8 @@ class Training:
         return self._run(self.loader.batch(groups, self.engine.device), self._needs)
 
     def _update(self, side: Side, passes: Iterable[Passes]) -> dict[str, Tensor]:
-        """Take the gradients of all sub-batches, then the optimizer's steps; return the mean of each term."""
-        means = list(map(partial(self._backward, side), passes))  # which holds no passes while it runs the next ones
+        """Compute the gradients of all sub-batches, then take the optimizer steps; return the mean of each term."""
+        means = list(map(partial(self._backward, side), passes))  # map frees each pass before running the next
         optimizer, processes = self.optimizers[side], self.engine.processes
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for _ in self._gradients.updates(processes.largest):
@@ -289,12 +291,12 @@ class Training:
         return routes
 
     def _send(self, routes: list[Route]) -> None:
-        """Send each loss into the parameters of its route; they may be none, when all of them are frozen."""
+        """Back-propagate each loss into its route's parameters; skip routes whose parameters are all frozen."""
         learning = [[parameter for parameter in route.parameters if parameter.requires_grad] for route in routes]
-        sent = [(route, own) for route, own in zip(routes, learning, strict=True) if own]
-        for index, (route, own) in enumerate(sent, start=1):
-            with self._gradients.of(route.update, own):
-                self.engine.backward(route.loss / self.accumulate, own, retain_graph=index < len(sent))
+        sent = [(route, parameters) for route, parameters in zip(routes, learning, strict=True) if parameters]
+        for index, (route, parameters) in enumerate(sent, start=1):
+            with self._gradients.of(route.update, parameters):
+                self.engine.backward(route.loss / self.accumulate, parameters, retain_graph=index < len(sent))
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
         values = dict(zip(means, self.engine.processes.mean(torch.stack(list(means.values()))).tolist(), strict=True))
@@ -307,19 +309,19 @@ class Training:
 def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
     for name, term in losses.items():
         if not isinstance(term, Tensor) or term.shape != (samples,):
-            found = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            returned = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
             raise PluginError(
-                f"Loss '{name}' returned {found}, not one value for each of {samples} samples: ({samples},)."
+                f"Loss '{name}' returned {returned}, not one value for each of {samples} samples: ({samples},)."
             )
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names start with ``prefix/``, by the rest of their names."""
+    """Return the tensors under ``prefix/``, with the prefix removed from their names."""
     return {k.removeprefix(prefix + "/"): v for k, v in tensors.items() if k.startswith(prefix + "/")}
 
 
 def _place(process: int) -> str:
-    """Return what the names of a process's own tensors start with."""
+    """Return the name prefix of a process's tensors."""
     return f"process/{process}/" if process else ""
 
 

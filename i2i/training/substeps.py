@@ -1,4 +1,4 @@
-"""The sub-steps of an optimizer step: their schedule, their passes, and the observations of the augmentation."""
+"""The sub-steps of an optimizer step: schedule, passes, and observations for the augmentation."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 Generate = Callable[[Batch, frozenset[str]], Passes]
 PassesBySide = Callable[[Side], Iterable[Passes]]
-_UNJUDGED = frozenset({"identity", "cycled", "reconstructed", "encoded"})  # what discriminators hardly ever read
+_UNJUDGED = frozenset({"identity", "cycled", "reconstructed", "encoded"})  # passes that discriminators rarely use
 
 
 def needs(losses: Iterable[Loss]) -> frozenset[str]:
-    """Return the passes that any of these terms needs."""
-    found: frozenset[str] = frozenset()
-    return found.union(*(loss.needs for loss in losses))
+    """Return the passes needed by any of these terms."""
+    none: frozenset[str] = frozenset()
+    return none.union(*(loss.needs for loss in losses))
 
 
 def judging(losses: Iterable[Loss]) -> list[Loss]:
-    """Return the terms that have a discriminator side."""
+    """Return the terms with a discriminator loss."""
     return [loss for loss in losses if type(loss).discriminator is not Loss.discriminator]
 
 
 def joint_passes(batches: Sequence[Batch], generate: Generate, wanted: frozenset[str]) -> PassesBySide:
-    """Run the generators now; both sides then read the same passes and, if they want, the same graph."""
+    """Run the generators now; both sides share the passes and their graph."""
     passes = [generate(batch, wanted) for batch in batches]
     return lambda side: passes
 
 
 class SubStepSchedule:
-    """The sub-steps that fall to one process; all together are those that a single one with as many would take.
+    """One process's share of the sub-steps; together they equal those of a single process with as many sub-steps.
 
     Args:
-        transfer: Which groups make up a sub-step.
-        loader: Where batches come from; its positions are those of all processes.
-        processes: All that share the training.
-        batch_size: Passed to the strategy.
-        accumulate: Sub-steps of a step in each process.
-        seed: Seed of the strategy's draws.
+        transfer: Decides which groups make up a sub-step.
+        loader: Provides the batches; its positions count those of all processes.
+        processes: All processes of the training.
+        batch_size: Passed to the transfer.
+        accumulate: Sub-steps per step and process.
+        seed: Seed for the transfer's draws.
     """
 
     def __init__(
@@ -62,26 +62,26 @@ class SubStepSchedule:
         self._batch_size, self._accumulate, self._seed = batch_size, accumulate, seed
 
     def samples(self, step: int) -> int:
-        """Return how many images of one domain all sub-steps of 0-based ``step`` have."""
+        """Return the number of images of one domain in all sub-steps of 0-based ``step``."""
         return sum(len(groups) for sub_step in self._sub_steps(step) for groups in sub_step)
 
     def draw(self, step: int) -> list[tuple[str, ...]]:
-        """Return the groups of each sub-batch of this process in a step."""
+        """Return the groups of each of this process's sub-batches in a step."""
         return [groups for n, sub_step in enumerate(self._sub_steps(step)) if self._is_own(n) for groups in sub_step]
 
     def load(self, step: int, device: torch.device) -> list[Batch]:
-        """Load this process's sub-batches, and pass over those of the others."""
-        found = []
+        """Load this process's sub-batches, skipping those of the others."""
+        batches = []
         for number, sub_step in enumerate(self._sub_steps(step)):
             for groups in sub_step:
                 if self._is_own(number):
-                    found.append(self._loader.batch(groups, device))
+                    batches.append(self._loader.batch(groups, device))
                 else:
                     self._loader.skip(groups)
-        return found
+        return batches
 
     def _sub_steps(self, step: int) -> list[list[tuple[str, ...]]]:
-        """Return the sub-batches of every sub-step, of all processes."""
+        """Return the sub-batches of all sub-steps of all processes."""
         rng = np.random.default_rng([self._seed, step])
         count = self._accumulate * self._processes.count
         return [self._transfer.draw(self._batch_size, rng) for _ in range(count)]
@@ -91,19 +91,18 @@ class SubStepSchedule:
 
 
 class SequentialPasses:
-    """Runs the generators for one sub-batch after the other, so that there is one graph at a time, of however many.
+    """Runs the generators on one sub-batch at a time, so that only one graph is in memory.
 
-    All fakes are made at the weights that generators have at the start of the step, and both sides see them, as if all
-    sub-batches had been one. Generators that update first leave their fakes, without a graph, to the discriminators.
-    Where discriminators update first, fakes are made for them without a graph, and made once more for the generators,
-    whose losses have to wait for the discriminators' update: that costs a forward pass of the translations alone, where
-    keeping the graphs would cost the memory that sub-steps are meant to save. Randomness in a generator (dropout,
-    noise) is drawn again.
+    All fakes use the generator weights at the start of the step, and both sides see the same ones, as if all
+    sub-batches were one. If generators update first, their fakes are kept without a graph for the discriminators. If
+    discriminators update first, their fakes are made without a graph, and made again for the generators, whose losses
+    have to wait for the discriminators' update: that costs one more forward pass of the translations, while keeping the
+    graphs would cost the memory that sub-steps are meant to save. Generator randomness (dropout, noise) is drawn again.
 
     Args:
         batches: The sub-batches of a step.
-        generate: Runs the generators on one, for the passes that are named.
-        losses: The terms.
+        generate: Runs the generators on a sub-batch for the named passes.
+        losses: The loss terms.
         first: The side that updates first.
     """
 
@@ -114,7 +113,7 @@ class SequentialPasses:
         self._left: list[Passes] = []
 
     def __call__(self, side: Side) -> Iterator[Passes]:
-        """Yield the passes of each sub-batch for a side; none is kept here, so that each can be freed after its use."""
+        """Yield the passes of each sub-batch for a side; each can be freed after use, since none is kept here."""
         if side == "generator":
             return map(self._leaving if self._first == side else self._live, self._batches)
         return map(self._unlinked, self._batches) if self._first == side else self._left_behind()
@@ -144,8 +143,8 @@ class CollectingAugmentation(Augmentation):
 
     Args:
         inner: The augmentation.
-        groups: Every group there is.
-        processes: All that share the training.
+        groups: All groups.
+        processes: All processes of the training.
     """
 
     def __init__(self, inner: Augmentation, groups: Sequence[str], processes: Processes) -> None:
@@ -153,7 +152,7 @@ class CollectingAugmentation(Augmentation):
         self._observed: dict[str, list[tuple[list[Tensor], tuple[str, ...]]]] = {}
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
-        """Return ``x``, ``(N, 3, H, W)``, as the augmentation changes it."""
+        """Return ``x``, ``(N, 3, H, W)``, augmented."""
         return self._inner(domain, x, groups)
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
@@ -161,17 +160,17 @@ class CollectingAugmentation(Augmentation):
         self._observed.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
 
     def settle(self) -> None:
-        """End a step: pass all logits to the augmentation, each domain's samples as one batch."""
+        """Pass the logits of the step to the augmentation, one batch per domain."""
         if type(self._inner).observe is not Augmentation.observe:
-            for domain, said in self._observed.items():
-                logits = join([one for one, _ in said])
-                groups = list(chain.from_iterable(own for _, own in said))
+            for domain, observations in self._observed.items():
+                logits = join([one for one, _ in observations])
+                groups = list(chain.from_iterable(names for _, names in observations))
                 self._inner.observe(domain, [self._processes.join(one) for one in logits], self._of_all(groups))
         self._observed = {}
 
     @property
     def chances(self) -> dict[str, float]:
-        """The augmentation's."""
+        """The augmentation's probabilities."""
         return self._inner.chances
 
     def state(self) -> dict[str, Tensor]:
@@ -179,7 +178,7 @@ class CollectingAugmentation(Augmentation):
         return self._inner.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
+        """Restore the result of `state`."""
         self._inner.load(state)
 
     def _of_all(self, groups: Sequence[str]) -> list[str]:

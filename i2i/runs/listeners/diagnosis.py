@@ -1,4 +1,4 @@
-"""Looking for symptoms of training gone wrong whenever a run is evaluated."""
+"""Checking for symptoms of failed training at every evaluation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Diagnosis:
-    """Writes the figures of symptoms, and how many images each group has, into ``metrics.jsonl``.
+    """Writes symptom figures and the number of images per group to ``metrics.jsonl``.
 
-    At the end of a stage it also warns about those that have reached their limit.
+    At the end of a stage it also warns about symptoms above their limit.
 
     Args:
         console: Where to warn.
@@ -31,13 +31,13 @@ class Diagnosis:
 
     @hookimpl
     def on_evaluate(self, run: RunView, step: int, scores: Scores) -> None:
-        """Look at translations of held-out sources."""
-        found = diagnose(run.model, run.dataset)
+        """Diagnose translations of held-out sources."""
+        symptoms = diagnose(run.model, run.dataset)
         images = {group: count(run.dataset, group) for group in run.dataset.groups}
-        write_line(run, {"stage": run.stage, "step": step, "symptoms": found, "images": images})
+        write_line(run, {"stage": run.stage, "step": step, "symptoms": symptoms, "images": images})
         if step == run.steps:
             for symptom in SYMPTOMS:
-                self._warn(symptom, run.stage, afflicted(found, symptom))
+                self._warn(symptom, run.stage, afflicted(symptoms, symptom))
 
     def _warn(self, symptom: Symptom, stage: str, groups: Mapping[str, float]) -> None:
         if groups:

@@ -22,7 +22,7 @@ class MetricsFile:
     """``metrics.jsonl``: one line per step with losses, images seen and seconds, and one per evaluation with scores.
 
     Args:
-        console: Where to warn of damaged lines; by default standard error.
+        console: Where to warn of damaged lines; standard error by default.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -31,7 +31,7 @@ class MetricsFile:
 
     @hookimpl
     def on_train_start(self, run: RunView) -> None:
-        """Drop lines written after the last saved state, and damaged ones, with a warning for each of these."""
+        """Drop lines later than the saved state, and damaged lines with a warning each."""
         self._before = time.monotonic()
         path = run.folder / METRICS_FILE
         lines = read_texts(path, damaged=self._warn)
@@ -39,7 +39,7 @@ class MetricsFile:
 
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
-        """Add a line of losses; its seconds are those since the last line, whatever was done in them."""
+        """Add a line of losses; its seconds count everything since the previous line."""
         now = time.monotonic()
         seconds, self._before = round(now - self._before, 4), now
         counted = {"seen": dict(run.seen), "seconds": seconds}
@@ -57,7 +57,7 @@ class MetricsFile:
 
 
 def _after(line: Line, run: RunView) -> bool:
-    """Return whether a line is later than the saved state, as every line of a stage's final evaluation is."""
+    """Return whether a line is later than the saved state; a stage's final evaluation always is."""
     is_evaluation = line.scores is not None or line.symptoms is not None
     return line.stage == run.stage and (line.step > run.step or (is_evaluation and line.step == run.steps))
 

@@ -14,16 +14,16 @@ from i2i.runs.listeners.samples import time_for_samples
 
 
 class OverfittingGauge:
-    """Measures every ``sample_every`` steps how far the discriminators have memorised the training drawings.
+    """Measures how far the discriminators have memorised the training drawings, every ``sample_every`` steps.
 
-    The figures, and the probabilities of adaptive augmentation, go into ``metrics.jsonl``. Groups above the
-    limit get one warning per stage.
+    The figures and the probabilities of adaptive augmentation go into ``metrics.jsonl``. Groups above the limit get
+    one warning per stage.
 
     Args:
         console: Where to warn.
 
     Attributes:
-        figures: Group to figure, as `i2i.evaluation.overfitting.overfitting` last measured it.
+        figures: Latest figure by group, from `i2i.evaluation.overfitting.overfitting`.
     """
 
     def __init__(self, console: Console) -> None:
@@ -33,12 +33,12 @@ class OverfittingGauge:
 
     @hookimpl
     def on_train_start(self, run: RunView) -> None:
-        """Forget the last stage."""
+        """Reset the figures and warnings."""
         self.figures, self._warned = {}, set()
 
     @hookimpl(tryfirst=True)
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
-        """Measure when it is time; before the display shows the figures."""
+        """Measure every ``sample_every`` steps, before the display shows the figures."""
         if not time_for_samples(run, step):
             return
         self.figures = overfitting(run.model, run.dataset)

@@ -14,11 +14,11 @@ from i2i.storage.run_folder import SAMPLES
 
 
 class SampleGrids:
-    """A grid of held-out translations every ``sample_every`` steps, and one of the finished model next to the base."""
+    """Grids of held-out translations every ``sample_every`` steps, and one of the finished model next to the base."""
 
     @hookimpl
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
-        """Draw a grid when it is time."""
+        """Draw a grid every ``sample_every`` steps."""
         if time_for_samples(run, step):
             with run.averaged():
                 blocks = show({"translation": run.model}, run.dataset)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class TensorBoard:
-    """Writes into ``logs/base`` and ``logs/transfer`` of the run folder.
+    """Writes events to ``logs/base`` and ``logs/transfer`` in the run folder.
 
-    Losses are called ``side/term`` as everywhere, scores ``metric/group``, grids ``samples``. Events after the
-    last saved state are hidden when a stopped run resumes.
+    Losses are named ``side/term``, scores ``metric/group``, grids ``samples``. Events later than the saved state are
+    hidden when a stopped run resumes.
 
     Raises:
         ConfigError: The extra ``tensorboard`` is not installed.
@@ -41,16 +41,16 @@ class TensorBoard:
 
     @hookimpl(trylast=True)
     def on_step(self, run: RunView, step: int, losses: Mapping[str, float]) -> None:
-        """Add losses, and the grid if one was drawn of this step."""
+        """Add losses, and the grid if one was drawn at this step."""
         for name, loss in losses.items():
             self._writer.add_scalar(name, loss, step)
         self._add_grid(run.folder / SAMPLES / f"{run.stage}-{step:06d}.png", step)
 
     @hookimpl(trylast=True)
     def on_evaluate(self, run: RunView, step: int, scores: Scores) -> None:
-        """Add scores; those of a finished stage, and its grid, come last."""
-        for group, own in scores.items():
-            for metric, judgement in own.items():
+        """Add scores; a finished stage also gets its grid and closes the files."""
+        for group, judgements in scores.items():
+            for metric, judgement in judgements.items():
                 if judgement.value is not None:
                     self._writer.add_scalar(f"{metric}/{group}", judgement.value, step)
         if step == run.steps:
