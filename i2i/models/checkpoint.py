@@ -81,7 +81,7 @@ def describe(model: Model) -> ModelDescription:
 
 
 def resolve_described(description: ModelDescription, path: Path, registry: Registry) -> Components:
-    """Choose the components that a model's file describes.
+    """Return the components described in a model's file.
 
     Raises:
         UnknownComponentError: One is not installed; the message names the distributions the model was built with.

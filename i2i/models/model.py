@@ -234,7 +234,7 @@ class Unread(nn.Module):
     """Placeholder for a discriminator that is still in the model's file."""
 
     def forward(self, x: Tensor) -> Verdict:
-        """Refuse to judge."""
+        """Raise `ConfigError`."""
         raise ConfigError("The model was loaded without its discriminators. Load it by i2i.load(path, judges=True).")
 
 

@@ -47,7 +47,7 @@ class Run:
 
     Args:
         folder: A folder with a ``run.toml``.
-        registry: Where components come from.
+        registry: Provides the components.
         setup: The contents of ``run.toml``, if already read.
         engine: Where to compute, if already chosen.
 
@@ -309,7 +309,7 @@ def create_run(
     Args:
         folder: The run folder.
         given: Options, nested as in ``run.toml``; all others get their defaults.
-        registry: Where components come from; every installed plugin by default.
+        registry: Provides the components; every installed plugin by default.
         overwrite: Replace an existing run.
 
     Raises:
@@ -330,7 +330,7 @@ def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -
 
     Args:
         folder: The run folder.
-        registry: Where components come from; every installed plugin by default.
+        registry: Provides the components; every installed plugin by default.
 
     Raises:
         ConfigError: The folder is not a run folder, or its ``run.toml`` is invalid.

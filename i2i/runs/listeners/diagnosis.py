@@ -23,7 +23,7 @@ class Diagnosis:
     At the end of a stage it also warns about symptoms above their limit.
 
     Args:
-        console: Where to warn.
+        console: Receives the warnings.
     """
 
     def __init__(self, console: Console) -> None:

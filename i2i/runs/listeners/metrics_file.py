@@ -22,7 +22,7 @@ class MetricsFile:
     """``metrics.jsonl``: one line per step with losses, images seen and seconds, and one per evaluation with scores.
 
     Args:
-        console: Where to warn of damaged lines; standard error by default.
+        console: Receives warnings about damaged lines; standard error by default.
     """
 
     def __init__(self, console: Console | None = None) -> None:

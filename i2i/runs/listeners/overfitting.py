@@ -20,7 +20,7 @@ class OverfittingGauge:
     one warning per stage.
 
     Args:
-        console: Where to warn.
+        console: Receives the warnings.
 
     Attributes:
         figures: Latest figure by group, from `i2i.evaluation.overfitting.overfitting`.

@@ -18,7 +18,7 @@ class ProgressDisplay:
     """A bar with stage, losses, images per second and time left; plain lines without a terminal.
 
     Args:
-        console: Where to draw.
+        console: The output console.
         every: Seconds between plain lines.
         gauge: What knows of overfitting; the group where it is worst is shown.
     """
