@@ -1,1 +1,1 @@
-"""Comparing transfers: planning, running, testing and presenting many training runs."""
+"""Benchmarks that compare transfers: plan, train, score, test and present many runs."""

@@ -1,6 +1,6 @@
-"""A bench: one base model per backbone, adapted by several contenders from several seeds, cell by cell.
+"""A bench: one base model per backbone, adapted by every contender with every seed.
 
-Every cell is a run folder made by one i2i command. A stopped bench resumes where it was.
+Each cell is a run folder created by one i2i command. A stopped bench resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Plan(Options):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training run of a bench: a contender that adapts a backbone's base model, from one seed."""
+    """One training run of a bench: a contender adapting a backbone's base model with one seed."""
 
     backbone: str
     contender: str
@@ -63,7 +63,7 @@ class Cell:
 
     @property
     def command(self) -> str:
-        """The command that repeats it."""
+        """The command that reproduces it."""
         return shlex.join(["i2i", *self.arguments])
 
     @property
@@ -76,12 +76,12 @@ class Bench:
     """A folder with a plan and its cells.
 
     Args:
-        folder: The folder for everything.
-        plan: What to compare; None: the plan in the folder's ``bench.toml``.
+        folder: The folder of the bench.
+        plan: The plan; by default that of the folder's ``bench.toml``.
         registry: The registry of components.
 
     Raises:
-        ConfigError: There is no plan, or it is wrong.
+        ConfigError: The plan is missing or invalid.
         UnknownComponentError: A backbone or transfer does not exist.
     """
 
@@ -110,9 +110,9 @@ class Bench:
         write_text(file, to_toml(self.plan.model_dump(mode="json")))
 
     def train(self, start: Start) -> Iterator[Cell]:
-        """Train whatever is not trained yet, each base model before its cells, and yield every trained cell.
+        """Train missing base models and cells, and yield every trained cell.
 
-        All contenders of a seed finish before the next seed, so that an unfinished bench is a fair comparison.
+        All contenders of a seed come before the next seed, so an unfinished bench is still a fair comparison.
         """
         for backbone in self.plan.backbones:
             if not (self.base(backbone) / BASE_FILE).is_file():
@@ -127,7 +127,7 @@ class Bench:
         return self.folder / CELLS / backbone / "base"
 
     def cells(self, backbone: str) -> list[Cell]:
-        """Return the cells of a backbone whose base model is trained."""
+        """Return the cells of a backbone; its base model must be trained."""
         config = Run(self.base(backbone), self.registry).config
         names = [(seed, contender) for seed in range(self.plan.seeds) for contender in self.plan.contenders]
         return [
@@ -135,7 +135,7 @@ class Bench:
         ]
 
     def score(self, cell: Cell) -> list[Result]:
-        """Score every model kept by a trained cell, unless stored scores are complete."""
+        """Score every model kept by a trained cell, or return its stored scores if complete."""
         file = cell.folder / SCORES_FILE
         known = read_json(CellScores, file, "Delete it.") if file.is_file() else None
         metrics = self._evaluation(cell.backbone).metrics
@@ -145,17 +145,17 @@ class Bench:
         return results_of_cell(cell.backbone, cell.contender, cell.seed, known.models)
 
     def cost(self, cell: Cell) -> float:
-        """Return the seconds that a cell's training took, all sessions together."""
+        """Return the training time of a cell in seconds, summed over all sessions."""
         return sum(line.seconds or 0.0 for line in read_lines(cell.folder / METRICS_FILE))
 
     def _can_score_more(self, cell: Cell, models: Sequence[ScoredModel]) -> bool:
-        """Return whether a metric can now score what it could not before, for example with newly downloaded weights."""
+        """Return whether a metric can now score what it could not before, for example after downloading weights."""
         lacking = {
             (name, group)
             for model in models
             for group, judgements in model.scores.items()
             for name, one in judgements.items()
-            if one.value is None and not one.n  # with n, the metric has seen images and returned NaN
+            if one.value is None and not one.n  # if n is set, the metric ran and returned NaN
         }
         if not lacking:
             return False
@@ -173,11 +173,11 @@ class Bench:
             yield ScoredModel(step=step, final=step == last, seen=total, scores=scores)
 
     def _evaluate(self, backbone: str) -> Evaluation:
-        """Return the evaluation of a backbone's base run, which scores real drawings only once."""
+        """Return the evaluation of a backbone's base run; sharing it scores real drawings only once."""
         return Run(self.base(backbone), self.registry).evaluation
 
     def _base_seen(self, cell: Cell) -> Mapping[str, int]:
-        """Return the images seen by the base model of a cell; none if it starts from scratch."""
+        """Return the images a cell's base model has seen per group; empty if the cell starts from scratch."""
         if self._from_scratch(cell.contender):
             return {}
         lines = read_lines(self.base(cell.backbone) / METRICS_FILE)
@@ -209,12 +209,12 @@ def _read_plan(folder: Path) -> Plan:
 
 
 def _resume(arguments: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    """Return a command, or if its folder exists the command that resumes it."""
+    """Return the command, or the one that resumes it if its folder holds a run."""
     return (arguments[0], "--resume", str(folder)) if (folder / CONFIG_FILE).is_file() else arguments
 
 
 def _transfer(options: Sequence[str]) -> str:
-    """Return the transfer named in the options of a command.
+    """Return the transfer named in a contender's options.
 
     Raises:
         ConfigError: There is none.
@@ -228,6 +228,6 @@ def _transfer(options: Sequence[str]) -> str:
 
 
 def _models(folder: Path, last: int) -> dict[int, Path]:
-    """Return the kept models by step; the last step's is the finished model."""
+    """Return the kept models by step, ending with the finished model."""
     kept = {int(path.stem.rpartition("-")[2]): path for path in (folder / STEPS).glob("transfer-*.safetensors")}
     return dict(sorted({**kept, last: folder / MODEL_FILE}.items()))

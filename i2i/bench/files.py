@@ -21,9 +21,9 @@ class ScoredModel(BaseModel):
 
     Attributes:
         step: Transfer steps taken.
-        final: True for the finished model.
-        seen: Group to number of training drawings seen in total.
-        scores: Group to metric to judgement.
+        final: Whether it is the finished model.
+        seen: Total number of training drawings seen, by group.
+        scores: Judgements by group and metric.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +34,7 @@ class ScoredModel(BaseModel):
     scores: StoredScores
 
     def content(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return it as a JSON-serialisable object."""
         return {"step": self.step, "final": self.final, "seen": self.seen, "scores": plain(self.scores)}
 
 
@@ -52,7 +52,7 @@ class CellScores(BaseModel):
     models: tuple[ScoredModel, ...]
 
     def write(self, path: Path) -> None:
-        """Write the file, completely or not at all."""
+        """Write the file atomically."""
         content = {"metrics": self.metrics, "models": [model.content() for model in self.models]}
         write_text(path, json.dumps(content, indent=1))
 
@@ -63,10 +63,10 @@ class CellResults(BaseModel):
     Attributes:
         backbone: The backbone.
         contender: The contender that adapted the base model.
-        seed: Its seed.
-        command: The command that repeats it.
-        seconds: Duration of its training.
-        models: Its scored models.
+        seed: The seed.
+        command: The command that reproduces it.
+        seconds: Training time in seconds.
+        models: The scored models.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,17 +80,17 @@ class CellResults(BaseModel):
 
     @property
     def results(self) -> list[Result]:
-        """The scored models, each with its cell."""
+        """The scored models as results."""
         return results_of_cell(self.backbone, self.contender, self.seed, self.models)
 
     def content(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return it as a JSON-serialisable object."""
         cell = self.model_dump(include={"backbone", "contender", "seed", "command", "seconds"})
         return {**cell, "models": [model.content() for model in self.models]}
 
 
 class PlanSummary(BaseModel):
-    """The plan in ``bench.json``; other options are kept as they are."""
+    """The plan in ``bench.json``; other options are preserved unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -106,15 +106,15 @@ class PlanSummary(BaseModel):
 
 
 class BenchResults(BaseModel):
-    """``bench.json``: everything that a bench has measured so far.
+    """``bench.json``: everything a bench has measured so far.
 
     Attributes:
-        plan: What is compared.
+        plan: The plan.
         version: The version of i2i that wrote it.
         machine: The machine that trained the base models.
         reference: The contender that all others are tested against.
         cells: The scored cells.
-        tests: Backbone to paired tests.
+        tests: Paired tests by backbone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -127,7 +127,7 @@ class BenchResults(BaseModel):
     tests: dict[str, tuple[PairedTest, ...]]
 
     def write(self, path: Path) -> None:
-        """Write the file, completely or not at all."""
+        """Write the file atomically."""
         content = {
             "plan": self.plan.model_dump(mode="json"),
             "version": self.version,
@@ -146,7 +146,7 @@ def read_json(kind: type[M], path: Path, remedy: str) -> M:
     """Read one of these files.
 
     Raises:
-        DataError: It is damaged; the message ends with ``remedy``.
+        DataError: The file is damaged; the message ends with ``remedy``.
     """
     try:
         return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -157,5 +157,5 @@ def read_json(kind: type[M], path: Path, remedy: str) -> M:
 
 
 def results_of_cell(backbone: str, contender: str, seed: int, models: Sequence[ScoredModel]) -> list[Result]:
-    """Return the scored models of a cell, each with its cell."""
+    """Return the scored models of a cell as results."""
     return [Result(backbone, contender, seed, one.step, one.final, one.seen, one.scores) for one in models]

@@ -1,4 +1,4 @@
-"""The output files of a bench: one table in three formats, plots, and pictures."""
+"""The output files of a bench: the results in three formats, plots and pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from i2i.storage.run_folder import MODEL_FILE, read_config
 
 TEXT, LINES = "bench.md", "bench.csv"
 SHOWN = 2
-"""Images of each group in the pictures."""
+"""Number of images per group in the pictures."""
 Scored = Mapping[Cell, Sequence[Result]]
 
 
@@ -33,9 +33,9 @@ def write_results(bench: Bench, scored: Scored, reference: str, folder: Path) ->
 
     Args:
         bench: The bench.
-        scored: Every scored cell with the results of its models.
-        reference: The contender that the others are tested against.
-        folder: Where to write; existing files are replaced.
+        scored: Results by scored cell.
+        reference: The contender to test the others against.
+        folder: The output folder; existing files are replaced.
 
     Raises:
         DataError: A file cannot be written.
@@ -91,13 +91,13 @@ def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
 
 
 def _machine(bench: Bench) -> dict[str, Any]:
-    """Return the machine recorded by the base model's run, and this machine's number of cores."""
+    """Return the machine recorded by the base model's run, plus this machine's number of cores."""
     config = read_config(bench.base(bench.plan.backbones[0]))
     return {**config.get("machine", {}), "cores": os.cpu_count()}
 
 
 def _blocks(bench: Bench, cells: Sequence[Cell]) -> list[Block]:
-    """Return pictures from the first seed's models."""
+    """Return pictures translated by the first seed's models."""
     first = [cell for cell in cells if cell.seed == cells[0].seed]
     models = {cell.contender: load(cell.folder / MODEL_FILE, bench.registry) for cell in first}
     return show(models, read_setup(first[0].folder, bench.registry).dataset, SHOWN)

@@ -37,16 +37,16 @@ Cell = str | tuple[str, bool]
 
 @dataclass(frozen=True)
 class MetricPart:
-    """The part of the page on one metric.
+    """The section of the page on one metric.
 
     Attributes:
         metric: The metric.
         way: Which direction is better.
         measured: Network, resizing and images.
         groups: The columns of the table.
-        rows: A row per contender: its name, then its mean over seeds in each group and whether that is the best.
-        dot_plots: The same as one plot per group.
-        charts: Scores against drawings seen, a chart per group.
+        rows: One row per contender: its name, then per group its mean over seeds and whether that is the best.
+        dot_plots: The same scores, one plot per group.
+        charts: Scores against drawings seen, one chart per group.
     """
 
     metric: str
@@ -60,14 +60,14 @@ class MetricPart:
 
 @dataclass(frozen=True)
 class BackbonePart:
-    """The part of the page on one backbone.
+    """The section of the page on one backbone.
 
     Attributes:
         backbone: The backbone.
-        picture: The same images translated by every contender, as a data URI; empty if there is none.
-        metrics: A part per metric.
-        seen: The number of drawings seen by each contender, as a header and rows.
-        tests: Paired tests, as rows.
+        picture: The same images translated by every contender, as a data URI; may be empty.
+        metrics: One section per metric.
+        seen: Header and rows with the number of drawings seen by each contender.
+        tests: Rows of paired tests.
     """
 
     backbone: str
@@ -78,7 +78,7 @@ class BackbonePart:
 
 
 def results_of(folder: Path) -> Path | None:
-    """Return the folder with a bench's results: this one or its ``results``; None if neither has any."""
+    """Return the folder holding a bench's results: ``folder`` or its ``results``; None if neither does."""
     return next((place for place in (folder, folder / "results") if (place / TABLE).is_file()), None)
 
 
@@ -92,7 +92,7 @@ def write_bench_report(folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        ConfigError: scipy, which computes intervals, is not installed.
+        ConfigError: scipy, needed for intervals, is not installed.
         DataError: ``bench.json`` is damaged, or the page cannot be written.
     """
     results = read_json(BenchResults, folder / TABLE, "Run i2i bench again to rewrite it.")

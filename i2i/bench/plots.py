@@ -1,4 +1,4 @@
-"""Figures of a bench: pictures side by side, scores with their spread, and scores against drawings seen."""
+"""Figures of a bench: pictures side by side, final scores per seed, and scores against drawings seen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D00", "#444444")
-"""Okabe and Ito's colours, distinguishable for the colour-blind."""
+"""The Okabe-Ito palette, which colour-blind readers can distinguish."""
 
 
 def check_available() -> None:
@@ -35,10 +35,10 @@ def check_available() -> None:
 
 
 def pictures(blocks: Sequence[Block], cell: int = 84) -> Image.Image:
-    """Draw a row per image with its translations, one column per contender.
+    """Draw one row per image with its translations, one column per contender.
 
     Args:
-        blocks: One per group; its rows are labelled by contender and hold the same images in the same order.
+        blocks: One per group; each row is labelled by contender and has the same images in the same order.
         cell: Side of one picture in pixels.
     """
     names = [label for label, _ in blocks[0].rows]
@@ -58,7 +58,7 @@ def pictures(blocks: Sequence[Block], cell: int = 84) -> Image.Image:
 
 
 def dots(results: Sequence[Result], metric: str, path: Path) -> None:
-    """Draw final scores: a dot per seed, the means, and lines for real drawings and untranslated sources."""
+    """Plot final scores: one dot per seed, the means, and lines for real drawings and untranslated sources."""
     names, columns = statistics.contenders(results), statistics.groups(results)
     figure, axes = _panels(columns, results, metric, height=0.9 + 0.28 * len(names))
     for group, panel in zip(columns, axes, strict=True):
@@ -75,7 +75,7 @@ def dots(results: Sequence[Result], metric: str, path: Path) -> None:
 
 
 def curves(results: Sequence[Result], metric: str, path: Path) -> None:
-    """Draw scores against drawings seen of each group: the mean over seeds, and their range."""
+    """Plot scores against drawings seen of each group: mean and range over seeds."""
     names, columns = statistics.contenders(results), statistics.groups(results)[:-1]
     figure, axes = _panels(columns, results, metric, height=2.6)
     for group, panel in zip(columns, axes, strict=True):
@@ -91,7 +91,7 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
 
 
 def _curve(panel: Axes, points: Sequence[Point], name: str, colour: str) -> None:
-    """Draw the mean over seeds and their range; a single point is drawn as a horizontal line."""
+    """Plot mean and range over seeds; a single point becomes a horizontal line."""
     xs, ys = [point.seen for point in points], [point.value for point in points]
     if len(points) == 1:
         panel.axhline(ys[0], color=colour, linewidth=1.4, label=name)
@@ -114,7 +114,7 @@ def _panels(columns: Sequence[str], results: Sequence[Result], metric: str, heig
 
 
 def _mark(panel: Axes, axis: str, results: Sequence[Result], group: str, metric: str) -> None:
-    """Draw the scores of real drawings (dotted) and untranslated sources (dashed), where they are in view."""
+    """Draw lines for real drawings (dotted) and untranslated sources (dashed) without changing the axis limits."""
     line = {"x": panel.axvline, "y": panel.axhline}[axis]
     limits = getattr(panel, f"get_{axis}lim")()
     for name, style in zip(MARKS, (":", "--"), strict=True):

@@ -13,7 +13,7 @@ from i2i.contracts.scores import Judgement, Scores
 from i2i.report.dot_plots import Mark
 
 OVERALL = "overall"
-"""Name of the mean over groups, with equal weights."""
+"""Name of the unweighted mean over groups."""
 
 LEVEL = 0.95
 
@@ -25,11 +25,11 @@ class Result:
     Attributes:
         backbone: The backbone.
         contender: The contender that adapted the base model.
-        seed: Its seed.
+        seed: The seed.
         step: Transfer steps taken.
-        final: True for the finished model.
-        seen: Group to number of training drawings seen in total, including the base stage.
-        scores: Group to metric to judgement.
+        final: Whether it is the finished model.
+        seen: Total number of training drawings seen, by group, including the base stage.
+        scores: Judgements by group and metric.
     """
 
     backbone: str
@@ -46,7 +46,7 @@ class Result:
         return tuple(self.scores)
 
     def value(self, group: str, metric: str) -> float | None:
-        """Return a group's score, or for `OVERALL` the mean over groups; None if a group has no score."""
+        """Return a group's score, or for `OVERALL` the mean over groups; None if any score is missing."""
         if group == OVERALL:
             values = [self.value(name, metric) for name in self.groups]
             known = [value for value in values if value is not None]
@@ -57,7 +57,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Mean:
-    """A contender's mean score over seeds, with Student's 95 % interval; one seed has none."""
+    """A contender's mean score over seeds with Student's 95 % interval, which needs at least two seeds."""
 
     value: float
     low: float | None
@@ -77,12 +77,12 @@ class PairedTest:
     Attributes:
         metric: The metric.
         group: The group, or `OVERALL`.
-        reference: The contender that the others are compared with.
+        reference: The contender that others are compared with.
         other: The other contender.
-        difference: The mean of reference - other, with its 95 % interval.
-        p: The probability of so large a difference by chance; None if all differences are identical.
-        adjusted: p with Holm's correction (1979) for all tests of the metric in the group.
-        better: The better of the two.
+        difference: Mean of reference - other with its 95 % interval.
+        p: Two-sided p-value; None if all differences are identical.
+        adjusted: p after Holm's correction (1979) over all tests of the metric in the group.
+        better: The better of the two, or "neither".
     """
 
     metric: str
@@ -97,11 +97,11 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Point:
-    """A contender's scores after a number of drawings of a group.
+    """A contender's scores after seeing a number of drawings of a group.
 
     Attributes:
-        seen: The number of drawings seen, as a mean over seeds.
-        values: A score per seed.
+        seen: Mean number of drawings seen over seeds.
+        values: One score per seed.
     """
 
     seen: float
@@ -109,12 +109,12 @@ class Point:
 
     @property
     def value(self) -> float:
-        """Their mean."""
+        """The mean score."""
         return fmean(self.values)
 
 
 def metrics(results: Iterable[Result]) -> dict[str, Judgement]:
-    """Return every metric that scored anything, with its first score."""
+    """Return the first judgement with a score of each metric."""
     judgements = (item for result in results for by_metric in result.scores.values() for item in by_metric.items())
     first: dict[str, Judgement] = {}
     for name, judgement in judgements:
@@ -134,7 +134,7 @@ def contenders(results: Iterable[Result]) -> list[str]:
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """Return the mean of one value per seed, with Student's interval."""
+    """Return the mean of one value per seed with Student's interval."""
     centre, n = fmean(values), len(values)
     if n < 2:
         return Mean(centre, None, None, n)
@@ -145,15 +145,15 @@ def mean(values: Sequence[float]) -> Mean:
 
 
 def means(results: Sequence[Result], group: str, metric: str) -> dict[str, Mean]:
-    """Return the mean over seeds of every contender that has a score."""
+    """Return the mean over seeds for each contender with scores."""
     by_contender = {name: list(_by_seed(results, name, group, metric).values()) for name in contenders(results)}
     return {name: mean(values) for name, values in by_contender.items() if values}
 
 
 def course(results: Iterable[Result], contender: str, group: str, metric: str) -> list[Point]:
-    """Return a contender's scores over time, a point per step at which all seeds have a score.
+    """Return a contender's scores over time, one point per step that all seeds have scored.
 
-    A contender that sees no further drawings of the group has only its last point.
+    If the contender sees no further drawings of the group, return only the last point.
     """
     by_step: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for result in results:
@@ -167,7 +167,7 @@ def course(results: Iterable[Result], contender: str, group: str, metric: str) -
 
 
 def mark(results: Sequence[Result], group: str, metric: str, name: Mark) -> float | None:
-    """Return the score of real drawings or untranslated sources; for `OVERALL` the mean, if each group has one."""
+    """Return the score of real drawings or untranslated sources; for `OVERALL` the mean if all groups have one."""
     names = results[0].groups if group == OVERALL else (group,)
     marks = [_mark(results[0].scores.get(one, {}).get(metric), name) for one in names]
     values = [one.value for one in marks if one is not None]
@@ -181,7 +181,7 @@ def _mark(judgement: Judgement | None, name: Mark) -> Score | None:
 
 
 def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return the number of drawings seen by each contender, as the header and rows of a table."""
+    """Return header and rows of a table with the number of drawings seen by each contender."""
     columns = groups(results)[:-1]
     final = {result.contender: result for result in results if result.final}
     rows = [[name, str(r.step), *(str(r.seen.get(group, 0)) for group in columns)] for name, r in final.items()]
@@ -189,7 +189,7 @@ def seen(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
 
 
 def best(scores: Mapping[str, Mean], higher: bool) -> set[str]:
-    """Return the contenders with the best mean; several if they are equal after rounding."""
+    """Return the contenders with the best mean; several if equal after rounding."""
     if not scores:
         return set()
     figures = {name: f"{score.value:.3f}" for name, score in scores.items()}
@@ -198,7 +198,7 @@ def best(scores: Mapping[str, Mean], higher: bool) -> set[str]:
 
 
 def tests(results: Sequence[Result], reference: str) -> list[PairedTest]:
-    """Compare a contender with every other, for every metric and group, over the seeds that both have."""
+    """Test a contender against every other, per metric and group, over their common seeds."""
     others = [name for name in contenders(results) if name != reference]
     adjusted = []
     for metric, first in metrics(results).items():
@@ -228,7 +228,7 @@ def _test(
 
 
 def _chance(gaps: Sequence[float]) -> float | None:
-    """Return the two-sided p of a one-sample t-test against 0."""
+    """Return the two-sided p-value of a one-sample t-test against 0; None if all values are equal."""
     spread = stdev(gaps)
     if spread == 0:
         return None
@@ -238,7 +238,7 @@ def _chance(gaps: Sequence[float]) -> float | None:
 
 
 def _adjusted(family: Sequence[PairedTest]) -> list[PairedTest]:
-    """Apply Holm's correction: the k-th smallest of m p-values times m - k + 1, at most 1, and never decreasing."""
+    """Apply Holm's correction: multiply the k-th smallest of m p-values by m - k + 1, monotonic and capped at 1."""
     order = sorted((test.p, index) for index, test in enumerate(family) if test.p is not None)
     adjusted, least = dict[int, float](), 0.0
     for rank, (p, index) in enumerate(order):

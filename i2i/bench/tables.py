@@ -1,4 +1,4 @@
-"""Tables of a bench, as Markdown and CSV."""
+"""Tables of a bench as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from i2i.report.dot_plots import MARKS, way
 
 
 def markdown(results: Sequence[Result], reference: str) -> str:
-    """Return tables as Markdown: one per metric with its plots, then the drawings seen, and the tests overall."""
+    """Return Markdown tables: one per metric with its plots, then drawings seen, then paired tests overall."""
     parts = [_scores_table(results, metric, first) for metric, first in metrics(results).items()]
     return (
         "\n\n".join(
@@ -41,7 +41,7 @@ def markdown(results: Sequence[Result], reference: str) -> str:
 
 
 def comma_separated(results: Iterable[Result]) -> str:
-    """Return one line per score of every model, for other programs."""
+    """Return CSV with one line per score of every model."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [*_KEYS, *_SCORE, *MARKS], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

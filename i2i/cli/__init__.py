@@ -1,4 +1,4 @@
-"""The command line. Importing it costs no torch; commands import what they need."""
+"""The command line. It does not import torch; commands import what they need."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from i2i.registry.registry import installed
 
 DEBUG = "I2I_DEBUG"
 ANYWHERE = ("--debug", "--strict")
-"""Flags that may stand before or after the command."""
+"""Flags accepted before or after the command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``i2i``: status 0 done, 1 a failure that is not the user's, 2 a mistake in what was given, 130 Ctrl-C."""
+    """Run ``i2i`` and exit: 0 on success, 1 on an internal error, 2 on a user error, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or bool(os.environ.get(DEBUG))
     try:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(error, debug)
         sys.exit(2)
     except typer.TyperException as error:
-        if error.format_message():  # a command group without a command has shown its help instead
+        if error.format_message():  # a command group without a command only shows its help
             _complain(_mistake(error), debug)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:
-    """Return the typer application; the command that ``arguments`` name gets the options of its components.
+    """Return the typer application; the command named in ``arguments`` gets the options of its components.
 
-    Flags that may stand anywhere are not among ``arguments``.
+    ``arguments`` must not contain the flags of ``ANYWHERE``.
     """
     app = typer.Typer(
         name="i2i", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -70,13 +70,13 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
 
 
 def invoke(arguments: Sequence[str]) -> int:
-    """Execute one command in this process and return its status; exceptions are passed on."""
+    """Execute one command in this process and return its status; exceptions propagate."""
     if "--strict" in arguments:
         installed().refuse_broken()
     rest = [argument for argument in arguments if argument not in ANYWHERE]
     app = application(rest)
     status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0
-    if status == 130:  # typer's own for Ctrl-C
+    if status == 130:  # typer's status for Ctrl-C
         raise KeyboardInterrupt
     return int(status)
 
@@ -89,7 +89,7 @@ def _common(
 
 
 def _mistake(error: typer.TyperException) -> str:
-    """Describe the mistake in the command line, with the nearest option and the help to read."""
+    """Describe a mistake in the command line, suggesting the nearest option and the help."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "i2i"
     option = getattr(error, "option_name", None)
@@ -102,7 +102,7 @@ def _mistake(error: typer.TyperException) -> str:
 
 
 def _nearest(option: str, known: Sequence[str]) -> str:
-    """Name the nearest option; ``--chanels`` is near ``--backbone.channels``, ``--steps`` near ``--transfer-steps``."""
+    """Suggest the nearest option: for ``--chanels`` ``--backbone.channels``, for ``--steps`` ``--transfer-steps``."""
     full = {"--" + re.split("[.-]", flag)[-1]: flag for flag in reversed(known)}
     full |= {flag: flag for flag in known}
     near = difflib.get_close_matches(option, full, n=1, cutoff=0.6)
@@ -119,7 +119,7 @@ def _complain(what: object, debug: bool) -> None:
 
 
 def _tells(what: object) -> bool:
-    """Say whether this is the process, of several, that shows an error."""
+    """Return whether this process is the one that shows the error."""
     from i2i.compute.processes import tells
 
     return tells(what if isinstance(what, Exception) else None)

@@ -59,7 +59,7 @@ def bench(
 
 
 def _execute(job: Any, reference: str, folder: Path) -> None:
-    """Train and score every cell; rewrite the results whenever all contenders of a seed are scored."""
+    """Train and score every cell; rewrite the results after each completed seed."""
     from i2i.bench.output import TEXT, write_results
     from i2i.cli import invoke
 

@@ -15,11 +15,11 @@ class Command:
     """A command with options that depend on the components named on its command line.
 
     Attributes:
-        name: The word the user types.
-        function: Called with the command's own arguments and ``given``, the nested configuration.
-        components: The components it lets the user choose and configure.
-        lacking: Options of a run that it does not take.
-        only: The options of a run that it takes, where it takes none but these; then it trains nothing either.
+        name: The name on the command line.
+        function: Called with its declared arguments and ``given``, the nested configuration.
+        components: The components the user can choose and configure.
+        lacking: Run options it does not accept.
+        only: If not empty, the only run options it accepts; such a command trains nothing.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Command:
 
 
 def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...] = ()) -> Callable[..., None]:
-    """Return the command's function, with the options of its components when ``arguments`` call it.
+    """Return the command's function, adding the options of its components if ``arguments`` call it.
 
-    Building those options takes pydantic and torch, which a mere ``i2i --help`` must not wait for.
+    Building those options imports pydantic and torch, which would slow down a plain ``i2i --help``.
 
     Args:
         command: The command.
-        arguments: The command line, without the flags that may stand anywhere.
-        within: The command group that it belongs to, such as ``("groups",)``.
+        arguments: The command line, without the flags of ``ANYWHERE``.
+        within: Its command group, such as ``("groups",)``.
     """
-    own = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
-    keys = {p.name for p in own}
+    declared = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
+    keys = {p.name for p in declared}
     path = (*within, command.name)
     called = tuple(arguments[: len(path)]) == path
 
@@ -55,7 +55,7 @@ def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...]
         passed = {name: value for name, value in values.items() if name in keys}
         command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
 
-    run.__signature__ = inspect.Signature([*own, *(_options(command, arguments[len(path) :]) if called else ())])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*declared, *(_options(command, arguments[len(path) :]) if called else ())])  # type: ignore[attr-defined]
     run.__doc__ = command.help
     return run
 

@@ -1,4 +1,4 @@
-"""``i2i data``: which data sets there are, and whether one can be used."""
+"""``i2i data``: list data sets, and check one."""
 
 from __future__ import annotations
 

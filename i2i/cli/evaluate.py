@@ -84,7 +84,7 @@ def _config(folder: Path | None) -> dict[str, Any]:
 
 
 def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, overwrite: bool) -> Path | None:
-    """Return the file for the scores; None without a run folder and --out."""
+    """Return the file to write scores to; None without a run folder or --out."""
     from i2i.storage.run_folder import scores_file
 
     if out is not None:
@@ -107,7 +107,7 @@ def _settings(given: Mapping[str, Any], metrics: str | None) -> RunConfig:
 def _dataset(
     model: Path, folder: Path | None, config: Mapping[str, Any], given: Mapping[str, Any], settings: RunConfig
 ) -> tuple[Dataset, dict[str, Any]]:
-    """Return the data set that was named, or else that of the run, with its options."""
+    """Return the named data set, or else the run's, with its options."""
     from i2i.cli.options import check_told, lay_over
     from i2i.models.data import build_data, resolve_data
     from i2i.runs.setup import read_setup
@@ -125,7 +125,7 @@ def _dataset(
 
 
 def _check_groups(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:
-    """Refuse data without held-out images, or without any of the model's groups; an unnamed group matches all."""
+    """Refuse data without held-out images or sharing no group with the model; an unnamed group matches all."""
     from i2i.contracts.dataset import ONLY_GROUP
 
     if not evaluation.groups:
@@ -182,7 +182,7 @@ def _add(table: Table, title: str, judgements: Mapping[str, Judgement]) -> None:
 
 
 def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
-    """Yield the metrics that score no group, all for the same reason, with that reason."""
+    """Yield name and reason of metrics that score no group, if the reason is the same for all groups."""
     names = dict.fromkeys(name for by_metric in scores.values() for name in by_metric)
     for name in names:
         judgements = [by_metric[name] for by_metric in scores.values() if name in by_metric]

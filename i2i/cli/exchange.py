@@ -52,7 +52,7 @@ def export(
     from i2i.storage.run_folder import model_file
 
     registry = installed()
-    registry.get(CheckpointFormat, format_)  # an unknown name is refused before a model is loaded
+    registry.get(CheckpointFormat, format_)  # refuse an unknown name before loading the model
     sources = [model_file(model)]
     for file in export_checkpoint(load(model, judges=True), format_, out, registry, group, overwrite, sources):
         Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""``i2i groups``: the groups of a model, which come and go."""
+"""``i2i groups``: list, add, export, attach and remove the groups of a model."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ ADD = Command("add", add, components=("transfer",), lacking=("steps", "extra_gro
 
 
 def application(arguments: Sequence[str]) -> typer.Typer:
-    """Return the commands; ``add`` has the options of its model's transfer when ``arguments`` call it."""
+    """Return the commands; ``add`` gets the options of its model's transfer if ``arguments`` call it."""
     app = typer.Typer(help="List, add, export, attach and remove the groups of a model.", no_args_is_help=True)
     app.command("list")(list_)
     app.command(ADD.name, help=ADD.help)(expanded(ADD, arguments, within=("groups",)))
@@ -129,7 +129,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _keep(stored: StoredModel, run: Path, out: Path | None, overwrite: bool) -> None:
-    """Write a changed model to a new folder, or over the old one."""
+    """Write a changed model to a new folder, or overwrite the old one."""
     from i2i.groups.files import keep
 
     if out is None and not overwrite:

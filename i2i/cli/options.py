@@ -1,4 +1,4 @@
-"""Options of components as options of commands: a run-time signature built from pydantic fields."""
+"""Command-line options of components: signatures built at run time from pydantic fields."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model"
 
 
 def parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
-    """Return every option of a command: of the run, of the choice of components, and of those that are chosen."""
+    """Return every option of a command: run options, component choices, and options of the chosen components."""
     scalars = command.only or [name for name in RunConfig.model_fields if name not in _NOT_SCALAR | {*command.lacking}]
     return [_config_file(), *map(_scalar, scalars), *_names(command), *_component_parameters(command, arguments)]
 
 
 def nested(flat: Mapping[str, Any]) -> Section:
-    """Turn parsed options into a nested configuration over that of ``--config``; what was not given is left out."""
+    """Turn the options given into a nested configuration, overriding that of ``--config``."""
     merged = _merged(flat)
     note_namesake(merged.get("data", {}))
     return merged
@@ -49,7 +49,7 @@ def _merged(flat: Mapping[str, Any]) -> Section:
 
 
 def check_told(model: object, data: Mapping[str, Any]) -> None:
-    """Refuse a model for which neither the user nor a run folder names any data.
+    """Refuse a model if neither the user nor its run folder names any data.
 
     Raises:
         ConfigError: ``data`` is empty.
@@ -61,12 +61,12 @@ def check_told(model: object, data: Mapping[str, Any]) -> None:
 
 
 def lay_over(section: Section, layer: Section) -> Section:
-    """Lay a configuration over another; the options of components that it exchanges do not show through."""
+    """Merge ``layer`` over a configuration, dropping the options of components that it replaces."""
     return merge(_without_replaced(section, layer), layer)
 
 
 def _without_replaced(section: Section, layer: Section) -> Section:
-    """Drop the options of components that ``layer`` exchanges; with a backbone its parts and losses go, too."""
+    """Drop the options of components that ``layer`` replaces; replacing a backbone also drops its parts and losses."""
     gone: set[str] = set()
     for kind in COMPONENTS:
         old, new = (one.get(kind, {}).get("name") for one in (section, layer))
@@ -76,7 +76,7 @@ def _without_replaced(section: Section, layer: Section) -> Section:
 
 
 def _read_file(path: Path) -> Section:
-    """Read a configuration file, in which a component may be its name alone: ``backbone = "cyclegan"``."""
+    """Read a configuration file; a component may be just a name: ``backbone = "cyclegan"``."""
     section = {name: value for name, value in read_toml(path).items() if name not in INFORMATIVE}
     for name, value in section.items():
         if name not in RunConfig.model_fields:
@@ -103,7 +103,7 @@ def _component(kind: str, name: str) -> Section:
 
 
 def data_section(value: str) -> Section:
-    """Read ``--data``: a path, or the name of a data set; a name that is neither may be that of a folder here."""
+    """Read ``--data``: a path, the name of a data set, or else the name of a folder in the working directory."""
     from i2i.contracts.dataset import Dataset
 
     is_path = "/" in value or "\\" in value or value.startswith(".")
@@ -113,7 +113,7 @@ def data_section(value: str) -> Section:
 
 
 def note_namesake(data: Mapping[str, Any]) -> None:
-    """Say how to choose a folder here that has the name of the chosen data set."""
+    """Print how to choose the folder in the working directory that shares the data set's name, if there is one."""
     name = str(data.get("name", ""))
     if name and "root" not in data and Path(name).is_dir():
         note = f"--data {name} is the data set of that name. To use the folder instead: --data ./{name}"
@@ -121,7 +121,7 @@ def note_namesake(data: Mapping[str, Any]) -> None:
 
 
 def _literal(value: Any) -> Any:
-    """Read lists and tables, ``[0.5, 0.999]`` or ``{"man": [75, 15]}``; pydantic reads all else from text."""
+    """Parse lists and tables, ``[0.5, 0.999]`` or ``{"man": [75, 15]}``; pydantic parses all other text."""
     if not isinstance(value, str) or not value.startswith(("[", "{")):
         return value
     try:
@@ -159,18 +159,18 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
     given = lay_over(_started_from(arguments), _scan(arguments))
     data = find_dataset(given, registry)
     chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
-    found: list[inspect.Parameter] = []
+    signature: list[inspect.Parameter] = []
     for kind in command.components:
         choice = None if kind == "data" else getattr(chosen, kind)
         component, values = (choice.component, choice.options.model_dump()) if choice else (data, {})
-        found += _section(kind, component.Config, values, f"{kind.capitalize()} '{component.name}'")
+        signature += _section(kind, component.Config, values, f"{kind.capitalize()} '{component.name}'")
     for name in () if command.only else registry.names(Loss):
         options = registry.get(Loss, name).Config
         values = chosen.losses[name].options.model_dump() if name in chosen.losses else {"weight": 0.0}
-        found += _section(f"loss.{name}", options, values, "Losses")
+        signature += _section(f"loss.{name}", options, values, "Losses")
     if not command.only:
-        found += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
-    return found + _metric_parameters(chosen.config)
+        signature += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
+    return signature + _metric_parameters(chosen.config)
 
 
 def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
@@ -186,31 +186,31 @@ def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
 
 
 def _section(prefix: str, options: type[Options], values: Mapping[str, Any], panel: str) -> list[inspect.Parameter]:
-    found: list[inspect.Parameter] = []
+    signature: list[inspect.Parameter] = []
     for name, info in options.model_fields.items():
         value = values.get(name, info.get_default(call_default_factory=True))
         if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
-            found += _section(f"{prefix}.{name}", info.annotation, value, panel)
+            signature += _section(f"{prefix}.{name}", info.annotation, value, panel)
         else:
-            found.append(_field(prefix, name, info, value, panel))
-    return found
+            signature.append(_field(prefix, name, info, value, panel))
+    return signature
 
 
 def _scan(arguments: Sequence[str]) -> Section:
-    """Read only what decides which options there are: names of components, the preset, the configuration file."""
+    """Read only what determines the available options: component names, the preset, the configuration file."""
     flags = (*COMPONENTS, "backbone.generator", "backbone.discriminator", "preset", "config")
     given = option_values(arguments)
     return _merged({name.replace(".", "__"): given[f"--{name}"] for name in flags if f"--{name}" in given})
 
 
 def _started_from(arguments: Sequence[str]) -> Section:
-    """Return the configuration of the model that a command line starts from, if it names one."""
+    """Return the configuration of the model that the command line names; empty if it names none."""
     from i2i.models.description import read_model_description
     from i2i.storage.run_folder import model_file
 
     for before, token in pairwise(["", *arguments]):
         if before not in _PATHS and not token.startswith("-") and Path(token).exists():
-            with suppress(I2IError):  # which the command will raise
+            with suppress(I2IError):  # the command itself will raise it
                 return read_model_description(model_file(Path(token))).config.content()
     return {}
 

@@ -57,11 +57,11 @@ def _loaded() -> Registry:
 
 
 def _find(registry: Registry, name: str) -> Plugin:
-    found = {plugin.name: plugin for plugin in registry.plugins}
-    if name not in found:
-        near = did_you_mean(name, found)
-        raise UnknownComponentError(f"There is no plugin '{name}'.{near} Known: {', '.join(found)}.")
-    return found[name]
+    plugins = {plugin.name: plugin for plugin in registry.plugins}
+    if name not in plugins:
+        near = did_you_mean(name, plugins)
+        raise UnknownComponentError(f"There is no plugin '{name}'.{near} Known: {', '.join(plugins)}.")
+    return plugins[name]
 
 
 def _options(component: type[Any]) -> Table:

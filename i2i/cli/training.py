@@ -1,4 +1,4 @@
-"""``i2i run``, ``train`` and ``transfer``: the main job, and its two stages apart."""
+"""``i2i run``, ``train`` and ``transfer``: both stages of a run, or one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from i2i.runs.run import Run
 
 OPTION = "Run"
-_PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # set again by a preset
+_PACE = frozenset({"batch_size", "steps", "transfer_steps"})  # a preset overrides these
 Base = Annotated[Path | None, typer.Argument(help="A run folder or .safetensors file: the model to start from.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. \\[default: runs/DATA-BACKBONE-TRANSFER]",
                                           show_default=False, rich_help_panel=OPTION)]  # fmt: skip
@@ -116,7 +116,7 @@ def _open(
     overwrite: bool,
     stages: tuple[str, ...] = (),
 ) -> Run:
-    """Make or reopen a run of some stages; no stages: of those that the configuration names."""
+    """Create or reopen a run of ``stages``, by default those of the configuration."""
     from i2i.cli.options import check_told
     from i2i.runs import run as runs
 
@@ -163,7 +163,7 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[str, Any]:
-    """Lay the user's options over those of the model to start from and of its run's data."""
+    """Merge the user's options over those of the start model and its run's data."""
     from i2i.cli.options import lay_over
     from i2i.models.description import read_model_description
 
@@ -176,7 +176,7 @@ def on_base(base: Path, given: dict[str, Any], stages: tuple[str, ...]) -> dict[
 
 
 def data_of(model: Path) -> dict[str, Any]:
-    """Return the ``data`` section of a model's run folder; empty for a file outside of run folders."""
+    """Return the ``data`` section of a model's run folder; empty for a file outside a run folder."""
     from i2i.storage.run_folder import read_config, run_folder
 
     folder = run_folder(model)
@@ -184,7 +184,7 @@ def data_of(model: Path) -> dict[str, Any]:
 
 
 def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
-    """Find the model to start from: of a run folder its base model; for a transfer the one with groups, if there."""
+    """Return the file to start from: a run folder's base model, or for a transfer preferably the one with groups."""
     from i2i.storage.run_folder import BASE_FILE, MODEL_FILE, model_file
 
     return model_file(base, (MODEL_FILE, BASE_FILE) if stages == ("transfer",) else (BASE_FILE, MODEL_FILE))
@@ -208,12 +208,12 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
 
 
 def _base(job: Run) -> str:
-    """Return the base group: that of the model to start from, or else the data's."""
+    """Return the base group of the start model, or else of the data."""
     from i2i.models.description import read_model_description
     from i2i.runs.checks import base_of
 
     file = Path(job.config.base_model or "")
-    return base_of(read_model_description(file), job.dataset) if file.is_file() else job.dataset.base  # it may be gone
+    return base_of(read_model_description(file), job.dataset) if file.is_file() else job.dataset.base  # may be deleted
 
 
 def _place(job: Run) -> str:

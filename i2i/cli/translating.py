@@ -47,8 +47,8 @@ def translate(
         except DataError as error:
             failures.append(str(error))
         else:
-            found = f" ({chosen})" if group == AUTO else ""
-            console.print(f"{source} -> {target}{found}", highlight=False, markup=False)
+            detected = f" ({chosen})" if group == AUTO else ""
+            console.print(f"{source} -> {target}{detected}", highlight=False, markup=False)
     if failures:
         raise DataError("\n".join([*failures, f"{len(sources) - len(failures)} of {len(sources)} images translated."]))
 
@@ -60,8 +60,8 @@ def _detector(name: str, group: str | None) -> GroupDetector:
 
 
 def _gather(patterns: Sequence[str]) -> list[Path]:
-    found = [path for pattern in patterns for path in _expand(pattern)]
-    return list(dict.fromkeys(found))
+    paths = [path for pattern in patterns for path in _expand(pattern)]
+    return list(dict.fromkeys(paths))
 
 
 def _expand(pattern: str) -> list[Path]:

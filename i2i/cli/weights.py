@@ -31,10 +31,10 @@ def main(context: typer.Context) -> None:
 def list_() -> None:
     """Show every source of weights: its use, its file and whether that is verified, or how to get it."""
     console = Console()
-    for network, found in groupby(sources(installed()), key=lambda source: source.network):
-        own = list(found)
-        console.print(f"[bold]{escape(network)}[/]: {escape(own[0].enables)}", highlight=False)
-        console.print(_table(own))
+    for network, group in groupby(sources(installed()), key=lambda source: source.network):
+        network_sources = list(group)
+        console.print(f"[bold]{escape(network)}[/]: {escape(network_sources[0].enables)}", highlight=False)
+        console.print(_table(network_sources))
 
 
 @app.command("download")
@@ -48,11 +48,11 @@ def download_(name: Annotated[str, typer.Argument(help="A source or a network th
     console.print(str(path), soft_wrap=True, highlight=False)
 
 
-def _table(own: list[WeightsSource]) -> Table:
+def _table(network_sources: list[WeightsSource]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
     for _ in range(3):
-        table.add_column(overflow="fold")  # a path that is cut short cannot be used
-    for source in own:
+        table.add_column(overflow="fold")  # fold, since a truncated path is useless
+    for source in network_sources:
         path = source.locate()
         state = _state(source, path)
         where = str(path) if path else source.remedy

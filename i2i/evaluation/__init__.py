@@ -1,4 +1,4 @@
-"""Scoring a model on held-out images, and spotting failed training.
+"""Score models on held-out images, and detect failed training.
 
-The metrics themselves live in plugins.
+The metrics themselves are in plugins.
 """

@@ -1,4 +1,4 @@
-"""The best model of a stage: which metric decides, and the file that holds it."""
+"""The best model of a stage: choosing the metric that decides, and saving the model."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from i2i.registry.registry import Registry
 from i2i.storage.tensor_file import read_description, write
 
 DECIDERS = ("lpips", "kernel", "l1")
-"""If the user names no metric, the first of these that can score all groups decides; then any other metric.
+"""Metrics preferred for deciding which model is best, unless the user names one.
 
 LPIPS to the true drawing compares image by image, so it is stable with few held-out images. Without true drawings, the
-kernel distance is the only distance between sets whose expected value does not depend on the number of images. L1
-needs no network, but rewards blur.
+kernel distance is the only set distance whose expected value does not depend on the number of images. L1 needs no
+network, but rewards blur.
 """
 
 
 class Best:
-    """Keeps the best model of a stage in a file, with its step and score in the metadata.
+    """The best model of a stage, saved in a file with its step and score in the metadata.
 
     Args:
-        path: The file; if it is of the same stage and metric, its score is the one to beat, as in a resumed run.
+        path: The file; if it exists with the same stage and metric (a resumed run), its score must be beaten.
         stage: The stage.
         metric: The metric that decides, by its mean over groups.
-        groups: The groups that it can score.
+        groups: The groups it can score.
 
     Attributes:
         value: The best score so far; None if there is none.
@@ -47,7 +47,7 @@ class Best:
         self.value: float | None = before.value if before is not None and same else None
 
     def offer(self, model: Model, step: int, scores: Scores) -> bool:
-        """Keep a model if it is better and return whether it is; a model without a score for every group never is."""
+        """Save a model if it is better, and return whether it is; it needs a score for every group."""
         judgement = self._mean(scores)
         if judgement is None or judgement.value is None or not judgement.beats(self.value):
             return False
@@ -71,7 +71,7 @@ class Best:
 
 
 def _kept(path: Path) -> BestScore | None:
-    """Return the score stored with the best model; None if there is no file yet."""
+    """Return the score saved with the best model; None if there is no file yet."""
     content = read_description(path).get("best") if path.exists() else None
     return None if content is None else BestScore.of(content, path)
 
@@ -83,13 +83,13 @@ def decider(
 
     Args:
         evaluation: The metrics and data.
-        groups: The groups that the model serves.
+        groups: The model's groups.
         size: Side of the images in pixels.
-        device: Where to compute.
-        named: The user's choice.
+        device: The device.
+        named: The user's choice, if any.
 
     Returns:
-        The metric that can score most groups, the first of ``DECIDERS`` among equals; and the groups it can score.
+        The metric that can score the most groups, preferring the order of ``DECIDERS``, and those groups.
 
     Raises:
         ConfigError: No metric can score any group.
@@ -105,10 +105,11 @@ def decider(
 
 
 def check_evaluation(config: RunConfig, dataset: Dataset, registry: Registry, device: torch.device) -> None:
-    """Refuse an evaluation that cannot work, before anything is trained.
+    """Refuse an evaluation that cannot work, before training starts.
 
     Raises:
-        ConfigError: No metric can decide which model is best, or a deciding metric is named but no model is kept.
+        ConfigError: No metric can decide which model is best, there are no held-out images, or ``best`` is set
+            without ``every``.
         WeightsError: The weights of a named metric are not on this machine.
     """
     options = config.evaluate

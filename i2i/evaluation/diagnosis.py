@@ -8,18 +8,18 @@ from i2i.contracts.translator import Translator
 from i2i.evaluation.heldout import served, spread, stack, undisturbed
 from i2i.evaluation.symptoms import Look, figures
 
-COUNT = 24  # images of each kind and group
+COUNT = 24  # maximum images per domain and group
 
 
 def diagnose(model: Translator, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Return group to symptom to figure, without groups that have no held-out sources. Training is not affected."""
+    """Return figures by group and symptom, without affecting training; groups without held-out sources are left out."""
     groups = [group for group in dataset.groups if dataset.test(group, "a")]
     with undisturbed(model.backbone):
         return {group: figures(_look(model, dataset, group)) for group in groups}
 
 
 def count(dataset: Dataset, group: str) -> dict[str, int]:
-    """Return how many training and held-out images a group has per domain, and how many held-out pairs."""
+    """Count a group's training and held-out images per domain, and its held-out pairs."""
     parts = {"train": dataset.train, "test": dataset.test}
     counts = {f"{name} {domain}": len(part(group, domain)) for name, part in parts.items() for domain in DOMAINS}
     return {**counts, "pairs": len(dataset.pairs(group) or ())}

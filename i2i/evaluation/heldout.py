@@ -1,4 +1,4 @@
-"""Held-out images as a model sees them, and their translations, without affecting training."""
+"""Held-out images at model size, and translating them without affecting training."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from i2i.models.model import evaluating
 from i2i.storage.caches import digest
 
 T = TypeVar("T")
-CHUNK = 16  # images read or translated at once
+CHUNK = 16  # images per batch
 CROP = "shorter side resized bicubic, middle square"
 
 
 def square(path: Path, size: int) -> Image.Image:
-    """Read the middle square of an image, ``size`` x ``size`` pixels."""
+    """Read an image's centre square, resized to ``size`` x ``size`` pixels."""
     return crop_centre(fit_short_side(read_image(path), size), size)
 
 
 def stack(paths: Sequence[Path], size: int) -> Tensor:
-    """Read the middle squares of images as one ``(N, 3, size, size)`` in [-1, 1]."""
+    """Read the centre squares of images as a tensor ``(N, 3, size, size)`` in [-1, 1]."""
     return torch.stack([to_tensor(square(path, size)) for path in paths])
 
 
@@ -43,7 +43,7 @@ def files(
     design: Callable[[Path], str] = str,
     attributes: Callable[[Path], Mapping[str, str]] | None = None,
 ) -> Images:
-    """Return the middle squares of image files; the key is a hash of the files' contents, in order."""
+    """Return the centre squares of image files; the key hashes the files' contents in order."""
 
     def chunks() -> Iterator[Tensor]:
         return (stack(paths[start : start + CHUNK], size) for start in range(0, len(paths), CHUNK))
@@ -53,24 +53,24 @@ def files(
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return at most ``count`` items, evenly spaced from the first."""
+    """Return at most ``count`` items, evenly spaced, starting with the first."""
     step = max(1, len(items) / count) if count else 1
     return [items[int(i * step)] for i in range(min(count, len(items)))]
 
 
 def served(model: Translator, group: str) -> str | None:
-    """Return the group through which a model translates a group of the data: the same, or the base (None)."""
+    """Return the model's group for translating a group of the data: the same, or None (the base)."""
     return group if group in model.groups else None
 
 
 def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8) -> list[Block]:
-    """Return a block per group: sources, their translation by each labelled model, and the truth if known."""
+    """Return one block per group: sources, translations by each labelled model, and true translations if known."""
     return [_block(models, dataset, group, count) for group in dataset.groups]
 
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Run the block without gradients and with ``network`` in evaluation mode; restore its mode and all randomness."""
+    """Run the block without gradients, ``network`` in evaluation mode; restore its mode and all random generators."""
     with evaluating(network), unnoticed(), torch.no_grad():
         yield
 

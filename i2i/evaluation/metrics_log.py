@@ -1,4 +1,4 @@
-"""Reading ``metrics.jsonl``: a line per step, and per evaluation of a model."""
+"""Reading ``metrics.jsonl``, which has one line per step and per evaluation."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from i2i.errors import DataError, first_problem
 
 
 class Line(BaseModel):
-    """One line; None for what it does not contain.
+    """One line; fields missing from it are None.
 
     Attributes:
         stage: The stage.
         step: The step.
-        seconds: Time since the line before.
-        seen: Group to images of domain b drawn so far.
-        losses: Loss to its mean over the step.
-        scores: Group to metric to judgement.
-        overall: Metric to the mean over groups.
-        symptoms: Group to symptom to figure.
-        images: Group to kind of image to count.
-        overfitting: Group to figure.
-        augmentation: Domain and group to the probability of augmentation.
+        seconds: Time since the previous line.
+        seen: Number of domain b images drawn so far, by group.
+        losses: Mean over the step, by loss.
+        scores: Judgements by group and metric.
+        overall: Mean over groups, by metric.
+        symptoms: Figures by group and symptom.
+        images: Number of images by group and kind.
+        overfitting: Figure by group.
+        augmentation: Probability of augmentation by domain and group.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,25 +45,25 @@ class Line(BaseModel):
 
     @property
     def when(self) -> str:
-        """Stage and step, as text."""
+        """Stage and step as text."""
         return f"{self.stage}, step {self.step}"
 
 
 def read_lines(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[Line]:
-    """Read the log of a run: nothing if the file is missing, and without a last line that was cut short.
+    """Read the log of a run, ignoring a truncated last line; empty if the file is missing.
 
     Args:
         path: The file.
-        damaged: Called with the error of any other damaged line, which is skipped; by default the error is raised.
+        damaged: Called with the error of each damaged line, which is skipped; by default the error is raised.
 
     Raises:
-        DataError: Any other line is damaged.
+        DataError: A line is damaged, and ``damaged`` is None.
     """
     return [line for _, line in read_texts(path, damaged)]
 
 
 def read_texts(path: Path, damaged: Callable[[DataError], None] | None = None) -> list[tuple[str, Line]]:
-    """Read the log of a run as `read_lines` does, each line with its text.
+    """Read the log of a run like `read_lines`, returning each line with its text.
 
     Raises:
         DataError: As `read_lines`.
@@ -71,7 +71,7 @@ def read_texts(path: Path, damaged: Callable[[DataError], None] | None = None) -
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # a process that is killed while writing cuts the last one
+    whole = [line for line in lines if line.endswith("\n")]  # a process killed while writing truncates the last line
     entries = []
     for number, line in enumerate(whole, start=1):
         try:

@@ -10,25 +10,25 @@ from i2i.contracts.dataset import Dataset
 from i2i.contracts.translator import Translator
 from i2i.evaluation.heldout import spread, stack, undisturbed
 
-LEAST_GAP = 0.05  # between the logits of real and fake: below it, a discriminator has not learned anything yet
-RUNAWAY = 0.5  # above this, logits of held-out drawings are closer to those of fakes than of training drawings
+LEAST_GAP = 0.05  # between real and fake logits; below it, the discriminator has not learned anything yet
+RUNAWAY = 0.5  # above this, logits of held-out drawings are closer to those of fakes than to those of training drawings
 FEWEST = 4  # held-out drawings; with fewer, the figure is too noisy for a warning
 
 
 def overfitting(model: Translator, dataset: Dataset, count: int = 16) -> dict[str, float]:
-    """Return how far the discriminator of domain b mistakes held-out drawings for fakes, by group.
+    """Return how strongly the discriminator of domain b mistakes held-out drawings for fakes, by group.
 
     (E[D(train)] - E[D(held-out)]) / (E[D(train)] - E[D(fake)]), Karras et al. 2020 (arXiv 2006.06676, eq. 1): 0 if
-    held-out drawings score like training drawings, 1 if like fakes. Images are whole and not augmented. Training is not
-    affected: no iterator advances, and every random generator is restored.
+    held-out drawings score like training drawings, 1 if like fakes. Images are centre squares, not
+    augmented. Training is not affected: no iterator advances, and all random generators are restored.
 
     Args:
-        model: The model in training.
+        model: The model being trained.
         dataset: Its data.
-        count: The most images of each kind to use.
+        count: Maximum number of images of each kind.
 
     Returns:
-        Group to figure, without groups that have no held-out drawings or whose real and fake images score alike.
+        Figure by group, without groups that lack held-out drawings or whose real and fake images score alike.
     """
     groups = [group for group in model.groups if group in dataset.groups and dataset.test(group, "b")]
     with undisturbed(model.backbone):
@@ -37,7 +37,7 @@ def overfitting(model: Translator, dataset: Dataset, count: int = 16) -> dict[st
 
 
 def remedy(stage: str, augment: str) -> str:
-    """Return the options that keep discriminators from memorising, given the current ``--augment``."""
+    """Return the options that reduce memorisation, given the current ``--augment``."""
     ada = "" if augment == "ada" else "--augment ada, "
     return f"{ada}fewer {STEPS_OPTIONS[stage]}"
 

@@ -1,4 +1,4 @@
-"""``scores.json``: the scores of a model, and everything needed to reproduce them."""
+"""``scores.json``: a model's scores and everything needed to reproduce them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scorecard(
     registry: Registry,
     engine: Engine,
 ) -> dict[str, Any]:
-    """Return scores, their mean over the model's groups, and how they were computed, as JSON can hold them.
+    """Return scores, their mean over the model's groups, and how they were computed, JSON-serialisable.
 
     Args:
         file: The model's file.
@@ -56,7 +56,7 @@ def scorecard(
 
 
 def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
-    """Write a scorecard as JSON, completely or not at all.
+    """Write a scorecard as JSON, atomically.
 
     Raises:
         DataError: The file cannot be written.
@@ -65,7 +65,7 @@ def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
 
 
 def counted(model: Model, groups: Sequence[str]) -> list[str]:
-    """Return the groups that the mean covers: those that the model has; all if it has none of them."""
+    """Return the groups that the mean covers: the model's, or all if it has none of them."""
     return [group for group in groups if group in model.groups] or list(groups)
 
 
@@ -78,7 +78,7 @@ def _of_model(file: Path, model: Model) -> dict[str, Any]:
 
 
 def _of_group(evaluation: Evaluation, group: str, size: int) -> dict[str, Any]:
-    """Return number and hash of each kind of image that a group is scored on, at ``size``."""
+    """Return count and hash of each kind of image used to score a group at ``size``."""
     case = evaluation.case(group, size)
     parts = {"sources": case.source, "drawings": case.real, "truths": case.truth}
     return {name: {"n": len(images), "sha256": images.key} for name, images in parts.items() if images is not None}

@@ -1,4 +1,4 @@
-"""Translate held-out images, and score them next to real drawings and untranslated sources."""
+"""Scoring translations of held-out images, next to real drawings and untranslated sources."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Scores:
-    """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+    """Score translations of every group's held-out sources; groups the model lacks are translated as its base.
 
     To score several models on the same data, use one `Evaluation`.
 
     Args:
-        model: The model; its mode and every random generator are restored afterwards.
+        model: The model; its mode and all random generators are restored afterwards.
         dataset: The data.
         registry: The registry of the metrics.
-        metrics: Names of metrics; by default all, with a note in place of a score that cannot be computed.
-        options: Options of metrics by metric name.
+        metrics: Names of metrics; by default all, with a note in place of scores that cannot be computed.
+        options: Options by metric name.
 
     Returns:
-        Group to metric to judgement; groups without held-out sources are left out.
+        Judgements by group and metric; groups without held-out sources are left out.
 
     Raises:
         UnknownComponentError: A metric does not exist.
-        ConfigError: An option is unknown or wrong.
+        ConfigError: An option is unknown or invalid.
         WeightsError: The weights of a metric in ``metrics`` are not on this machine.
         PluginError: A metric failed; the message names its plugin.
     """
@@ -58,23 +58,23 @@ def evaluate(
 class Evaluation:
     """Scores models on the held-out images of a data set.
 
-    Whatever does not depend on the model, above all the scores of real drawings and untranslated sources, is computed
-    once per image size.
+    Anything independent of the model, such as the scores of real drawings and untranslated sources, is computed once
+    per image size.
 
     Args:
         dataset: The data.
         registry: The registry of the metrics.
-        metrics: Names of metrics; by default all, with a note in place of a score that cannot be computed.
-        options: Options of metrics by metric name.
+        metrics: Names of metrics; by default all, with a note in place of scores that cannot be computed.
+        options: Options by metric name.
 
     Attributes:
         metrics: The names of the metrics.
-        options: The options of each.
+        options: The validated options by metric name.
         groups: The groups with held-out sources.
 
     Raises:
         UnknownComponentError: A metric does not exist.
-        ConfigError: An option is unknown or wrong.
+        ConfigError: An option is unknown or invalid.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Evaluation:
         self._drawings = cache(self._drawn)
 
     def scores(self, model: Translator, groups: Collection[str] | None = None, through: str | None = None) -> Scores:
-        """Score the translation of every group's held-out sources; groups that the model lacks go through its base.
+        """Score translations of every group's held-out sources; groups the model lacks are translated as its base.
 
         Args:
-            model: The model; its mode and every random generator are restored afterwards.
-            groups: The groups to score; None: all.
-            through: Translate every group as this one, to measure the effect of its branch; None: each as itself.
+            model: The model; its mode and all random generators are restored afterwards.
+            groups: The groups to score; by default all.
+            through: Translate every group as this one, to measure the effect of its branch.
 
         Raises:
             WeightsError: The weights of a named metric are not on this machine.
@@ -114,7 +114,7 @@ class Evaluation:
             return {group: self._judge(model, group, through or served(model, group)) for group in wanted}
 
     def load(self, device: torch.device) -> None:
-        """Construct the metrics that were named or have options, so that errors come before any scoring.
+        """Construct the metrics that are named or have options, so that they fail before scoring starts.
 
         Raises:
             ConfigError: A metric cannot be computed as configured.
@@ -128,11 +128,11 @@ class Evaluation:
                     raise
 
     def case(self, group: str, size: int) -> Case:
-        """Return the images that a group is scored on, with its sources in place of translations."""
+        """Return the images a group is scored on, with sources in place of translations."""
         return self._untranslated(group, size)
 
     def obstacle(self, name: str, group: str, size: int, device: torch.device) -> str:
-        """Return why a metric cannot score a group at an image size; empty if it can.
+        """Return the reason a metric cannot score a group at an image size; empty if it can.
 
         Raises:
             WeightsError: The weights of a named metric are not on this machine.
@@ -165,14 +165,14 @@ class Evaluation:
         return Judgement(score.value, score.low, score.high, score.n, *context, _variants(case.fake))
 
     def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
-        """Return the scores of real drawings and of the untranslated sources."""
+        """Return the scores of real drawings and untranslated sources."""
         metric, untranslated = self._metric(name, device), self._untranslated(group, size)
         real = self._real(metric, untranslated, size)
         enough = real is not None and not _lacking(metric, real)
         return self._score(metric, real) if real is not None and enough else None, self._score(metric, untranslated)
 
     def _real(self, metric: Metric, case: Case, size: int) -> Case | None:
-        """Put real drawings in place of the translations: as many, if there are enough."""
+        """Replace translations by real drawings, at most as many; None if a paired metric has no truths."""
         if metric.paired or metric.to_source:
             return None if case.truth is None else replace(case, fake=case.truth)
         drawings = self._files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
@@ -184,13 +184,13 @@ class Evaluation:
         return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
 
     def _build(self, name: str, device: torch.device) -> Metric:
-        with unnoticed(), blaming(self._registry, Metric, name):  # networks draw weights before theirs are loaded
+        with unnoticed(), blaming(self._registry, Metric, name):  # networks draw random weights before loading theirs
             metric = self._classes[name](self.options[name])
             metric.prepare(self._pretrained, device)
             return metric
 
     def _gather(self, group: str, size: int) -> Case:
-        """Gather the images that a group is scored on, with its sources in place of translations."""
+        """Gather the images a group is scored on, with sources in place of translations."""
         data, pairs = self._dataset, self._dataset.pairs(group) or ()
         sources = self._files(self._sources(group), size)
         return Case(
@@ -209,7 +209,7 @@ class Evaluation:
         return files(paths, size, self._dataset.design, self._dataset.attributes)
 
     def _sources(self, group: str) -> Sequence[Path]:
-        """Return the sources of a group's held-out pairs; without pairs, its held-out sources."""
+        """Return the sources of a group's held-out pairs, or without pairs its held-out sources."""
         return [source for source, _ in self._dataset.pairs(group) or ()] or self._dataset.test(group, "a")
 
 
@@ -228,7 +228,7 @@ def _lacking(metric: type[Metric] | Metric, case: Case) -> str:
 
 
 def _variants(images: Images) -> str:
-    """Return the number of designs if several images show the same one; intervals count designs."""
+    """Return a note with the number of designs (the unit of intervals) if images share designs; else empty."""
     count = len(set(images.names))
     return f"of {count} {'design' if count == 1 else 'designs'}" if count < len(images) else ""
 

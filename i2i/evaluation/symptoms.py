@@ -1,4 +1,4 @@
-"""Symptoms of failed training that show in translations: each has a figure, a limit and a remedy."""
+"""Symptoms of failed training visible in translations, each with a figure, a limit and a remedy."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from i2i.config.run import STEPS_OPTIONS
 
-PATCH = 1 / 8  # side of the smallest solid patch that counts as a blob, relative to the image's; eyes are smaller
-SOLID = 0.9  # a pixel is white if every channel is above this, and black if every channel is below the negative
-BEND = 3  # frequencies around the finest pattern that belong to it; up to three times as far are its surroundings
+PATCH = 1 / 8  # side of the smallest blob, relative to the image; eyes are smaller
+SOLID = 0.9  # a pixel is white if all channels are above this, black if all are below its negative
+BEND = 3  # half-width of a spectral peak in cycles per image; its surroundings extend three times as far
 FAINT = 0.004  # amplitude of an invisible pattern
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-ALIKE = 0.02  # mean difference between sources; below it, the difference between translations means nothing
+ALIKE = 0.02  # mean difference between sources below which differences between translations are meaningless
 
 
 @dataclass(frozen=True)
 class Look:
-    """The images of one group that are checked for symptoms, each ``(N, 3, H, W)`` in [-1, 1].
+    """Images of one group to check for symptoms, each ``(N, 3, H, W)`` in [-1, 1].
 
     Attributes:
         source: Sources.
@@ -37,15 +37,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Symptom:
-    """One way in which training goes wrong.
+    """One way training goes wrong.
 
     Attributes:
         name: Its name in ``metrics.jsonl``.
-        title: Its name for people.
-        limit: The figure from which there is a warning.
+        title: The displayed name.
+        limit: The lowest figure that triggers a warning.
         meaning: What a high figure means.
         advice: The remedy, with ``{steps}`` for the option that makes the stage longer.
-        figure: Returns the figure; None if the images are too few or too uniform.
+        figure: Computes the figure; None if the images are too few or too uniform.
     """
 
     name: str
@@ -56,17 +56,17 @@ class Symptom:
     figure: Callable[[Look], float | None]
 
     def remedy(self, stage: str) -> str:
-        """Return the remedy in a stage."""
+        """Return the remedy for a stage."""
         return self.advice.format(steps=STEPS_OPTIONS[stage])
 
 
 def blobs(look: Look, fewest: int = 4) -> float | None:
     """Return how much more often translations than drawings have a solid black or white patch at the same place.
 
-    A pixel counts if it is in an entirely black (or white) square of an eighth of the side; in a translation, only if
-    its source is not dark (or light) there as well. The figure is that of the pixel where the share of translations
-    most exceeds the share of drawings: 0 if it does so nowhere, 1 if all translations are solid at a place where no
-    drawing is. Blobs that move between images are not detected.
+    A pixel counts if it is inside an entirely black (or white) square with an eighth of the image's side; in a
+    translation, only if its source is not dark (or light) there too. The figure is the largest excess, over all
+    pixels, of the share of translations over the share of drawings: 1 if all translations are solid where no drawing
+    is. Blobs that move between images are not detected.
     """
     if min(len(look.fake), len(look.real)) < fewest:
         return None
@@ -74,9 +74,9 @@ def blobs(look: Look, fewest: int = 4) -> float | None:
 
 
 def inversion(look: Look) -> float | None:
-    """Return how far translations are negatives of their sources: -1 times the mean correlation of luma.
+    """Return how closely translations resemble negatives of their sources: minus the mean correlation of luma.
 
-    -1: as light and dark as the source; 0: unrelated; 1: its negative.
+    -1: same light and dark areas as the source; 0: unrelated; 1: its negative.
     """
     source, fake = (rearrange(_luma(x), "n h w -> n (h w)") for x in (look.source, look.fake))
     source, fake = (x - reduce(x, "n pixel -> n 1", "mean") for x in (source, fake))
@@ -84,12 +84,12 @@ def inversion(look: Look) -> float | None:
 
 
 def checkerboard(look: Look) -> float | None:
-    """Return the strength of two-pixel patterns, relative to slightly coarser ones.
+    """Return the strength of two-pixel patterns relative to slightly coarser ones.
 
-    The power of the luma's spectrum around the finest frequency (across, down, and both), divided by the power of its
-    surroundings plus that of an invisible pattern; the strongest of the three, and the median over translations. About
-    0.2 if no frequency stands out. Transposed convolutions leave such patterns (Odena et al. 2016, "Deconvolution and
-    Checkerboard Artifacts").
+    For the finest frequency across, down and both: the spectral power of luma around it, divided by that of its
+    surroundings plus that of an invisible pattern. The figure is the largest of the three, as a median over
+    translations; about 0.2 if no frequency stands out. Transposed convolutions leave such patterns (Odena et al. 2016,
+    "Deconvolution and Checkerboard Artifacts").
     """
     luma = _luma(look.fake)
     height, width = luma.shape[1:]
@@ -103,9 +103,9 @@ def checkerboard(look: Look) -> float | None:
 
 
 def sameness(look: Look) -> float | None:
-    """Return how alike translations are: 1 - their mean difference / the mean difference between their sources.
+    """Return how alike translations are: 1 - mean difference between them / mean difference between their sources.
 
-    1: all are identical; 0 or less: they differ at least as much as their sources.
+    1: all identical; 0 or less: they differ at least as much as their sources.
     """
     spread = _spread(look.source)
     return None if spread < ALIKE else 1 - _spread(look.fake) / spread
@@ -114,7 +114,7 @@ def sameness(look: Look) -> float | None:
 def copying(look: Look) -> float | None:
     """Return how little translations change: 1 - mean difference from the source / mean difference between sources.
 
-    1: nothing has changed; 0 or less: a translation is at least as far from its source as another source is.
+    1: unchanged; 0 or less: a translation is at least as far from its source as other sources are.
     """
     spread = _spread(look.source)
     return None if spread < ALIKE else 1 - float((look.fake - look.source).abs().mean()) / spread
@@ -165,20 +165,20 @@ SYMPTOMS = (
         copying,
     ),
 )
-"""All symptoms. Each limit is between the figures of good translations and drawings and those of the symptom itself, as
-``tests/evaluation/test_symptoms.py`` checks."""
+"""All symptoms. Each limit separates good translations and drawings from images with the symptom, as checked in
+``tests/evaluation/test_symptoms.py``."""
 
 _FINEST = ((0.5, 0.5), (0.5, 0.0), (0.0, 0.5))  # cycles per pixel, down and across
 
 
 def figures(look: Look) -> dict[str, float]:
-    """Return symptom to figure, without symptoms that these images cannot show."""
+    """Return figures by symptom, without those that cannot be computed from these images."""
     by_name = {symptom.name: symptom.figure(look) for symptom in SYMPTOMS}
     return {name: figure for name, figure in by_name.items() if figure is not None}
 
 
 def afflicted(measured: Mapping[str, Mapping[str, float]], symptom: Symptom) -> dict[str, float]:
-    """Return the groups that have a symptom, worst first, with their figures."""
+    """Return the figures of groups with a symptom, worst first."""
     by_group = {group: by_name[symptom.name] for group, by_name in measured.items() if symptom.name in by_name}
     high = {group: figure for group, figure in by_group.items() if figure >= symptom.limit}
     return dict(sorted(high.items(), key=lambda item: -item[1]))
@@ -189,26 +189,26 @@ def _luma(x: Tensor) -> Tensor:
 
 
 def _excess(look: Look, sign: int) -> Tensor:
-    """Return ``(H, W)``: per pixel, the share of translations that are solid there minus the share of drawings."""
-    kept = reduce(sign * look.source, "n c h w -> n h w", "min") > 0.5  # the source is as light, or as dark
+    """Return ``(H, W)``: per pixel, the share of translations solid there minus the share of drawings."""
+    kept = reduce(sign * look.source, "n c h w -> n h w", "min") > 0.5  # the source is light (or dark) too
     fake, real = _solid(sign * look.fake) & ~kept, _solid(sign * look.real)
     return reduce(fake.float(), "n h w -> h w", "mean") - reduce(real.float(), "n h w -> h w", "mean")
 
 
 def _solid(x: Tensor) -> Tensor:
-    """Return ``(N, H, W)``: the pixels inside an entirely white square."""
+    """Return ``(N, H, W)``: whether each pixel is inside an entirely white square."""
     side = max(3, round(PATCH * x.shape[-1]))
     white = (reduce(x, "n c h w -> n 1 h w", "min") > SOLID).float()
-    squares = 1 - F.max_pool2d(1 - white, side, 1)  # a square is white if its worst pixel is
+    squares = 1 - F.max_pool2d(1 - white, side, 1)  # a square is white if its darkest pixel is
     return F.max_pool2d(F.pad(squares, (side - 1,) * 4), side, 1)[:, 0] > 0
 
 
 def _peak(power: Tensor, away: Tensor, faint: float) -> Tensor:
-    """Return each image's power within ``BEND`` of a frequency, divided by that further out plus ``faint``."""
+    """Return each image's power within ``BEND`` of a frequency, divided by the surrounding power plus ``faint``."""
     near, around = away <= BEND, (away > BEND) & (away <= 3 * BEND)
     return power[:, near].sum(1) / (power[:, around].sum(1) + faint)
 
 
 def _spread(x: Tensor) -> float:
-    """Return the mean absolute difference between two images of ``x``; 0 if there is only one."""
+    """Return the mean absolute difference between images of ``x``; 0 if there is only one."""
     return float(torch.pdist(rearrange(x, "n c h w -> n (c h w)"), p=1).mean()) / x[0].numel() if len(x) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Curves of a page: SVG that needs no script, with the values for the script that shows them on hover."""
+"""Charts of a page: static SVG curves, plus values that a script shows on hover."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from statistics import fmean
 from i2i.contracts.scores import Scores
 from i2i.report.record import Record
 
-POINTS = 160  # per curve at most: more would be invisible and make the page larger
-SIDE = 1000  # of the square that a curve is drawn in; the page stretches it
+POINTS = 160  # maximum per curve: more would be invisible and enlarge the page
+SIDE = 1000  # of the square containing a curve; the page stretches it
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of a chart: values at ascending positions."""
+    """A curve of a chart: values at ascending positions."""
 
     name: str
     at: Sequence[float]
@@ -24,11 +24,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over a common axis.
+    """Curves sharing a horizontal axis.
 
     Attributes:
         title: The quantity.
-        series: The curves; at least one value.
+        series: The curves, with at least one value in total.
         axis: The label of the horizontal axis.
         note: A remark for the reader.
         zero: Whether the chart always extends down to 0.
@@ -47,17 +47,17 @@ class Chart:
 
     @property
     def high(self) -> float:
-        """The value at the top, always above the one at the bottom."""
+        """The value at the top, always greater than ``low``."""
         return max(self.low + 1e-9, *(value for one in self.series for value in one.values))
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The positions at the left and at the right."""
+        """The leftmost and rightmost positions."""
         places = [place for one in self.series for place in one.at]
         return min(places), max(places)
 
     def points(self, series: Series) -> str:
-        """Return a curve as the points of an SVG polyline in a square of ``SIDE``; a single value is a flat line."""
+        """Return a curve as SVG polyline points in a square of ``SIDE``; a single value gives a flat line."""
         left, right = self.ends
         heights = [SIDE * (self.high - value) / (self.high - self.low) for value in series.values]
         if len(heights) == 1:
@@ -66,7 +66,7 @@ class Chart:
         return " ".join(f"{x:.0f},{y:.0f}" for x, y in zip(across, heights, strict=True))
 
     def content(self) -> dict[str, object]:
-        """Return the values for the page's script, as JSON can hold them."""
+        """Return the values for the page's script as JSON-serialisable objects."""
         series = [
             {"name": one.name, "at": list(one.at), "values": [float(f"{value:.4g}") for value in one.values]}
             for one in self.series
@@ -75,7 +75,7 @@ class Chart:
 
 
 def loss_charts(record: Record, stage: str) -> list[Chart]:
-    """Return a chart per loss of a stage; a loss of generator and discriminator has two curves."""
+    """Return one chart per loss of a stage, with separate curves for generator and discriminator."""
     curves = _curves(record.of(stage, lambda line: line.losses))
     terms: dict[str, list[Series]] = {}
     for name, series in curves.items():
@@ -85,7 +85,7 @@ def loss_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def gauge_charts(record: Record, stage: str) -> list[Chart]:
-    """Return charts of the overfitting of discriminators and the probability of augmentation, a curve per group."""
+    """Return charts of discriminator overfitting and augmentation probability, one curve per group."""
     overfitting = record.of(stage, lambda line: line.overfitting)
     augmentation = record.of(stage, lambda line: line.augmentation)
     gauges = {"overfitting of discriminators": overfitting, "probability of augmentation": augmentation}
@@ -94,9 +94,9 @@ def gauge_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def score_charts(record: Record, stage: str) -> list[Chart]:
-    """Return a chart per metric of a stage that was evaluated more than once, a curve per group.
+    """Return one chart per metric with one curve per group; none if the stage was evaluated only once.
 
-    Groups that were scored only once, such as those that a base model does not have, are left out.
+    Groups scored only once, such as those missing from a base model, are left out.
     """
     evaluations = record.of(stage, lambda line: line.scores)
     if len(evaluations) < 2:
@@ -108,7 +108,7 @@ def score_charts(record: Record, stage: str) -> list[Chart]:
 
 
 def thinned(series: Series, count: int = POINTS) -> Series:
-    """Return a curve of at most ``count`` points, each the mean of the values since the previous point."""
+    """Reduce a curve to at most ``count`` points, each the mean of the values since the previous point."""
     chunk = -(-len(series.values) // count)
     starts = range(0, len(series.values), chunk)
     means = [fmean(series.values[start : start + chunk]) for start in starts]
@@ -116,7 +116,7 @@ def thinned(series: Series, count: int = POINTS) -> Series:
 
 
 def _curves(points: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Series]:
-    """Turn steps with named values into a curve per name."""
+    """Turn steps with named values into one curve per name."""
     names = dict.fromkeys(name for _, values in points for name in values)
     curves = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Dot plots of scores: a dot per group with its interval, between real drawings and untranslated sources."""
+"""Dot plots of scores: one dot with interval per group, next to real drawings and untranslated sources."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from i2i.report.record import Record
 
 OVERALL = "overall"
 Mark = Literal["real_drawings", "untranslated"]
-"""A score to compare a model with, by its name in `Judgement`."""
+"""The name in `Judgement` of a score to compare a model with."""
 
 MARKS: dict[Mark, str] = {"real_drawings": "real drawings", "untranslated": "untranslated"}
-"""Marks, as tables and legends call them."""
-MARGIN = 0.04  # of the width, outside the outermost values
+"""Labels of marks in tables and legends."""
+MARGIN = 0.04  # fraction of the width outside the outermost values
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Dot:
         real_drawings: The score of real drawings, if known.
         untranslated: The score of untranslated sources, if known.
         before: The score of the base model, if there is one.
-        each: The single scores that this is the mean of.
+        each: The individual scores, if this is their mean.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Dot:
 
     @property
     def has_interval(self) -> bool:
-        """Whether an interval is known; one image, one design or one seed has none."""
+        """Whether an interval is known; it takes more than one image, design or seed."""
         return Score(self.value, self.low, self.high, self.n).has_interval
 
     @property
@@ -61,14 +61,14 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotPlot:
-    """The scores of one metric, one line per dot.
+    """Scores of one metric, one line per dot.
 
     Attributes:
         metric: The metric.
         way: Which direction is better, if known.
-        dots: A dot per group.
-        measured: Network, resizing and images, as far as known.
-        notes: Group to the reason why it has no score, or a caveat.
+        dots: One dot per group.
+        measured: Network, resizing and images, if known.
+        notes: By group, the reason for a missing score, or a caveat.
     """
 
     metric: str
@@ -85,7 +85,7 @@ class DotPlot:
 
 
 def dot_plots(record: Record) -> list[DotPlot]:
-    """Return a plot per metric of the last evaluation; after a transfer with the base model's scores."""
+    """Return one plot per metric of the last evaluation; after a transfer, including the base model's scores."""
     last = record.last(lambda line: line.scores)
     if last is None:
         return []
@@ -99,7 +99,7 @@ def dot_plots(record: Record) -> list[DotPlot]:
 
 
 def score_rows(record: Record) -> list[dict[str, Any]]:
-    """Return a flat row per score: stage, step, group and metric, then every field of the judgement."""
+    """Return one flat row per score: stage, step, group, metric, and every field of the judgement."""
     return [
         {"stage": line.stage, "step": line.step, "group": group, "metric": metric, **_flat(judgement)}
         for line in record.lines
@@ -123,12 +123,12 @@ def _dot(group: str, one: Judgement, score: Score, before: float | None) -> Dot:
 
 
 def way(higher_is_better: bool | None) -> str:
-    """Return which direction is better, as text; empty if it is unknown."""
+    """Return which direction is better as text; empty if unknown."""
     return {None: "", True: "higher is better", False: "lower is better"}[higher_is_better]
 
 
 def _with_mean(line: Line, scores: Scores, metric: str) -> dict[str, Judgement]:
-    """Return the scores of a metric by group, then their mean, unless it covers only some of them."""
+    """Return the scores of a metric by group, plus their mean if it covers all scored groups."""
     judgements = _of(scores, metric)
     mean = (line.overall or {}).get(metric)
     n = [one.n for one in judgements.values() if one.value is not None]
@@ -136,7 +136,7 @@ def _with_mean(line: Line, scores: Scores, metric: str) -> dict[str, Judgement]:
 
 
 def _before(base: Scores, scores: Scores, metric: str) -> dict[str, float]:
-    """Return the base model's scores by group, and their mean over the groups that are scored now."""
+    """Return the base model's scores by group, plus their mean over the groups scored now."""
     known, now = _values(_of(base, metric)), list(_values(_of(scores, metric)))
     return {**known, OVERALL: fmean(known[group] for group in now)} if set(now) <= set(known) and now else known
 
@@ -150,7 +150,7 @@ def _values(judgements: Mapping[str, Judgement]) -> dict[str, float]:
 
 
 def _flat(judgement: Judgement) -> dict[str, Any]:
-    """Return a judgement as one flat row: the parts of a mark become ``untranslated``, ``untranslated_low`` etc."""
+    """Flatten a judgement into one row: the parts of a mark become ``untranslated``, ``untranslated_low``, etc."""
     content = plain_judgement(judgement)
     flat = {key: value for key, value in content.items() if key not in MARKS}
     for mark in MARKS:

@@ -9,14 +9,14 @@ from i2i.report.record import Record
 
 
 def title(record: Record) -> str:
-    """Return the title of a run: its backbone, and its transfer unless only the base was trained."""
+    """Return the title of a run: its backbone, and its transfer if it has one."""
     config = record.config
     suffix = f", transfer {config.transfer['name']}" if "transfer" in config.stages else ", base model"
     return f"{config.backbone['name']}{suffix}"
 
 
 def status(record: Record) -> str:
-    """Return whether a run is finished, and if not, how far it is."""
+    """Return whether a run is finished, or else its progress."""
     if record.finished:
         return "finished"
     for stage in record.config.stages:
@@ -27,7 +27,7 @@ def status(record: Record) -> str:
 
 
 def facts(record: Record) -> dict[str, str]:
-    """Return the facts about a run by name, without unknown ones."""
+    """Return the known facts of a run by name."""
     config, machine = record.config, record.machine
     known = {
         "Folder": str(record.folder),
@@ -47,7 +47,7 @@ def facts(record: Record) -> dict[str, str]:
 
 
 def image_rows(record: Record) -> list[list[str]]:
-    """Return a header, then a row per group with its number of images, as counted by the last diagnosis."""
+    """Return a header and one row of image counts per group, from the last diagnosis."""
     last = record.last(lambda line: line.images)
     if last is None:
         return []
@@ -57,7 +57,7 @@ def image_rows(record: Record) -> list[list[str]]:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as text.
+    """Format a duration.
 
     Examples:
         >>> duration(3725)

@@ -1,4 +1,4 @@
-"""Warnings of a report: symptoms and overfitting, with the affected groups and the remedy."""
+"""Warnings in a report: symptoms and overfitting, with affected groups and remedy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Finding:
     """A problem with the training.
 
     Attributes:
-        title: Its name for people.
-        groups: Group to figure, worst first.
-        limit: The figure from which there is a warning.
+        title: The displayed name.
+        groups: Figure by group, worst first.
+        limit: The lowest figure that triggers a warning.
         when: Stage and step of the evaluation.
         meaning: What a high figure means.
         remedy: What to do.
@@ -33,7 +33,7 @@ class Finding:
 
 
 def findings(record: Record) -> list[Finding]:
-    """Return the findings of the last checks of translations and discriminators."""
+    """Return the problems that the latest checks of translations and discriminators found."""
     return [*_symptoms(record), *_overfitting(record)]
 
 

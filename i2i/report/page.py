@@ -1,4 +1,4 @@
-"""Pages in one file that need no network: a frame with style and script, and shared parts."""
+"""Self-contained HTML pages: writing them from templates, and formatting filters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAG = re.compile(r"--[a-z][a-z0-9_.-]*[a-z0-9]")
 
 
 def write_page(path: Path, template: str, **content: Any) -> Path:
-    """Fill in a template, write the page completely or not at all, and return its path.
+    """Render a template, write the page atomically, and return its path.
 
     Raises:
         DataError: The page cannot be written.
@@ -43,7 +43,7 @@ def figure(value: float | None) -> str:
 
 
 def flags(text: str) -> Markup:
-    """Mark command-line options in a text as code.
+    """Mark up command-line options in a text as code.
 
     Examples:
         >>> flags("Raise --loss.cycle, or <more>.")

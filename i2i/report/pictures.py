@@ -1,4 +1,4 @@
-"""Pictures in a page: WebP strips of images, which the page wraps to its width."""
+"""Pictures in a page: images as WebP strips, which the page wraps to its width."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from i2i.errors import DataError
 from i2i.images.grids import Block, cut
 from i2i.storage.run_folder import SAMPLES
 
-SHARP, SMALL = 96, 72  # side of an image in pixels: of results, and during training
+SHARP, SMALL = 96, 72  # side of an image in pixels: final results, and during training
 QUALITY = 82
-FRAMES = 24  # most steps to show
-STRIPS = 120  # most strips of all groups together; with many groups there are fewer steps
+FRAMES = 24  # maximum number of steps shown
+STRIPS = 120  # maximum over all groups; many groups mean fewer steps
 MOVING = "translation"  # the row that changes from step to step
 _STEP = re.compile(r"(?P<stage>[a-z]+)-(?P<step>\d+)")
 
@@ -34,7 +34,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Gallery:
-    """One group's images: strips of ``count`` images each, one below another."""
+    """One group's images: stacked strips of ``count`` images each."""
 
     group: str
     count: int
@@ -47,8 +47,8 @@ class Film:
 
     Attributes:
         galleries: The groups at the last step.
-        frames: A title per step, and its translations by group.
-        left_out: Number of steps that are not shown.
+        frames: Title and translations by group of each step.
+        left_out: Number of steps not shown.
     """
 
     galleries: Sequence[Gallery]
@@ -57,7 +57,7 @@ class Film:
 
 
 def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
-    """Return a gallery per group of a grid; none if it is missing or does not describe its layout.
+    """Return one gallery per group of a grid; none if the file is missing or lacks layout metadata.
 
     Raises:
         DataError: The file is damaged.
@@ -82,9 +82,9 @@ def whole(path: Path, width: int = 900) -> str:
 
 
 def film(folder: Path, stages: Sequence[str]) -> Film | None:
-    """Return the grids drawn during training as a film; None if there are none.
+    """Return the sample grids written during training as a film; None if there are none.
 
-    Only the grids shown are opened: a long run has thousands.
+    Opens only the grids shown, since a long run has thousands.
     """
     paths = [path for stage in stages for path in sorted((folder / SAMPLES).glob(f"{stage}-*.png"))]
     last = galleries(paths[-1], SMALL) if paths else []
@@ -121,7 +121,7 @@ def _blocks(path: Path) -> list[Block]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; errors inside the block count too, since decoding is lazy."""
+    """Open an image; also handles errors inside the block, since decoding is lazy."""
     try:
         with Image.open(path) as image:
             yield image
@@ -130,7 +130,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """Return at most ``count`` of them, evenly spaced, including the first and the last."""
+    """Return at most ``count`` paths, evenly spaced, including the first and the last."""
     if len(paths) <= count:
         return list(paths)
     return [paths[round(i * (len(paths) - 1) / (count - 1))] for i in range(count)]

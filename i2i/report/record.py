@@ -1,4 +1,4 @@
-"""The record of a run in its folder: the configuration, and the log of the training."""
+"""The record of a run in its folder: configuration and training log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Record:
-    """A run as recorded in its plain files; needs neither model nor data nor plugins.
+    """A run as recorded in its text files; reading it needs no model, data or plugins.
 
     Attributes:
         folder: The run folder.
         config: The configuration.
-        versions: Component to version from ``run.toml``; may be empty.
-        machine: Facts about the machine; may be empty.
+        versions: Component versions from ``run.toml``; may be empty.
+        machine: The machine's description; may be empty.
         lines: The lines of ``metrics.jsonl``.
     """
 
@@ -40,16 +40,16 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether every stage has its model."""
+        """Whether every stage has written its model."""
         return all((self.folder / STAGE_FILES[stage]).is_file() for stage in self.config.stages)
 
     def of(self, stage: str, figures: Callable[[Line], T | None]) -> list[tuple[int, T]]:
-        """Return the steps of a stage whose lines hold some figures, with the figures, in the order of writing."""
+        """Return step and figures of each line of a stage that has them, in file order."""
         lines = [line for line in self.lines if line.stage == stage]
         return [(line.step, value) for line in lines if (value := figures(line)) is not None]
 
     def last(self, figures: Callable[[Line], T | None]) -> tuple[Line, T] | None:
-        """Return the last line that holds some figures, with the figures."""
+        """Return the last line that has the figures, and the figures; None if no line has."""
         return next(((line, value) for line in reversed(self.lines) if (value := figures(line)) is not None), None)
 
     def step(self, stage: str) -> int:
@@ -58,7 +58,7 @@ class Record:
 
 
 def read_record(folder: Path) -> Record:
-    """Read the record of a run, which may be running, stopped or finished.
+    """Read the record of a running, stopped or finished run.
 
     Raises:
         ConfigError: It is not a run folder, or its configuration is wrong.

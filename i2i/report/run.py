@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Writes the report after every evaluation, and when training stops."""
+    """Writes the report after every evaluation and when training stops."""
 
     @hookimpl(trylast=True)
     def on_evaluate(self, run: RunView, step: int, scores: Mapping[str, Any]) -> None:
-        """Write the page, after the listeners that write its data."""
+        """Write the page after other listeners have written its data."""
         write_report(run.folder)
 
     @hookimpl(trylast=True)
     def on_train_end(self, run: RunView) -> None:
-        """Write the page of a stopped run; otherwise the evaluation that comes next writes it."""
+        """Write the page if the run was stopped; a finished run writes it after the final evaluation."""
         if run.step < run.steps:
             write_report(run.folder)
 
@@ -41,7 +41,7 @@ def write_report(folder: Path) -> Path:
     """Write ``report.html`` and the tables of losses and scores from the files in a run folder.
 
     Args:
-        folder: The run folder; the run may be running, stopped or finished.
+        folder: The folder of a running, stopped or finished run.
 
     Returns:
         The path of the page.
@@ -80,5 +80,5 @@ def _content(record: Record) -> dict[str, Any]:
 
 
 def _results(record: Record) -> list[Path]:
-    """Return the possible paths of the final grid, the last stage's first."""
+    """Return the possible paths of the final grid, last stage first."""
     return [record.folder / SAMPLES / f"{stage}.png" for stage in reversed(record.config.stages)]

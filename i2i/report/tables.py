@@ -1,4 +1,4 @@
-"""Losses and scores as CSV, for spreadsheets and data frames."""
+"""Losses and scores as CSV for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from i2i.storage.run_folder import LOSSES_TABLE, SCORES_TABLE
 
 
 def write_tables(record: Record) -> None:
-    """Write ``losses.csv``, a row per step, and ``scores.csv``, a row per score, from ``metrics.jsonl``.
+    """Write ``losses.csv`` (one row per step) and ``scores.csv`` (one row per score) from ``metrics.jsonl``.
 
     Raises:
         DataError: They cannot be written.
@@ -24,7 +24,7 @@ def write_tables(record: Record) -> None:
 
 
 def loss_rows(record: Record) -> list[dict[str, Any]]:
-    """Return a flat row per step: stage, step, seconds, images seen of each group so far, and losses."""
+    """Return one flat row per step: stage, step, seconds, images seen so far per group, and losses."""
     return [
         {
             "stage": line.stage,
@@ -39,7 +39,7 @@ def loss_rows(record: Record) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the union of their columns; no file if there are no rows."""
+    """Write rows with the union of their columns; without rows, write no file."""
     if not rows:
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
