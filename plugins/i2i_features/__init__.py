@@ -1,4 +1,4 @@
-"""Pretrained feature networks, and the losses and discriminators that are computed from them."""
+"""Pretrained feature networks, and the losses and discriminators that use them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_losses() -> Iterable[type[Loss]]:
-    """Return the perceptual and the face identity loss."""
+    """Return the perceptual and face identity losses."""
     from i2i_features.identity import FaceIdentity
     from i2i_features.perceptual import Perceptual
 
@@ -33,7 +33,7 @@ def register_features() -> Iterable[type[FeatureNetwork]]:
 
 @hookimpl
 def register_discriminators() -> Iterable[type[Discriminator]]:
-    """Return the discriminator that looks through a pretrained network."""
+    """Return the discriminator on pretrained features."""
     from i2i_features.discriminator import TimmDiscriminator
 
     return [TimmDiscriminator]
@@ -41,7 +41,7 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
 
 @hookimpl
 def register_weights() -> Iterable[WeightsSource]:
-    """Return where the weights of the plugin's networks may be found."""
+    """Return the sources of the plugin's network weights."""
     from i2i_features.sources import SOURCES
 
     return SOURCES

@@ -1,4 +1,4 @@
-"""The convolutions of VGG16 and AlexNet, as plain stacks that give the maps of named layers.
+"""The convolutions of VGG16 and AlexNet, as plain stacks that return the maps of named layers.
 
 Simonyan & Zisserman 2015 (arXiv 1409.1556), table 1, column D; Krizhevsky 2014 (arXiv 1404.5997), as torchvision has
 it. Parameters are named and ordered as torchvision's, ``features.0.weight`` and so on.
@@ -20,7 +20,7 @@ class Convolutions(nn.Module):
 
     Args:
         stack: Every layer with its name.
-        without: Names of layers that maps are computed without.
+        without: Names of layers to skip.
 
     Attributes:
         names: The names of all layers, from shallow to deep.
@@ -48,7 +48,7 @@ class Convolutions(nn.Module):
 def vgg16() -> Convolutions:
     """Return VGG16 without its classifier; layers are ``conv1_1``, ``relu1_1``, … ``relu5_3``, ``pool5``.
 
-    Maps of its last block are computed without the pooling before it, as UNIT's and MUNIT's perceptual losses do.
+    The pooling before the last block is skipped, as UNIT's and MUNIT's perceptual losses do.
     """
     return Convolutions(_vgg16(), without=["pool4"])
 

@@ -1,4 +1,4 @@
-"""A discriminator that looks through a pretrained network (Sauer et al. 2021, "Projected GANs", arXiv 2111.01007)."""
+"""A discriminator on the features of a pretrained network (Sauer et al. 2021, "Projected GANs", arXiv 2111.01007)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SLOPE = 0.2
 
 
 class TimmDiscriminator(Discriminator):
-    """A frozen feature network whose maps at several depths are judged by small heads; only these are trained.
+    """A frozen feature network with small trainable heads on its maps at several depths.
 
-    Of the paper's two random projections the first is here, a fixed 1x1 convolution that mixes the channels of each
-    map, so that heads cannot rest on a few channels; mixing across scales is left out.
+    Of the paper's two random projections it has the first, a fixed 1x1 convolution that mixes the channels of each
+    map so that heads cannot rely on a few channels; mixing across scales is left out.
     """
 
     name = "timm"
@@ -39,7 +39,7 @@ class TimmDiscriminator(Discriminator):
     config: Config
 
     def assemble(self, lookup: Lookup) -> None:
-        """Build the feature network, and the heads that judge its maps."""
+        """Build the feature network, and the heads on its maps."""
         self._look_through(_feature_network(self.config.network, lookup))
 
     def renewed(self) -> Self:
@@ -60,7 +60,7 @@ class TimmDiscriminator(Discriminator):
         self.feature_channels = (config.channels,) * len(widths)
 
     def prepare(self, pretrained: Pretrained) -> None:
-        """Load the feature network's weights; without a user's file, missing ones are noted and stay random."""
+        """Load the feature network's weights; with auto, missing ones stay random, with a note."""
         if self.config.weights == RANDOM:
             return
         path = None if self.config.weights == AUTO else self.config.weights
@@ -72,7 +72,7 @@ class TimmDiscriminator(Discriminator):
             self.note = f"The discriminator's {self.config.network} keeps random weights. {error}"
 
     def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], by every scale."""
+        """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], at every scale."""
         maps = self.trunk.maps(x, self.layers)
         pairs = [head(mixer(map_)) for head, mixer, map_ in zip(self.heads, self.mixers, maps, strict=True)]
         logits, features = zip(*pairs, strict=True)
@@ -80,7 +80,7 @@ class TimmDiscriminator(Discriminator):
 
 
 class _Head(nn.Module):
-    """Two 3x3 convolutions and one patch logit, over any size of map down to a pixel."""
+    """Two 3x3 convolutions and a patch logit per pixel, for maps of any size."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -89,20 +89,20 @@ class _Head(nn.Module):
         self.last = SpectralConv2d(channels, 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map ``(N, C, h, w)`` to logits, ``(N, 1, h, w)``, and the features that they are computed from."""
+        """Map ``(N, C, h, w)`` to logits, ``(N, 1, h, w)``, and the features below them."""
         features = F.leaky_relu(self.second(F.leaky_relu(self.first(x), SLOPE)), SLOPE)
         return self.last(features), features
 
 
 def _feature_network(name: str, lookup: Lookup) -> FeatureNetwork:
-    """Return a registered feature network; a name that is none is one of timm's."""
+    """Return a registered feature network; other names are looked up in timm."""
     kind, _, variant = name.partition(":")
     known = kind in lookup.names(FeatureNetwork)
     return lookup.get(FeatureNetwork, kind if known else "timm")(variant if known else name).eval()
 
 
 def _deepest(network: FeatureNetwork, config: TimmDiscriminator.Config) -> tuple[list[str], list[int]]:
-    """Return the names and the channels of the layers that are judged."""
+    """Return the names and channels of the layers that get a head."""
     if config.scales > len(network.layers):
         raise ConfigError(
             f"The feature network '{config.network}' has maps of {len(network.layers)} scales, not {config.scales}. "

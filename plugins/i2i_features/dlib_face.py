@@ -1,7 +1,7 @@
 """dlib's face recognition network: 128 features of a face, and a reader of its file.
 
 A ResNet of 29 convolutions (Davis King 2017, dlib's ``dnn_face_recognition_ex``; CC0). Every convolution is followed
-by one affine map per channel, which is folded into it here.
+by an affine map per channel, folded into it here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIDE = 150
 MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)
 STD = (256 / 255,) * 3
 LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-"""Width, residual blocks, and whether the first of them halves its input."""
+"""Width, number of residual blocks, and whether the first of them halves its input."""
 
 
 class DlibFace(nn.Module):
@@ -34,7 +34,7 @@ class DlibFace(nn.Module):
         self.exit = nn.Linear(256, 128, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map normalised faces, ``(N, 3, 150, 150)``, to features, ``(N, 128)``; other people's are 0.6 apart."""
+        """Map normalised faces, ``(N, 3, 150, 150)``, to features, ``(N, 128)``; different people are 0.6 apart."""
         y = self.blocks(F.max_pool2d(F.relu(self.entry(x)), 3, 2))
         features: Tensor = self.exit(reduce(y, "n c h w -> n c", "mean"))
         return features
@@ -55,8 +55,8 @@ class _Block(nn.Module):
 def read_dlib(path: Path) -> dict[str, Tensor]:
     """Read ``dlib_face_recognition_resnet_model_v1.dat`` into the state dict of `DlibFace`.
 
-    A file is the layers from the input to the output, each its name and its parameters: those of a convolution are
-    weights and then biases, those of an affine map factors and then offsets.
+    The file lists the layers from input to output, each with its name and parameters: weights, then biases, of a
+    convolution; factors, then offsets, of an affine map.
 
     Raises:
         WeightsError: The file is damaged, or holds another network.
@@ -75,13 +75,13 @@ def read_dlib(path: Path) -> dict[str, Tensor]:
 
 
 class _Reader:
-    """Steps through dlib's serialisation from layer to layer."""
+    """Reader of dlib's serialisation, layer by layer."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._data, self._at = path, path.read_bytes(), 0
 
     def tensor(self, layer: str, *shapes: tuple[int, ...], before: int = 0) -> list[Tensor]:
-        """Find the next layer of that name, and return its parameters, which follow ``before`` numbers, split."""
+        """Return the parameters of the next layer so named, split into ``shapes``; skip ``before`` numbers first."""
         start = self._data.find(bytes([1, len(layer)]) + layer.encode(), self._at)  # its length as one byte, its name
         if start < 0:
             raise self._refusal(f"a layer {layer} is missing")
@@ -94,7 +94,7 @@ class _Reader:
         return [part.reshape(shape) for part, shape in zip(torch.split(values, sizes), shapes, strict=True)]
 
     def _integer(self) -> int:
-        """Read a number: a byte with the count of bytes that follow, then these, lowest first."""
+        """Read a number: one byte with the count of bytes that follow, then those, least significant first."""
         size = self._take(1)[0]
         if size > 8:  # the highest bit is the sign, and no size is negative
             raise self._refusal("a number is no size")
@@ -127,13 +127,13 @@ def _convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
 
 
 def _add(x: Tensor, y: Tensor) -> Tensor:
-    """Add maps of different widths and sizes, as if zeros stood where one of them has nothing."""
+    """Add maps of different widths and sizes, padding the smaller with zeros."""
     sides = [max(a, b) for a, b in zip(x.shape[1:], y.shape[1:], strict=True)]
     return _pad(x, sides) + _pad(y, sides)
 
 
 def _pad(x: Tensor, sides: list[int]) -> Tensor:
-    missing = [side - own for side, own in zip(sides, x.shape[1:], strict=True)]
+    missing = [side - length for side, length in zip(sides, x.shape[1:], strict=True)]
     if not any(missing):
         return x
     channels, rows, columns = missing

@@ -13,10 +13,10 @@ from i2i_features.seeing_faces import WHOLE
 
 
 class FaceIdentity(Loss):
-    """One minus the cosine between the features that a face recognition network has of a fake and of its source.
+    """One minus the cosine between the face recognition features of a fake and its source.
 
-    From photo2cartoon and the few-shot code after it (Zhuang & Yang, arXiv 2007.13332), where it has the weight 1.
-    Images show a head as their face preparation frames it, which decides where the face is cut out.
+    From photo2cartoon and the few-shot code based on it (Zhuang & Yang, arXiv 2007.13332), with weight 1. Images must
+    frame the head as their face preparation does, since the face is cut out at a fixed place.
     """
 
     name = "face_identity"
@@ -32,12 +32,12 @@ class FaceIdentity(Loss):
     config: Config
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> None:
-        """Load the network onto ``device``; it learns nothing."""
+        """Load the network onto ``device``; it is not trained."""
         name = self.config.network if self.config.crop else f"{self.config.network}:{WHOLE}"
         self.network = pretrained.features(name, self.config.weights, device)
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return how little the fakes' faces are their sources', ``(N,)`` in [0, 4]; both directions are added."""
+        """Return how much the fakes' faces differ from their sources', ``(N,)`` in [0, 4], summed over directions."""
         with torch.no_grad():
             sources = self.network(torch.cat([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS]))
         fakes = self.network(torch.cat([passes.fake[domain].image for domain in DOMAINS]))

@@ -1,8 +1,8 @@
-"""FID's Inception: the network that Heusel et al. 2017 (arXiv 1706.08500) took, and that alone makes a score FID.
+"""FID's Inception: the network of Heusel et al. 2017 (arXiv 1706.08500), without which a score is not FID.
 
-Inception v3 (Szegedy et al. 2015, arXiv 1512.00567) as TensorFlow published it on 2015-12-05. It differs from the
-Inception v3 of torchvision, whose names it has, in its weights, and in the pooling next to the convolutions: means
-leave padding out, and the last block takes the maximum. Batch normalisation is folded into the convolutions.
+Inception v3 (Szegedy et al. 2015, arXiv 1512.00567) as TensorFlow published it on 2015-12-05. It uses
+torchvision's names, but differs from torchvision's Inception v3 in its weights and in the pooling branches: averages
+exclude padding, and the last block uses max pooling. Batch normalisation is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 EPS = 1e-3
-"""Of its batch normalisation."""
+"""Epsilon of its batch normalisation."""
 HALVES = 0
-"""In place of a size: 3 x 3, without padding, every second place."""
+"""Special size: 3 x 3, stride 2, without padding."""
 
 Size = int | tuple[int, int]
 Stage = tuple[int, Size]
-"""Channels and size of a convolution."""
+"""Channels and kernel size of a convolution."""
 Branch = Sequence[Stage | tuple[Stage, Stage]]
-"""Convolutions one after the other; two in one place read the same, and end the branch."""
+"""Consecutive convolutions; a pair shares one input and ends the branch."""
 Beside = Literal["mean", "maximum", "halving"]
 
 _ROW, _COLUMN = (1, 7), (7, 1)
@@ -58,7 +58,7 @@ class InceptionV3(nn.Module):
 
 
 class _Block(nn.Module):
-    """Branches side by side: convolutions, and a pooling with or without a convolution after it."""
+    """Parallel branches of convolutions, plus one pooling branch with or without a convolution."""
 
     def __init__(self, inputs: int, beside: Beside, pooled: int = 0, **branches: Branch) -> None:
         super().__init__()
@@ -68,20 +68,20 @@ class _Block(nn.Module):
             self.branch_pool = _convolution(inputs, pooled, 1)
 
     def _add(self, name: str, inputs: int, stages: Branch) -> list[list[str]]:
-        """Add the convolutions of a branch; return their names, those that read the same together."""
+        """Add the convolutions of a branch; return their names, grouped by shared input."""
         names = []
         for number, stage in enumerate(stages, 1):
-            own = stage if isinstance(stage[0], tuple) else (stage,)
-            ends = ("a", "b") if len(own) > 1 else ("",)
+            fork = stage if isinstance(stage[0], tuple) else (stage,)
+            ends = ("a", "b") if len(fork) > 1 else ("",)
             names.append([name if len(stages) == 1 else f"{name}_{number}{end}" for end in ends])
-            for each, (outputs, size) in zip(names[-1], own, strict=True):
+            for each, (outputs, size) in zip(names[-1], fork, strict=True):
                 self.add_module(each, _convolution(inputs, outputs, size))
-            inputs = own[0][0]
+            inputs = fork[0][0]
         return names
 
     def forward(self, x: Tensor) -> Tensor:
-        found = [y for branch in self.branches for y in self._walk(branch, x)]
-        return torch.cat([*found, self._pool(x)], 1)
+        outputs = [y for branch in self.branches for y in self._walk(branch, x)]
+        return torch.cat([*outputs, self._pool(x)], 1)
 
     def _walk(self, branch: Sequence[Sequence[str]], x: Tensor) -> list[Tensor]:
         ends = [x]
@@ -98,7 +98,7 @@ class _Block(nn.Module):
 
 
 def _blocks() -> dict[str, _Block]:
-    """Return the blocks from the input to the output."""
+    """Return the blocks from input to output."""
     return {
         "Mixed_5b": _block_a(192, 32),
         "Mixed_5c": _block_a(256, 64),
@@ -153,7 +153,7 @@ def _block_e(inputs: int, beside: Beside) -> _Block:
 
 
 def _convolution(inputs: int, outputs: int, size: Size) -> nn.Conv2d:
-    """Return a convolution that keeps the size of maps, or halves it."""
+    """Return a convolution that keeps or halves the size of maps."""
     if size == HALVES:
         return nn.Conv2d(inputs, outputs, 3, stride=2)
     sides = (size, size) if isinstance(size, int) else size
@@ -163,7 +163,7 @@ def _convolution(inputs: int, outputs: int, size: Size) -> nn.Conv2d:
 def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Fold batch normalisation into convolutions: ``x.conv.weight``, ``x.bn.*`` become ``x.weight``, ``x.bias``.
 
-    The classifier is left away, and so is every convolution that has no normalisation.
+    The classifier and convolutions without normalisation are dropped.
     """
     whole = [
         key.removesuffix(".conv.weight")

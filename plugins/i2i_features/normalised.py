@@ -1,4 +1,4 @@
-"""What feature networks of this plugin share: normalised images, checked layers, and names for cached features."""
+"""Helpers shared by feature networks: image normalisation, layer checks, and fingerprints for cached features."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Normalised(FeatureNetwork, ABC):
     """A feature network whose images are normalised as ``(x - mean) / std`` for values in [0, 1] (abstract).
 
     Args:
-        variant: What follows the colon of the name.
-        mean: Mean of red, green and blue in the images that it was trained on.
-        std: The standard deviation.
+        variant: The part of the name after the colon.
+        mean: Mean red, green and blue of its training images.
+        std: Their standard deviation.
     """
 
     mean: Tensor
@@ -56,12 +56,12 @@ def checked(layers: Sequence[str], network: FeatureNetwork) -> list[str]:
 
 
 def fingerprint(description: str, weights: Path) -> str:
-    """Name a network by its description and its file of weights, for `FeatureNetwork.fingerprint`."""
+    """Return a hash of a network's description and weights file, for `FeatureNetwork.fingerprint`."""
     return hashlib.sha256(f"{description} {digest(weights)}".encode()).hexdigest()[:16]
 
 
 def square(x: Tensor, side: int) -> Tensor:
-    """Scale images, ``(N, 3, H, W)`` in [-1, 1], to ``side`` squared, without ringing out of the range."""
+    """Scale images, ``(N, 3, H, W)`` in [-1, 1], to ``side`` x ``side``, clamped to [-1, 1]."""
     if x.shape[-2:] == (side, side):
         return x
     return F.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)

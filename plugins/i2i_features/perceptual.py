@@ -14,12 +14,12 @@ EPS = 1e-5
 
 
 class Perceptual(Loss):
-    """Mean squared difference between the features of a fake and of its source, each map normalised by itself.
+    """Mean squared difference between the instance-normalised features of a fake and its source.
 
     As in the later release of UNIT (Liu et al. 2017, arXiv 1703.00848) and in MUNIT (Huang et al. 2018, arXiv
     1804.04732, "domain-invariant perceptual loss"): the layer relu5_3 of VGG16, computed without the pooling before
-    its last block; instance normalisation removes style. Both took Caffe's weights, which are
-    ``vgg16-caffe``; ``vgg16`` are torchvision's. Each gets images as it was trained on them.
+    its last block; instance normalisation removes style. Both used Caffe's weights, here
+    ``vgg16-caffe``; ``vgg16`` has torchvision's. Images are normalised as each network was trained.
     """
 
     name = "perceptual"
@@ -35,7 +35,7 @@ class Perceptual(Loss):
     config: Config
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> None:
-        """Load the network onto ``device``; it learns nothing."""
+        """Load the network onto ``device``; it is not trained."""
         self.network = pretrained.features(self.config.network, self.config.weights, device)
         self._layers = checked(self.config.layers, self.network) or self._deepest()
 
@@ -47,7 +47,7 @@ class Perceptual(Loss):
         return [self.network.layer or self.network.layers[-1]]
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return how far the fakes' features are from their sources', ``(N,)``; directions and layers are added."""
+        """Return the feature distance of fakes from their sources, ``(N,)``, summed over directions and layers."""
         with torch.no_grad():
             sources = self._maps([passes.batch.real[OTHER_DOMAIN[domain]] for domain in DOMAINS])
         fakes = self._maps([passes.fake[domain].image for domain in DOMAINS])
@@ -68,7 +68,7 @@ class Perceptual(Loss):
 
 
 def _normalised(x: Tensor) -> Tensor:
-    """Normalise every map of every sample, in full precision also under autocast."""
+    """Normalise every map of every sample, in full precision even under autocast."""
     x = x.float()
     var, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     return (x - mean) * torch.rsqrt(var + EPS)

@@ -1,4 +1,4 @@
-"""Pickles of numpy arrays, read without ever running code from a pickle."""
+"""Safe reader of pickled numpy arrays: no code from the pickle is run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADMITTED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
 }
-"""The names that a pickle of arrays needs; numpy 2 moved the first."""
+"""The only names that pickled arrays need; numpy 2 moved the first."""
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -13,7 +13,7 @@ from i2i_features import convolutions
 from i2i_features.normalised import Normalised, checked, fingerprint, square
 
 SIDE = 128
-"""Smaller images hold too little for the strides of AlexNet; at 224 px, its own size, accuracy is no better."""
+"""Smaller images are too small for AlexNet's strides; its native 224 px is no more accurate."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CAFFE = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)
 
@@ -33,9 +33,9 @@ class Convolutional(Normalised, ABC):
 
     def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
         """Load the weights of the convolutions."""
-        found = pretrained.fill(self.network, self.name, weights)
-        self.title = f"{type(self).__name__} {self.layer} ({found.title})"
-        self.fingerprint = fingerprint(f"{self.name} {self.layer} {self.resize}", found.path)
+        filled = pretrained.fill(self.network, self.name, weights)
+        self.title = f"{type(self).__name__} {self.layer} ({filled.title})"
+        self.fingerprint = fingerprint(f"{self.name} {self.layer} {self.resize}", filled.path)
 
     def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
         """Return one map per layer, each ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1]."""
@@ -47,7 +47,7 @@ class Convolutional(Normalised, ABC):
 
 
 class AlexNet(Convolutional):
-    """AlexNet on ImageNet (Krizhevsky 2014, arXiv 1404.5997): 256 features of ``relu5``; ``alexnet:relu3`` has 384."""
+    """AlexNet on ImageNet (Krizhevsky 2014, arXiv 1404.5997): 256 features at ``relu5``, 384 with ``alexnet:relu3``."""
 
     name = "alexnet"
     layer = "relu5"
@@ -55,7 +55,7 @@ class AlexNet(Convolutional):
 
 
 class VGG16(Convolutional):
-    """VGG16 on ImageNet (Simonyan & Zisserman 2015, arXiv 1409.1556): 512 features of ``relu5_3``, or another layer."""
+    """VGG16 on ImageNet (Simonyan & Zisserman 2015, arXiv 1409.1556): 512 features at ``relu5_3``, or another layer."""
 
     name = "vgg16"
     layer = "relu5_3"

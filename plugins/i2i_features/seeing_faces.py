@@ -14,11 +14,11 @@ from i2i_features import dlib_face, mobilefacenet
 from i2i_features.normalised import Normalised, fingerprint
 
 WHOLE = "whole"
-"""The variant for images that show faces alone."""
+"""The variant for images that show only a face."""
 
 
 class Face(Normalised, ABC):
-    """A face recognition network (abstract): the features of a face, which is cut out of a prepared head."""
+    """A face recognition network (abstract), applied to the face cut out of a prepared head."""
 
     build: ClassVar[Callable[[], nn.Module]]
     norm: ClassVar[tuple[Sequence[float], Sequence[float]]]
@@ -35,12 +35,12 @@ class Face(Normalised, ABC):
 
     def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
         """Load the weights."""
-        found = pretrained.fill(self.network, self.name, weights)
-        self.title = f"{type(self).__name__} ({found.title})"
-        self.fingerprint = fingerprint(f"{self.name} {self.resize}", found.path)
+        filled = pretrained.fill(self.network, self.name, weights)
+        self.title = f"{type(self).__name__} ({filled.title})"
+        self.fingerprint = fingerprint(f"{self.name} {self.resize}", filled.path)
 
     def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
-        """Refuse: such a network has one vector per face.
+        """Refuse: the network has one vector per face.
 
         Raises:
             ConfigError: Always.
@@ -48,7 +48,7 @@ class Face(Normalised, ABC):
         raise ConfigError(f"{self.title} has no maps, only features of a face. Choose alexnet, vgg16 or timm:NAME.")
 
     def resized(self, x: Tensor) -> Tensor:
-        """Return the faces of heads, ``(N, 3, H, W)`` in [-1, 1], at the size that the network was trained on."""
+        """Return the faces of heads, ``(N, 3, H, W)`` in [-1, 1], at the network's training size."""
         return stretched(x, self.side) if self.whole else type(self).crop(x, self.side)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,28 +64,28 @@ def photo2cartoon_crop(x: Tensor, side: int) -> Tensor:
 
 
 def dlib_crop(x: Tensor, side: int) -> Tensor:
-    """Cut out of a head, ``(N, 3, H, W)``, about what dlib would: 156 px in the middle of 256.
+    """Cut the face out of a head, ``(N, 3, H, W)``, approximately as dlib does: 156 px in the middle of 256.
 
-    Where dlib 20.0.1 cuts faces out (``get_face_chip``, padding 0.25), as the median over 48 portraits, each in the
-    frame that photo2cartoon's face preparation gives it; it also turns faces upright, as that preparation does.
+    The median box of dlib 20.0.1 (``get_face_chip``, padding 0.25) over 48 portraits framed by photo2cartoon's face
+    preparation. dlib also turns faces upright, as that preparation already does.
     """
     height = x.shape[-2]
     return _cut(x, round(0.276 * height), round(0.887 * height), side)
 
 
 def stretched(x: Tensor, side: int) -> Tensor:
-    """Scale images, ``(N, 3, H, W)``, to ``side`` squared, corner on corner."""
+    """Scale images, ``(N, 3, H, W)``, to ``side`` x ``side``, with aligned corners."""
     return F.interpolate(x, (side, side), mode="bilinear", align_corners=True)
 
 
 def _cut(x: Tensor, top: int, bottom: int, side: int) -> Tensor:
-    """Cut out the square between two rows, in the middle of the columns, and scale it."""
+    """Cut out the horizontally centred square between two rows, and scale it."""
     left = (x.shape[-1] - (bottom - top)) // 2
     return stretched(x[..., top:bottom, max(0, left) : left + bottom - top], side)
 
 
 class DlibFace(Face):
-    """dlib's ResNet: 128 features. ``dlib:whole`` takes images that show faces alone."""
+    """dlib's ResNet: 128 features. ``dlib:whole`` takes images that show only a face."""
 
     name = "dlib"
     build = staticmethod(dlib_face.DlibFace)
@@ -95,7 +95,7 @@ class DlibFace(Face):
 
 
 class MobileFaceNet(Face):
-    """photo2cartoon's MobileFaceNet: 512 features. ``mobilefacenet:whole`` takes images that show faces alone."""
+    """photo2cartoon's MobileFaceNet: 512 features. ``mobilefacenet:whole`` takes images that show only a face."""
 
     name = "mobilefacenet"
     build = staticmethod(mobilefacenet.MobileFaceNet)

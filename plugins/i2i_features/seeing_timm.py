@@ -16,9 +16,9 @@ from i2i_features.normalised import Normalised, checked, fingerprint, square
 class Timm(Normalised):
     """A network of timm: ``timm:tf_efficientnet_lite0`` has 1280 features, ``timm:resnet50`` 2048.
 
-    Its layers are the stages that timm shows, numbered from ``0``. Features are pooled by its own head, from images of
-    the size that it was trained on; without named layers `maps` returns the last maps before pooling. The whole
-    network, which these two need, is built when one of them is called first.
+    Its layers are timm's stages, numbered from ``0``. Features are pooled by the network's own head, from images at its
+    training size; without named layers `maps` returns the last maps before pooling. Both need the whole network,
+    which is built on first use.
     """
 
     name = "timm"
@@ -49,18 +49,18 @@ class Timm(Normalised):
         """Load the weights of the stages."""
         given = f"timm:{self.variant}", weights, [timm_maps.source(self.variant)]
         if self.layers:
-            found = pretrained.fill(self.network.body, *given, self.network.converted)
+            weights_found = pretrained.fill(self.network.body, *given, self.network.converted)
         else:
-            found = pretrained.find(*given)
+            weights_found = pretrained.find(*given)
         self._read = partial(pretrained.load, *given)
-        self.title = f"timm's {self.variant} ({found.title})"
-        self.fingerprint = fingerprint(f"timm {self.variant} {self.resize}", found.path)
+        self.title = f"timm's {self.variant} ({weights_found.title})"
+        self.fingerprint = fingerprint(f"timm {self.variant} {self.resize}", weights_found.path)
 
     def maps(self, x: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
         """Return one map per layer, each ``(N, C, h, w)``, of ``x``, ``(N, 3, H, W)`` in [-1, 1].
 
         Raises:
-            ConfigError: It has no such layer, or no maps at all, like a vision transformer.
+            ConfigError: It has no such layer, or, like a vision transformer, no maps at all.
         """
         if not layers:
             return [self._last(x)]
@@ -70,12 +70,12 @@ class Timm(Normalised):
         return [stages[int(layer)] for layer in checked(layers, self)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features, ``(N, D)``, of images of any size, as the network's own head pools them."""
+        """Return features, ``(N, D)``, of images of any size, pooled by the network's own head."""
         pooled: Tensor = self._whole(x).forward_head(self._unpooled(self.resized(x)))
         return pooled
 
     def resized(self, x: Tensor) -> Tensor:
-        """Return images, ``(N, 3, H, W)`` in [-1, 1], at the size that the network was trained on."""
+        """Return images, ``(N, 3, H, W)`` in [-1, 1], at the network's training size."""
         return square(x, self.side)
 
     def _last(self, x: Tensor) -> Tensor:

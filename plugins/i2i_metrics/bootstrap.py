@@ -1,4 +1,4 @@
-"""Confidence intervals of scores, over the designs that happened to be drawn."""
+"""Confidence intervals of scores, over the sampled designs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bootstrap(values: Tensor, designs: Sequence[str]) -> Score:
 
     Args:
         values: One figure per image.
-        designs: What each image shows; variants of one design are drawn together (see `counts`).
+        designs: The design of each image; variants of a design are drawn together (see `counts`).
     """
     values, drawn = values.double(), counts(designs)
     value, means = values.mean().item(), drawn @ values / drawn.sum(1)
@@ -30,10 +30,10 @@ def bootstrap(values: Tensor, designs: Sequence[str]) -> Score:
 
 
 def around(value: float, resampled: Tensor, n: int) -> Score:
-    """Return a score with the interval of its bootstrap distribution, ``(B,)``, moved so that its median is the score.
+    """Return a score with the interval of its bootstrap distribution, ``(B,)``, shifted to have the score as median.
 
-    Distances between sets grow when images are drawn with replacement, since fewer are distinct: the spread tells
-    something, the place does not. What is no number is left out; where nothing is left, the interval has no width.
+    Distances between sets grow when images are drawn with replacement, since fewer are distinct: the spread is
+    meaningful, the location is not. NaN and infinity are left out; if nothing remains, the interval has no width.
     """
     known = resampled[resampled.isfinite()]
     if not len(known):
@@ -43,10 +43,10 @@ def around(value: float, resampled: Tensor, n: int) -> Score:
 
 
 def proportion(hits: Tensor, designs: Sequence[str]) -> Score:
-    """Return the share of ``hits``, ``(N,)`` of 0 and 1, with Wilson's 95 % interval: wide for few, even if all agree.
+    """Return the share of ``hits``, 0 or 1, ``(N,)``, with Wilson's 95 % interval: wide for small N even if all agree.
 
-    It is that of as many observations as there are designs: variants of one mostly agree, and how much they do cannot
-    be told from a few. Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
+    The number of observations is that of designs: variants of a design mostly agree, and a few images do not show how
+    much. Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
     """
     n, p = len(set(designs)), hits.double().mean().item()
     middle, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
@@ -55,26 +55,26 @@ def proportion(hits: Tensor, designs: Sequence[str]) -> Score:
 
 
 def counts(designs: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
-    """Return how often each of N images is in every resample, ``(resamples, N)``; of one design all do not vary.
+    """Return how often each of N images is in every resample, ``(resamples, N)``; constant if all share one design.
 
-    Whole designs are drawn with replacement, since variants of one are no independent images; where every image is a
-    design of its own, that is the ordinary bootstrap. The global random generator is left alone.
+    Whole designs are drawn with replacement, since variants of a design are not independent; with one image per
+    design this is the ordinary bootstrap. The global random generator is left alone.
     """
-    whose = _numbers(designs)
-    k = int(whose.max()) + 1
+    numbers = _numbers(designs)
+    k = int(numbers.max()) + 1
     drawn = torch.randint(k, (resamples, k), generator=torch.Generator().manual_seed(seed))
     once = torch.ones(resamples, k, dtype=torch.double)
-    return torch.zeros_like(once).scatter_add_(1, drawn, once)[:, whose]
+    return torch.zeros_like(once).scatter_add_(1, drawn, once)[:, numbers]
 
 
 def alike(designs: Sequence[str]) -> Tensor:
-    """Return 1 for each two images of one design, and else 0, ``(N, N)``."""
-    whose = _numbers(designs)
-    return (whose[:, None] == whose).double()
+    """Return 1 for each pair of images of the same design, else 0, ``(N, N)``."""
+    numbers = _numbers(designs)
+    return (numbers[:, None] == numbers).double()
 
 
 def _numbers(designs: Sequence[str]) -> Tensor:
-    """Number designs in the order in which they come, ``(N,)``."""
+    """Number designs in order of appearance, ``(N,)``."""
     numbers = {design: number for number, design in enumerate(dict.fromkeys(designs))}
     return torch.tensor([numbers[design] for design in designs])
 

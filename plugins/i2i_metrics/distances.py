@@ -19,7 +19,7 @@ FRECHET_RESAMPLES = 100
 Named = tuple[Tensor, Sequence[str]]
 """Features, ``(N, D)``, and the design of each."""
 Drawn = tuple[Tensor, Tensor]
-"""How often each image was drawn, ``(B, N)``, and which are of one design, ``(N, N)``."""
+"""How often each image was drawn, ``(B, N)``, and which images share a design, ``(N, N)``."""
 
 
 class FeatureDistance(Seeing):
@@ -44,11 +44,11 @@ class FeatureDistance(Seeing):
 
 
 class Kernel(FeatureDistance):
-    """Kernel distance: how far translations are from held-out drawings; 0 where they are alike.
+    """Kernel distance between translations and held-out drawings; 0 for equal distributions.
 
     The estimator of KID (Binkowski et al. 2018, "Demystifying MMD GANs", arXiv 1801.01401): the unbiased squared
-    maximum mean discrepancy with the kernel (x . y / D + 1)^3, which may be negative; of more than 1000 images the
-    mean over subsets of 1000. It is KID itself only with the network ``inception``. Unlike a Frechet distance it does
+    maximum mean discrepancy with the kernel (x . y / D + 1)^3, which may be negative; for more than 1000 images,
+    the mean over subsets of 1000. It equals KID only with the network ``inception``. Unlike a Frechet distance it does
     not grow when there are few images; the interval shows the uncertainty.
     """
 
@@ -66,8 +66,8 @@ class Kernel(FeatureDistance):
 class Frechet(FeatureDistance):
     """Frechet distance between Gaussians fitted to the features; 0 where mean and covariance are equal.
 
-    Heusel et al. 2017 (arXiv 1706.08500), eq. 6, but for the network: only with FID's own is it FID. With fewer images
-    than features it mostly measures how many there are: compare it between equal numbers of images alone.
+    Heusel et al. 2017 (arXiv 1706.08500), eq. 6; it is FID only with FID's network. With fewer images than features it
+    mostly measures their number: compare it only between equal numbers of images.
     """
 
     name = "frechet"
@@ -77,19 +77,19 @@ class Frechet(FeatureDistance):
         return frechet_distance(real, fake)
 
     def _resampled(self, real: Named, fake: Named) -> Tensor:
-        pairs = zip(*(_redrawn(*own, seed) for seed, own in enumerate((real, fake))), strict=True)
+        pairs = zip(*(_redrawn(*side, seed) for seed, side in enumerate((real, fake))), strict=True)
         return torch.tensor([frechet_distance(x, y) for x, y in pairs])
 
 
 def kernel_distance(real: Tensor, fake: Tensor) -> float:
     """Return the unbiased squared maximum mean discrepancy of two sets of features, ``(M, D)`` and ``(N, D)``.
 
-    Of more than 1000 images a side it is the mean over ten seeded subsets of 1000.
+    With more than 1000 images per side, the mean over ten seeded subsets of 1000.
     """
     generator = torch.Generator().manual_seed(0)
     count = 1 if max(len(real), len(fake)) <= MOST else SUBSETS
-    found = [_once(_subset(real, generator), _subset(fake, generator)) for _ in range(count)]
-    return sum(found) / count
+    distances = [_once(_subset(real, generator), _subset(fake, generator)) for _ in range(count)]
+    return sum(distances) / count
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
@@ -98,7 +98,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     The trace of the root of the covariances' product is the sum of the singular values of the cross-Gram matrix, or,
     where there are more images than features, of the product of Cholesky-like factors.
     """
-    (mean_a, a), (mean_b, b) = (_centred(own.double()) for own in (real, fake))
+    (mean_a, a), (mean_b, b) = (_centred(features.double()) for features in (real, fake))
     trace = torch.linalg.svdvals(a @ b.T).sum()
     distance = (mean_a - mean_b).square().sum() + a.square().sum() + b.square().sum() - 2 * trace
     return max(0.0, distance.item())
@@ -118,13 +118,13 @@ def _subset(features: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _once(real: Tensor, fake: Tensor) -> float:
-    each = ((torch.ones(1, len(own), dtype=own.dtype), torch.eye(len(own), dtype=own.dtype)) for own in (real, fake))
+    each = ((torch.ones(1, len(x), dtype=x.dtype), torch.eye(len(x), dtype=x.dtype)) for x in (real, fake))
     return _discrepancies(_kernels(real, fake), *each).item()
 
 
 def _kernels(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the kernel within both sets, without that of an image with itself, and between them."""
-    within = [_kernel(own, own).fill_diagonal_(0) for own in (real, fake)]
+    """Return the kernels within both sets, with zero diagonals, and between them."""
+    within = [_kernel(x, x).fill_diagonal_(0) for x in (real, fake)]
     return within[0], within[1], _kernel(real, fake)
 
 
@@ -134,21 +134,21 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 def _discrepancies(kernels: tuple[Tensor, Tensor, Tensor], real: Drawn, fake: Drawn) -> Tensor:
     """Return the discrepancy, ``(B,)``, of each of B resamples, given the kernels within both sets and between them."""
-    within = [_within(kernel, *own) for own, kernel in zip((real, fake), kernels[:2], strict=True)]
+    within = [_within(kernel, *drawn) for drawn, kernel in zip((real, fake), kernels[:2], strict=True)]
     between = ((real[0] @ kernels[2]) * fake[0]).sum(1) / (real[0].sum(1) * fake[0].sum(1))
     return within[0] + within[1] - 2 * between
 
 
 def _within(kernel: Tensor, often: Tensor, alike: Tensor) -> Tensor:
-    """Return the mean kernel of the pairs of a set, ``(B,)``.
+    """Return the mean kernel over the pairs of a set, ``(B,)``.
 
-    No image meets a copy of itself, nor a variant that came with another copy of its design: a pair counts as often
-    as its design was drawn, and a pair of two designs as often as both were.
+    An image is not paired with its own copies, nor with variants from other copies of its design: a pair within a
+    design counts once per copy of the design, a pair across designs once per pair of copies.
 
     Args:
         kernel: The kernel, ``(N, N)``, 0 on the diagonal.
         often: How often each image was drawn, ``(B, N)``.
-        alike: 1 for images of one design, ``(N, N)``.
+        alike: 1 for images of the same design, ``(N, N)``.
     """
     total = ((often @ (kernel * (1 - alike))) * often).sum(1) + often @ (kernel * alike).sum(1)
     pairs = often.sum(1) ** 2 - ((often @ alike) * often).sum(1) + often @ (alike.sum(1) - 1)

@@ -1,4 +1,4 @@
-"""FID: the Frechet distance of the features of FID's own Inception."""
+"""FID: the Frechet distance on the features of its original Inception."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from i2i_metrics.distances import Frechet
 class FID(Metric):
     """Frechet Inception distance (Heusel et al. 2017, arXiv 1706.08500): 0 where mean and covariance are equal.
 
-    Images count as the 8-bit files that would be written of them. With fewer than some thousands of images it mostly
-    measures how many there are: compare it between equal numbers alone, and judge small groups by ``kernel``.
+    Images are rounded to 8 bits, as when saved. With fewer than a few thousand images it mostly measures their number:
+    compare it only between equal numbers, and use ``kernel`` for small groups.
     """
 
     name = "fid"

@@ -1,4 +1,4 @@
-"""Is it still the same person? A face recognition network compares a translation with its source."""
+"""Face identity: is it still the same person, according to a face recognition network?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from i2i_metrics.seeing import NETWORK, Seeing
 
 
 class Identity(Seeing):
-    """Cosine between the face features of a translation and of its source: 1 is the same face.
+    """Cosine between the face features of a translation and its source: 1 is the same face.
 
-    Only for images in which a face fills the place that photo2cartoon's preparation gives it, and only as far as a
-    network that learned from photographs recognises drawings; compare with the score of real drawings.
+    Images must be framed as by photo2cartoon's face preparation. The networks were trained on photographs and may
+    recognise drawings poorly; compare with the score of real drawings.
     """
 
     name = "identity"

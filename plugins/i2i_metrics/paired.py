@@ -1,4 +1,4 @@
-"""Distances and similarities to the true translation, for data sets that know it."""
+"""Distances and similarities to the true translation, for data sets that have one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST = 100.0
 
 
 class L1(Metric):
-    """Mean absolute difference to the true image, for values in [-1, 1]: 0 is equal, 2 the most."""
+    """Mean absolute difference to the true image, for values in [-1, 1]: 0 is equal, 2 the maximum."""
 
     name = "l1"
     paired = True
@@ -29,13 +29,13 @@ class L1(Metric):
 
 
 class Functional(Metric):
-    """A functional of torchmetrics that compares two images, as a metric (abstract).
+    """A torchmetrics functional that compares two images, as a metric (abstract).
 
     Attributes:
         functional: Its name in ``torchmetrics.functional.image``; it takes ``data_range`` and ``reduction``.
-        arguments: What else it is given.
-        black: The value of black that it sees; white is 2 more.
-        smallest: Side in pixels that images have at least.
+        arguments: Its other arguments.
+        black: The value of black in its input; white is 2 higher.
+        smallest: Minimum side of images in pixels.
     """
 
     higher_is_better = True
@@ -46,7 +46,7 @@ class Functional(Metric):
     smallest: ClassVar[int] = 1
 
     def obstacle(self, case: Case) -> str:
-        """Say that images are too small."""
+        """Require images of at least ``smallest`` pixels."""
         side = min(next(iter(case.fake)).shape[-2:])
         return "" if side >= self.smallest else f"images of {side} px are too small: {self.smallest} px are needed"
 
@@ -55,7 +55,7 @@ class Functional(Metric):
         return bootstrap(to_truth(case, self._compare), case.fake.names)
 
     def _compare(self, fake: Tensor, truth: Tensor) -> Tensor:
-        from torchmetrics.functional import image  # takes seconds, for which --help should not wait
+        from torchmetrics.functional import image  # takes seconds, too slow for --help
 
         compare = getattr(image, self.functional)
         seen = (x + (self.black + 1) for x in (fake, truth))
@@ -66,7 +66,7 @@ class Functional(Metric):
 class SSIM(Functional):
     """Structural similarity to the true image (Wang et al. 2004): 1 is equal. From torchmetrics, 11 x 11 Gaussian.
 
-    Of values in [-1, 1], where the paper's start at 0, so that scores of earlier versions stay comparable.
+    Computed on values in [-1, 1], not from 0 as in the paper, to stay comparable with scores of earlier versions.
     """
 
     name = "ssim"
@@ -85,7 +85,7 @@ class MultiScaleSSIM(Functional):
 
 
 class PSNR(Functional):
-    """Peak signal-to-noise ratio to the true image in decibels: 100, the most, is equal. From torchmetrics."""
+    """Peak signal-to-noise ratio to the true image in decibels, at most 100, for equal images. From torchmetrics."""
 
     name = "psnr"
     by_default = False

@@ -1,4 +1,4 @@
-"""LPIPS: how different two images look, to the true translation and among translations."""
+"""LPIPS, perceptual distance: to the true translation, and among translations."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.paired import to_truth
 
 SMALLEST = 64
-"""Side in pixels below which images are enlarged: AlexNet's strides leave nothing of smaller ones."""
+"""Images below this side in pixels are enlarged: they are too small for AlexNet's strides."""
 PARTNERS = 5
 """How many others each translation is compared with."""
 NETWORKS = {"alex": "alexnet", "vgg": "vgg16"}
 
 
 class Perceptual(Metric):
-    """A figure from LPIPS (abstract)."""
+    """A metric computed from LPIPS (abstract)."""
 
     resize = f"none from {SMALLEST} px on, else to {SMALLEST} px, bicubic"
 
@@ -44,14 +44,14 @@ class Perceptual(Metric):
         self.distance = published(network, device, pretrained)
 
     def compare(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the LPIPS of images, each ``(N, 3, H, W)`` in [-1, 1], pair by pair: ``(N,)`` on the CPU."""
+        """Return the LPIPS of each pair of images, both ``(N, 3, H, W)`` in [-1, 1]: ``(N,)`` on the CPU."""
         with torch.no_grad():
-            found = self.distance(_enlarged(x.to(self.device)), _enlarged(y.to(self.device)))
-        return rearrange(cast(Tensor, found), "n 1 1 1 -> n").float().cpu()
+            distances = self.distance(_enlarged(x.to(self.device)), _enlarged(y.to(self.device)))
+        return rearrange(cast(Tensor, distances), "n 1 1 1 -> n").float().cpu()
 
 
 class LPIPS(Perceptual):
-    """LPIPS to the true image (Zhang et al. 2018, arXiv 1801.03924, version 0.1): 0 is equal, and about 1 the most."""
+    """LPIPS to the true image (Zhang et al. 2018, arXiv 1801.03924, version 0.1): 0 is equal, about 1 the maximum."""
 
     name = "lpips"
     paired = True
@@ -64,8 +64,8 @@ class LPIPS(Perceptual):
 class Diversity(Perceptual):
     """LPIPS between translations of different sources; near 0 if every source becomes the same drawing.
 
-    Each translation is compared with up to five others. More is not always better: the score of real drawings shows how
-    much those differ.
+    Each translation is compared with up to five others. Higher is not always better: the score of real drawings shows
+    how much those differ.
     """
 
     name = "diversity"
@@ -76,8 +76,8 @@ class Diversity(Perceptual):
         """Return the mean over images."""
         fakes = case.fake.whole()
         shifts = range(1, min(PARTNERS, len(fakes) - 1) + 1)
-        found = [self.compare(fakes, fakes.roll(shift, 0)) for shift in shifts]
-        return bootstrap(reduce(found, "partner n -> n", "mean"), case.fake.names)
+        distances = [self.compare(fakes, fakes.roll(shift, 0)) for shift in shifts]
+        return bootstrap(reduce(distances, "partner n -> n", "mean"), case.fake.names)
 
 
 @cache
@@ -89,7 +89,7 @@ def published(network: Literal["alex", "vgg"], device: torch.device, pretrained:
     """
     backbone, heads = (pretrained.load(name) for name in (NETWORKS[network], f"lpips-{NETWORKS[network]}"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it asks torchvision for the network in a deprecated way
+        warnings.simplefilter("ignore")  # it calls torchvision in a deprecated way
         import lpips
 
         module: nn.Module = lpips.LPIPS(net=network, pretrained=False, pnet_rand=True, verbose=False)
@@ -97,10 +97,10 @@ def published(network: Literal["alex", "vgg"], device: torch.device, pretrained:
     return module.eval().requires_grad_(False).to(device)
 
 
-def _named_as(own: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Name ``features.3.weight`` as the package does, which cuts the stack into slices: ``net.slice2.3.weight``."""
+def _named_as(state: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename ``features.3.weight`` as in the package, which slices the stack: ``net.slice2.3.weight``."""
     ends = {key.partition(".")[2]: tensor for key, tensor in features.items()}
-    places = {key: ".".join(key.split(".")[2:]) for key in own if key.startswith("net.slice")}
+    places = {key: ".".join(key.split(".")[2:]) for key in state if key.startswith("net.slice")}
     return {key: ends[end] for key, end in places.items()}
 
 

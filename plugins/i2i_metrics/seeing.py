@@ -1,4 +1,4 @@
-"""Metrics that see images through a feature network."""
+"""Base class of metrics on the features of a network."""
 
 from __future__ import annotations
 

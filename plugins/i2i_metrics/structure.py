@@ -1,4 +1,4 @@
-"""Is the layout of the source kept? Compares how the parts of an image resemble one another."""
+"""Structure: is the source's layout kept, judging by how parts of an image resemble one another?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Structure(Seeing):
 
     The root mean square difference of the cosines between all places of a feature map, after Kolkin et al. 2019 (arXiv
     1904.12785, eq. 4) and Tumanyan et al. 2022 (arXiv 2201.00424, eq. 3). The distance of real drawings shows
-    how much of the structure an artist changes; less than that is not a better drawing.
+    how much structure an artist changes; a lower distance is not a better drawing.
     """
 
     name = "structure"
@@ -32,7 +32,7 @@ class Structure(Seeing):
     def prepare(self, pretrained: Pretrained, device: torch.device) -> None:
         """Load the feature network."""
         super().prepare(pretrained, device)
-        self._maps(torch.zeros(1, 3, 64, 64))  # a network that has none refuses now, before anything is trained
+        self._maps(torch.zeros(1, 3, 64, 64))  # a network without maps raises now, before any training
 
     def score(self, case: Case) -> Score:
         """Return the mean over images."""
@@ -42,8 +42,8 @@ class Structure(Seeing):
 
     def _distance(self, fake: Tensor, source: Tensor) -> Tensor:
         """Compare ``(n, 3, H, W)`` with ``(n, 3, H, W)``: ``(n,)``."""
-        own, other = (_self_similarity(self._maps(x)) for x in (fake, source))
-        return reduce((own - other).square(), "n place other -> n", "mean").sqrt().float().cpu()
+        fakes, sources = (_self_similarity(self._maps(x)) for x in (fake, source))
+        return reduce((fakes - sources).square(), "n place other -> n", "mean").sqrt().float().cpu()
 
     @torch.no_grad()
     def _maps(self, x: Tensor) -> Tensor:

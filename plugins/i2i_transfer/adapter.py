@@ -1,7 +1,7 @@
-"""Low-rank adapters: each new group adds a little of its own to the trunk's convolutions.
+"""Low-rank adapters: each new group adds a low-rank update to the trunk's convolutions.
 
-Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685), section 4.1, for convolutions:
-the update of a weight, seen as a matrix of outputs by inputs and taps, has a low rank.
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685), section 4.1, applied to
+convolutions: the weight update, as a matrix of outputs by inputs and taps, has a low rank.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from i2i_transfer.branch import Branch
 
 
 class LowRank(nn.Module):
-    """What one group adds to a convolution: ``alpha / rank * up(down(x))``; ``up`` starts at zero.
+    """One group's low-rank addition to a convolution: ``alpha / rank * up(down(x))``; ``up`` starts at zero.
 
     Args:
         conv: The convolution.
@@ -46,7 +46,7 @@ class LowRank(nn.Module):
 
 
 class Unchanged(nn.Module):
-    """The base group's adapter: none."""
+    """The base group's adapter: the identity."""
 
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
         """Return ``y``."""
@@ -54,10 +54,10 @@ class Unchanged(nn.Module):
 
 
 class AdaptedConv2d(nn.Conv2d):
-    """A convolution to which every group adds something of its own; its own parameters keep their names.
+    """A convolution with one addition per group; the names of its own parameters do not change.
 
     Args:
-        conv: The convolution, whose parameters are taken over.
+        conv: The convolution to wrap; its parameters are reused.
         adapters: The groups' additions.
     """
 
@@ -67,13 +67,13 @@ class AdaptedConv2d(nn.Conv2d):
         self.adapters: nn.Module = adapters
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve ``x``, ``(N, C, H, W)``, each sample with its group's addition."""
+        """Convolve ``x``, ``(N, C, H, W)``, adding each sample's group adapter."""
         adapted: Tensor = self.adapters(super().forward(x), x)
         return adapted
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
-        """Return a plain convolution; `i2i.contracts.branches.keep_branch` has left a single group's adapter."""
+        """Return a plain convolution, after `i2i.contracts.branches.keep_branch` has left a single adapter."""
         plain = nn.Conv2d(self.in_channels, self.out_channels, **_geometry(self), device="meta")
         plain.weight, plain.bias = self.weight, self.bias
         if isinstance(self.adapters, LowRank):
@@ -82,10 +82,10 @@ class AdaptedConv2d(nn.Conv2d):
 
 
 class Adapter(Branch):
-    """As `branch`, and each new group gets low-rank adapters on the trunk's convolutions; the trunk itself is frozen.
+    """Like `branch`, plus low-rank adapters per new group on the trunk's convolutions; the trunk itself is frozen.
 
-    Adapters start at zero, so that right after ``adapt`` every group is translated as the base group is. For inference
-    `i2i.contracts.branches.keep_branch` folds those of one group into plain convolutions.
+    Adapters start at zero, so right after ``adapt`` every group is translated like the base group. For inference
+    `i2i.contracts.branches.keep_branch` folds one group's adapters into plain convolutions.
     """
 
     name = "adapter"
@@ -104,12 +104,14 @@ class Adapter(Branch):
         if self.config.branches:
             super()._reshape(generator)
         for path, conv in list(_convolutions(generator)):
-            own = {group: LowRank(conv, self.config.rank, self.config.alpha) for group in self.groups}
-            generator.set_submodule(path, AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **own})))
+            adapters = {group: LowRank(conv, self.config.rank, self.config.alpha) for group in self.groups}
+            generator.set_submodule(
+                path, AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **adapters}))
+            )
 
 
 def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:
-    """Yield the plain convolutions of the trunk; attention reads its own one's weight, without calling it."""
+    """Yield the trunk's plain convolutions, except in attention, which reads a weight without calling the module."""
     for name, child in module.named_children():
         if type(child) is nn.Conv2d and child.groups == 1:
             yield prefix + name, child

@@ -1,4 +1,4 @@
-"""The paper's transfer: each new group gets its own copy of the outermost layers and trains that alone."""
+"""The paper's transfer: each new group trains only its own copy of the outermost layers."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from i2i.nn import CamHeads
 from i2i_transfer.fewshot import FewShot
 from i2i_transfer.judges import Judge, appoint
 
-HALF = 0.5  # of the CAM term's weight is left in the released second stage
+HALF = 0.5  # the released second stage halves the CAM term's weight
 
 
 class Branch(FewShot):
-    """Few-shot samples update their own branch; the base group keeps updating everything that is shared.
+    """Few-shot samples update only their group's branch; the base group keeps updating all shared layers.
 
     Zhuang & Yang, "Few-shot Knowledge Transfer for Fine-grained Cartoon Face Generation" (arXiv 2007.13332),
-    stage 2. Branches start as copies of the base group's, so that right after ``adapt`` every group is translated as
-    the base group is.
+    stage 2. Branches start as copies of the base group's, so right after ``adapt`` every group is translated like the
+    base group.
     """
 
     name = "branch"
@@ -72,12 +72,12 @@ class Branch(FewShot):
 
         @property
         def provides(self) -> frozenset[str]:
-            """A group head, when that judges."""
+            """The group head, if ``judge`` includes classification."""
             return frozenset({"group"} if "classification" in self.judge else ())
 
         @property
         def objective(self) -> Mapping[str, float | dict[str, Any]]:
-            """Group classification, when that judges."""
+            """Group classification, if ``judge`` includes it."""
             return {"group": self.group_weight} if self.provides else {}
 
         @model_validator(mode="after")
@@ -88,7 +88,7 @@ class Branch(FewShot):
     config: Config
 
     def adapt(self, model: Backbone) -> None:
-        """Branch the generators' outermost layers, and let the discriminators know groups."""
+        """Branch the generators' outermost layers, and make the discriminators group-aware."""
         for generator in cast("Iterable[Generator]", model.generators.values()):
             self._reshape(generator)
         for domain, judge in cast("list[tuple[str, Discriminator]]", list(model.discriminators.items())):
@@ -101,11 +101,11 @@ class Branch(FewShot):
         return [(self.base,) * samples, self.groups * samples]
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Send base samples into everything but the new branches, new groups into their own branches only.
+        """Update everything except the new branches with base samples, and only their own branches with new groups.
 
-        Two terms go their own way, as released: group classification teaches branches alone, those of the base too;
-        the CAM term of all groups, with ``cam_groups``, reaches the trunk. Discriminators that groups share learn
-        from every sample, and every group counts alike there.
+        Two terms differ, as released: group classification trains only branches, including the base group's; with
+        ``cam_groups`` set to all, every group's CAM term reaches the trunk. Shared discriminators learn from every
+        sample, with equal weight per group.
         """
         route = self._route_judges if side == "discriminator" else self._route_generators
         return route(self.networks[side], groups, losses)
@@ -113,13 +113,13 @@ class Branch(FewShot):
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
         networks = self.networks[side]
-        shared, own = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
-        groups = [{"params": shared, "lr": lr}, {"params": own, "lr": lr * self.config.branch_lr}]
+        shared, branches = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
+        groups = [{"params": shared, "lr": lr}, {"params": branches, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]
 
     @property
     def _depth(self) -> int | None:
-        """Layers that each group's judge has to itself; a group head needs the features below the last one shared."""
+        """Discriminator layers per group; a group head needs all features below the last layer to be shared."""
         return 1 if self.config.judge == "branched+classification" else self.config.judge_depth
 
     def _reshape(self, generator: Generator) -> None:
@@ -147,20 +147,20 @@ class Branch(FewShot):
     def _route_generators(
         self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]
     ) -> Iterator[Route]:
-        own = branch_parameters(networks, groups)
+        branches = branch_parameters(networks, groups)
         weighed = self._weighed(losses, groups)
         common = {name: term for name, term in weighed.items() if self._reaches_trunk(name, groups)}
         rest = {name: term for name, term in weighed.items() if name not in common}
         released = self.config.updates == "released"
         if common:
             loss = group_mean(common, groups)
-            yield Route(loss + _nothing(own) if released else loss, [*self._shared(networks), *own])
+            yield Route(loss + _nothing(branches) if released else loss, [*self._shared(networks), *branches])
         if rest:
-            taught = _without_cam(networks, own) if "cam" in common else own
-            yield Route(group_mean(rest, groups), taught, update=int(released))
+            trained = _without_cam(networks, branches) if "cam" in common else branches
+            yield Route(group_mean(rest, groups), trained, update=int(released))
 
     def _weighed(self, losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
-        """Weigh the terms that are means over all groups by the share of them that ``groups`` are."""
+        """Scale the terms that are means over all groups by the share that ``groups`` make up."""
         share = self._share(groups)
         factors = {"group": share, "cam": HALF * share if self.config.cam_groups == "all" else 1.0}
         return {name: term * factors.get(name, 1.0) for name, term in losses.items()}
@@ -175,7 +175,7 @@ class Branch(FewShot):
         return set(groups) == {self.base}
 
     def _shared(self, networks: nn.Module) -> list[nn.Parameter]:
-        """Return the trunk's parameters that learn, and those of heads that losses bring."""
+        """Return the trainable trunk parameters, and those of heads added by losses."""
         if not self.config.freeze_shared:
             return parameters_without(networks, (self.base, *self.groups))
         heads = networks["heads"] if isinstance(networks, nn.ModuleDict) and "heads" in networks else nn.Module()
@@ -199,12 +199,12 @@ def _check_depth(config: Branch.Config) -> None:
 
 
 def _nothing(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Return 0 with a gradient of zeros: as released, momentum and weight decay also move what a loss leaves alone."""
+    """Return 0 with zero gradients: as released, momentum and weight decay also move parameters without loss."""
     return cast(Tensor, sum(parameter.sum() for parameter in parameters)) * 0
 
 
 def _without_cam(networks: nn.Module, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Leave the CAM's classifiers out: a group's own ones are taught by the CAM term alone, as released."""
+    """Drop the CAM classifiers: per-group ones are trained by the CAM term alone, as released."""
     heads = (module for module in networks.modules() if isinstance(module, CamHeads))
     excluded = {id(parameter) for head in heads for parameter in head.parameters()}
     return [parameter for parameter in parameters if id(parameter) not in excluded]

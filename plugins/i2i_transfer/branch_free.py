@@ -11,10 +11,10 @@ from i2i_transfer.branch import Branch
 
 
 class BranchFree(Branch):
-    """As `branch`, but every sample updates everything that it passes: the trunk learns from the new groups, too."""
+    """Like `branch`, but every sample updates all layers it passes through: the trunk also learns from new groups."""
 
     name = "branch-free"
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Send the loss into everything; every group counts alike. ``cam_groups`` and ``updates`` do not matter."""
+        """Update everything, with equal weight per group; ``cam_groups`` and ``updates`` have no effect."""
         yield Route(group_mean(losses, groups) * self._share(groups), list(self.networks[side].parameters()))

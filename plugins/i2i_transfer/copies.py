@@ -27,18 +27,18 @@ from i2i_transfer.layers import layers
 
 
 class GeneratorCopies(Branches):
-    """One whole generator per group. Attributes, such as ``multiple_of``, are those of the base group's."""
+    """One whole generator per group; attributes such as ``multiple_of`` come from the base group's."""
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the feature maps that each sample's own encoder has of ``x``, ``(N, 3, H, W)``."""
+        """Encode each sample of ``x``, ``(N, 3, H, W)``, with its group's encoder."""
         return cast("list[Tensor]", self.call("encode", x))
 
     def from_latent(self, latent: Tensor) -> Tensor:
-        """Return the images that each sample's own decoder makes of ``latent``, ``(N, C, h, w)``."""
+        """Decode each sample of ``latent``, ``(N, C, h, w)``, with its group's decoder."""
         return cast(Tensor, self.call("from_latent", latent))
 
     def after_step(self) -> None:
-        """Put the parameters of every copy back into their range after an update."""
+        """Clip the parameters of every copy to their range after an update."""
         for generator in cast("Mapping[str, Generator]", self.branches).values():
             generator.after_step()
 
@@ -46,13 +46,13 @@ class GeneratorCopies(Branches):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name in ("branches", "base"):  # not there yet, while a copy of this module is made
+            if name in ("branches", "base"):  # not set yet while this module is being copied
                 raise
             return getattr(self.branches[self.base], name)
 
 
 class Finetune(FewShot):
-    """Train a whole copy of the base model for each new group, on its images alone (baseline 3 of arXiv 2007.13332)."""
+    """Train a full copy of the base model for each new group, only on its images (baseline 3 of arXiv 2007.13332)."""
 
     name = "finetune"
 
@@ -60,17 +60,17 @@ class Finetune(FewShot):
         """Copy generators and discriminators."""
         copies = {group: copy.deepcopy(model.generators) for group in self.groups} | {self.base: model.generators}
         for direction in list(model.generators):
-            own = {group: networks[direction] for group, networks in copies.items()}
-            model.generators[direction] = GeneratorCopies(self.base, own)
+            generators = {group: networks[direction] for group, networks in copies.items()}
+            model.generators[direction] = GeneratorCopies(self.base, generators)
         for judge in cast("Iterable[Discriminator]", model.discriminators.values()):
             branch(judge, self._points(judge), self.base, self.groups)
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Return samples of the new groups together; each passes through its own copy."""
+        """Return samples of all new groups together; each passes through its group's copy."""
         return [self.groups * self.samples(batch_size)]
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Send each new group's loss into its own copies; the base model stays as it was."""
+        """Update each new group's copies with its loss; the base model does not change."""
         yield Route(group_mean(losses, groups), branch_parameters(self.networks[side], groups))
 
     def _points(self, judge: Discriminator) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class Finetune(FewShot):
 
 
 class FreezeD(Finetune):
-    """Fine-tune while the discriminators' lower layers stay as they are, for every group the same.
+    """Fine-tune with the discriminators' lower layers frozen and shared by all groups.
 
     Mo, Cho & Shin 2020, "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs" (arXiv 2002.10964).
     """

@@ -1,4 +1,4 @@
-"""What transfers share that draw as many samples of one group as of any other."""
+"""Base class of transfers that draw equally many samples of each group."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from i2i import Transfer
 
 
 class FewShot(Transfer):
-    """A transfer whose every step has ``samples`` of each group that it draws, however many images a group has."""
+    """A transfer that draws ``samples`` per group and step, however many images a group has."""
 
     class Config(Transfer.Config):
-        """Options of transfers that draw every group alike."""
+        """Options of transfers that draw groups equally often."""
 
         samples: int | None = Field(
             None, ge=1, description="Samples of each group per step; 2 by default, 1 (the paper's) at batch size 1."
@@ -20,5 +20,5 @@ class FewShot(Transfer):
     config: Config
 
     def samples(self, batch_size: int) -> int:
-        """Return how many samples of each group a step has, where the base stage has ``batch_size``."""
+        """Return the samples per group and step, given the base stage's ``batch_size``."""
         return self.config.samples or min(2, batch_size)

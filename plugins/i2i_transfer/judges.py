@@ -18,13 +18,13 @@ Judge = Literal["classification", "projection", "branched", "branched+classifica
 class GroupProjection(nn.Module):
     """A discriminator whose logits depend on the group of an image, by projection.
 
-    To the logits of each part the inner product of its features' mean with a vector of the group is added (Miyato &
-    Koyama 2018, arXiv 1802.05637, eq. 3). The vectors start at zero, without the spectral normalisation of the
-    original, so that right after it is put on, a trained discriminator judges as before.
+    The inner product of each part's mean features with a vector per group is added to its logits (Miyato & Koyama
+    2018, arXiv 1802.05637, eq. 3). The vectors start at zero, without the original's spectral normalisation, so that
+    a trained discriminator initially gives the same logits as before.
 
     Args:
         judge: The discriminator.
-        base: The group that serves where no group is named.
+        base: The group used where none is given.
         groups: The new groups.
 
     Raises:
@@ -46,7 +46,7 @@ class GroupProjection(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Verdict:
-        """Judge ``x``, ``(N, 3, H, W)``, each sample as a member of its group."""
+        """Judge each sample of ``x``, ``(N, 3, H, W)``, as a member of its group."""
         verdict = cast(Verdict, self.judge(x))
         parts = zip(verdict.logits, verdict.features, self.vectors, strict=True)
         logits = [logit + _product(feature, vector) for logit, feature, vector in parts]
@@ -58,24 +58,24 @@ class GroupProjection(nn.Module):
 
 
 def appoint(kind: Judge, judge: Discriminator, base: str, groups: Sequence[str], depth: int | None) -> nn.Module:
-    """Return what judges the images of one domain from now on.
+    """Return one domain's discriminator, adapted to the groups.
 
     Args:
         kind: How discriminators treat groups.
-        judge: The discriminator of one group.
+        judge: The discriminator before adaptation.
         base: The base group.
         groups: The new groups.
-        depth: How many layers of every part, from the last one, each group has to itself; None: all.
+        depth: Number of last layers of every part that each group has its own copy of; None: all.
 
     Raises:
         ConfigError: The discriminator has no features to classify groups by, or fewer layers than ``depth``.
     """
-    judged: nn.Module = judge
+    adapted: nn.Module = judge
     if "branched" in kind:
         branch(judge, judge.branch_points if depth is None else _last(judge, depth), base, groups)
     if "projection" in kind:
-        judged = GroupProjection(judge, base, groups)
-    return GroupHead(cast(Discriminator, judged), 1 + len(groups)) if "classification" in kind else judged
+        adapted = GroupProjection(judge, base, groups)
+    return GroupHead(cast(Discriminator, adapted), 1 + len(groups)) if "classification" in kind else adapted
 
 
 def _last(judge: Discriminator, depth: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The layers of a discriminator, from the image on, so that a transfer can distinguish lower from upper ones."""
+"""The layers of a discriminator in order from the image, for transfers that treat lower and upper ones differently."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from i2i import Discriminator
 
 
 def layers(discriminator: Discriminator) -> list[list[str]]:
-    """Return the paths of the layers that learn, from the image on, one list a part or scale.
+    """Return the paths of the trainable layers, from the image on, one list per part or scale.
 
-    Modules in a ``ModuleList`` or ``ModuleDict`` are parts side by side; all others follow one another in the order in
-    which they were registered. A layer is the outermost module below a part that is no mere sequence.
+    Modules in a ``ModuleList`` or ``ModuleDict`` are parts side by side; all others follow one another in registration
+    order. A layer is the outermost module below a part that is not just a sequence.
     """
     parts = [_series(path, part) for path, part in _parts(discriminator)]
     return [part for part in parts if part]
@@ -25,19 +25,19 @@ def upper(discriminator: Discriminator, count: int) -> tuple[str, ...]:
 
 
 def _parts(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield path and module of every part; a part may itself be made of parts."""
+    """Yield the path and module of every part; parts may be nested."""
     side_by_side = [child for child in module.named_children() if isinstance(child[1], _PARTS)]
     for name, child in side_by_side:
-        for own, part in child.named_children():
-            yield from _parts(part, _join(path, f"{name}.{own}"))
+        for key, part in child.named_children():
+            yield from _parts(part, _join(path, f"{name}.{key}"))
     if not side_by_side:
         yield path, module
 
 
 def _series(path: str, part: nn.Module) -> list[str]:
-    """Return the layers of one part; a part of a single layer is that layer."""
-    found = [layer for name, child in part.named_children() for layer in _flattened(_join(path, name), child)]
-    return found or ([path] if _learns(part) else [])
+    """Return the layers of one part; a part without children is itself a layer."""
+    flattened = [layer for name, child in part.named_children() for layer in _flattened(_join(path, name), child)]
+    return flattened or ([path] if _learns(part) else [])
 
 
 def _flattened(path: str, module: nn.Module) -> Iterator[str]:

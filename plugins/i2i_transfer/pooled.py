@@ -1,4 +1,4 @@
-"""The paper's first two baselines: groups are pooled, and one model without branches learns from all of them."""
+"""The paper's first two baselines: one model without branches, trained on all groups pooled."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from i2i_transfer.fewshot import FewShot
 
 
 class Pooled(FewShot):
-    """One model for every group, all of it updated by whatever is drawn (abstract)."""
+    """One model for all groups, fully updated by every sample (abstract)."""
 
     def adapt(self, model: Backbone) -> None:
-        """Leave the model as it is."""
+        """Leave the model unchanged."""
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Send the loss into everything; every sample counts alike."""
+        """Update everything, with equal weight per sample."""
         yield Route(sum(losses.values(), start=_zero(losses)).mean(), list(self.networks[side].parameters()))
 
 
 class Mixed(Pooled):
     """Train one model on all groups from scratch; the base model is not used (baseline 1 of arXiv 2007.13332).
 
-    Groups are drawn at random, as often as two stages draw them, the second of which sees the new groups: so that
-    whatever it is compared with has seen as many samples of each group.
+    Groups are drawn at random in the proportions of two-stage training, where only the second stage sees the new
+    groups, so that the compared transfers have seen as many samples of each group.
     """
 
     name = "mixed"
@@ -43,7 +43,7 @@ class Mixed(Pooled):
     config: Config
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Return samples of all groups together; those of the base group are by far the most."""
+        """Return samples of all groups together, most of them of the base group."""
         later = self.config.second_stage
         new = later * self.samples(batch_size)
         expected = np.array([(1 - later) * batch_size + new, *[new] * len(self.groups)])
@@ -52,12 +52,12 @@ class Mixed(Pooled):
 
 
 class Joint(Pooled):
-    """Train the whole base model on the new groups together, for all of them (baseline 2 of arXiv 2007.13332)."""
+    """Train the whole base model further, on all new groups together (baseline 2 of arXiv 2007.13332)."""
 
     name = "joint"
 
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-        """Return samples of the new groups together."""
+        """Return samples of all new groups together."""
         return [self.groups * self.samples(batch_size)]
 
 
