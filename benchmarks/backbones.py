@@ -1,10 +1,9 @@
-"""What each installed backbone costs, side by side: parameters, operations of a step, and its time.
+"""Compare the installed backbones by parameters, and by operations and time per step.
 
     python benchmarks/backbones.py [--preset quick] [--size N] [--batch N] [--rounds 5] [--no-time]
 
-Parameters and operations are counted without computing anything, so that the published sizes can be asked for, too.
-Times are medians over rounds that alternate between the backbones, in one process and thread: compare them with one
-another.
+Parameters and operations are counted without computing anything, so the published sizes work, too. Times are medians
+over rounds that alternate between the backbones, in one process and thread: compare them only with one another.
 """
 
 from __future__ import annotations
@@ -40,21 +39,22 @@ def main() -> None:
     options = _options()
     chosen = {name: _choose(name, options) for name in installed().names(Backbone)}
     times = {} if options.no_time else _times(chosen, options.rounds)
-    print(f"{'backbone':15}{'generator':>11}{'discriminator':>15}{'branch':>9}{'GFLOP a step':>14}{'s a step':>10}")
-    for name, one in chosen.items():
-        generator, discriminator, branch = (count / MILLION for count in _parameters(one))
-        print(f"{name:15}{generator:>9.2f} M{discriminator:>13.2f} M{branch:>7.2f} M{_operations(one) / GIGA:>14.0f}"
-              f"{times.get(name, float('nan')):>10.2f}")  # fmt: skip
+    print(f"{'backbone':15}{'generator':>11}{'discriminator':>15}{'branch':>9}{'GFLOP per step':>16}{'s per step':>12}")
+    for name, components in chosen.items():
+        generator, discriminator, branch = (count / MILLION for count in _parameters(components))
+        operations = _operations(components) / GIGA
+        print(f"{name:15}{generator:>9.2f} M{discriminator:>13.2f} M{branch:>7.2f} M{operations:>16.0f}"
+              f"{times.get(name, float('nan')):>12.2f}")  # fmt: skip
 
 
 def _choose(name: str, options: argparse.Namespace) -> Components:
-    asked = {"size": options.size, "batch_size": options.batch}
-    given = {key: value for key, value in asked.items() if value is not None}
+    sizes = {"size": options.size, "batch_size": options.batch}
+    given = {key: value for key, value in sizes.items() if value is not None}
     return resolve({"preset": options.preset, "backbone": {"name": name}, "device": "cpu", **given}, installed())
 
 
 def _parameters(chosen: Components) -> tuple[int, int, int]:
-    """Count those of a generator, of the discriminators of a domain, and of a group's branch of a generator."""
+    """Count the parameters of a generator, of a domain's discriminators and of a group's branch of a generator."""
     alone, branched = (outline(chosen, "a", groups).backbone for groups in ((), ("b",)))
     generator, discriminator = (_count(part) for part in (alone.generators["a2b"], alone.discriminators["a"]))
     return generator, discriminator, _count(branched.generators["a2b"]) - generator
@@ -65,7 +65,7 @@ def _count(network: torch.nn.Module) -> int:
 
 
 def _operations(chosen: Components) -> int:
-    """Count the operations of the passes of one step of the base stage, forward and backward."""
+    """Count the forward and backward operations of one step of the base stage."""
     losses = chosen.build_losses(frozenset())
     needs = frozenset().union(*(loss.needs for loss in losses.values()))
     count, size = chosen.config.batch_size, chosen.config.size
@@ -84,14 +84,14 @@ def _operations(chosen: Components) -> int:
 def _times(chosen: dict[str, Components], rounds: int) -> dict[str, float]:
     torch.set_num_threads(1)
     data = Noise(Path(tempfile.mkdtemp()), side=next(iter(chosen.values())).config.size + 8)
-    trainings = {name: _training(one, data) for name, one in chosen.items()}
-    found: dict[str, list[float]] = {name: [] for name in chosen}
+    trainings = {name: _training(components, data) for name, components in chosen.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, training in trainings.items():
             start = time.perf_counter()
             training.step()
-            found[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times[1:]) for name, times in found.items()}  # the first step warms up
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}  # the first step warms up
 
 
 def _training(chosen: Components, data: Noise) -> Training:

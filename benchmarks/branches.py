@@ -1,11 +1,10 @@
-"""Measure what a few-shot step of `branch` costs over 1 to 16 groups, and draw docs/images/branches-cost.svg.
+"""Measure the cost of a few-shot step of `branch` with 1 to 16 groups, and draw docs/images/branches-cost.svg.
 
     OMP_NUM_THREADS=1 python benchmarks/branches.py [--size 64] [--channels 8] [--out docs/images/branches-cost.svg]
 
-Two lines keep the number of samples and spread them over more and more groups, with a discriminator a group, and with
-shared ones; the third keeps one group and gives it more and more samples. A step is that of all new groups together,
-both sides, without the base group's samples. Seconds are the processor's, the least of two; operations are counted by
-torch's FlopCounterMode.
+Two lines spread the same number of samples over more and more groups, with discriminators per group and with shared
+ones; the third gives one group more and more samples. A step trains both sides on all new groups together, without the
+base group's samples. Times are processor seconds, the lower of two; operations are counted by torch's FlopCounterMode.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from pathlib import Path
 
 COUNTS = (1, 2, 4, 8, 16)
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 560, 320, 60, 60, 20, 50
-LINES = {  # colour, label, and who tells groups apart
-    "groups": ("#0b6e99", "16 samples, of 1 to 16 groups", "branched"),
-    "shared": ("#2f8f4e", "16 samples, of 1 to 16 groups, shared discriminators", "classification"),
-    "samples": ("#c2571a", "1 to 16 samples, of one group", "branched"),
+LINES = {  # colour, label, and the transfer's judge
+    "groups": ("#0b6e99", "16 samples from 1 to 16 groups", "branched"),
+    "shared": ("#2f8f4e", "16 samples from 1 to 16 groups, shared discriminators", "classification"),
+    "samples": ("#c2571a", "1 to 16 samples from one group", "branched"),
 }
 
 
@@ -35,14 +34,15 @@ def main() -> None:
             results[line].append((seconds, operations))
             spread = f"{LINES[line][2]:14} {groups:2} groups x {samples:2} samples"
             print(f"{spread}: {seconds:.3f} s, {operations / 1e9:.2f} GFLOP")
-    Path(options.out).write_text(drawn({line: [s for s, _ in own] for line, own in results.items()}), encoding="utf-8")
+    seconds = {line: [seconds for seconds, _ in pairs] for line, pairs in results.items()}
+    Path(options.out).write_text(draw_chart(seconds), encoding="utf-8")
 
 
 def measure(options: argparse.Namespace, groups: int, samples: int, judge: str) -> tuple[float, float]:
     """Return the processor's seconds and the floating-point operations of one step."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    training = prepared(options, tuple(f"group{number}" for number in range(groups)), samples, judge)
+    training = build_training(options, tuple(f"group{number}" for number in range(groups)), samples, judge)
     training.step()
     times = []
     for _ in range(2):
@@ -54,8 +54,8 @@ def measure(options: argparse.Namespace, groups: int, samples: int, judge: str) 
     return min(times), float(counter.get_total_flops())
 
 
-def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
-    """Return the training of a small adapted model, whose steps draw the new groups alone."""
+def build_training(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
+    """Return the training of a small adapted model, whose steps draw only the new groups."""
     from i2i.compute.engine import Engine
     from i2i.compute.randomness import seed_everything
     from i2i.models.assembly import resolve
@@ -81,13 +81,13 @@ def prepared(options: argparse.Namespace, groups: tuple[str, ...], samples: int,
     )  # fmt: skip
 
 
-def drawn(seconds: dict[str, list[float]]) -> str:
-    """Return both lines as an SVG image."""
-    top = max(value for own in seconds.values() for value in own) * 1.1
+def draw_chart(seconds: dict[str, list[float]]) -> str:
+    """Return the lines as an SVG image."""
+    top = max(value for values in seconds.values() for value in values) * 1.1
     shapes = [_axes(top)]
-    for row, (line, own) in enumerate(seconds.items()):
+    for row, (line, values) in enumerate(seconds.items()):
         colour, label, _ = LINES[line]
-        points = [(_x(index), _y(value, top)) for index, value in enumerate(own)]
+        points = [(_x(index), _y(value, top)) for index, value in enumerate(values)]
         shapes.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{_joined(points)}"/>')
         shapes += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points]
         shapes.append(f'<text x="{LEFT + 10}" y="{TOP - 24 + 16 * row}" fill="{colour}">{label}</text>')
@@ -110,8 +110,10 @@ def _axes(top: float) -> str:
         f'<text x="{_x(index):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="#444">{count}</text>'
         for index, count in enumerate(COUNTS)
     ]
-    foot = f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle" fill="#444">groups, or samples</text>'
-    side = f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle" fill="#444">s a step</text>'
+    foot = f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle" fill="#444">groups or samples</text>'
+    side = (
+        f'<text transform="translate(14 {HEIGHT / 2}) rotate(-90)" text-anchor="middle" fill="#444">s per step</text>'
+    )
     return "\n".join([*rules, *marks, foot, side])
 
 

@@ -4,7 +4,7 @@
 
 The plain step generates fakes for the discriminators with a graph, regenerates them for the generators, calls a
 generator once for each purpose, and lets gradients flow everywhere. Both use the same modules and the same
-allocator. Each measurement is a process of its own; the two alternate; the median of the ratios is what counts.
+allocator. Each measurement runs in a separate process and the two alternate; the result is the median of the ratios.
 """
 
 from __future__ import annotations

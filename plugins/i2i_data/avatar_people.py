@@ -1,7 +1,7 @@
-"""What the people of each group look like in either style, and which attributes both styles can show.
+"""The looks of each group's people in both styles, and the attributes that both styles can show.
 
-A person is a number: its digits, in a system of mixed radix, say which variant of every part is drawn. So a file's
-name says everything about the person in it, and two people of different numbers are different drawings.
+A person is a number whose mixed-radix digits select the variant of every part. So a file's name fully describes the
+person in it, and different numbers give different drawings.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from i2i import Domain
 
 Value = str | None
-"""A variant of a part, or a colour as ``#rrggbb``; None: the part is left out."""
+"""A variant of a part, or a colour as ``#rrggbb``; None leaves the part out."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What the people of a group look like in one style.
+    """The looks of a group's people in one style.
 
     Attributes:
-        parts: Part of the drawing to its variants.
-        colours: Part to its colours.
+        parts: The variants of each part of the drawing.
+        colours: The colours of each part.
     """
 
     parts: Mapping[str, Sequence[Value]]
@@ -32,19 +32,19 @@ class Looks:
 
     @property
     def people(self) -> int:
-        """How many different people there are."""
+        """The number of different people."""
         return math.prod(len(choices) for _, choices in self._choices())
 
     def chosen(self, person: int) -> dict[str, Value]:
-        """Return what the person with this number has: part or ``<part>Color`` to its value."""
-        found = {}
+        """Return the variant of each part and the colour of each ``<part>Color`` of the person with this number."""
+        values = {}
         for name, choices in self._choices():
             person, digit = divmod(person, len(choices))
-            found[name] = choices[digit]
-        return found
+            values[name] = choices[digit]
+        return values
 
     def options(self, person: int) -> dict[str, Any]:
-        """Return the person's options as DiceBear takes them."""
+        """Return the person's options for DiceBear."""
         chosen = self.chosen(person)
         colours: dict[str, Any] = {f"{name}Color": [chosen[f"{name}Color"]] for name in self.colours}
         shown = {name: chosen[name] for name in self.parts}
@@ -57,7 +57,7 @@ class Looks:
 
 
 def numbered(prefix: str, numbers: Sequence[int]) -> list[str]:
-    """Return DiceBear's names of numbered variants, ``long01`` and so on."""
+    """Return DiceBear's names for numbered variants, ``long01`` and so on."""
     return [f"{prefix}{number:02}" for number in numbers]
 
 
@@ -67,19 +67,19 @@ SKINS: dict[Domain, tuple[str, ...]] = {
     "b": ("#ffdbb4", "#edb98a", "#ae5d29", "#694d3d"),
 }
 TONES = ("light", "tan", "brown", "dark")
-"""What the skins of both styles are called, in their order."""
+"""Names of the skin tones of both styles, in the order of `SKINS`."""
 GREY = {"a": "#afafaf", "b": "#e8e1e1"}
 BRIGHT = {"#85c2c6": "teal", "#3eac2c": "green", "#dba3be": "pink", "#592454": "violet", "#ab2a18": "red"}
 NATURAL = ("#0e0e0e", "#e5d7a3", "#b9a05f", "#796a45", "#6a4e35", "#562306", "#ac6511", "#cb6820")
 BROWN = "#4a312c"
 
-LONG = numbered("long", [n for n in range(1, 27) if n not in (3, 8, 18)])  # those three wear flowers
+LONG = numbered("long", [n for n in range(1, 27) if n not in (3, 8, 18)])  # those three have flowers
 SHORT = numbered("short", [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 14, 17, 18])
 THIN = ["short13"]
 PUNK = numbered("short", [12, 15, 16])
-GLASSES = numbered("variant", range(2, 6))  # the first are sunglasses
+GLASSES = numbered("variant", range(2, 6))  # variant01 is sunglasses
 SOMETIMES: dict[Domain, tuple[Value, ...]] = {"a": (None, "variant02"), "b": (None, "glasses3")}
-"""Half of these people wear glasses, the black ones, so that glasses are no sign of a group."""
+"""Half of these people wear black glasses, so that glasses do not give the group away."""
 
 
 def _adventurer(
@@ -98,7 +98,7 @@ def _adventurer(
     )
 
 
-# All of them with dots or lines for eyes: teeth and large eyes become stripes at 64 px.
+# All have dots or lines for eyes: at 64 px, teeth and large eyes turn into stripes.
 EXPRESSIONS = (
     "smile", "cheeky", "blank", "driven", "suspicious", "tired", "solemn", "calm", "contempt", "cute", "serious",
     "veryAngry",
@@ -114,7 +114,7 @@ BEARDS = ("moustache2", "moustache3", "moustache5", "moustache6", "full", "full2
 def _open_peeps(
     head: Sequence[str], contrast: Sequence[str], glasses: Sequence[Value] = NOTHING, beard: Sequence[Value] = NOTHING
 ) -> Looks:
-    """Keep what the source cannot know the same for all: clothes are of one colour, and nobody wears a mask."""
+    """Fix what cannot be inferred from the source: all clothes have the same colour, and nobody wears a mask."""
     return Looks(
         {"head": head, "accessories": glasses, "facialHair": beard, "mask": NOTHING, "expression": EXPRESSIONS},
         {"headContrast": contrast, "skin": SKINS["b"], "clothing": ("#8fa7df",)},
@@ -140,11 +140,11 @@ GROUPS: dict[str, dict[Domain, Looks]] = {
         "b": _open_peeps(("mohawk", "mohawk2"), tuple(BRIGHT), SOMETIMES["b"]),
     },
 }
-"""Group to its looks in Adventurer (domain a) and Open Peeps (domain b)."""
+"""The looks of each group in Adventurer (domain a) and Open Peeps (domain b)."""
 
 
 def attributes_of(group: str, domain: Domain, person: int) -> dict[str, str]:
-    """Return what both styles can show of a person: the tone of the skin, the hair's colour, glasses and a beard."""
+    """Return the attributes of a person that both styles can show: skin tone, hair colour, glasses and beard."""
     chosen = GROUPS[group][domain].chosen(person)
     beard, glasses = {"a": ("details", "glasses"), "b": ("facialHair", "accessories")}[domain]
     colour = chosen[{"a": "hairColor", "b": "headContrastColor"}[domain]]

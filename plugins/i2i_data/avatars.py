@@ -1,4 +1,4 @@
-"""The second embedded data set: people drawn in two artists' styles, as many as one wants, in four groups."""
+"""The second embedded data set: any number of people in four groups, drawn in two artists' styles."""
 
 from __future__ import annotations
 
@@ -28,39 +28,41 @@ EXTRA = "avatars"
 PACKAGES = (("dicebear-core", "dicebear"), ("dicebear-styles", "dicebear_styles"))
 STYLES: dict[Domain, str] = {"a": "adventurer", "b": "open-peeps"}
 BOXES: dict[Domain, Box] = {"a": (0.08, 0.04, 0.89), "b": (0.02, 0.08, 0.90)}
-"""What is kept of each style's canvas, so that heads are of one size."""
+"""The part of each style's canvas to keep, so that heads have the same size."""
 VERSION = 1
-"""Raise it with a change of what `draw` does, so that no cache serves what it drew before."""
+"""Raise this when `draw` changes, so that old drawings are not served from the cache."""
 
 
 class Avatars(Dataset):
     """Adventurer (domain a) and Open Peeps (domain b): woman, man (bearded), elderly and punk, any number of people.
 
-    All people of a domain are different drawings, in training and held out alike; no drawing has a true translation.
-    Who is drawn depends on ``config.seed`` alone, on no random generator's state.
+    All drawings of a domain are different, in training and held out alike; none has a true translation. Which people
+    are drawn depends only on ``config.seed``, not on the state of any random generator.
 
-    The art is by Lisa Wischofsky (Adventurer, CC BY 4.0) and Pablo Stanley (Open Peeps, CC0 1.0), as DiceBear has it.
+    The art is by Lisa Wischofsky (Adventurer, CC BY 4.0) and Pablo Stanley (Open Peeps, CC0 1.0), as in DiceBear.
 
     Raises:
-        DataError: A package of the extra ``avatars`` is missing, or ``config.base`` is no group.
-        ConfigError: A style cannot draw as many different people of a group as are asked for.
+        DataError: A package of the extra ``avatars`` is missing, or ``config.base`` is not a group.
+        ConfigError: A style cannot draw as many different people of a group as requested.
     """
 
     name: ClassVar[str] = "avatars"
-    mirrored = False  # everybody looks to the right
+    mirrored = False  # everybody faces right
 
     class Config(Dataset.Config):
         """Options of the drawn people."""
 
-        people: int = Field(400, ge=1, description="Source images, and target images, of a group without shots.")
+        people: int = Field(
+            400, ge=1, description="Source images, and as many target images, of the base and of groups without shots."
+        )
         shots: Shots = Field(
             SHOTS,
-            description="Source and target images of a group; a group that is not named keeps its default; the base "
-            "group, and one without any, has --data.people of either.",
+            description="Source and target images per group. Groups not listed keep their default; the base and groups "
+            "without a default have --data.people of each.",
         )
-        held_out: int = Field(200, ge=1, description="Held-out people of every group, in either domain.")
-        seed: int = Field(0, description="Seed of who is drawn.")
-        render: int = Field(128, ge=16, le=1024, description="Side of the drawings in pixels.")
+        held_out: int = Field(200, ge=1, description="Held-out people per group and domain.")
+        seed: int = Field(0, description="Seed that determines which people are drawn.")
+        render: int = Field(128, ge=16, le=1024, description="Side length of the drawings in pixels.")
 
         @field_validator("shots")
         @classmethod
@@ -78,7 +80,7 @@ class Avatars(Dataset):
             self._check_enough(group, domain)
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return the drawings to learn from, sorted: many of the base group, the shots of any other."""
+        """Return the training drawings, sorted: many of the base group, the shots of other groups."""
         held_out = self.config.held_out
         return self._draw(group, domain, self._people(group, domain)[held_out:])
 
@@ -87,7 +89,7 @@ class Avatars(Dataset):
         return self._draw(group, domain, self._people(group, domain)[: self.config.held_out])
 
     def design(self, path: Path) -> str:
-        """Return domain and person, since every drawing shows a person of its own."""
+        """Return domain and person, since every drawing shows a different person."""
         return f"{path.parent.name}/{path.stem}"
 
     def attributes(self, path: Path) -> Mapping[str, str]:
@@ -96,7 +98,7 @@ class Avatars(Dataset):
         return attributes_of(group, "a" if path.parent.name == "a" else "b", int(number))
 
     def _people(self, group: str, domain: Domain) -> list[int]:
-        """Return the numbers of different people, first those that are held out."""
+        """Return the numbers of different people, the held-out ones first."""
         looks = GROUPS[check_known(group, self.groups, "The data set 'avatars'")][domain]
         keys = (f"{self.config.seed}/{domain}/{group}/{draw}" for draw in itertools.count())
         people = (int.from_bytes(hashlib.sha256(key.encode()).digest()) % looks.people for key in keys)
@@ -129,8 +131,8 @@ def draw(domain: Domain, options: Mapping[str, Any], side: int) -> Image.Image:
     """Draw one person as ``side`` x ``side`` RGB pixels on white.
 
     Args:
-        domain: Whose style.
-        options: Every part's variant and colour, as DiceBear takes them.
+        domain: The domain whose style to draw in.
+        options: The variant and colour of every part, as DiceBear's options.
         side: Width and height in pixels.
     """
     from dicebear import Avatar

@@ -1,4 +1,4 @@
-"""The emoji of both artists: found in the installed packages, rasterised once."""
+"""The emoji of both artists, read from the installed packages and rasterised once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 # OpenMoji leaves wide margins and draws shoulders below the head; in this box its heads fill the frame as Twemoji's do.
 HEAD: Box = (0.19, 0.05, 0.62)
-# The man with a skullcap is the one head without shoulders, drawn larger than the others.
+# The man with a skullcap is the only head without shoulders, and drawn larger than the others.
 LARGE_HEAD: Box = (0.08, 0.09, 0.84)
 LARGE = "1F472"
 CROP = 1
-"""Raise it with a change of what `rasterise` or `_box` do, so that no cache serves what they drew before."""
+"""Raise this when `rasterise` or `_box` changes, so that old drawings are not served from the cache."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Artist:
     """One artist's package.
 
     Attributes:
-        distribution: What pip installs.
-        package: What Python would import; it is only looked up, never imported.
-        folder: Where in the package the SVG files lie.
+        distribution: The name that pip installs it by.
+        package: The name of its Python package, which is only located, never imported.
+        folder: The folder of the SVG files in the package.
     """
 
     distribution: str
@@ -47,7 +47,7 @@ class Artist:
         """Return the SVG file of every emoji by name.
 
         Raises:
-            DataError: The package, or its drawings, are missing.
+            DataError: The package or its drawings are missing.
         """
         files = (locate(self.distribution, self.package) / self.folder).glob("*.svg")
         return {name_of(path.stem): path for path in files} or refuse_missing(self.distribution, "emoji")
@@ -74,9 +74,9 @@ class Drawings:
         self.side = side
         self.files = {domain: _find(artist) for domain, artist in ARTISTS.items()}
         self.names = self.files["a"].keys() & self.files["b"].keys()
-        drawn = recipe(CROP, WHOLE, HEAD, LARGE_HEAD, LARGE)
+        digest = recipe(CROP, WHOLE, HEAD, LARGE_HEAD, LARGE)
         versions = "-".join(artist.version for artist in ARTISTS.values())
-        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px-{drawn}"
+        self.folder = cache_folder() / "emoji" / f"{versions}-{side}px-{digest}"
 
     def png(self, domain: Domain, name: str) -> Path:
         """Return the PNG file of an emoji, RGB on white.

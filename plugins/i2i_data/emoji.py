@@ -23,8 +23,8 @@ SHOTS: Shots = {"man": (75, 15), "kid": (50, 10), "elderly": (50, 10)}
 class Emoji(Dataset):
     """Twemoji (domain a) and OpenMoji (domain b): woman, man, kid and elderly, aligned by code point.
 
-    Test and training are divided by design: no test design occurs in training, in any skin tone, in either domain.
-    The division and the shots depend on ``config.seed`` alone, on no random generator's state.
+    Training and test are split by design: no test design occurs in training, in any skin tone or domain. The split and
+    the shots depend only on ``config.seed``, not on the state of any random generator.
 
     The art is CC-BY 4.0 (Twemoji) and CC-BY-SA 4.0 (OpenMoji).
 
@@ -39,14 +39,14 @@ class Emoji(Dataset):
 
         shots: Shots = Field(
             SHOTS,
-            description="Source and target images per group, fewer if it has fewer; a group that is not listed "
-            "keeps its default; the base group, and one without any, has all.",
+            description="Source and target images per group, or as many as it has. Groups not listed keep their "
+            "default; the base and groups without a default have all.",
         )
         test_fraction: float = Field(
-            0.25, gt=0, lt=1, description="Share of a group's distinct designs that are held out, one at least."
+            0.25, gt=0, lt=1, description="Fraction of a group's distinct designs to hold out, at least one."
         )
-        seed: int = Field(0, description="Seed of the division into training and test, and of the shots.")
-        render: int = Field(128, ge=16, le=1024, description="Side of the drawings in pixels.")
+        seed: int = Field(0, description="Seed of the training/test split and of the shots.")
+        render: int = Field(128, ge=16, le=1024, description="Side length of the drawings in pixels.")
 
         @field_validator("shots")
         @classmethod
@@ -60,7 +60,7 @@ class Emoji(Dataset):
         self._drawings = Drawings(config.render)
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return the drawings to learn from, sorted: all of the base group, the shots of any other."""
+        """Return the training drawings, sorted: all of the base group, the shots of other groups."""
         names = self._names(group, held_out=False)
         count = shots_of(group, domain, self.config.shots, self.base)
         return self._draw(domain, self._shuffle(names, f"shots/{domain}")[:count])
@@ -70,7 +70,7 @@ class Emoji(Dataset):
         return self._draw(domain, self._names(group, held_out=True))
 
     def design(self, path: Path) -> str:
-        """Return the emoji without its skin tone: all tones, by either artist, are one design."""
+        """Return the emoji without its skin tone: all tones, by both artists, are one design."""
         return design_of(path.stem)
 
     def pairs(self, group: str) -> Sequence[tuple[Path, Path]]:
@@ -78,21 +78,21 @@ class Emoji(Dataset):
         return list(zip(self.test(group, "a"), self.test(group, "b"), strict=True))
 
     def _names(self, group: str, held_out: bool) -> list[str]:
-        """Return the group's emoji on one side of the division."""
+        """Return the group's emoji on one side of the split."""
         designs = GROUPS[check_known(group, self.groups, "The data set 'emoji'")].designs
         test = self._held_out(group)
         side = {design for design in designs if (design in test) == held_out}
         return [name for name in self._drawings.names if design_of(name) in side]
 
     def _held_out(self, group: str) -> set[str]:
-        """Choose places, not names, so that woman and man lose the same roles."""
+        """Choose positions, not names, so that the same roles are held out of woman and man."""
         designs = GROUPS[group].distinct
         count = max(1, min(len(designs) - 1, round(self.config.test_fraction * len(designs))))
-        places = self._shuffle(map(str, range(len(designs))), "test")
-        return {designs[int(place)] for place in places[:count]}
+        positions = self._shuffle(map(str, range(len(designs))), "test")
+        return {designs[int(position)] for position in positions[:count]}
 
     def _shuffle(self, names: Iterable[str], purpose: str) -> list[str]:
-        """Return the names in an order that the seed and the purpose decide, the same on every machine."""
+        """Return the names in an order that depends on the seed and the purpose, the same on every machine."""
         return sorted(names, key=lambda name: hashlib.sha256(f"{self.config.seed}/{purpose}/{name}".encode()).digest())
 
     def _draw(self, domain: Domain, names: Iterable[str]) -> list[Path]:

@@ -20,9 +20,9 @@ LAYOUTS = "ROOT/<group>/trainA, trainB or ROOT/trainA, trainB (testA and testB a
 
 
 class Folders(Dataset):
-    """Images in ``ROOT/<group>/{trainA,trainB,testA,testB}`` or, one group, ``ROOT/{trainA,trainB,testA,testB}``.
+    """Images in ``ROOT/<group>/{trainA,trainB,testA,testB}`` or, ungrouped, ``ROOT/{trainA,trainB,testA,testB}``.
 
-    Without ``config.base`` the group with most target images is the base.
+    Without ``config.base``, the group with the most target images is the base.
 
     Raises:
         DataError: The root has neither layout, a training folder has no images, or ``config.base`` is not a group.
@@ -33,12 +33,12 @@ class Folders(Dataset):
     class Config(Dataset.Config):
         """Options of folders of images."""
 
-        root: Path = Field(description=f"The folder: {LAYOUTS}.")
+        root: Path = Field(description=f"Folder of the images: {LAYOUTS}.")
 
         @field_validator("root")
         @classmethod
         def _absolute(cls, root: Path) -> Path:
-            """Let a run be resumed from any folder."""
+            """Make the path absolute, so that a run can be resumed from any folder."""
             return root.expanduser().absolute()
 
     def __init__(self, config: Config) -> None:
@@ -53,7 +53,7 @@ class Folders(Dataset):
         return self._train[self._check(group)][domain]
 
     def test(self, group: str, domain: Domain) -> Sequence[Path]:
-        """Return the images in the group's ``testA`` or ``testB``, sorted; none without such a folder."""
+        """Return the images in the group's ``testA`` or ``testB``, sorted; none if it does not exist."""
         folder = self._folders[self._check(group)] / TEST[domain]
         return _images(folder) if folder.is_dir() else []
 
@@ -70,17 +70,18 @@ def find_groups(root: Path) -> dict[str, Path]:
     """Return the folder of every group under ``root``; without groups, ``root`` itself as the group ``all``.
 
     Raises:
-        DataError: ``root`` is missing, a file, has neither layout or both, or a folder's name is no valid group name.
+        DataError: ``root`` is missing, is a file, or has neither layout or both; or a folder's name is not a valid
+            group name.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"{root} {what}. Let --data.root name a folder with {LAYOUTS}.")
+        raise DataError(f"{root} {what}. Set --data.root to a folder with {LAYOUTS}.")
     folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     groups = [folder for folder in folders if _is_group(folder)]
     if _is_group(root):
         return {ONLY_GROUP: root} if not groups else _refuse_both(root, groups)
     if not groups:
-        raise DataError(f"{root} holds {_contents(root)}. Arrange it as {LAYOUTS}.")
+        raise DataError(f"{root} {_contents(root)}. Arrange it as {LAYOUTS}.")
     return {_group_name(folder): folder for folder in groups}
 
 
@@ -90,15 +91,15 @@ def _is_group(folder: Path) -> bool:
 
 def _refuse_both(root: Path, groups: list[Path]) -> NoReturn:
     raise DataError(
-        f"{root} holds both images of its own and groups ({', '.join(group.name for group in groups)}). "
-        f"Arrange it either as one layout or the other: {LAYOUTS}."
+        f"{root} mixes both layouts: it has image folders and groups ({', '.join(group.name for group in groups)}). "
+        f"Arrange it as one of them: {LAYOUTS}."
     )
 
 
 def _contents(root: Path) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{', '.join(names[:5])}{more}, but no trainA or trainB" if names else "nothing"
+    return f"holds {', '.join(names[:5])}{more}, but no trainA or trainB" if names else "is empty"
 
 
 def _group_name(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Groups by name: the base group first, how many images each has, and a clear message for an unknown name."""
+"""The order of groups, their numbers of images, and the message for an unknown group."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from i2i import Domain
 
 Shots = dict[str, tuple[PositiveInt, PositiveInt]]
-"""Group to how many source and target images it has to learn from."""
+"""Number of source and target images for training, by group."""
 
 
 def put_first(base: str, groups: Sequence[str]) -> tuple[str, ...]:
-    """Return the groups in their order, but ``base`` first."""
+    """Return the groups in order, but with ``base`` first."""
     return (base, *(group for group in groups if group != base))
 
 
@@ -26,11 +26,11 @@ def check_known(group: str, groups: Sequence[str], asked_by: str) -> str:
 
     Args:
         group: The requested name.
-        groups: The names that there are.
-        asked_by: What opens the message: an option or a data set.
+        groups: The existing names.
+        asked_by: The start of the message: an option or a data set.
 
     Raises:
-        DataError: It is not; the message names the nearest.
+        DataError: It is not; the message suggests the nearest name.
     """
     if group not in groups:
         raise DataError(
@@ -40,10 +40,10 @@ def check_known(group: str, groups: Sequence[str], asked_by: str) -> str:
 
 
 def complete_shots(given: Shots, defaults: Shots, groups: Sequence[str]) -> Shots:
-    """Return the shots of every group: those given, and the default for any other.
+    """Return the given shots, completed by the defaults of the other groups.
 
     Raises:
-        ValueError: One is given for a group that does not exist.
+        ValueError: ``given`` names a group that does not exist.
     """
     for group in [group for group in given if group not in groups]:
         raise ValueError(f"there is no group '{group}', only {', '.join(groups)}")
@@ -51,6 +51,6 @@ def complete_shots(given: Shots, defaults: Shots, groups: Sequence[str]) -> Shot
 
 
 def shots_of(group: str, domain: Domain, shots: Shots, base: str) -> int | None:
-    """Return how many images of a domain a group has to learn from; None: all, as the base group always has."""
+    """Return how many images of a domain a group has for training; None for all, as always for the base group."""
     pair = None if group == base else shots.get(group)
     return pair and pair["ab".index(domain)]

@@ -1,8 +1,8 @@
-"""Which emoji show the head and shoulders of one person, and to which group each belongs.
+"""The emoji that show the head and shoulders of one person, by group.
 
 An emoji is named by its code points in hexadecimal, joined by ``-``, without the variation selector FE0F:
-``1F469-1F3FD-200D-1F692`` is a woman firefighter of medium skin tone. Its *design* is the same without the skin tone.
-Left out are couples, families, gestures, whole bodies, fantasy, and white hair, which belongs to two groups at once.
+``1F469-1F3FD-200D-1F692`` is a woman firefighter of medium skin tone. Its *design* is its name without the skin tone.
+Couples, families, gestures, whole bodies and fantasy figures are left out, and so is white hair, which fits two groups.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROFESSIONS = (
     "1F33E", "1F373", "1F393", "1F3A4", "1F3A8", "1F3EB", "1F3ED", "1F4BB",
     "1F4BC", "1F527", "1F52C", "1F680", "1F692", "2695", "2696", "2708",
 )  # fmt: skip
-# These follow a person.
+# These come after a person.
 RED, CURLY, BALD = "1F9B0", "1F9B1", "1F9B2"
 # The sign of a woman or a man follows these: police, veil, turban, construction, guard, detective; then plain heads.
 ROLES = ("1F46E", "1F470", "1F473", "1F477", "1F482", "1F575")
@@ -31,10 +31,10 @@ class Designs:
     """The designs of a group.
 
     Attributes:
-        plain: Never held out: in some skin tone one of these is the same picture as another (blond is the hair of
-            every woman of medium-light skin; a tuxedo ends below the frame), so a test would not be of something new.
-        distinct: Those that can be held out. Woman and man of one place have one role, and are held out together,
-            because an astronaut or a bald head can be the same picture in both groups.
+        plain: The designs that are never held out: in some skin tone, each looks the same as another one (every woman
+            with medium-light skin has blond hair; a tuxedo ends below the frame), so it would not test anything new.
+        distinct: The designs that can be held out. Woman and man at the same position have the same role and are held
+            out together, because an astronaut or a bald head can look the same in both groups.
     """
 
     plain: tuple[str, ...]
@@ -42,7 +42,7 @@ class Designs:
 
     @property
     def designs(self) -> tuple[str, ...]:
-        """All of them."""
+        """All designs of the group."""
         return self.plain + self.distinct
 
 

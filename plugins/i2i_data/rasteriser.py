@@ -1,4 +1,4 @@
-"""Vector drawings become PNG files once, and are kept in the user's cache folder."""
+"""Vector drawings, rasterised once to PNG files in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 from i2i import DataError, whole_file
 
-# Left, top and side of the square that is kept, in fractions of the canvas.
+# Left, top and side of the square to keep, as fractions of the canvas.
 Box = tuple[float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0)
 RASTERISER = ("resvg-py", "resvg_py")
@@ -24,7 +24,7 @@ def locate(distribution: str, package: str, extra: str = "emoji") -> Path:
     """Return the folder of an installed package without importing it.
 
     Raises:
-        DataError: It is not installed; the message names the extra of i2i that brings it.
+        DataError: It is not installed; the message names the extra of i2i that installs it.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or ()) if spec else ()
@@ -32,7 +32,7 @@ def locate(distribution: str, package: str, extra: str = "emoji") -> Path:
 
 
 def refuse_missing(distribution: str, extra: str) -> NoReturn:
-    """Say which extra brings a missing package."""
+    """Raise a `DataError` that names the extra with the missing package."""
     raise DataError(
         f"The {extra} data set needs the extra '{extra}': pip install 'i2i[{extra}]' "
         f"(package '{distribution}' is missing)."
@@ -40,19 +40,19 @@ def refuse_missing(distribution: str, extra: str) -> NoReturn:
 
 
 def recipe(*decisive: object) -> str:
-    """Return a few digits that change with the rasteriser's version and with whatever else decides the pixels."""
-    decides = (importlib.metadata.version(RASTERISER[0]), *decisive)
-    return hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
+    """Return a short hash of the rasteriser's version and of everything else that determines the pixels."""
+    ingredients = (importlib.metadata.version(RASTERISER[0]), *decisive)
+    return hashlib.sha256(repr(ingredients).encode()).hexdigest()[:8]
 
 
 def kept(path: Path, draw: Callable[[], Image.Image]) -> Path:
-    """Return ``path``, a PNG file, after drawing it if it does not exist yet.
+    """Return ``path``, a PNG file, which is drawn first if it does not exist yet.
 
     Raises:
         DataError: The folder cannot be written to.
     """
     if not path.exists():
-        with whole_file(path, "Set XDG_CACHE_HOME to a folder that can.") as temporary:
+        with whole_file(path, "Set XDG_CACHE_HOME to a writable folder.") as temporary:
             draw().save(temporary)
     return path
 
@@ -63,8 +63,8 @@ def rasterise(svg: Path | str, side: int, box: Box = WHOLE, extra: str = "emoji"
     Args:
         svg: A file, or the SVG itself.
         side: Width and height in pixels.
-        box: What to keep of the canvas.
-        extra: The extra of i2i that brings the drawing, for the message.
+        box: The part of the canvas to keep.
+        extra: The extra of i2i that installs the drawings, for the error message.
 
     Raises:
         DataError: It is not an SVG.

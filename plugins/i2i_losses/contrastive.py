@@ -14,11 +14,11 @@ from i2i import DIRECTION_INTO, DOMAINS, Domain, Generator, Loss, Passes, Pretra
 
 
 class PatchNCE(Loss):
-    """A patch of the translation resembles the source's patch at the same place more than any of its other patches.
+    """Makes a patch of the translation resemble the source's patch at the same place more than the other patches.
 
     Park et al. 2020 (arXiv 2007.15651), eq. 4: softmax cross-entropy over patches of one image, for the projected
-    features of every encoder map, in both directions. The source's features are constants, as in its released code.
-    The projections are built before training, from the generators' ``encoded_channels``.
+    features of every encoder map, in both directions. As in the released code, no gradient reaches the source's
+    features. The projections are built before training, from the generators' ``encoded_channels``.
     """
 
     name = "patch_nce"
@@ -28,20 +28,20 @@ class PatchNCE(Loss):
         """Options of the contrastive term."""
 
         patches: int = Field(256, ge=2, description="Patches compared per image, fewer on small maps.")
-        temperature: float = Field(0.07, gt=0, description="Divides the similarities.")
+        temperature: float = Field(0.07, gt=0, description="Temperature that divides the similarities.")
         width: int = Field(256, ge=1, description="Channels of the projections.")
 
     config: Config
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module:
-        """Build a projection for every encoder map of either direction."""
+        """Build a projection for every encoder map of both directions."""
         self.projections = nn.ModuleDict(
             {domain: self._projections(generators[DIRECTION_INTO[domain]]) for domain in DOMAINS}
         )
         return self.projections.to(device)
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return the contrastive loss, ``(N,)``, averaged over maps and patches."""
+        """Return the contrastive loss, ``(N,)``, averaged over maps and patches and summed over directions."""
         terms = [self._map(passes, domain, index) for domain in DOMAINS for index in range(len(passes.encoded[domain]))]
         return reduce(terms, "term n -> n", "sum") / len(passes.encoded["b"])
 
@@ -78,7 +78,7 @@ class Projection(nn.Module):
 
 
 def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Return the cross-entropy of finding query s by key s among the keys of its image.
+    """Return the cross-entropy of matching query s to key s among the keys of its image.
 
     Args:
         queries: ``(N, S, C)``.
@@ -89,5 +89,5 @@ def contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
         One value per sample, ``(N,)``.
     """
     similarities = einsum(queries, keys, "n query c, n key c -> n query key") / temperature
-    right = torch.diagonal(similarities, dim1=1, dim2=2)
-    return reduce(similarities.logsumexp(2) - right, "n query -> n", "mean")
+    matching = torch.diagonal(similarities, dim1=1, dim2=2)
+    return reduce(similarities.logsumexp(2) - matching, "n query -> n", "mean")

@@ -1,4 +1,4 @@
-"""The loss terms of the shipped backbones. Each returns one value per sample and adds up both directions."""
+"""The loss terms of the shipped backbones. Each returns one value per sample, summed over both directions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from i2i import DOMAINS, Loss, Passes, Verdict
 Mode = Literal["lsgan", "hinge", "nonsaturating"]
 Criterion = Callable[[Tensor], Tensor]
 
-# What each mode makes of logits: (real, fake) on the discriminators' side, fake on the generators'.
+# The criterion of each mode: for real images and for fakes on the discriminators' side, for fakes on the generators'.
 _REAL: dict[str, Criterion] = {
     "lsgan": lambda logits: (logits - 1).square(),
     "hinge": lambda logits: F.relu(1 - logits),
@@ -28,19 +28,19 @@ _FAKE: dict[str, Criterion] = {
     "nonsaturating": F.softplus,
 }
 _FOOL: dict[str, Criterion] = _REAL | {"hinge": torch.neg}
-# How far group logits, (N, groups), are from one-hot targets.
-_MISTAKEN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+# The error of group logits, (N, groups), against one-hot targets.
+_GROUP_ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": lambda logits, targets: reduce((logits - targets).square(), "n groups -> n", "mean"),
     "cross_entropy": lambda logits, targets: F.cross_entropy(logits, targets, reduction="none"),
 }
 
 
 class Adversarial(Loss):
-    """Generators against discriminators, on patch logits and on the discriminators' CAM logits where there are any.
+    """Generators against discriminators, on patch logits, and on CAM logits if the discriminators have any.
 
     Sources: LSGAN (Mao et al. 2017, eq. 9 with a=0, b=c=1), hinge (Lim & Ye 2017), non-saturating (Goodfellow et al.
-    2014), R1 penalty (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Parts and scales of one discriminator are added
-    up, as U-GAT-IT and UNIT do.
+    2014), R1 penalty (Mescheder et al. 2018, arXiv 1801.04406, eq. 9). Parts and scales of one discriminator are
+    summed, as in U-GAT-IT and UNIT.
     """
 
     name = "adversarial"
@@ -49,9 +49,9 @@ class Adversarial(Loss):
     class Config(Loss.Config):
         """Options of the adversarial term."""
 
-        mode: Mode = Field("lsgan", description="The game that is played.")
-        discriminator_weight: float = Field(1.0, ge=0, description="Factor on the discriminators' side.")
-        r1: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 is off.")
+        mode: Mode = Field("lsgan", description="The adversarial objective.")
+        discriminator_weight: float = Field(1.0, ge=0, description="Factor on the discriminators' side, except for R1.")
+        r1: float = Field(0.0, ge=0, description="Weight of the R1 gradient penalty on real images; 0 turns it off.")
 
     config: Config
 
@@ -69,8 +69,8 @@ class Adversarial(Loss):
         """Return how badly real and fake are distinguished, ``(N,)``."""
         real = _total(_judge(passes.real_verdict[domain], _REAL[self.config.mode]) for domain in DOMAINS)
         fake = _total(_judge(passes.fake_verdict[domain], _FAKE[self.config.mode]) for domain in DOMAINS)
-        told_apart = (real + fake) * self.config.discriminator_weight
-        return told_apart + self.config.r1 / 2 * _steepness(passes) if self.config.r1 else told_apart
+        loss = (real + fake) * self.config.discriminator_weight
+        return loss + self.config.r1 / 2 * _gradient_penalty(passes) if self.config.r1 else loss
 
 
 class Cycle(Loss):
@@ -111,10 +111,11 @@ class Cam(Loss):
 
 
 class GroupClassification(Loss):
-    """Group classification by the discriminators' group heads, as squared error to the one-hot group or cross-entropy.
+    """Group classification by the discriminators' group heads, with squared error or cross-entropy to the true group.
 
-    Real images teach the heads; fakes teach the generators to be taken for their group (Zhuang & Yang, arXiv
-    2007.13332, and its released code: heads are added up on the discriminators' side, averaged on the generators').
+    Real images train the heads; fakes train the generators to produce images that are classified as their group
+    (Zhuang & Yang, arXiv 2007.13332, and its released code: a sum over heads for the discriminators, a mean for the
+    generators).
     """
 
     name = "group"
@@ -124,23 +125,23 @@ class GroupClassification(Loss):
         """Options of group classification."""
 
         mode: Literal["mse", "cross_entropy"] = Field(
-            "mse", description="Squared error, as released, or cross-entropy."
+            "mse", description="Squared error, as in the released code, or cross-entropy."
         )
 
     config: Config
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return how far fakes are from being taken for their group, ``(N,)``."""
+        """Return the classification error of the fakes, ``(N,)``, averaged over heads."""
         errors = list(self._errors(passes, [passes.fake_verdict[domain] for domain in DOMAINS]))
         return _total(errors) / len(errors)
 
     def discriminator(self, passes: Passes) -> Tensor:
-        """Return how badly the heads classify the groups of real images, ``(N,)``."""
+        """Return the classification error of the real images, ``(N,)``, summed over heads."""
         return _total(self._errors(passes, [passes.real_verdict[domain] for domain in DOMAINS]))
 
     def _errors(self, passes: Passes, verdicts: list[Verdict]) -> Iterable[Tensor]:
         targets = passes.group_targets
-        criterion = _MISTAKEN[self.config.mode]
+        criterion = _GROUP_ERRORS[self.config.mode]
         return (criterion(logits, targets) for verdict in verdicts for logits in verdict.group_logits)
 
 
@@ -151,7 +152,7 @@ def _judge(verdict: Verdict, criterion: Criterion) -> Tensor:
     return _total(weight * term for weight, term in zip(verdict.weights, terms, strict=True))
 
 
-def _steepness(passes: Passes) -> Tensor:
+def _gradient_penalty(passes: Passes) -> Tensor:
     """Return the squared norm of the verdicts' gradient at each real image, ``(N,)``; patches are averaged first."""
     images = [passes.judged[domain] for domain in DOMAINS]
     logits = [logits for domain in DOMAINS for logits in passes.real_verdict[domain].logits]
@@ -166,7 +167,7 @@ def _distance(x: Tensor, y: Tensor) -> Tensor:
 
 def _cross_entropy(logits: Tensor | None, label: float) -> Tensor:
     if logits is None:
-        raise TypeError("The generator gave no CAM logits.")
+        raise TypeError("The generator returned no CAM logits.")
     target = torch.full_like(logits, label)
     return reduce(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), "n heads -> n", "mean")
 

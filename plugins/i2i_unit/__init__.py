@@ -29,7 +29,7 @@ def register_generators() -> Iterable[type[Generator]]:
 
 @hookimpl
 def register_discriminators() -> Iterable[type[Discriminator]]:
-    """Return its discriminator of several scales."""
+    """Return its multi-scale discriminator."""
     from i2i_unit.networks import MultiscaleDiscriminator
 
     return [MultiscaleDiscriminator]
@@ -37,7 +37,7 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
 
 @hookimpl
 def register_losses() -> Iterable[type[Loss]]:
-    """Return its terms, and that of the latent round trip, which its authors left at weight 0."""
+    """Return its loss terms, including the latent round trip, which its authors left at weight 0."""
     from i2i_unit.losses import CycleDivergence, Divergence, Latent, Reconstruction
 
     return [Divergence, Reconstruction, CycleDivergence, Latent]
@@ -45,7 +45,7 @@ def register_losses() -> Iterable[type[Loss]]:
 
 @hookimpl
 def register_formats() -> Iterable[type[CheckpointFormat]]:
-    """Return the files of UNIT's MUNIT-style release."""
+    """Return the checkpoint format of UNIT's MUNIT-style release."""
     from i2i_unit.checkpoint import UNITRelease
 
     return [UNITRelease]

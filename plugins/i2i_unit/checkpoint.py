@@ -1,6 +1,7 @@
-"""The checkpoint files of UNIT's MUNIT-style release: a file of auto-encoders, a file of discriminators, by domain.
+"""The checkpoint files of UNIT's MUNIT-style release: one of auto-encoders and one of discriminators, by domain.
 
-There the auto-encoder of a domain is its encoder and its decoder; ours are a domain's encoder and the other's decoder.
+An auto-encoder there has the encoder and the decoder of its domain; our generators have the encoder of one domain and
+the decoder of the other.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,36 +40,46 @@ FILE = re.compile(r"(?P<prefix>.*?)(?P<part>gen|dis)_(?P<step>\d{8})\.pt")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
 OUT_OF = {domain: DIRECTION_INTO[OTHER_DOMAIN[domain]] for domain in DOMAINS}
-NO_JUDGES = "There are no discriminators: the dis_*.pt with the number of gen_*.pt is missing."
+NO_JUDGES = "There are no discriminators: the dis_*.pt with the same number as gen_*.pt is missing."
+
+
+class FileName(NamedTuple):
+    """The groups of `FILE` in the name of a checkpoint file."""
+
+    prefix: str
+    part: str
+    step: str
 
 
 class UNITRelease(CheckpointFormat):
-    """``gen_########.pt`` and ``dis_########.pt`` of UNIT: the folder, whose newest count; or either file.
+    """``gen_########.pt`` and ``dis_########.pt`` of UNIT, given as their folder, for the newest, or as either file.
 
-    A file of generators may have any name; then there are no discriminators.
+    A generator file may have any name; then there are no discriminators.
     """
 
     name = "unit"
 
     def find(self, path: Path) -> dict[str, Path]:
-        """Return the generators' and the discriminators' file of one step: of the file's, or the folder's newest."""
+        """Return the generator and discriminator files of one step: that of the file, or the folder's newest."""
         folder = path if path.is_dir() else path.parent
         matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*.pt"))}
-        named = {file: (found["prefix"], found["step"], found["part"]) for file, found in matches.items() if found}
+        named = {file: FileName(**match.groupdict()) for file, match in matches.items() if match}
         if path.is_file() and path not in named:
             return {"gen": path} if path.suffix.lower() in CHECKPOINT_SUFFIXES else {}
-        generators = {file: about for file, about in named.items() if about[2] == "gen"}
+        generators = [name for name in named.values() if name.part == "gen"]
         if not generators:
             return {}
-        chosen = named.get(path) or max(generators.values(), key=lambda about: (about[1], about[0]))
-        return {about[2]: file for file, about in named.items() if about[:2] == chosen[:2]}
+        chosen = named.get(path) or max(generators, key=lambda name: (name.step, name.prefix))
+        return {
+            name.part: file for file, name in named.items() if (name.prefix, name.step) == (chosen.prefix, chosen.step)
+        }
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether there are the encoders of both domains, without MUNIT's of style."""
+        """Return whether both domains have UNIT's encoder, unlike MUNIT's, which are named by content and style."""
         return all(_has_encoder(parts.get("gen", {}).get(domain)) for domain in DOMAINS)
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Read generators, and discriminators where there are any."""
+        """Read the generators, and the discriminators if present."""
         generators, judges = _states(parts, "gen"), _states(parts, "dis")
         options = _generator_options(generators["a"])
         judge = _judge_options(judges["a"]) if judges else {}
@@ -88,29 +99,34 @@ class UNITRelease(CheckpointFormat):
         return Imported(config, tensors, notes=() if judges else (NO_JUDGES,))
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return both files, numbered as of step 0."""
-        generators = {direction: _own(backbone.generators[direction], groups) for direction in DIRECTION_INTO.values()}
-        own = {direction: to_published(network) for direction, network in generators.items()}
-        gen = {
-            domain: _half(own[OUT_OF[domain]], "enc") | _half(own[DIRECTION_INTO[domain]], "dec") for domain in DOMAINS
+        """Return both files, numbered as step 0."""
+        states = {
+            direction: to_published(_storable_generator(backbone.generators[direction], groups))
+            for direction in DIRECTION_INTO.values()
         }
-        dis = {domain: to_published(_own_judge(backbone.discriminators[domain])) for domain in DOMAINS}
+        gen = {
+            domain: _half(states[OUT_OF[domain]], "enc") | _half(states[DIRECTION_INTO[domain]], "dec")
+            for domain in DOMAINS
+        }
+        dis = {domain: to_published(_storable_judge(backbone.discriminators[domain])) for domain in DOMAINS}
         return {"gen_00000000.pt": gen, "dis_00000000.pt": dis}
 
 
 def _has_encoder(state: Any) -> bool:
-    found = map(str, state) if isinstance(state, Mapping) else ()
-    return "enc.model.0.conv.weight" in {key.removeprefix("module.") for key in found}
+    keys = map(str, state) if isinstance(state, Mapping) else ()
+    return "enc.model.0.conv.weight" in {key.removeprefix("module.") for key in keys}
 
 
 def _states(parts: CheckpointParts, part: str) -> States:
-    """Return a file's state dicts by domain, without the statistics that old files keep of instance norms; or {}."""
+    """Return a file's state dicts by domain, without old files' statistics of instance norms; {} without the file."""
     if part not in parts:
         return {}
     states = {domain: parts[part].get(domain) for domain in DOMAINS}
     for domain, state in states.items():
         if not isinstance(state, Mapping):
-            raise CheckpointError(f"The {part} file has no network '{domain}'. It is cut short, or of another model.")
+            raise CheckpointError(
+                f"The {part} file has no network '{domain}'. It is cut short, or belongs to another model."
+            )
     return {domain: _modern(state) for domain, state in states.items() if state is not None}
 
 
@@ -127,13 +143,13 @@ def _generator_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _judge_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     channels = output_width(state, "cnns.0.0.conv.weight", "dis a")
-    scales = {found[1] for key in state if (found := re.match(r"cnns\.(\d+)\.", key))}
+    scales = {match[1] for key in state if (match := re.match(r"cnns\.(\d+)\.", key))}
     layers = sum(bool(re.fullmatch(r"cnns\.0\.\d+\.conv\.weight", key)) for key in state)
     return {"channels": channels, "scales": len(scales), "layers": layers}
 
 
 def _generators(states: States, network: VariationalGenerator) -> dict[str, Tensor]:
-    """Give the encoder of each domain to the generator out of it, and the decoder to the one into it."""
+    """Assign each domain's encoder to the generator out of the domain, and its decoder to the one into it."""
     theirs = network.published_keys()
     return {
         f"generators.{(OUT_OF if theirs[key].startswith('enc.') else DIRECTION_INTO)[domain]}.{key}": tensor
@@ -154,25 +170,31 @@ def _half(state: Mapping[str, Tensor], side: str) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in state.items() if key.startswith(f"{side}.")}
 
 
-def _own(network: nn.Module, groups: Sequence[str]) -> VariationalGenerator:
-    """Return a generator that the release can hold."""
+def _storable_generator(network: nn.Module, groups: Sequence[str]) -> VariationalGenerator:
+    """Return the generator if the release can store it; otherwise raise `CheckpointError`."""
     if not isinstance(network, VariationalGenerator):
-        raise CheckpointError(f"UNIT's release has no generator like {type(network).__name__}, only 'unit'.")
+        raise CheckpointError(f"UNIT's release can only store the generator 'unit', not {type(network).__name__}.")
     if has_branches(network):
         raise CheckpointError(
-            f"UNIT's release has no groups, and this model serves {', '.join(groups)}. Export one: --group."
+            f"UNIT's release cannot store groups, but this model has the groups {', '.join(groups)}. "
+            "Export one with --group."
         )
     if network.config.shared_blocks:
         raise CheckpointError(
-            f"UNIT's release shares no layers between its directions, and this model shares "
-            f"{network.config.shared_blocks} blocks: trained on there, they would drift apart. It cannot be exported."
+            f"UNIT's release shares no layers between the directions, but this model does (shared_blocks: "
+            f"{network.config.shared_blocks}). They would drift apart if training continued there, so the model cannot "
+            "be exported."
         )
     return network
 
 
-def _own_judge(network: nn.Module) -> MultiscaleDiscriminator:
+def _storable_judge(network: nn.Module) -> MultiscaleDiscriminator:
     if not isinstance(network, MultiscaleDiscriminator):
-        raise CheckpointError(f"UNIT's release has no discriminator like {type(network).__name__}, only 'multiscale'.")
+        raise CheckpointError(
+            f"UNIT's release can only store the discriminator 'multiscale', not {type(network).__name__}."
+        )
     if has_branches(network):
-        raise CheckpointError("UNIT's release has no groups, and each group has its own discriminators here.")
+        raise CheckpointError(
+            "UNIT's release cannot store groups, but each group of this model has its own discriminators."
+        )
     return network

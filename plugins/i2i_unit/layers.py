@@ -1,4 +1,4 @@
-"""What UNIT's networks are made of: reflection-padded convolutions, and a normalisation over whole samples."""
+"""The layers of UNIT's networks: reflection-padded convolutions, and a normalisation over whole samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SampleNorm(nn.Module):
         pixels = x.shape[2] * x.shape[3]
         squares, mean = pool_moments(*channel_moments(x), pixels)
         var = squares / (pixels * x.shape[1] - 1)
-        std = var.clamp_min(torch.finfo(var.dtype).tiny).sqrt()  # the root of 0 has no gradient
+        std = var.clamp_min(torch.finfo(var.dtype).tiny).sqrt()  # the square root has no gradient at 0
         scale = self.gamma / (std + self.eps)  # (N, C)
         return scale_channels(x, scale, self.beta - mean * scale)
 
@@ -37,9 +37,9 @@ class SampleNorm(nn.Module):
 class UpsamplingConv2d(nn.Conv2d):
     """Nearest-neighbour up-sampling by 2, two reflected pixels of padding and a 5x5 convolution, with fewer operations.
 
-    Every output pixel sees only 3x3 different input pixels, so that a 3x3 convolution with four times the outputs,
-    shuffled into place, computes the same with 2.8 times fewer operations. The outermost line of outputs on each side
-    is computed as written instead: only there does the reflection mix what the folding takes for one pixel.
+    Every output pixel depends on only 3x3 different input pixels, so a 3x3 convolution with four times the output
+    channels and a pixel shuffle computes the same with 2.8 times fewer operations. The outermost line of outputs on
+    each side is computed by the definition instead: only there does the reflection mix pixels that folding merges.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -55,13 +55,13 @@ class UpsamplingConv2d(nn.Conv2d):
         middle = torch.cat([left[..., 1:-1, :], y[..., 1:-1, 1:-1], right[..., 1:-1, :]], -1)
         return torch.cat([top, middle, bottom], -2)
 
-    def _row(self, lines: Tensor, seen: slice) -> Tensor:
-        """Return the outermost row of outputs, ``(N, outputs, 1, 2W)``, of the two outermost rows of inputs."""
-        return F.conv2d(_enlarge(lines)[..., seen, :], self.weight, self.bias)
+    def _row(self, lines: Tensor, window: slice) -> Tensor:
+        """Return the outermost row of outputs, ``(N, outputs, 1, 2W)``, from the two outermost rows of inputs."""
+        return F.conv2d(_enlarge(lines)[..., window, :], self.weight, self.bias)
 
-    def _column(self, lines: Tensor, seen: slice) -> Tensor:
-        """Return the outermost column of outputs, ``(N, outputs, 2H, 1)``, of the two outermost columns of inputs."""
-        return F.conv2d(_enlarge(lines)[..., seen], self.weight, self.bias)
+    def _column(self, lines: Tensor, window: slice) -> Tensor:
+        """Return the outermost column of outputs, ``(N, outputs, 2H, 1)``, from the two outermost input columns."""
+        return F.conv2d(_enlarge(lines)[..., window], self.weight, self.bias)
 
 
 class ResidualBlock(nn.Module):
@@ -78,12 +78,12 @@ class ResidualBlock(nn.Module):
 
 
 def padded(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Conv2d:
-    """Return a convolution over reflected pixels, so many that stride alone decides the size of its output."""
+    """Return a reflection-padded convolution whose output size depends only on the stride."""
     return nn.Conv2d(inputs, outputs, side, stride, (side - 1) // 2, padding_mode="reflect")
 
 
 def normed(conv: nn.Conv2d) -> nn.Sequential:
-    """Return a convolution with its instance norm, which learns nothing, and ReLU."""
+    """Return a convolution followed by an instance norm without parameters and ReLU."""
     return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
 
 
@@ -111,13 +111,13 @@ def _enlarge(x: Tensor) -> Tensor:
 
 
 def _by_phase(weight: Tensor) -> Tensor:
-    """Turn ``(O, I, 5, 5)`` into ``(O * 4, I, 3, 3)``: which input pixels each of the 2x2 output pixels sees."""
+    """Fold ``(O, I, 5, 5)`` into ``(O * 4, I, 3, 3)``: a 3x3 kernel for each of the 2x2 output pixels."""
     rows = _merge_taps(weight, 2)  # (O, 2, I, 3, 5)
     return rearrange(_merge_taps(rows, 4), "o column row i h w -> (o row column) i h w")
 
 
 def _merge_taps(weight: Tensor, dim: int) -> Tensor:
-    """Merge the five taps along ``dim`` to the three that an even and an odd output see; phases become dimension 1."""
+    """Merge the five taps along ``dim`` into three for even and three for odd outputs; phases become dimension 1."""
     first, second, third, fourth, fifth = weight.unbind(dim)
     even = torch.stack([first + second, third + fourth, fifth], dim)
     odd = torch.stack([first, second + third, fourth + fifth], dim)

@@ -1,7 +1,7 @@
 """UNIT's terms within a domain and on latents (Liu et al. 2017, arXiv 1703.00848, section 3), as in its release.
 
-The encoders' normal distributions have unit variance, so that an element's divergence from N(0, 1) is half of its
-mean's square; the release leaves that half to the weight.
+The encoders' normal distributions have unit variance, so an element's divergence from N(0, 1) is half of its squared
+mean; the release leaves the factor of a half to the weight.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Divergence(Loss):
 
 
 class CycleDivergence(Loss):
-    """Mean square of the latents of the fakes, encoded again on their way back (its cycle-consistency loss)."""
+    """Mean square of the latents of the re-encoded fakes (the paper's cycle-consistency loss)."""
 
     name = "cycle_kl"
     needs = frozenset({"fake", "cycled", "latent"})
@@ -35,7 +35,7 @@ class CycleDivergence(Loss):
 
 
 class Reconstruction(Loss):
-    """Mean absolute difference of an image encoded and decoded within its domain (its VAE loss, under a Laplacian)."""
+    """Mean absolute error of images encoded and decoded within their domain (the paper's VAE loss, Laplacian)."""
 
     name = "reconstruction"
     needs = frozenset({"reconstructed"})
@@ -47,9 +47,9 @@ class Reconstruction(Loss):
 
 
 class Latent(Loss):
-    """Mean absolute change of the latent by translation: that of an image, and that of its fake encoded again.
+    """Mean absolute difference between the latents of an image and of its re-encoded fake.
 
-    The latent reconstruction of Huang et al. 2018 (MUNIT, arXiv 1804.04732); UNIT's release names a weight, never used.
+    The latent reconstruction of Huang et al. 2018 (MUNIT, arXiv 1804.04732); UNIT's release has an unused weight.
     """
 
     name = "latent"
@@ -57,7 +57,7 @@ class Latent(Loss):
 
     def generator(self, passes: Passes) -> Tensor:
         """Return the change, ``(N,)``."""
-        # An image of a becomes a fake in b, and on its way back the cycled image in a.
+        # A real image of a becomes a fake in b, which becomes the cycled image in a.
         there = {domain: _latent(passes.fake[OTHER_DOMAIN[domain]]) for domain in DOMAINS}
         back = {domain: _latent(passes.cycled[domain]) for domain in DOMAINS}
         return _distance(back["a"], there["a"]) + _distance(back["b"], there["b"])
@@ -73,5 +73,5 @@ def _distance(x: Tensor, y: Tensor) -> Tensor:
 
 def _latent(translation: Translation) -> Tensor:
     if translation.latent is None:
-        raise TypeError("The generator gave no latent.")
+        raise TypeError("The generator returned no latent.")
     return translation.latent

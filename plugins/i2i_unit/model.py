@@ -1,4 +1,4 @@
-"""UNIT as a backbone: its objective, its passes, its schedule, its presets."""
+"""UNIT as a backbone: its objective, passes, schedule and presets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from i2i_unit.networks import Sampled
 class UNIT(Backbone):
     """UNIT (Liu et al. 2017, arXiv 1703.00848) as in its MUNIT-style release: objective, order of updates, schedule.
 
-    Two variational auto-encoders whose latents mean the same: an image is translated by the encoder of its domain and
-    the decoder of the other. Steps of 100,000 halve the learning rate.
+    Two variational auto-encoders with a shared latent space: an image is translated by the encoder of its domain and
+    the decoder of the other. The learning rate is halved every 100,000 steps.
     """
 
     name = "unit"
@@ -52,12 +52,12 @@ class UNIT(Backbone):
         generator: str = Field("unit", description="The generator, by registered name.")
         discriminator: str = Field("multiscale", description="The discriminator, by registered name.")
         weight_decay: float = Field(1e-4, ge=0, description="Adam's L2 penalty.")
-        halve_lr_every: int = Field(100_000, ge=1, description="Steps after which learning rates halve, repeatedly.")
+        halve_lr_every: int = Field(100_000, ge=1, description="Halve learning rates every this many steps.")
 
     config: Config
 
     def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
-        """Run the generators once for everything that ``needs`` names.
+        """Run the generators once for all passes in ``needs``.
 
         The encoding of a real image, noise included, is decoded into both domains, as in the release.
         """
@@ -73,7 +73,7 @@ class UNIT(Backbone):
         return float(0.5 ** (step // self.config.halve_lr_every))
 
     def _decode(self, direction: Direction, translation: Translation, groups: tuple[str, ...]) -> Tensor:
-        """Decode the other direction's encoding."""
+        """Decode an encoding of the other direction."""
         sample = translation.sample if isinstance(translation, Sampled) else translation.latent
         with routed(groups):
             return cast(Generator, self.generators[direction]).from_latent(cast(Tensor, sample))

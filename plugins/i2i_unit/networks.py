@@ -30,7 +30,7 @@ class Sampled(Translation):
     """The output of a variational generator.
 
     Attributes:
-        sample: The decoded sample, ``(N, C, h, w)``: the latent, and while training noise around it.
+        sample: The decoded sample, ``(N, C, h, w)``: the latent, plus noise during training.
     """
 
     sample: Tensor | None = None
@@ -39,12 +39,12 @@ class Sampled(Translation):
 class VariationalGenerator(Generator):
     """The encoder of the source domain and the decoder of the target domain.
 
-    The encoder gives the mean h of a normal distribution of unit variance (section 3 of the paper): the latent. While
-    training, h and noise are decoded; else h itself. The release shares no layers between the directions, while
-    in the paper the encoders' last and the decoders' first layers are the same: ``shared_blocks``.
+    The encoder returns the latent: the mean h of a normal distribution of unit variance (section 3 of the paper).
+    During training h plus noise is decoded, otherwise h itself. The release shares no layers between the directions;
+    the paper shares the encoders' last and the decoders' first layers (``shared_blocks``).
 
     Raises:
-        ConfigError: ``shared_blocks`` exceed the blocks.
+        ConfigError: ``shared_blocks`` exceeds ``blocks``.
     """
 
     name = "unit"
@@ -55,9 +55,9 @@ class VariationalGenerator(Generator):
         """Options of the UNIT generator."""
 
         blocks: int = Field(4, ge=1, description="Residual blocks in the encoder and in the decoder.")
-        shared_blocks: int = Field(0, ge=0, description="Blocks next to the latent that both directions share.")
-        noise: float = Field(1.0, ge=0, description="Standard deviation of the noise on latents while training.")
-        branch_depth: int = Field(3, ge=1, le=3, description="Stages on either side that belong to a branch.")
+        shared_blocks: int = Field(0, ge=0, description="Blocks next to the latent shared by both directions.")
+        noise: float = Field(1.0, ge=0, description="Standard deviation of the noise on latents during training.")
+        branch_depth: int = Field(3, ge=1, le=3, description="Outermost stages per end that belong to a branch.")
 
     config: Config
 
@@ -76,26 +76,26 @@ class VariationalGenerator(Generator):
         self.apply(initialise_kaiming)
 
     def forward(self, x: Tensor) -> Sampled:
-        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of 4."""
         encoded = self.encode(x)
         latent = encoded[-1]
         sample = self.disturb(latent)
         return Sampled(self.from_latent(sample), latent=latent, encoded=encoded, sample=sample)
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the maps after each stage, and half-way and all the way through the blocks; the last is the latent."""
+        """Return the maps after each stage, halfway through the blocks and after them; the last is the latent."""
         maps = each_stage(self.down, x)
         within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
 
     def disturb(self, latent: Tensor) -> Tensor:
-        """Draw from the normal distribution around ``latent``, ``(N, C, h, w)``, while training; else return it."""
+        """During training, sample the normal distribution around ``latent``, ``(N, C, h, w)``; otherwise return it."""
         if not (self.training and self.config.noise):
             return latent
         return latent + self.config.noise * torch.randn_like(latent)
 
     def from_latent(self, latent: Tensor) -> Tensor:
-        """Return the image, ``(N, 3, 4h, 4w)``, of a latent, ``(N, C, h, w)``, as it is."""
+        """Decode a latent, ``(N, C, h, w)``, without adding noise, to an image, ``(N, 3, 4h, 4w)``."""
         image: Tensor = self.up(self.decode(latent))
         return image
 
@@ -107,14 +107,14 @@ class VariationalGenerator(Generator):
                 self.set_submodule(f"{side}.{index}", other.get_submodule(f"{side}.{index}"))
 
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of the release, where ``enc`` and ``dec`` of one file are of one domain."""
+        """Return our keys and those of the release, where ``enc`` and ``dec`` of a file belong to one domain."""
         return _published(self, _generator_names(self.config.blocks))
 
 
 class MultiscaleDiscriminator(Discriminator):
-    """Patch discriminators of one shape, each on the image at half the size of the one before (Wang et al. 2018).
+    """Patch discriminators of the same shape, each at half the resolution of the one before (Wang et al. 2018).
 
-    Without normalisation. The published 3 scales of 4 layers need images of 64 px or more.
+    They use no normalisation. The published 3 scales of 4 layers need images of 64 px or more.
 
     Raises:
         ConfigError: An image of ``size`` cannot be halved that often.
@@ -126,8 +126,10 @@ class MultiscaleDiscriminator(Discriminator):
     class Config(Discriminator.Config):
         """Options of the multi-scale discriminator."""
 
-        scales: int = Field(3, ge=1, description="Sizes at which images are judged, each half of the one before.")
-        layers: int | None = Field(None, ge=1, description="Halving layers of each; the published 4 if they fit.")
+        scales: int = Field(3, ge=1, description="Image scales, each half the size of the one before.")
+        layers: int | None = Field(
+            None, ge=1, description="Halving layers per scale; by default the published 4 if they fit."
+        )
 
     config: Config
 
@@ -161,13 +163,14 @@ class MultiscaleDiscriminator(Discriminator):
             raise ConfigError(_too_small(config, max(layers, 1)))
         if config.layers is None and layers < PUBLISHED_LAYERS:
             self.note = (
-                f"At {config.size} px the multiscale discriminator has {layers} halving layers; published are 4."
+                f"Using {layers} halving layers in the multiscale discriminator at {config.size} px "
+                f"(published: {PUBLISHED_LAYERS})."
             )
         return layers
 
 
 class _Doubling(nn.Module):
-    """Up-sampling with half of the channels left. The norm comes first, as in the release's files."""
+    """Up-sampling that halves the channels. The norm is registered first, as in the release's files."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -179,7 +182,7 @@ class _Doubling(nn.Module):
 
 
 class _Judge(nn.Module):
-    """One scale: halving convolutions, and logits of each remaining pixel."""
+    """One scale: halving convolutions, and a logit for each remaining pixel."""
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
@@ -208,7 +211,7 @@ def _check_shared(config: VariationalGenerator.Config) -> None:
 def _too_small(config: MultiscaleDiscriminator.Config, layers: int) -> str:
     needed = 2 ** (layers + config.scales - 1)
     return (
-        f"The discriminator 'multiscale' with {config.scales} scales of {layers} layers leaves nothing of "
+        f"The discriminator 'multiscale' with {config.scales} scales of {layers} layers is too deep for "
         f"{config.size} px. Lower --discriminator.scales or --discriminator.layers, or use --size {needed} or more."
     )
 

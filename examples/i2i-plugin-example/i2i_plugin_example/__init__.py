@@ -33,7 +33,7 @@ def register_backbones() -> Iterable[type[Backbone]]:
 
 @hookimpl
 def register_groups() -> Iterable[Group]:
-    """Return the group; the data set ``emoji`` has robots, too, where this plugin is installed."""
+    """Return the group; with this plugin installed, the data set ``emoji`` also has robots."""
     from i2i import Group
 
     folder = Path(__file__).parent / "robots"
@@ -42,7 +42,7 @@ def register_groups() -> Iterable[Group]:
 
 @hookimpl
 def register_detectors() -> Iterable[type[GroupDetector]]:
-    """Return the detector; ``i2i translate --group auto`` asks it where a model has no group head."""
+    """Return the detector; ``i2i translate --group auto`` uses it if a model has no group head."""
     from i2i_plugin_example.parts import ByColour
 
     return [ByColour]
@@ -50,7 +50,7 @@ def register_detectors() -> Iterable[type[GroupDetector]]:
 
 @hookimpl
 def on_step(run: RunView, step: int, losses: Mapping[str, float]) -> None:
-    """Warn, at most every 100 steps, when the discriminators have won and the generators learn no more."""
+    """Warn, at most every 100 steps, when the discriminators have won and the generators no longer learn."""
     loss = losses.get("discriminator/adversarial", 1.0)
     if step % 100 == 0 and loss < 0.01:
         log.warning("%s, step %d: the discriminators' adversarial loss is only %.4f", run.stage, step, loss)

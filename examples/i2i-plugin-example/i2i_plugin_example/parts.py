@@ -1,4 +1,4 @@
-"""A loss, a backbone that is made of registered parts, and a group detector."""
+"""A loss, a backbone made of registered parts, and a group detector."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from i2i import Backbone, GroupDetector, Loss, Passes
 
 
 class TotalVariation(Loss):
-    """Mean absolute difference between neighbouring pixels of the translations: 0 is one flat colour."""
+    """Mean absolute difference between neighbouring pixels of the translations; 0 for a single flat colour."""
 
     name = "total_variation"
     needs = frozenset({"fake"})
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return the variation of the translations into both domains, added up, ``(N,)``."""
+        """Return the variation of the translations, ``(N,)``, summed over both domains."""
         return _variation(passes.fake["a"].image) + _variation(passes.fake["b"].image)
 
 
 class Sketch(Backbone):
-    """CycleGAN's networks, narrow, that prefer flat colours."""
+    """Narrow CycleGAN networks that prefer flat colours."""
 
     name = "sketch"
     objective: ClassVar[dict[str, float | dict[str, Any]]] = {"adversarial": 1.0, "cycle": 10.0, "total_variation": 0.1}
@@ -38,12 +38,12 @@ class Sketch(Backbone):
 
 
 class ByColour(GroupDetector):
-    """Takes images that are nearly grey for robots, and all others for the base group."""
+    """Assigns nearly grey images to the robots, and all others to the base group."""
 
     name = "colour"
 
     def detect(self, image: Tensor, groups: Sequence[str]) -> str:
-        """Return the group of ``image``, ``(3, H, W)``, by how far its channels lie apart."""
+        """Return the group of ``image``, ``(3, H, W)``, by how much its channels differ."""
         colourful = (image.amax(0) - image.amin(0)).mean() > 0.25
         return groups[0] if colourful or "robot" not in groups else "robot"
 
