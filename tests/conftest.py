@@ -1,4 +1,4 @@
-"""What every test can ask for: a small data set on disk, a configuration that trains in no time, the registry."""
+"""Shared fixtures: a small data set on disk, a configuration that trains in milliseconds, the registry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 
-settings.register_profile("suite", deadline=None)  # processes that share a core would now and then miss one
+settings.register_profile("suite", deadline=None)  # processes that share a core would occasionally miss one
 settings.load_profile("suite")
 
 SIDE = 40
@@ -36,9 +36,9 @@ IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}
 
 @pytest.fixture(scope="session", autouse=True)
 def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compute in one thread, and keep away from the user's cache and settings."""
+    """Compute in one thread, without touching the user's cache and settings."""
     torch.set_num_threads(1)
-    gc.freeze()  # what is imported stays; walking it again and again took a fifth of the time
+    gc.freeze()  # imported objects stay; scanning them repeatedly took a fifth of the time
     gc.set_threshold(10_000, 20, 50)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -75,7 +75,7 @@ def tiny(folder_root: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    """Everything installed."""
+    """A registry of everything installed."""
     return Registry()
 
 
@@ -105,10 +105,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Chromium: Debian's will do. Where CI is set it has to be there; .ci/run installs it."""
+    """Chromium, or skip the test without it; required if CI is set, where .ci/run installs it."""
     if CHROMIUM is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium here; on Debian: apt install chromium")
-    assert CHROMIUM, "CI is set, but there is no Chromium"
+        pytest.skip("Chromium is missing; on Debian: apt install chromium")
+    assert CHROMIUM, "CI is set, but Chromium is missing"
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -118,7 +118,7 @@ def browser() -> Iterator[Any]:
 
 
 def write_noise(folder: Path, count: int, side: int = SIDE) -> None:
-    """Write ``count`` images of noise, ``0.png`` and so on, each different, each folder's its own."""
+    """Write ``count`` images of noise, ``0.png`` and so on, all different, also from those of other folders."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(list(str(Path(*folder.parts[-2:])).encode()))
     for number in range(count):

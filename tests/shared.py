@@ -1,4 +1,4 @@
-"""Where the reference tensors lie, for tests that compare with the originals."""
+"""The reference tensors, for tests that compare with the original code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def published_keys(name: str) -> dict[str, tuple[int, ...]]:
 def _reference(kind: str, name: str) -> Path:
     folder = SHARED / "reference"
     if not folder.is_dir():
-        pytest.skip(f"{folder} is not here")
+        pytest.skip(f"{folder} is missing")
     path = folder / kind / name
-    assert path.exists(), f"{folder} is here, but not {path}"
+    assert path.exists(), f"{folder} exists, but {path} is missing"
     return path

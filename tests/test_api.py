@@ -1,4 +1,4 @@
-"""What users of the Python API rely on: lazy names, loading, translating anything of any size."""
+"""The Python API: lazy names, loading, and translating images of any type and size."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def model(trained):
     return i2i.load(trained)
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     for name in i2i.__all__:
         assert getattr(i2i, name) is not None
     with pytest.raises(AttributeError, match="attribute nonsense"):
         _ = i2i.nonsense
 
 
-def test_a_loaded_model_translates_as_the_saved_one(trained, model):
+def test_a_loaded_model_translates_like_the_saved_one(trained, model):
     assert model.groups == ("woman", "man")
     x = torch.rand(1, 3, 32, 32) * 2 - 1
     woman, man = (model.translate(x, group) for group in model.groups)
@@ -61,7 +61,7 @@ def test_a_run_is_opened_by_its_folder(trained):
         i2i.open_run(trained / "nowhere")
 
 
-def test_a_run_is_created_of_what_is_installed_and_trained_by_execute(tmp_path, tiny):
+def test_a_run_is_created_from_installed_plugins_and_trained_by_execute(tmp_path, tiny):
     run = i2i.create_run(str(tmp_path / "run"), tiny)
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
@@ -73,7 +73,7 @@ def test_a_run_is_created_of_what_is_installed_and_trained_by_execute(tmp_path, 
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (20, 90), (400, 300)])
-def test_any_size_comes_back_at_its_size(model, size):
+def test_a_translation_has_the_size_of_its_input(model, size):
     image = Image.new("RGB", size, "orange")
     assert model.translate(image, "man").size == size
     assert model.translate(np.asarray(image), "man").shape == (size[1], size[0], 3)
@@ -90,7 +90,7 @@ def test_images_arrays_and_tensors_are_translated_alike(model):
     assert np.array_equal(np.asarray(to_image(model.translate(to_tensor(image), "man"))), expected)
 
 
-def test_translating_leaves_the_model_in_the_mode_it_was(model):
+def test_translating_does_not_change_the_mode_of_the_model(model):
     model.backbone.train()
     model.translate(torch.zeros(3, 32, 32))
     assert model.backbone.training
@@ -123,12 +123,12 @@ def test_wrong_groups_and_shapes_are_named(model):
         (Image.new("RGB", (0, 5)), (0, 5)),
     ],
 )
-def test_what_is_no_image_is_refused(model, odd, named):
+def test_invalid_images_are_refused(model, odd, named):
     with refused(DataError, *named):
         model.translate(odd)
 
 
-def test_the_full_generator_takes_any_size_too(tiny, registry):
+def test_the_full_generator_also_takes_any_size(tiny, registry):
     from i2i.models.assembly import resolve
     from i2i.models.model import Model
 

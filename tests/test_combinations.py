@@ -1,4 +1,4 @@
-"""Parts of every kind together, over all that is registered, strangers' too: every pair, or with -m full everything."""
+"""Combinations of all registered parts, also of other people's plugins: every pair, or with -m full all of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INSTALLED = Registry()
 
 
 class Combination(NamedTuple):
-    """One part of each kind, by name; the judge follows the transfer's name where there is a choice of judges."""
+    """One part of each kind, by name; a transfer with a choice of judges is named ``transfer:judge``."""
 
     backbone: str
     generator: str
@@ -36,17 +36,17 @@ class Combination(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the generator gives what the backbone requires."""
+        """Whether the generator provides what the backbone requires."""
         return INSTALLED.get(Backbone, self.backbone).requires <= INSTALLED.get(Generator, self.generator).provides
 
     @property
     def pairs(self) -> set[tuple[tuple[str, str], ...]]:
-        """Every two of the parts, with their kinds."""
+        """All pairs of the parts, with their kinds."""
         return set(combinations(self._asdict().items(), 2))
 
     @property
     def given(self) -> dict[str, Any]:
-        """The configuration that names the parts."""
+        """The configuration with these parts."""
         transfer, _, judge = self.transfer.partition(":")
         random = {"weights": "random"} if self.discriminator == "timm" else {}
         given = {
@@ -61,9 +61,9 @@ class Combination(NamedTuple):
 
 
 def covering(candidates: Sequence[Combination]) -> list[Combination]:
-    """Choose combinations until every pair of parts that occurs together does so in a chosen one.
+    """Choose combinations that cover every pair of parts in the candidates.
 
-    Greedy: the next is the first of those with most new pairs, so that equal candidates give equal choices.
+    Greedy: always choose the first candidate with the most new pairs, so that the choice is deterministic.
     """
     pairs = {candidate: candidate.pairs for candidate in candidates}
     missing = set().union(*pairs.values())
@@ -90,7 +90,7 @@ def data(tmp_path) -> Noise:
     return Noise(tmp_path, GROUPS)
 
 
-def test_the_sample_has_every_pair_and_is_far_smaller_than_the_whole() -> None:
+def test_the_sample_covers_every_pair_with_far_fewer_combinations() -> None:
     most, second = sorted(map(len, PARTS), reverse=True)[:2]
 
     assert len(ALL) > 10 * len(SAMPLE)
@@ -101,7 +101,7 @@ def test_the_sample_has_every_pair_and_is_far_smaller_than_the_whole() -> None:
 
 
 @pytest.mark.parametrize("parts", [*SAMPLE, *REST], ids="-".join)
-def test_parts_go_together(data, parts) -> None:
+def test_parts_work_together(data, parts) -> None:
     model = trained(data, parts.given, GROUPS[1:], steps=3 if parts in SAMPLE else 1)
 
     images = [model.translate(torch.zeros(1, 3, SIZE, SIZE), group) for group in model.groups]
@@ -111,17 +111,16 @@ def test_parts_go_together(data, parts) -> None:
 
 @pytest.mark.parametrize("judge", ["branched", "classification", "projection"])
 @pytest.mark.parametrize("backbone", INSTALLED.names(Backbone))
-def test_several_discriminators_in_one_in_every_backbone(data, backbone, judge) -> None:
-    own = {"name": "timm+patch+patch/2", "timm": {"weights": "random", "network": "test_resnet"}}
+def test_joined_discriminators_work_in_every_backbone(data, backbone, judge) -> None:
+    discriminator = {"name": "timm+patch+patch/2", "timm": {"weights": "random", "network": "test_resnet"}}
     transfer = {"name": "branch", "judge": judge} | ({"judge_depth": 1} if judge == "branched" else {})
-    model = trained(
-        data, {"backbone": {"name": backbone}, "discriminator": own, "transfer": transfer}, GROUPS[1:], steps=1
-    )
+    given = {"backbone": {"name": backbone}, "discriminator": discriminator, "transfer": transfer}
+    model = trained(data, given, GROUPS[1:], steps=1)
     learned = {key for key, _ in model.backbone.discriminators["b"].named_parameters() if ".branches.kid" in key}
     assert bool(learned) == (judge != "classification")
 
 
-def test_a_part_without_what_the_backbone_requires_is_refused() -> None:
+def test_a_generator_without_what_the_backbone_requires_is_refused() -> None:
     assert not Combination("unit", "resnet", "patch", "none").fits
     with refused(ConfigError, "unit", "latent", "resnet"):
         resolve({"backbone": {"name": "unit"}, "generator": {"name": "resnet"}}, INSTALLED)

@@ -1,4 +1,4 @@
-"""The documentation keeps up with the code."""
+"""The documentation matches the code."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def generated() -> ModuleType:
     return module
 
 
-def test_there_are_hooks():
+def test_hooks_exist():
     assert {"register_backbones", "on_step"} <= HOOKS.keys()
 
 
@@ -113,7 +113,7 @@ def test_the_components_page_shows_every_component(generated):
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/index.md"])
-def test_both_commands_are_named(path):
+def test_make_run_and_make_test_are_documented(path):
     text = (ROOT / path).read_text(encoding="utf-8")
 
     assert re.search(r"^make run\b", text, re.MULTILINE)
@@ -121,16 +121,16 @@ def test_both_commands_are_named(path):
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/comparison.md"])
-def test_scores_in_the_pages_are_those_of_the_benches(path):
+def test_scores_in_the_pages_match_the_benches(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     rows = re.findall(r"^\| [a-z0-9-]+ \| .*\d\.\d{3}.*$", text, re.MULTILINE)
-    found = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "benchmarks" / "results").glob("*/bench.md"))
+    benches = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "benchmarks" / "results").glob("*/bench.md"))
 
     assert len(rows) >= 6
-    assert not [row for row in rows if row not in found]
+    assert not [row for row in rows if row not in benches]
 
 
-def test_figure_and_table_of_rooms_are_those_of_the_layers():
+def test_the_figure_and_table_of_packages_match_the_layers():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = [re.findall(r"\w+", layer) for layer in config["tool"]["importlinter"]["contracts"][0]["layers"]]
@@ -144,7 +144,7 @@ def test_figure_and_table_of_rooms_are_those_of_the_layers():
     assert rows[: len(layers)] == layers
 
 
-def test_the_narrative_of_the_step_names_what_there_is():
+def test_the_narrative_of_the_step_names_only_existing_code():
     narrative = step.__doc__ or ""
     parts = {part.__name__: part for part in NARRATED}
 
@@ -184,7 +184,7 @@ def test_ci_runs_what_contributors_run():
     ]
 
 
-def test_commits_are_checked_as_make_checks():
+def test_commits_run_the_same_checks_as_make():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The example of a stranger's plugin, found by the route that every plugin takes."""
+"""The example plugin, loaded by its entry point like any other plugin."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "i2i-plugin-example"
 
 @pytest.fixture
 def with_example(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Everything installed, and the example by the entry point that its own pyproject.toml names."""
+    """Everything installed, and the example, loaded by the entry point in its pyproject.toml."""
     monkeypatch.syspath_prepend(EXAMPLE)
     declared = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["entry-points"]["i2i"]
-    own = [EntryPoint(name, value, "i2i") for name, value in declared.items()]
-    others = [found for found in entry_points(group="i2i") if found.name not in declared]
-    return Registry([*others, *own], strict=True)
+    example = [EntryPoint(name, value, "i2i") for name, value in declared.items()]
+    others = [point for point in entry_points(group="i2i") if point.name not in declared]
+    return Registry([*others, *example], strict=True)
 
 
 def test_what_it_registers(with_example):
@@ -50,7 +50,7 @@ def test_what_it_registers(with_example):
     assert not plugin.conflicts
 
 
-def test_its_backbone_is_built_of_registered_parts(with_example):
+def test_its_backbone_is_built_from_registered_parts(with_example):
     chosen = resolve(
         {"backbone": {"name": "sketch", "channels": 4}, "size": 32, "generator": {"blocks": 1}}, with_example
     )
@@ -63,7 +63,7 @@ def test_its_backbone_is_built_of_registered_parts(with_example):
     assert model.translate(torch.zeros(2, 3, 32, 32)).shape == (2, 3, 32, 32)
 
 
-def test_its_loss_serves_another_backbone(with_example):
+def test_its_loss_works_with_another_backbone(with_example):
     chosen = resolve({"loss": {"total_variation": 0.5}}, with_example)
 
     assert chosen.build_losses(frozenset())["total_variation"].config.weight == 0.5
@@ -102,12 +102,12 @@ def test_its_group_joins_the_emoji(with_example):
     data = build_data(emoji, with_example.groups_of("emoji"), with_example)
 
     assert data.groups == ("woman", "man", "kid", "elderly", "robot")
-    found = [path for part in (data.train, data.test) for domain in ("a", "b") for path in part("robot", domain)]
-    assert [path.parent.name for path in found] == ["trainA"] * 4 + ["trainB"] * 3 + ["testA"] * 2
-    assert {read_image(path).size for path in found} == {(64, 64)}
+    paths = [path for part in (data.train, data.test) for domain in ("a", "b") for path in part("robot", domain)]
+    assert [path.parent.name for path in paths] == ["trainA"] * 4 + ["trainB"] * 3 + ["testA"] * 2
+    assert {read_image(path).size for path in paths} == {(64, 64)}
 
 
-def test_its_detector_takes_the_colourless_for_robots(with_example):
+def test_its_detector_classifies_grey_images_as_robots(with_example):
     detector = with_example.get(GroupDetector, "colour")()
     grey, red = torch.zeros(3, 8, 8), torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, 8, 8)
 
@@ -117,7 +117,7 @@ def test_its_detector_takes_the_colourless_for_robots(with_example):
 
 
 class TestSketch(BackboneTests):
-    """The conformance suite, with the backbone found by its entry point."""
+    """The conformance suite, with the backbone loaded by its entry point."""
 
     options: ClassVar[dict[str, Any]] = {
         "backbone": {"name": "sketch", "channels": 4},

@@ -1,4 +1,4 @@
-"""Plugins, examples and documentation get by with the public names, and every public name is documented."""
+"""Plugins, examples and documentation use only public names, and every public name is documented."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ MODULES = sorted(path for folder in ("plugins", "examples") for path in (ROOT / 
 
 
 def deep_uses(code: str) -> list[str]:
-    """Return what a program takes from i2i beside the public names, in its order."""
+    """Return the names of i2i that a program uses and that are not public, in order."""
     return [use for node in ast.walk(ast.parse(code)) for use in _uses(node) if not _is_public(use)]
 
 
 def blocks(text: str) -> list[str]:
     """Return the Python examples of a page or of docstrings, except those that include a file."""
-    found = [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
-    return [code for code in found if not code.startswith("--8<--")]
+    examples = [textwrap.dedent(code) for _, code in BLOCK.findall(text)]
+    return [code for code in examples if not code.startswith("--8<--")]
 
 
 def blocks_of(paths: list[Path]) -> list[tuple[str, str]]:
-    """Return file and code of every Python example."""
+    """Return the file and code of every Python example."""
     return [(_name(path), code) for path in paths for code in blocks(path.read_text(encoding="utf-8"))]
 
 
-def test_plugins_and_examples_use_public_names_alone():
-    found = {(_name(path), use) for path in MODULES for use in deep_uses(path.read_text(encoding="utf-8"))}
+def test_plugins_and_examples_use_only_public_names():
+    uses = {(_name(path), use) for path in MODULES for use in deep_uses(path.read_text(encoding="utf-8"))}
 
     assert {name.split("/")[0] for name in map(_name, MODULES)} == {"plugins", "examples"}
-    assert sorted(found) == []
+    assert sorted(uses) == []
 
 
-def test_examples_in_the_pages_use_public_names_alone():
+def test_examples_in_the_pages_use_only_public_names():
     examples = blocks_of(PAGES)
 
     assert len(examples) >= 6
     assert [(name, use) for name, code in examples for use in deep_uses(code)] == []
 
 
-def test_examples_in_docstrings_use_public_names_alone():
+def test_examples_in_docstrings_use_only_public_names():
     examples = blocks_of(sorted((ROOT / "i2i").rglob("*.py")))
 
     assert len(examples) >= 15
@@ -96,7 +96,7 @@ def _uses(node: ast.AST) -> Iterator[str]:
 
 
 def _is_public(use: str) -> bool:
-    """Say whether a dotted name is a public one, or something that a public one has."""
+    """Return whether a dotted name is public, or an attribute of a public name."""
     parts = use.split(".")
     package = ".".join(parts[:2]) if parts[1] in ("nn", "testing") else "i2i"
     inner = parts[len(package.split(".")) :]

@@ -1,4 +1,4 @@
-"""The conformance suites, over every backbone that the registry holds, and over a stranger's."""
+"""The conformance suites, run on every installed backbone and on one from outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL = {"backbone": {"channels": 4}, "generator": {"blocks": 1}}
 
 
 class Pix(Backbone):
-    """A stranger's backbone, not installed: registered parts, its own objective."""
+    """A backbone from outside, not installed, with registered parts and a different objective."""
 
     name = "pix"
     objective = {"adversarial": {"mode": "hinge"}, "cycle": 5.0}
@@ -29,8 +29,8 @@ class TestPix(BackboneTests):
 
 
 for _name in installed().names(Backbone):
-    _narrow = {"backbone": {"channels": 4}}  # all that every backbone has
-    _own = {"backbone": installed().get(Backbone, _name), "options": _narrow}
-    _own["test_goes_with_every_transfer"] = None  # tests/test_combinations.py has each of them
-    _suite = type(f"Test_{_name}", (BackboneTests,), _own)
+    _narrow = {"backbone": {"channels": 4}}  # the only option that every backbone has
+    _attributes = {"backbone": installed().get(Backbone, _name), "options": _narrow}
+    _attributes["test_goes_with_every_transfer"] = None  # tested by tests/test_combinations.py
+    _suite = type(f"Test_{_name}", (BackboneTests,), _attributes)
     globals()[_suite.__name__] = _suite

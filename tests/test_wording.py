@@ -1,4 +1,4 @@
-"""Tests assert what a message names; how it is worded lies in one file, which keeps up with the tests."""
+"""Tests assert the values in a message; its wording is in one file, which is kept up to date with the tests."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def test_the_snapshot_is_as_it_was_written(tmp_path: Path) -> None:
 def test_a_refusal_is_recorded(snapshot: Snapshot) -> None:
     with refused(ConfigError, "kids", "kid", "--group"):
         refuse()
-    assert snapshot.heard == ["ConfigError: There is no group 'kids'. Did you mean 'kid'? Use --group."]
+    assert snapshot.recorded == ["ConfigError: There is no group 'kids'. Did you mean 'kid'? Use --group."]
 
 
-def test_another_class_is_a_failure() -> None:
+def test_another_error_class_is_a_failure() -> None:
     with pytest.raises(ConfigError), refused(DataError, "kids"):
         refuse()
 
 
-def test_nothing_refused_is_a_failure() -> None:
+def test_no_error_is_a_failure() -> None:
     with pytest.raises(pytest.fail.Exception), refused(ConfigError):
         pass
 
@@ -61,15 +61,15 @@ def test_new_wording_is_a_failure_that_says_how_to_accept_it(known: dict[str, li
         snapshot.check("There is no group.")
 
 
-def test_a_message_that_no_longer_comes_is_a_failure() -> None:
+def test_a_missing_message_is_a_failure() -> None:
     snapshot = Snapshot({HERE: ["One.", "Two."]})
     snapshot.begin(HERE, {})
     snapshot.check("One.")
-    with pytest.raises(pytest.fail.Exception, match=r"did not come: \['Two\.'\]"):
+    with pytest.raises(pytest.fail.Exception, match=r"missing: \['Two\.'\]"):
         snapshot.end()
 
 
-def test_an_update_takes_what_passed_and_drops_what_is_gone() -> None:
+def test_an_update_accepts_messages_of_passed_tests_and_drops_those_of_deleted_tests() -> None:
     gone, elsewhere, absent = "test_wording.py::test_gone", "test_api.py::test_y", "test_absent.py::test_z"
     snapshot = Snapshot({test: ["Old."] for test in (HERE, gone, elsewhere, absent)}, update=True)
     snapshot.collected = {HERE}
@@ -112,7 +112,7 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("made with i2i 0.1.0", "made with i2i <version>"),
     ],
 )
-def test_what_differs_between_machines_is_left_out(
+def test_text_that_differs_between_machines_is_replaced(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, text: str, expected: str
 ) -> None:
     places = {str(tmp_path): "<tmp>", str(tmp_path_factory.getbasetemp()): "<session>"}

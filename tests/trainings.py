@@ -14,13 +14,13 @@ from i2i.training.step import Training
 
 
 def training_on(data: Dataset, model: Model, precision: str = "32", **options: Any) -> Training:
-    """Return the training of a model by the transfer that it is adapted by, if any, on the CPU; not yet begun.
+    """Return the training of a model on the CPU, with the transfer it was adapted by, if any; not yet started.
 
     Args:
         data: The images.
         model: The model.
-        precision: What to compute in.
-        options: Those of `Training` that differ from 10 steps, batch size 2 and seed 0.
+        precision: The floating-point precision.
+        options: Other arguments of `Training`; by default 10 steps, batch size 2 and seed 0.
     """
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), model.base, ())
     losses = model.components.build_losses(transfer.config.provides)

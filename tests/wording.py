@@ -1,7 +1,7 @@
-"""What i2i says to its user: a test asserts the values that a message names; its wording lies in ``messages.toml``.
+"""The wording of i2i's messages: tests assert the values that a message names, ``messages.toml`` holds the wording.
 
 A message that differs from ``messages.toml`` fails its test. ``make test ARGS="--update-wording"`` accepts new wording
-and removes the messages of tests that no longer exist; review the difference before you commit it.
+and removes the messages of tests that no longer exist; review the diff before you commit it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from tests.shared import SHARED
 
 SNAPSHOT = Path(__file__).with_name("messages.toml")
 ROOT = SNAPSHOT.parents[1]
-REMEDY = 'Accept it with make test ARGS="--update-wording", and review the difference in tests/messages.toml.'
-HEADER = '# What i2i says, by test and number. Written by make test ARGS="--update-wording"; see tests/wording.py.\n'
+REMEDY = 'Accept it with make test ARGS="--update-wording", and review the diff of tests/messages.toml.'
+HEADER = (
+    '# The messages of i2i, by test and number. Written by make test ARGS="--update-wording"; see tests/wording.py.\n'
+)
 
 MACHINE = {
     str(SHARED.resolve()): "<shared>",
@@ -33,7 +35,7 @@ MACHINE = {
     str(ROOT): "<root>",
     str(Path.home()): "<home>",
 }
-"""Places of this machine, with what stands for them."""
+"""Folders of this machine, and their placeholders."""
 
 VOLATILE = {
     r"(<session>/[^\s/]*?)\d+\b": r"\1",
@@ -48,7 +50,7 @@ VOLATILE = {
     r"\bPlugin '\d+'": "Plugin '<id>'",
     r" {2,}": " ",
 }
-"""Patterns of what else differs between machines or runs, with what stands for it."""
+"""Patterns of other text that differs between machines or runs, and its replacements."""
 
 Messages = dict[str, list[str]]
 """The messages of each test in their order, by the id of the test."""
@@ -60,12 +62,12 @@ _SNAPSHOT: ContextVar[Snapshot] = ContextVar("_SNAPSHOT")
 def refused(
     error: type[BaseException], *values: object, varies: str | None = None
 ) -> Iterator[pytest.ExceptionInfo[BaseException]]:
-    """Assert that the block raises ``error``, that its message names each value, and that it reads as it did.
+    """Assert that the block raises ``error``, that its message names each value, and that its wording is unchanged.
 
     Args:
         error: The class.
-        values: What the message must name: what was found, where, and the option or command that helps.
-        varies: A pattern of what may differ between machines, such as another library's words.
+        values: What the message must name: what was wrong, where, and the option or command that helps.
+        varies: A pattern of text that may differ between machines, such as another library's message.
     """
     __tracebackhide__ = True
     with pytest.raises(error) as caught:
@@ -75,14 +77,14 @@ def refused(
 
 
 def mentions(message: str, *values: object) -> None:
-    """Assert that each value occurs in a message, and not only inside a longer word or number."""
+    """Assert that each value occurs in a message, not only as part of a longer word or number."""
     __tracebackhide__ = True
     missing = [str(value) for value in values if not _mentioned(value, message)]
     assert not missing, f"not in the message: {', '.join(missing)}\n{message}"
 
 
 def check_line(text: str, *values: object) -> None:
-    """Assert that one line of a text names all the values, and that it reads as it did."""
+    """Assert that exactly one line of a text names all the values, and that its wording is unchanged."""
     __tracebackhide__ = True
     lines = [line for line in text.splitlines() if all(_mentioned(value, line) for value in values)]
     assert len(lines) == 1, f"{len(lines)} lines mention {values}:\n{text}"
@@ -90,14 +92,14 @@ def check_line(text: str, *values: object) -> None:
 
 
 def check(message: str, *values: object, varies: str | None = None) -> None:
-    """Assert that a message names each value and reads as it did; what matches ``varies`` may differ by machine."""
+    """Assert that a message names each value and its wording is unchanged, except for text that matches ``varies``."""
     __tracebackhide__ = True
     mentions(message, *values)
     _SNAPSHOT.get().check(re.sub(varies, "<varies>", message) if varies else message)
 
 
 def normal(message: str, places: dict[str, str]) -> str:
-    """Return a message without what differs between machines or runs, given the test's folders."""
+    """Replace text that differs between machines or runs by placeholders; ``places`` are the test's folders."""
     places = places | MACHINE
     for place in sorted(places, key=len, reverse=True):
         message = message.replace(place, places[place])
@@ -113,7 +115,7 @@ def _mentioned(value: object, message: str) -> bool:
 
 
 class Snapshot:
-    """The known messages of all tests, and those of the tests that passed here."""
+    """The known messages of all tests, and the messages of the tests that passed in this session."""
 
     def __init__(self, known: Messages, update: bool = False) -> None:
         self.known = known
@@ -124,27 +126,27 @@ class Snapshot:
         self.begin("", {})
 
     def begin(self, test: str, places: dict[str, str]) -> None:
-        """Let the following messages be those of a test, whose folders are ``places``."""
+        """Start recording the messages of a test, whose folders are ``places``."""
         self.test, self.places = test, places
-        self.heard: list[str] = []
+        self.recorded: list[str] = []
 
     def check(self, message: str) -> None:
-        """Assert that the test's next message is the known one."""
-        self.heard.append(normal(message, self.places))
-        number, now = len(self.heard), self.heard[-1]
+        """Record the test's next message, and assert that it is the known one."""
+        self.recorded.append(normal(message, self.places))
+        number, now = len(self.recorded), self.recorded[-1]
         before = now if self.update else "".join(self.known.get(self.test, [])[number - 1 : number])
         if now != before:
             pytest.fail(f"The wording is new. {REMEDY}\nbefore: {before or 'none'}\nnow:    {now}")
 
     def end(self) -> None:
-        """Assert that the test, which passed otherwise, gave every known message."""
-        lacking = [] if self.update else self.known.get(self.test, [])[len(self.heard) :]
-        if lacking:
-            pytest.fail(f"These messages did not come: {lacking}. {REMEDY}")
-        self.passed[self.test] = self.heard
+        """Assert that the test, which otherwise passed, produced every known message."""
+        missing = [] if self.update else self.known.get(self.test, [])[len(self.recorded) :]
+        if missing:
+            pytest.fail(f"These messages are missing: {missing}. {REMEDY}")
+        self.passed[self.test] = self.recorded
 
     def stale(self) -> set[str]:
-        """Return the known tests that are gone; those of a file that was not collected whole count as there."""
+        """Return the known tests that no longer exist, among missing files and completely collected ones."""
         files = {file_of(test) for test in self.collected if self.whole}
         return {
             test
@@ -153,7 +155,7 @@ class Snapshot:
         }
 
     def updated(self) -> Messages:
-        """Return the known messages with those of the tests that passed, and without those of tests that are gone."""
+        """Return the known messages, with those of passed tests updated and those of stale tests removed."""
         both = self.known | self.passed
         return {test: messages for test, messages in both.items() if messages and test not in self.stale()}
 
@@ -173,7 +175,7 @@ def read(path: Path) -> Messages:
 
 
 def write(path: Path, messages: Messages) -> None:
-    """Write a snapshot: a table for each file of tests, a line for each message."""
+    """Write a snapshot: one table per test file, one line per message."""
     lines, file = [HEADER], ""
     for test in sorted(messages):
         if file != (file := file_of(test)):
@@ -188,7 +190,7 @@ def _quoted(text: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _listening(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _recording(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     places = {str(tmp_path): "<tmp>", str(tmp_path_factory.getbasetemp()): "<session>"}
     _SNAPSHOT.get().begin(_id(request.node), places)
 
@@ -202,7 +204,7 @@ def snapshot() -> Snapshot:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--update-wording``."""
     parser.addoption(
-        "--update-wording", action="store_true", help="Accept what i2i says now: write tests/messages.toml."
+        "--update-wording", action="store_true", help="Accept the current wording: write tests/messages.toml."
     )
 
 
@@ -214,7 +216,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a case by what its list holds, not by its number, which other cases change."""
+    """Name a case by the values in its list, not by its number, which changes with other cases."""
     if isinstance(val, list | tuple) and all(isinstance(part, str | int) for part in val):
         return " ".join(map(str, val)) or "none"
     return None
@@ -227,13 +229,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
-    """Close a test that passed."""
+    """Finish the record of a test that passed."""
     yield
     _SNAPSHOT.get().end()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the snapshot, or give the process that will what this one heard."""
+    """Write the snapshot, or hand the record of a worker to the process that writes it."""
     snapshot = _SNAPSHOT.get()
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["wording"] = snapshot.passed, sorted(snapshot.collected)
@@ -243,7 +245,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take what a process of pytest-xdist heard."""
+    """Take over the record of a pytest-xdist worker."""
     passed, collected = getattr(node, "workeroutput", {}).get("wording", ({}, []))
     _SNAPSHOT.get().passed |= passed
     _SNAPSHOT.get().collected |= set(collected)

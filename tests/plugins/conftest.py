@@ -1,4 +1,4 @@
-"""What tests of several plugins share."""
+"""Fixtures for tests of several plugins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @pytest.fixture(scope="session")
 def inception_file(tmp_path_factory) -> Path:
-    """Return a file like that of FID's Inception, with the same names and shapes, and random weights."""
+    """Return a file with the names and shapes of FID's Inception, and random weights."""
     with torch.device("meta"):
         whole = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
     generator = torch.Generator().manual_seed(0)
@@ -23,7 +23,7 @@ def inception_file(tmp_path_factory) -> Path:
 
 
 def random(key: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Return weights with which signals neither die nor explode, and every part of normalisation matters."""
+    """Return weights that keep signals from vanishing or exploding, and make every part of normalisation matter."""
     if key.endswith("num_batches_tracked"):
         return torch.tensor(0)
     if key.endswith("conv.weight"):

@@ -1,4 +1,4 @@
-"""A cache folder of the session's own, empty at its start."""
+"""A cache folder for the session, initially empty."""
 
 from __future__ import annotations
 

@@ -27,13 +27,13 @@ def avatars(**options: Any) -> Avatars:
 
 
 def everybody(data: Avatars) -> list[str]:
-    """Return the designs of all people of training and test."""
+    """Return the designs of all people in training and test."""
     groups = [(group, domain) for group in data.groups for domain in DOMAINS]
     paths = [path for group, domain in groups for path in (*data.train(group, domain), *data.test(group, domain))]
     return [data.design(path) for path in paths]
 
 
-def test_counts_are_the_paper_s_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_counts_match_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Avatars, "_png", lambda self, group, domain, person: Path(domain) / f"{group}-{person}.png")
     data = Avatars(Avatars.Config())
     assert data.groups == ("woman", "man", "elderly", "punk")
@@ -42,19 +42,19 @@ def test_counts_are_the_paper_s_by_default(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(set(everybody(data))) == len(everybody(data)) == 800 + 90 + 60 + 60 + 8 * 200
 
 
-def test_another_base_has_everything_and_a_group_without_shots_too() -> None:
+def test_another_base_has_all_people_and_woman_its_shots() -> None:
     data = avatars(base="punk", shots={"woman": (1, 2)})
     assert data.groups == ("punk", "woman", "man", "elderly")
     assert [len(data.train("punk", domain)) for domain in DOMAINS] == [3, 3]
     assert [len(data.train("woman", domain)) for domain in DOMAINS] == [1, 2]
 
 
-def test_another_seed_draws_others_and_the_same_seed_the_same() -> None:
+def test_the_seed_determines_the_people() -> None:
     assert everybody(avatars(seed=1)) == everybody(avatars(seed=1))
     assert set(everybody(avatars(seed=1))).isdisjoint(everybody(avatars(seed=2, held_out=1)))
 
 
-def test_more_training_people_leave_the_held_out_ones_as_they_are() -> None:
+def test_more_training_people_do_not_change_the_held_out_ones() -> None:
     few, many = avatars(), avatars(people=6)
     assert few.test("woman", "a") == many.test("woman", "a")
     assert set(few.train("woman", "a")) < set(many.train("woman", "a"))
@@ -64,7 +64,7 @@ def test_there_are_no_pairs() -> None:
     assert avatars().pairs("man") is None
 
 
-def test_drawings_are_sorted_square_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawings_are_sorted_square_and_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = avatars().train("woman", "a")
     assert paths == sorted(paths)
     with Image.open(paths[0]) as image:
@@ -73,13 +73,13 @@ def test_drawings_are_sorted_square_and_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert avatars().train("woman", "a") == paths
 
 
-def test_the_file_lies_in_the_cache_by_versions_side_recipe_and_domain(cache: Path) -> None:
+def test_the_path_in_the_cache_has_versions_side_recipe_and_domain(cache: Path) -> None:
     path = avatars().test("man", "b")[0].relative_to(cache / "i2i" / "avatars")
     assert re.fullmatch(r"10\.7\.0-10\.6\.0-16px-[0-9a-f]{8}/b/man-\d{10}\.png", str(path))
 
 
 @pytest.mark.parametrize(("name", "value"), [("BOXES", dict.fromkeys("ab", (0.1, 0.1, 0.8))), ("VERSION", 99)])
-def test_what_was_drawn_otherwise_is_not_served(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+def test_old_drawings_are_not_served(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
     before = avatars().test("man", "b")[0]
     monkeypatch.setattr(module, name, value)
     assert avatars().test("man", "b")[0] != before
@@ -87,8 +87,8 @@ def test_what_was_drawn_otherwise_is_not_served(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_every_option_is_one_that_the_style_knows(group: str, domain: Any) -> None:
-    """DiceBear draws a part at random where it does not know the variant asked for."""
+def test_every_option_is_known_to_the_style(group: str, domain: Any) -> None:
+    """DiceBear draws a random variant in place of an unknown one."""
     looks, definition = GROUPS[group][domain], module._style(module.STYLES[domain])
     components = definition.components()
     assert set(components) - {"head"} <= set(looks.parts)
@@ -114,8 +114,8 @@ def test_a_person_is_drawn_as_chosen() -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_people_of_different_numbers_are_different_drawings(domain: Any) -> None:
-    """A choice that a style does not show would make one drawing of two people, one of them perhaps held out."""
-    for looks in (own[domain] for own in GROUPS.values()):
+    """A choice that a style does not show would give two people one drawing, perhaps in training and test."""
+    for looks in (styles[domain] for styles in GROUPS.values()):
         drawn = [tuple(looks.chosen(person).items()) for person in range(0, looks.people, max(1, looks.people // 500))]
         assert len(set(drawn)) == len(drawn)
     looks = GROUPS["punk"]["b"]
@@ -123,7 +123,7 @@ def test_people_of_different_numbers_are_different_drawings(domain: Any) -> None
     assert len(set(pixels)) == len(pixels)
 
 
-def test_both_domains_have_the_same_attributes_and_each_group_its_own() -> None:
+def test_domains_share_attributes_and_groups_differ_in_them() -> None:
     data = avatars(people=40, held_out=40, shots={group: (40, 40) for group in FEW})
     values = {
         group: [{tuple(data.attributes(path).items()) for path in data.test(group, domain)} for domain in DOMAINS]
@@ -140,7 +140,7 @@ def test_both_domains_have_the_same_attributes_and_each_group_its_own() -> None:
     assert beards == {"woman": {"no"}, "man": {"yes"}, "elderly": {"no"}, "punk": {"no"}}
 
 
-def test_it_is_trained_without_flips() -> None:
+def test_avatars_are_trained_without_flips() -> None:
     assert not Avatars.mirrored
 
 

@@ -30,9 +30,9 @@ def svg(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
-    return tmp_path / "own"
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def test_rasterise_draws_on_white(svg: Path) -> None:
@@ -47,44 +47,44 @@ def test_rasterise_cuts_the_box_out(svg: Path) -> None:
     assert actual.getcolors() == [(1600, (0, 0, 0))]
 
 
-def test_rasterise_refuses_what_is_no_svg(tmp_path: Path) -> None:
+def test_rasterise_refuses_a_broken_svg(tmp_path: Path) -> None:
     (tmp_path / "broken.svg").write_text("<svg")
     with refused(DataError, "broken.svg"):
         rasterise(tmp_path / "broken.svg", 16)
 
 
-def test_the_file_lies_in_the_cache_by_versions_side_recipe_and_domain(own_cache: Path) -> None:
+def test_the_path_in_the_cache_has_versions_side_recipe_and_domain(empty_cache: Path) -> None:
     path = Drawings(16).png("b", "1F469")
-    folder = own_cache / "i2i" / "emoji"
+    folder = empty_cache / "i2i" / "emoji"
     assert re.fullmatch(r"2\.0\.0-17\.0\.0-16px-[0-9a-f]{8}/b/1F469\.png", str(path.relative_to(folder)))
     with Image.open(path) as image:
         assert (image.mode, image.size) == ("RGB", (16, 16))
-    assert [p for p in own_cache.rglob("*") if p.is_file()] == [path]
+    assert [p for p in empty_cache.rglob("*") if p.is_file()] == [path]
 
 
 @pytest.mark.parametrize(("name", "value"), [("HEAD", (0.2, 0.1, 0.5)), ("CROP", 99)])
-def test_what_another_crop_drew_is_not_served(
-    own_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+def test_drawings_of_another_crop_are_not_served(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     before = Drawings(16).png("b", "1F469")
     monkeypatch.setattr(drawings, name, value)
     assert Drawings(16).png("b", "1F469") != before
 
 
-def test_a_drawing_is_made_once(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drawing_is_made_once(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Drawings(16).png("a", "1F468")
     monkeypatch.setattr(drawings, "rasterise", None)
     assert Drawings(16).png("a", "1F468") == made
 
 
-def test_an_interrupted_run_leaves_nothing_behind(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_leaves_nothing_behind(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         Drawings(16).png("a", "1F468")
-    assert [p for p in own_cache.rglob("*") if p.is_file()] == []
+    assert [p for p in empty_cache.rglob("*") if p.is_file()] == []
 
 
 def test_heads_fill_the_frame_in_both_domains() -> None:
@@ -108,7 +108,7 @@ def test_the_cache_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Drawings(16).png("a", "1F469")
 
 
-def test_drawings_lie_in_the_one_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawings_are_in_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "~/elsewhere")
     assert Drawings(16).folder.parent == Path.home() / "elsewhere" / "i2i" / "emoji"
 

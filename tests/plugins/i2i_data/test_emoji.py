@@ -68,8 +68,8 @@ def test_no_test_picture_is_trained_on_by_another_name(seed: int) -> None:
 
 def test_woman_and_man_lose_the_same_roles(whole: Emoji) -> None:
     lost = {group: whole._held_out(group) for group in ("woman", "man")}
-    places = {group: {GROUPS[group].distinct.index(design) for design in lost[group]} for group in lost}
-    assert places["woman"] == places["man"]
+    positions = {group: {GROUPS[group].distinct.index(design) for design in lost[group]} for group in lost}
+    assert positions["woman"] == positions["man"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_default_shots(group: str, source: int, target: int, test: int) -> None:
     assert [len(data.test(group, "a")), len(data.test(group, "b"))] == [test, test]
 
 
-def test_shots_of_one_group_leave_the_others() -> None:
+def test_shots_of_one_group_do_not_change_the_others() -> None:
     data = emoji(shots={"kid": (3, 2)})
     assert [len(data.train("kid", "a")), len(data.train("kid", "b"))] == [3, 2]
     assert len(data.train("man", "b")) == 15
@@ -101,19 +101,19 @@ def test_shots_are_drawn_independently_in_the_domains() -> None:
     assert source == sorted(source)
 
 
-def test_more_shots_keep_the_fewer() -> None:
+def test_more_shots_include_the_fewer() -> None:
     few, more = (set(stems(emoji(shots={"man": (n, n)}).train("man", "a"))) for n in (10, 30))
     assert few < more
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_split_and_the_shots() -> None:
     first, again, other = (emoji(seed=seed) for seed in (1, 1, 2))
     for data, same in ((again, True), (other, False)):
         assert (stems(data.train("man", "b")) == stems(first.train("man", "b"))) is same
         assert (stems(data.test("man", "b")) == stems(first.test("man", "b"))) is same
 
 
-def test_the_division_is_the_same_on_every_machine() -> None:
+def test_the_split_is_the_same_on_every_machine() -> None:
     assert emoji()._held_out("kid") == {"1F467"}
     assert stems(emoji(shots={"elderly": (2, 1)}).train("elderly", "b")) == ["1F474"]
 

@@ -63,7 +63,7 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     assert names(open_root(tmp_path).train("all", "a")) == ["0.png"]
 
 
-def test_the_base_has_most_target_images_then_the_first_name(tmp_path: Path) -> None:
+def test_the_base_has_the_most_target_images_or_else_the_first_name(tmp_path: Path) -> None:
     for group, targets in {"a": 1, "c": 2, "b": 2}.items():
         add_group(tmp_path / group, 5 - targets, targets)
     assert open_root(tmp_path).groups == ("b", "a", "c")

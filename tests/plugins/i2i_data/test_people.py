@@ -1,4 +1,4 @@
-"""Which emoji are in which group."""
+"""The emoji of each group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_no_design_is_in_two_groups_or_twice_in_one() -> None:
     assert len(designs) == len(set(designs)) == 31 + 32 + 4 + 3
 
 
-def test_woman_and_man_have_the_same_role_at_a_place() -> None:
-    own = {"1F478": "1F934", "1F9D5": "1F472"}
+def test_woman_and_man_have_the_same_role_at_each_position() -> None:
+    counterparts = {"1F478": "1F934", "1F9D5": "1F472"}
     for woman, man in zip(GROUPS["woman"].distinct, GROUPS["man"].distinct, strict=True):
-        assert own.get(woman, woman.replace("1F469", "1F468").replace("2640", "2642")) == man
+        assert counterparts.get(woman, woman.replace("1F469", "1F468").replace("2640", "2642")) == man

@@ -28,7 +28,7 @@ def test_contrast_by_hand():
     assert contrast(queries, keys, 0.5).tolist() == pytest.approx([(right + wrong) / 2])
 
 
-def test_patches_of_one_image_are_not_told_from_those_of_another():
+def test_patches_are_contrasted_only_within_an_image():
     queries, keys = torch.randn(3, 4, 5), torch.randn(3, 4, 5)
     together = contrast(queries, keys, 0.07)
     assert together[1:2].tolist() == pytest.approx(contrast(queries[1:2], keys[1:2], 0.07).tolist())
@@ -39,7 +39,7 @@ def test_projections_lie_on_the_unit_sphere():
     torch.testing.assert_close(projected.norm(dim=-1), torch.ones(2, 5))
 
 
-def test_an_image_contrasted_with_itself_is_at_the_least(contrastive, registry):
+def test_contrasting_an_image_with_itself_gives_the_lowest_loss(contrastive, registry):
     training = base_training(contrastive, registry)
     passes = training._generate(("woman", "woman"))
     loss = training.losses["patch_nce"]

@@ -74,9 +74,9 @@ def test_cam(passes):
     assert Cam(Cam.Config()).generator(passes).tolist() == pytest.approx([4 * math.log(2), 2 * second])
 
 
-def test_group_is_added_up_over_heads_for_discriminators_and_averaged_for_generators(passes):
-    said = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # right for the woman, wrong for the man
-    verdict = Verdict([], [], [], [said, said])
+def test_group_sums_heads_for_discriminators_and_averages_them_for_generators(passes):
+    head = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # right for the woman, wrong for the man
+    verdict = Verdict([], [], [], [head, head])
     passes.real_verdict = passes.fake_verdict = {"a": verdict, "b": verdict}
     loss = GroupClassification(GroupClassification.Config())
     assert loss.generator(passes).tolist() == pytest.approx([0.0, 2 / 3])
@@ -105,10 +105,10 @@ def test_r1_is_the_squared_gradient_at_real_images(passes):
     assert penalty.tolist() == pytest.approx([2 * 10 / 2 * 4 * (3 / 4) ** 2] * 2)
 
 
-def test_r1_teaches_the_discriminators(tiny, registry):
+def test_r1_trains_the_discriminators(tiny, registry):
     training = base_training(merge(tiny, {"loss": {"adversarial": {"r1": 5.0}}}), registry)
     plain = base_training(tiny, registry)
-    reports = [one.step()["discriminator/adversarial"] for one in (training, plain)]
-    assert reports[0] > reports[1]
-    first, second = ([p for p in one.backbone.discriminators.parameters()] for one in (training, plain))
+    penalised_loss, plain_loss = (run.step()["discriminator/adversarial"] for run in (training, plain))
+    assert penalised_loss > plain_loss
+    first, second = ([p for p in run.backbone.discriminators.parameters()] for run in (training, plain))
     assert any(not torch.equal(p, q) for p, q in zip(first, second, strict=True))

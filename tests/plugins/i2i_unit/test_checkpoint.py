@@ -1,4 +1,4 @@
-"""The files of UNIT's release: which belong together, what they hold, and back again."""
+"""The files of UNIT's release: finding, reading and writing them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_options_are_inferred_and_the_round_trip_is_exact(registry: Registry, gi
     assert_equal(parts_of(again), parts)
 
 
-def test_a_published_checkpoint_comes_back_to_the_bit(registry: Registry, tmp_path: Path) -> None:
+def test_a_published_checkpoint_survives_the_round_trip_to_the_bit(registry: Registry, tmp_path: Path) -> None:
     names = {part: f"unit_{part}_00001000.pt" for part in ("gen", "dis")}
     originals = {part: torch.load(shared.golden(name), weights_only=True) for part, name in names.items()}
     arrival = import_checkpoint(shared.golden(names["gen"]), tmp_path / "run", registry, size=64)
@@ -82,7 +82,7 @@ def assert_equal(actual: Parts, expected: Parts) -> None:
             assert all(torch.equal(actual[part][domain][key], tensor) for key, tensor in state.items())
 
 
-def test_an_auto_encoder_is_a_domains_own(registry: Registry) -> None:
+def test_an_auto_encoder_belongs_to_one_domain(registry: Registry) -> None:
     model = model_of(registry)
     gen = parts_of(model)["gen"]
     a2b, b2a = (model.backbone.generators[direction] for direction in ("a2b", "b2a"))
@@ -92,7 +92,7 @@ def test_an_auto_encoder_is_a_domains_own(registry: Registry) -> None:
     assert torch.equal(gen["b"]["dec.model.5.conv.weight"], a2b.up[2][0].weight)
 
 
-def test_missing_discriminators_are_left_out_and_said(registry: Registry) -> None:
+def test_missing_discriminators_are_left_out_with_a_note(registry: Registry) -> None:
     imported = FORMAT.read({"gen": parts_of(model_of(registry))["gen"]}, None)
     assert {key.split(".")[0] for key in imported.tensors} == {"generators"}
     assert imported.config["size"] == 256
@@ -144,7 +144,7 @@ def test_discriminators_too_deep_for_the_size_are_refused(registry: Registry) ->
 
 
 @pytest.mark.parametrize(
-    ("names", "asked", "found"),
+    ("names", "asked", "expected"),
     [
         (["gen_00000900.pt", "dis_00000900.pt", "gen_00001000.pt", "dis_00001000.pt"], "", ["gen 1000", "dis 1000"]),
         (["gen_00000900.pt", "dis_00001000.pt", "optimizer.pt"], "", ["gen 900"]),
@@ -156,12 +156,12 @@ def test_discriminators_too_deep_for_the_size_are_refused(registry: Registry) ->
         (["gen_00000900.pt", "notes.txt"], "notes.txt", []),
     ],
 )
-def test_files_of_one_step_belong_together(tmp_path: Path, names: list[str], asked: str, found: list[str]) -> None:
+def test_files_of_one_step_belong_together(tmp_path: Path, names: list[str], asked: str, expected: list[str]) -> None:
     for name in names:
         (tmp_path / name).touch()
     parts = FORMAT.find(tmp_path / asked)
     ends = {part: path.stem.rpartition("_")[2].lstrip("0") for part, path in parts.items()}
-    assert {f"{part} {end}" for part, end in ends.items()} == set(found)
+    assert {f"{part} {end}" for part, end in ends.items()} == set(expected)
     assert not any(path.name.startswith("y_") for path in parts.values())
 
 
@@ -181,7 +181,7 @@ def test_files_of_one_step_belong_together(tmp_path: Path, names: list[str], ask
     ],
     ids=["munit", "one-domain", "ugatit", "tensors", "numbers", "discriminators"],
 )
-def test_what_is_not_unit_is_not_recognised(parts: Any) -> None:
+def test_other_files_are_not_recognised(parts: Any) -> None:
     assert not FORMAT.recognises(parts)
 
 
@@ -200,7 +200,9 @@ def test_what_is_not_unit_is_not_recognised(parts: Any) -> None:
     ],
     ids=["generator", "discriminator", "shared"],
 )
-def test_what_the_release_cannot_hold_is_refused(registry: Registry, given: dict[str, Any], named: str) -> None:
+def test_a_model_that_the_release_cannot_store_is_refused(
+    registry: Registry, given: dict[str, Any], named: str
+) -> None:
     with refused(CheckpointError, *named):
         write(model_of(registry, given))
 

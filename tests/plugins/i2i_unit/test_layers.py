@@ -55,7 +55,7 @@ def test_convolutions_pad_by_reflection() -> None:
         assert conv(x).shape[-1] == 8 // stride
 
 
-def test_norms_learn_nothing_and_remember_nothing() -> None:
+def test_norms_have_no_parameters_and_no_statistics() -> None:
     assert [key for key in normed(padded(1, 1, 3)).state_dict() if not key.startswith("0.")] == []
 
 

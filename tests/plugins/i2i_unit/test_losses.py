@@ -14,7 +14,7 @@ from tests.wording import refused
 
 
 def latents(*values: list[float]) -> Translation:
-    """One latent of two values a sample."""
+    """One latent of two values per sample."""
     return Translation(
         torch.zeros(len(values), 3, 1, 1), latent=torch.tensor(values, dtype=torch.float32).view(-1, 2, 1, 1)
     )

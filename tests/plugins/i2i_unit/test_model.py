@@ -59,7 +59,7 @@ def test_learning_rate_halves_every_100_000_steps(registry: Registry) -> None:
     assert factors == [1, 1, 0.5, 0.5, 0.25, 1 / 32]
 
 
-def test_learning_rate_halves_as_often_as_asked(registry: Registry) -> None:
+def test_learning_rate_halves_at_the_given_interval(registry: Registry) -> None:
     backbone = model_of(registry, backbone={"halve_lr_every": 10}).backbone
     assert [backbone.lr_factor(step, 30) for step in (0, 9, 10, 29)] == [1, 1, 0.5, 0.25]
 
@@ -92,7 +92,7 @@ def test_only_what_is_needed_is_computed(registry: Registry) -> None:
     assert not backbone.passes(batch_of("woman"), NEEDS, ["woman"]).identity
 
 
-def test_identity_is_there_for_whoever_weighs_it(registry: Registry) -> None:
+def test_identity_is_computed_if_a_loss_needs_it(registry: Registry) -> None:
     backbone = model_of(registry).backbone.eval()
     batch = batch_of("woman", "woman")
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_identity_is_there_for_whoever_weighs_it(registry: Registry) -> None:
     torch.testing.assert_close(passes.reconstructed["a"], plain.reconstructed["a"], rtol=0, atol=1e-5)
 
 
-def test_every_group_reconstructs_by_its_own_branches(registry: Registry) -> None:
+def test_every_group_reconstructs_through_its_branches(registry: Registry) -> None:
     model = model_of(registry)
     model.adapt(resolve(merge(SMALL, {"transfer": {"name": "branch"}}), registry), ["man"])
     backbone = model.backbone.eval()
@@ -146,7 +146,7 @@ def test_shared_blocks_learn_from_both_directions(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["cyclegan", "ugatit"])
-def test_its_networks_serve_other_backbones(registry: Registry, backbone: str) -> None:
+def test_its_networks_work_in_other_backbones(registry: Registry, backbone: str) -> None:
     given = {
         "size": 32,
         "backbone": {"name": backbone, "channels": 4, "generator": "unit", "discriminator": "multiscale"},

@@ -22,7 +22,7 @@ def judge(size: int, **options: Any) -> MultiscaleDiscriminator:
     return MultiscaleDiscriminator(MultiscaleDiscriminator.Config(size=size, **{"channels": 2, **options}))
 
 
-def test_translation_is_deterministic_in_eval_mode_alone() -> None:
+def test_translation_is_deterministic_only_in_eval_mode() -> None:
     network, x = generator(), torch.randn(2, 3, 16, 16)
     assert not torch.equal(network(x).image, network(x).image)
     assert torch.equal(network(x).latent, network(x).latent)
@@ -41,7 +41,7 @@ def test_noise_is_normal_and_scaled() -> None:
     assert generator(noise=0).disturb(latent) is latent
 
 
-def test_what_is_decoded_is_returned() -> None:
+def test_the_decoded_sample_is_returned() -> None:
     network, x = generator(), torch.randn(1, 3, 16, 16)
     translation = network(x)
     assert translation.sample is not None
@@ -50,7 +50,7 @@ def test_what_is_decoded_is_returned() -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_encoding_is_that_of_the_translation(blocks: int) -> None:
+def test_encode_returns_the_maps_of_the_translation(blocks: int) -> None:
     network, x = generator(blocks=blocks), torch.randn(2, 3, 32, 16)
     maps = network.encode(x)
     assert tuple(map_.shape[1] for map_ in maps) == network.encoded_channels
@@ -102,7 +102,7 @@ def test_nothing_is_shared_by_default() -> None:
     assert not {id(p) for p in a2b.parameters()} & {id(p) for p in b2a.parameters()}
 
 
-def test_no_more_blocks_are_shared_than_there_are() -> None:
+def test_sharing_more_blocks_than_exist_is_refused() -> None:
     generator(shared_blocks=3)
     with refused(ConfigError, "unit", 4, "--generator.shared_blocks 3", "--generator.blocks"):
         generator(shared_blocks=4)
@@ -130,7 +130,7 @@ def test_every_scale_gives_logits(size: int, options: dict[str, int], sides: lis
     assert [map_.shape[-1] for map_ in verdict.features] == sides
 
 
-def test_a_depth_below_the_published_one_is_said() -> None:
+def test_a_depth_below_the_published_one_is_noted() -> None:
     assert judge(64).note == judge(256).note == judge(32, layers=2).note == ""
     check(judge(32).note, "32 px", "multiscale", 3, 4)
 
