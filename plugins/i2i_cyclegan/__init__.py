@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_backbones() -> Iterable[type[Backbone]]:
-    """Return the CycleGAN."""
+    """Return CycleGAN."""
     from i2i_cyclegan.model import CycleGAN
 
     return [CycleGAN]
@@ -37,7 +37,7 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
 
 @hookimpl
 def register_formats() -> Iterable[type[CheckpointFormat]]:
-    """Return the files of pytorch-CycleGAN-and-pix2pix."""
+    """Return the format of pytorch-CycleGAN-and-pix2pix."""
     from i2i_cyclegan.checkpoint import PytorchCycleGAN
 
     return [PytorchCycleGAN]

@@ -1,4 +1,4 @@
-"""The checkpoint files of pytorch-CycleGAN-and-pix2pix: a bare state dict a file.
+"""The checkpoint files of pytorch-CycleGAN-and-pix2pix: a bare state dict per file.
 
 There ``G_A`` translates a to b and ``D_A`` judges b.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -47,22 +47,22 @@ class PytorchCycleGAN(CheckpointFormat):
     name = "pytorch-cyclegan"
 
     def find(self, path: Path) -> dict[str, Path]:
-        """Return the files of one epoch: of the file's, or of the folder's latest."""
+        """Return the files of one epoch: the given file's, or the folder's latest."""
         folder = path if path.is_dir() else path.parent
         matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*_net_*.pth"))}
-        named = {file: found for file, found in matches.items() if found}
+        named = {file: match for file, match in matches.items() if match}
         if not named or (path.is_file() and path not in named):
             return {}
-        epoch = named[path]["epoch"] if path in named else max((m["epoch"] for m in named.values()), key=_age)
-        parts = {found["network"]: file for file, found in named.items() if found["epoch"] == epoch}
+        epoch = named[path]["epoch"] if path in named else max((match["epoch"] for match in named.values()), key=_age)
+        parts = {match["network"]: file for file, match in named.items() if match["epoch"] == epoch}
         return {"G_A" if part == "G" else part: file for part, file in parts.items()}
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether there is a generator from a to b, a ResNet or a U-Net."""
+        """Return whether there is a ResNet or U-Net generator from a to b."""
         return _kind(without_module_prefix(parts.get("G_A", {}))) is not None
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Read the networks that there are."""
+        """Read the networks present."""
         states = {name: _modern(state) for name, state in parts.items()}
         generator = _generator_options(states["G_A"])
         size = size or (2 ** generator["depth"] if "depth" in generator else PUBLISHED_SIZE)
@@ -77,8 +77,8 @@ class PytorchCycleGAN(CheckpointFormat):
         return Imported({"size": size, "backbone": backbone, "generator": generator, "discriminator": judge}, tensors)
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the four files, by the names that the project's ``--epoch latest`` looks for."""
-        found = {}
+        """Return the four files, named as the project's ``--epoch latest`` expects."""
+        files: dict[str, dict[str, Any]] = {}
         for name, place in NETWORKS.items():
             network = backbone.get_submodule(place)
             if not isinstance(network, _OURS):
@@ -86,18 +86,18 @@ class PytorchCycleGAN(CheckpointFormat):
                     f"pytorch-CycleGAN-and-pix2pix has no {place.partition('.')[0].removesuffix('s')} like "
                     f"{type(network).__name__}, only 'resnet', 'unet', 'patch' and 'pixel'."
                 )
-            found[f"latest_net_{name}.pth"] = to_published(network)
-        return cast("dict[str, dict[str, Any]]", found)
+            files[f"latest_net_{name}.pth"] = to_published(network)
+        return files
 
 
 def _age(epoch: str) -> tuple[bool, int]:
-    """Sort ``latest`` after numbered epochs, and those, or ``iter_N``, by their number."""
+    """Return a sort key: ``N`` and ``iter_N`` by number, then ``latest``."""
     number = re.search(r"\d+", epoch)
     return epoch == "latest", int(number[0]) if number else 0
 
 
 def _modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the statistics that old files keep of instance norms, and the shift that dropout puts on convolutions."""
+    """Drop the instance-norm statistics of old files, and renumber convolutions that follow dropout."""
     state = {key: tensor for key, tensor in without_module_prefix(state).items() if not key.endswith(STATISTICS)}
     if "model.10.conv_block.6.weight" not in state:
         return state
@@ -118,7 +118,7 @@ def _generator_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {
         "name": "unet",
         "channels": output_width(state, "model.model.0.weight", "G_A"),
-        "depth": len(convolutions) // 2,  # one down, one up a level
+        "depth": len(convolutions) // 2,  # one down and one up per level
     }
 
 
@@ -134,12 +134,12 @@ def _judge_options(state: Mapping[str, Tensor] | None) -> dict[str, Any]:
 def _empty_networks(
     generator: dict[str, Any], judge: dict[str, Any], size: int
 ) -> dict[str, Generator | Discriminator]:
-    """Build a generator ``G`` and a discriminator ``D`` without memory for weights."""
-    classes = {one.name: one for one in _OURS}
+    """Build a generator ``G`` and a discriminator ``D`` on the meta device, without memory for weights."""
+    classes = {network.name: network for network in _OURS}
 
     def build(options: dict[str, Any]) -> Any:
         network = classes[options["name"]]
-        return network(network.Config(size=size, **{key: o for key, o in options.items() if key != "name"}))
+        return network(network.Config(size=size, **{key: value for key, value in options.items() if key != "name"}))
 
     with torch.device("meta"):
         return {"G": build(generator), "D": build(judge)}

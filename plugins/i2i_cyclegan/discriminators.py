@@ -16,7 +16,7 @@ class PatchDiscriminator(Discriminator):
     """The PatchGAN: with the published 3 layers each logit judges a patch of 70 x 70 pixels (Isola et al. 2017).
 
     Raises:
-        ConfigError: ``layers`` leave no patch of an image of ``size``.
+        ConfigError: Images of ``size`` are too small for that many ``layers``.
     """
 
     name = "patch"
@@ -31,7 +31,9 @@ class PatchDiscriminator(Discriminator):
         layers = _patch_layers(config.size) if config.layers is None else config.layers
         _check_patch(config.size, layers)
         if config.layers is None and layers < PUBLISHED_PATCH_LAYERS:
-            self.note = f"At {config.size} px the patch discriminator has {layers} halving layers; published are 3."
+            self.note = (
+                f"Using {layers} patch discriminator layers at {config.size} px (the published 3 need 64 px or more)."
+            )
         widths = [config.channels * min(2**layer, 8) for layer in range(layers + 1)]
         self.stages = nn.Sequential(*(_patch_stage(layer, widths) for layer in range(layers + 1)))
         self.head = nn.Conv2d(widths[-1], 1, 4, 1, 1)
@@ -51,7 +53,7 @@ class PatchDiscriminator(Discriminator):
 
 
 class PixelDiscriminator(Discriminator):
-    """The pixel discriminator: three 1x1 convolutions, so that each logit judges one pixel's colour alone."""
+    """The pixel discriminator: three 1x1 convolutions, so each logit judges the colour of a single pixel."""
 
     name = "pixel"
 
@@ -77,12 +79,12 @@ class PixelDiscriminator(Discriminator):
 
 
 def _patch_layers(size: int) -> int:
-    """Keep at least 6 x 6 patches, which is what 3 layers leave of 64 px."""
+    """Return as many layers as leave 6 x 6 patches, as 3 do at 64 px; at least 1, at most 3."""
     return min(PUBLISHED_PATCH_LAYERS, max(1, size.bit_length() - 4))
 
 
 def _check_patch(size: int, layers: int) -> None:
-    if size >> layers < 3:  # two unstrided convolutions follow, each takes one pixel; a norm needs more than one
+    if size >> layers < 3:  # two unstrided convolutions take a pixel each, and a norm needs more than one
         raise ConfigError(
             f"The discriminator 'patch' with {layers} layers leaves nothing of {size} px. "
             f"Use at most {max(0, (size // 3).bit_length() - 1)} layers or a size of at least {3 * 2**layers}."

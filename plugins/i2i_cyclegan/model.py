@@ -12,10 +12,10 @@ from i2i_cyclegan.pool import ImagePool
 
 
 class CycleGAN(Backbone):
-    """Least-squares adversarial, cycle and identity terms; the generators update first; judges see an image pool.
+    """Least-squares adversarial, cycle and identity terms; generators update first; discriminators see an image pool.
 
-    The learning rate is constant for half of the steps and then falls linearly, as published (100 + 100 epochs),
-    a little every step instead of once an epoch.
+    The learning rate is constant for half of the steps, then falls linearly, as published (100 + 100 epochs), but
+    per step instead of per epoch.
     """
 
     name = "cyclegan"
@@ -37,7 +37,7 @@ class CycleGAN(Backbone):
         discriminator: str = Field("patch", description="The discriminator, by registered name.")
         lr: float = Field(2e-4, gt=0, description="Adam's learning rate.")
         betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's betas.")
-        pool_size: int = Field(50, ge=0, description="Older fakes kept for each domain and group; 0 keeps none.")
+        pool_size: int = Field(50, ge=0, description="Older fakes kept per domain and group; 0 keeps none.")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class CycleGAN(Backbone):
         self.pool = ImagePool(config.pool_size)
 
     def remember(self, domain: Domain, fake: Tensor, groups: tuple[str, ...]) -> Tensor:
-        """Swap some fakes, ``(N, 3, H, W)``, for older ones of the same domain and group."""
+        """Replace some fakes, ``(N, 3, H, W)``, with older ones of the same domain and group."""
         return self.pool.query(domain, fake, groups)
 
     def training_state(self) -> dict[str, Tensor]:
@@ -57,5 +57,5 @@ class CycleGAN(Backbone):
         return {f"pool/{key}": images for key, images in self.pool.state().items()}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
-        """Take back what ``training_state`` returned."""
+        """Restore what ``training_state`` returned."""
         self.pool.load({key.removeprefix("pool/"): images for key, images in state.items()})

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from i2i import ConfigError, Generator, Translation
 from i2i.nn import InstanceNorm, each_stage
 
-LEAST_UNET_DEPTH = 4
+MIN_UNET_DEPTH = 4
 
 
 class ResnetGenerator(Generator):
     """Two downsamplings, residual blocks, two upsamplings (Johnson et al. 2016, as in Zhu et al. 2017).
 
-    The published networks have 6 blocks for 128 px and 9 from 256 px on. The trunk is, by default, the blocks alone.
+    The published networks have 6 blocks at 128 px and 9 from 256 px. By default the trunk is only the residual blocks.
     """
 
     name = "resnet"
@@ -32,7 +32,7 @@ class ResnetGenerator(Generator):
         """Options of the ResNet generator."""
 
         blocks: int = Field(9, ge=1, description="Residual blocks: 6 or 9 as published.")
-        branch_depth: int = Field(3, ge=1, le=3, description="Outermost stages a side that a group may own.")
+        branch_depth: int = Field(3, ge=1, le=3, description="Stages on either side that belong to a branch.")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -58,7 +58,7 @@ class ResnetGenerator(Generator):
         return Translation(self.up(encoded[-1]), encoded=encoded)
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the maps after each down-sampling stage, and half-way and all the way through the blocks."""
+        """Return the maps after each down-sampling stage, halfway through the residual blocks, and after them."""
         down = each_stage(self.down, x)
         within = each_stage(self.blocks, down[-1])
         return [*down, within[len(within) // 2], within[-1]]
@@ -82,7 +82,7 @@ class ResidualBlock(nn.Module):
 
 
 class UnetGenerator(Generator):
-    """An encoder-decoder with skip connections (Isola et al. 2017); 256 px give the published ``unet_256``.
+    """An encoder-decoder with skip connections (Isola et al. 2017); at 256 px, the published ``unet_256``.
 
     Raises:
         ConfigError: ``size`` cannot be halved ``depth`` times.
@@ -95,7 +95,7 @@ class UnetGenerator(Generator):
         """Options of the U-Net generator."""
 
         depth: int | None = Field(None, ge=2, description="Downsamplings; by default as many as the size allows.")
-        branch_depth: int = Field(3, ge=1, description="Outermost stages a side that a group may own.")
+        branch_depth: int = Field(3, ge=1, description="Stages on either side that belong to a branch.")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -111,8 +111,8 @@ class UnetGenerator(Generator):
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1].
 
-        The published code activates in place, so that its skip connections carry LeakyReLU(x). The ReLU that reads
-        them undoes the difference: ReLU(LeakyReLU(x)) = ReLU(x), in value and in gradient.
+        The published code activates in place, so its skip connections carry LeakyReLU(x). The ReLU that follows makes
+        this equivalent: ReLU(LeakyReLU(x)) = ReLU(x), in value and gradient.
         """
         encoded = self.encode(x)
         *skips, x = encoded
@@ -131,7 +131,7 @@ class UnetGenerator(Generator):
 
 
 def parameter_keys(convolutions: dict[str, str]) -> dict[str, str]:
-    """Turn our names of biased convolutions and the published ones into those of their parameters."""
+    """Expand our names and the published names of biased convolutions to those of their parameters."""
     return {f"{ours}.{p}": f"{theirs}.{p}" for ours, theirs in convolutions.items() for p in ("weight", "bias")}
 
 
@@ -169,7 +169,7 @@ def _unet_up(level: int, widths: list[int]) -> nn.Sequential:
 
 def _unet_depth(size: int, asked: int | None) -> int:
     halvings = (size & -size).bit_length() - 1
-    depth = asked or max(halvings, LEAST_UNET_DEPTH)
+    depth = asked or max(halvings, MIN_UNET_DEPTH)
     if halvings >= depth:
         return depth
     nearest = max(1, round(size / 2**depth)) * 2**depth
@@ -180,7 +180,7 @@ def _unet_depth(size: int, asked: int | None) -> int:
 
 
 def _resnet_names(blocks: int) -> dict[str, str]:
-    """Return the names of a ResNet generator with that many residual blocks."""
+    """Return our names and the published ones, for a ResNet generator with ``blocks`` residual blocks."""
     end = 10 + blocks
     return {
         **{f"down.{i}.0": f"model.{1 + 3 * i}" for i in range(3)},
@@ -191,12 +191,12 @@ def _resnet_names(blocks: int) -> dict[str, str]:
 
 
 def _unet_names(depth: int) -> dict[str, str]:
-    """Return the names of a U-Net with that many downsamplings; the published levels are nested."""
-    found: dict[str, str] = {}
+    """Return our names and the published, nested ones, for a U-Net with ``depth`` downsamplings."""
+    names: dict[str, str] = {}
     prefix = "model.model"
     for level in range(depth):
         outer, inner = level == 0, level == depth - 1
-        found[f"down.{level}.{0 if outer else 1}"] = f"{prefix}.{0 if outer else 1}"
-        found[f"up.{depth - 1 - level}.1"] = f"{prefix}.{3 if outer or inner else 5}"
+        names[f"down.{level}.{0 if outer else 1}"] = f"{prefix}.{0 if outer else 1}"
+        names[f"up.{depth - 1 - level}.1"] = f"{prefix}.{3 if outer or inner else 5}"
         prefix += f".{1 if outer else 3}.model"
-    return found
+    return names

@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Up to ``size`` fakes of every domain and group; once full, half of the fakes are swapped for stored ones.
+    """Up to ``size`` fakes per domain and group; once full, half of new fakes are replaced by stored ones.
 
-    Randomness comes from torch's global generator on the CPU.
+    Random numbers come from torch's global CPU generator.
 
     Args:
-        size: Fakes kept for each domain and group; 0 keeps none.
+        size: Fakes kept per domain and group; 0 keeps none.
     """
 
     def __init__(self, size: int) -> None:
@@ -20,7 +20,7 @@ class ImagePool:
         self._images: dict[str, list[Tensor]] = {}
 
     def query(self, domain: str, fakes: Tensor, groups: tuple[str, ...]) -> Tensor:
-        """Store some of ``fakes``, ``(N, 3, H, W)``, and return as many: each itself or an older one of its group."""
+        """Store some of ``fakes``, ``(N, 3, H, W)``; return each, or an older one of its group in its place."""
         if self.size == 0:
             return fakes
         return torch.stack([self._swap(f"{domain}/{group}", fake) for fake, group in zip(fakes, groups, strict=True)])
@@ -30,7 +30,7 @@ class ImagePool:
         return {key: torch.stack([image.cpu() for image in images]) for key, images in self._images.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore what ``state`` returned."""
         self._images = {key: list(images.clone()) for key, images in state.items()}
 
     def _swap(self, key: str, fake: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def register_generators() -> Iterable[type[Generator]]:
 
 @hookimpl
 def register_formats() -> Iterable[type[CheckpointFormat]]:
-    """Return photo2cartoon's files, and those of the paper that builds on it."""
+    """Return the formats of photo2cartoon, and of the paper that builds on it."""
     from i2i_photo2cartoon.checkpoint import Photo2CartoonFile
     from i2i_photo2cartoon.fewshot import FewShotFile
 

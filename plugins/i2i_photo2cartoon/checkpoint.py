@@ -1,4 +1,4 @@
-"""The checkpoint files of photo2cartoon: one dict of six networks, as UGATIT-pytorch has them."""
+"""The checkpoint files of photo2cartoon: a dict of six networks, like UGATIT-pytorch's."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
 JUDGES = ("G", "L")
 ORDER = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
 PUBLISHED_SIZE = 256
-OLD = (
-    "This file is older than 2020-05-04, when photo2cartoon mended its hourglasses: levels 2 to 4 were never trained, "
-    "and its translations will be wrong; train it further, or use weights published since."
+OUTDATED = (
+    "This file is from before 2020-05-04, when photo2cartoon fixed its hourglasses. Levels 2 to 4 were never trained, "
+    "so its translations will be wrong. Train it further, or use newer weights."
 )
-UNTOLD = (
-    "If this file is older than 2020-05-04, when photo2cartoon mended its hourglasses, its translations will be wrong, "
-    "and nothing in it shows which; look at a translation, and use weights published since."
+PERHAPS_OUTDATED = (
+    "If this file is from before 2020-05-04, when photo2cartoon fixed its hourglasses, its translations will be "
+    "wrong. The file does not show its age. Look at a translation, and if it is wrong, use newer weights."
 )
 
 
@@ -51,14 +51,14 @@ class Photo2CartoonFile(CheckpointFormat):
     name = "photo2cartoon"
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether the file holds a photo2cartoon generator from a to b, of one group."""
+        """Return whether the file holds a photo2cartoon generator from a to b, for a single group."""
         return {"HourGlass1.Conv1.weight", "gap_fc.weight"} <= generator_keys(parts)
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Read the generators and discriminators that there are."""
+        """Read the generators and discriminators present."""
         states = networks(parts)
-        judge = self.lookup.get(Discriminator, "ugatit")  # another plugin's
-        config = describe(states, size, judge)
+        judge = self.lookup.get(Discriminator, "ugatit")  # of the plugin i2i_ugatit
+        config = infer_config(states, size, judge)
         generator, discriminator = empty_networks(config, judge)
         tensors = {
             f"generators.{direction}.{key}": tensor
@@ -67,30 +67,30 @@ class Photo2CartoonFile(CheckpointFormat):
             for key, tensor in from_published(states[name], generator, name).items()
         }
         for domain, state in judges(states).items():
-            own = from_published(state, discriminator, f"disG{domain.upper()} and disL{domain.upper()}")
-            tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
-        return Imported(config, tensors, notes=_age(states["genA2B"]))
+            converted = from_published(state, discriminator, f"disG{domain.upper()} and disL{domain.upper()}")
+            tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in converted.items()}
+        return Imported(config, tensors, notes=_age_notes(states["genA2B"]))
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the one file; photo2cartoon calls it ``latest`` where it resumes from."""
+        """Return the single file, named ``latest`` since photo2cartoon resumes from that."""
         states: dict[str, Any] = {
-            name: to_published(own_generator(backbone.generators[direction], "photo2cartoon"))
+            name: to_published(checked_generator(backbone.generators[direction], "photo2cartoon"))
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
-            judge = own_judge(backbone.discriminators[domain], "photo2cartoon")
+            judge = checked_judge(backbone.discriminators[domain], "photo2cartoon")
             states |= split_states(to_published(judge), judge_names(domain))
         return {"photo2cartoon_params_latest.pt": {name: states[name] for name in ORDER}}
 
 
 def generator_keys(parts: CheckpointParts) -> set[str]:
-    """Return the keys of the generator from a to b; none if there is none."""
+    """Return the keys of the generator from a to b; empty if there is none."""
     state = parts["file"].get("genA2B")
     return set(without_module_prefix(state)) if isinstance(state, Mapping) else set()
 
 
 def networks(parts: CheckpointParts) -> dict[str, dict[str, Tensor]]:
-    """Return the file's networks by name, as without DataParallel."""
+    """Return the file's networks by name, without DataParallel's key prefixes."""
     return {
         name: without_module_prefix(parts["file"][name])
         for name in ORDER
@@ -98,22 +98,22 @@ def networks(parts: CheckpointParts) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def describe(states: States, size: int | None, judge: type[Discriminator]) -> dict[str, Any]:
-    """Infer the configuration from shapes, for a generator of one group or several.
+def infer_config(states: States, size: int | None, judge: type[Discriminator]) -> dict[str, Any]:
+    """Infer the configuration from shapes, for a generator of one or several groups.
 
     Raises:
-        CheckpointError: A needed layer is missing, or a full generator has another size than ``size``.
+        CheckpointError: A layer is missing, or ``size`` is not the size of a full generator.
     """
     state = states["genA2B"]
     channels = output_width(state, "ConvBlock1.1.weight", "genA2B")
     output_width(state, "FC.0.weight", "genA2B")
     pixels = state["FC.0.weight"].shape[1] // (4 * channels)
     light = pixels == 1
-    own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
-    if size is not None and own_size != size:
-        raise CheckpointError(f"genA2B is a full generator of {own_size} px; it cannot have --size {size}.")
+    trained_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
+    if size is not None and trained_size != size:
+        raise CheckpointError(f"genA2B is a full generator for {trained_size} px, not for --size {size}.")
     return {
-        "size": own_size,
+        "size": trained_size,
         "backbone": {"name": "photo2cartoon", "channels": channels, "light": light},
         "generator": {"name": "photo2cartoon"},
         "discriminator": {"name": "ugatit", **_judge_options(states, judge)},
@@ -121,7 +121,7 @@ def describe(states: States, size: int | None, judge: type[Discriminator]) -> di
 
 
 def empty_networks(config: Mapping[str, Any], judge: type[Discriminator]) -> tuple[HourglassGenerator, Discriminator]:
-    """Build a generator and the registered discriminator ``ugatit`` without memory for weights."""
+    """Build a generator and a discriminator ``ugatit`` on the meta device, without memory for weights."""
     shared = {"size": config["size"], "channels": config["backbone"]["channels"]}
     options = {key: value for key, value in config["discriminator"].items() if key != "name"}
     with torch.device("meta"):
@@ -130,7 +130,7 @@ def empty_networks(config: Mapping[str, Any], judge: type[Discriminator]) -> tup
 
 
 def judges(states: States) -> dict[str, dict[str, Tensor]]:
-    """Return the discriminators by domain, where both are there: global ones behind ``G.``, local ones ``L.``."""
+    """Return the discriminators of each domain that has both parts, prefixed with ``G.`` (global) or ``L.`` (local)."""
     return {
         domain: join_states(states, judge_names(domain))
         for domain in ("a", "b")
@@ -139,26 +139,26 @@ def judges(states: States) -> dict[str, dict[str, Tensor]]:
 
 
 def judge_names(domain: str) -> dict[str, str]:
-    """Return the file's names of the global and the local discriminator of a domain."""
+    """Return the file's names for the global and local discriminators of a domain."""
     return {letter: f"dis{letter}{domain.upper()}" for letter in JUDGES}
 
 
-def own_generator(network: nn.Module, whose: str) -> HourglassGenerator:
-    """Return ``network`` when it is ours.
+def checked_generator(network: nn.Module, whose: str) -> HourglassGenerator:
+    """Return ``network`` if it is a photo2cartoon generator.
 
     Raises:
-        CheckpointError: It is another one.
+        CheckpointError: It is another network.
     """
     if not isinstance(network, HourglassGenerator):
         raise CheckpointError(f"{whose} has no generator like {type(network).__name__}, only 'photo2cartoon'.")
     return network
 
 
-def own_judge(network: nn.Module, whose: str) -> Discriminator:
-    """Return ``network`` when it is the discriminator ``ugatit``, without branches or heads.
+def checked_judge(network: nn.Module, whose: str) -> Discriminator:
+    """Return ``network`` if it is a discriminator ``ugatit``, without branches or heads.
 
     Raises:
-        CheckpointError: It is another one.
+        CheckpointError: It is another network.
     """
     if not isinstance(network, Discriminator) or network.name != "ugatit":
         raise CheckpointError(f"{whose} has no discriminator like {type(network).__name__}, only 'ugatit'.")
@@ -172,22 +172,22 @@ def _judge_options(states: States, judge: type[Discriminator]) -> dict[str, Any]
     return options
 
 
-def _age(state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Say whether the hourglasses' levels 2 to 4, which old code never called, still have their first weights.
+def _age_notes(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Return a note if the hourglasses' levels 2 to 4, which old code never called, still have their initial weights.
 
-    Convolutions start uniformly within a bound, and training soon leaves it; where level 1 is within it, too, the
-    file belongs to a model that hardly trained, and does not show it.
+    Initial weights lie within a bound that training soon exceeds. If those of level 1 do too, the model was hardly
+    trained, and its file does not show its age.
     """
-    found = {level: any(_has_left_its_start(state, key) for key in _convolutions(state, level)) for level in "1234"}
-    if any(found[level] for level in "234"):
+    trained = {level: any(_was_trained(state, key) for key in _convolutions(state, level)) for level in "1234"}
+    if any(trained[level] for level in "234"):
         return ()
-    return (OLD,) if found["1"] else (UNTOLD,)
+    return (OUTDATED,) if trained["1"] else (PERHAPS_OUTDATED,)
 
 
 def _convolutions(state: Mapping[str, Tensor], level: str) -> list[str]:
     return [key for key in state if re.fullmatch(rf".*\.HG\.0\.ConvBlock{level}_\d\.ConvBlock[123]\.3\.weight", key)]
 
 
-def _has_left_its_start(state: Mapping[str, Tensor], key: str) -> bool:
+def _was_trained(state: Mapping[str, Tensor], key: str) -> bool:
     bound = state[key][0].numel() ** -0.5  # torch's default: Kaiming's uniform with a = sqrt(5)
     return bool(state[key].abs().max() > bound * 1.001)

@@ -1,7 +1,7 @@
 """The multi-group checkpoint files of Zhuang & Yang's few_shot_face2cartoon (arXiv 2007.13332).
 
-They are photo2cartoon's, except that the outermost layers of a generator exist once per group, the classifiers of its
-class-activation map have one row per group, and the discriminators have a group head. Group 0, the base, has no suffix.
+They are like photo2cartoon's, but generators have a copy of their outermost layers and a row of class-activation
+classifiers per group, and discriminators have a group head. Layers of group 0, the base group, have no suffix.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from i2i_photo2cartoon.checkpoint import (
     GENERATORS,
     JUDGES,
     ORDER,
-    describe,
+    checked_generator,
+    checked_judge,
     empty_networks,
     generator_keys,
+    infer_config,
     judge_names,
     judges,
     networks,
-    own_generator,
-    own_judge,
 )
 from i2i_photo2cartoon.networks import HourglassGenerator
 
@@ -48,29 +48,29 @@ if TYPE_CHECKING:
 GROUPS = ("woman", "man", "kid", "elderly")
 BRANCHED = re.compile(r"(ConvBlock[12]|HourGlass[14])(?:_(\d+))?")
 HEADS = ("gap_fc_new", "gmp_fc_new")
-OWN = ("down.0", "down.1", "up.3", "up.4", "attention.heads")
+PER_GROUP = ("down.0", "down.1", "up.3", "up.4", "attention.heads")
 SPECTRAL = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
 
 
 class FewShotFile(CheckpointFormat):
     """``*_params_*.pt`` of few_shot_face2cartoon: photo2cartoon's six networks, for several groups.
 
-    Its groups have no names; in the released order they are woman, man, kid and elderly.
+    The file does not name its groups. In the released order they are woman, man, kid and elderly.
     """
 
     name = "fewshot"
     holds_groups = True
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether the file holds a photo2cartoon generator from a to b, of several groups."""
+        """Return whether the file holds a photo2cartoon generator from a to b, for several groups."""
         return {"HourGlass1.Conv1.weight", "gap_fc_new.weight"} <= generator_keys(parts)
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Read the generators and discriminators that there are, for as many groups as the classifiers have rows."""
+        """Read the generators and discriminators present; the classifiers' rows are the groups."""
         states = networks(parts)
         groups = _names(len(states["genA2B"]["gap_fc_new.weight"]))
-        kind = self.lookup.get(Discriminator, "ugatit")  # another plugin's
-        config = describe(states, size, kind)
+        kind = self.lookup.get(Discriminator, "ugatit")  # of the plugin i2i_ugatit
+        config = infer_config(states, size, kind)
         generator, judge = empty_networks(config, kind)
         tensors: dict[str, Tensor] = {}
         for name, direction in GENERATORS.items():
@@ -79,18 +79,18 @@ class FewShotFile(CheckpointFormat):
         for domain, state in judges(states).items():
             tensors |= _prefixed(f"discriminators.{domain}", _read_judge(state, judge, len(groups), domain.upper()))
         config["transfer"] = {"name": "branch", "judge": "classification", "cam": "group"}
-        note = f"The file does not name its groups; in the order that was released they are {', '.join(groups)}."
+        note = f"The file does not name its groups; in the released order they are {', '.join(groups)}."
         return Imported(config, tensors, groups[0], groups[1:], (note,))
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the one file, with the groups in the model's order, the base first."""
+        """Return the single file, with groups in the model's order, base first."""
         if len(groups) != len(GROUPS):
             raise CheckpointError(
                 f"few_shot_face2cartoon has four groups, not {len(groups)} ({', '.join(groups)}). "
                 "Export one of them: --format photo2cartoon --group NAME."
             )
         states: dict[str, Any] = {
-            name: _write_generator(own_generator(backbone.generators[direction], self.name), groups)
+            name: _write_generator(checked_generator(backbone.generators[direction], self.name), groups)
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
@@ -100,7 +100,9 @@ class FewShotFile(CheckpointFormat):
 
 def _names(count: int) -> tuple[str, ...]:
     if count < 2:
-        raise CheckpointError("genA2B has classifiers of one group. It is of another model, or cut short.")
+        raise CheckpointError(
+            "genA2B has classifiers for one group only. It belongs to another model, or is cut short."
+        )
     return (*GROUPS[:count], *(f"group{index}" for index in range(len(GROUPS), count)))
 
 
@@ -113,31 +115,31 @@ def _read_generator(
 ) -> dict[str, Tensor]:
     last = max(_index(key) or 0 for key in state)
     if last >= len(groups):
-        raise CheckpointError(f"{whose} has branches of {last + 1} groups, but classifiers of {len(groups)}.")
+        raise CheckpointError(f"{whose} has branches for {last + 1} groups, but classifiers for {len(groups)}.")
     tensors: dict[str, Tensor] = {}
     for index, group in enumerate(groups):
-        own = from_published(_of_group(state, index), network, f"{whose}, group {index} ({group})")
-        tensors |= {_branched(key, group): tensor for key, tensor in own.items()}
+        converted = from_published(_of_group(state, index), network, f"{whose}, group {index} ({group})")
+        tensors |= {_branched(key, group): tensor for key, tensor in converted.items()}
     return tensors
 
 
 def _of_group(state: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
-    """Return the generator that one group has, as photo2cartoon would save it."""
-    own = {}
+    """Return one group's generator, as photo2cartoon would save it."""
+    tensors = {}
     for key, tensor in state.items():
         head, _, rest = key.partition(".")
         if _index(key) is None:
             row = tensor[index : index + 1] if head in HEADS else tensor
-            own[f"{head.removesuffix('_new') if head in HEADS else head}.{rest}"] = row
+            tensors[f"{head.removesuffix('_new') if head in HEADS else head}.{rest}"] = row
         elif _index(key) == index:
-            own[f"{_unsuffixed(head)}.{rest}"] = tensor
-    return own
+            tensors[f"{_unsuffixed(head)}.{rest}"] = tensor
+    return tensors
 
 
 def _index(key: str) -> int | None:
     """Return the group of a branch's parameter; None for shared ones."""
-    found = BRANCHED.fullmatch(key.partition(".")[0])
-    return int(found[2] or 0) if found else None
+    match = BRANCHED.fullmatch(key.partition(".")[0])
+    return int(match[2] or 0) if match else None
 
 
 def _unsuffixed(head: str) -> str:
@@ -145,7 +147,7 @@ def _unsuffixed(head: str) -> str:
 
 
 def _branched(key: str, group: str) -> str:
-    place = next((place for place in OWN if key.startswith(f"{place}.")), None)
+    place = next((place for place in PER_GROUP if key.startswith(f"{place}.")), None)
     return key if place is None else f"{place}.branches.{group}.{key.removeprefix(f'{place}.')}"
 
 
@@ -158,16 +160,16 @@ def _read_judge(joined: Mapping[str, Tensor], network: Discriminator, groups: in
     if missing is not None:
         raise CheckpointError(f"dis{missing[0]}{domain} has no '{missing[2:]}'. It is cut short, or of another model.")
     plain = {key: tensor for key, tensor in joined.items() if key not in heads.values()}
-    own = _prefixed("judge", from_published(plain, network, f"disG{domain} and disL{domain}"))
-    own |= {ours: joined[theirs] for ours, theirs in heads.items()}
-    wrong = next((key for key in heads if own[key].shape != expected[key].shape), None)
+    tensors = _prefixed("judge", from_published(plain, network, f"disG{domain} and disL{domain}"))
+    tensors |= {ours: joined[theirs] for ours, theirs in heads.items()}
+    wrong = next((key for key in heads if tensors[key].shape != expected[key].shape), None)
     if wrong is not None:
-        raise CheckpointError(f"dis{heads[wrong][0]}{domain} classifies {len(own[wrong])} groups, not {groups}.")
-    return own
+        raise CheckpointError(f"dis{heads[wrong][0]}{domain} classifies {len(tensors[wrong])} groups, not {groups}.")
+    return tensors
 
 
 def _head_names() -> dict[str, str]:
-    """Return our keys of the group heads and theirs, behind ``G.`` or ``L.``."""
+    """Return our keys of the group heads and the file's, prefixed with ``G.`` (global) or ``L.`` (local)."""
     return {
         f"heads.{i}.{ours}": f"{letter}.conv_cls.{theirs}"
         for i, letter in enumerate(JUDGES)
@@ -195,30 +197,30 @@ def _write_generator(generator: HourglassGenerator, groups: Sequence[str]) -> di
 
 
 def _check_branches(modules: Iterable[tuple[str, nn.Module]]) -> None:
-    odd = next((path for path, module in modules if isinstance(module, Branches) and path not in OWN), None)
-    if odd is not None:
+    extra = next((path for path, module in modules if isinstance(module, Branches) and path not in PER_GROUP), None)
+    if extra is not None:
         raise CheckpointError(
-            f"few_shot_face2cartoon shares layers among groups that this model has once per group, first '{odd}'. "
-            "It needs the transfer 'branch' with --generator.branch_depth 2."
+            f"This model has '{extra}' once per group, where few_shot_face2cartoon has one for all groups. "
+            "Exporting needs the transfer 'branch' with --generator.branch_depth 2 (or 1)."
         )
 
 
 def _published(state: Mapping[str, Tensor], names: Mapping[str, str], group: str) -> dict[str, Tensor]:
-    """Return the generator that one group has, as photo2cartoon would save it, from a branched one."""
-    own = {}
+    """Return one group's generator, as photo2cartoon would save it, from the state of a branched one."""
+    tensors = {}
     for ours, theirs in names.items():
         branched = _branched(ours, group)
-        own[theirs] = state[branched if branched in state else ours].detach().cpu()
-    return own
+        tensors[theirs] = state[branched if branched in state else ours].detach().cpu()
+    return tensors
 
 
 def _write_judge(network: nn.Module) -> dict[str, Tensor]:
     if not isinstance(network, GroupHead):
         raise CheckpointError(
-            "few_shot_face2cartoon has shared discriminators with a group head. "
-            "It needs the transfer 'branch' with --transfer.judge classification."
+            "few_shot_face2cartoon has shared discriminators with a group head, and this model does not. "
+            "Exporting needs the transfer 'branch' with --transfer.judge classification."
         )
     heads = network.state_dict()
-    return to_published(own_judge(network.judge, "few_shot_face2cartoon")) | {
+    return to_published(checked_judge(network.judge, "few_shot_face2cartoon")) | {
         theirs: heads[ours].detach().cpu() for ours, theirs in _head_names().items()
     }

@@ -1,4 +1,4 @@
-"""The hourglass blocks of photo2cartoon, which look at features on five scales."""
+"""The hourglass blocks of photo2cartoon, which process features at five scales."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LEVELS = 4
 
 
 class Hourglass(nn.Module):
-    """Refine features by a pyramid, and by the three-channel image that they already show.
+    """Refine features with a pyramid, and with an image drawn from its output.
 
-    The features of the pyramid, mapped by one 1x1 convolution, and the image, mapped by another, are added to the
-    input; or, as the last hourglass of a generator, the image itself is returned. Photo2cartoon's ``HourGlass``.
+    Both are mapped by 1x1 convolutions and added to the input. The last hourglass of a generator returns the image
+    instead. This is photo2cartoon's ``HourGlass``.
 
     Args:
         channels: Width; a multiple of 4.
-        last: Return the image, ``(N, 3, H, W)``, not features.
+        last: Return the image, ``(N, 3, H, W)``, instead of features.
     """
 
     def __init__(self, channels: int, last: bool = False) -> None:
@@ -36,13 +36,13 @@ class Hourglass(nn.Module):
             self.keep, self.recall = nn.Conv2d(channels, channels, 1), nn.Conv2d(3, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, C, H, W)``, H and W divisible by 16 and larger, to the same shape or to ``(N, 3, H, W)``."""
+        """Map ``(N, C, H, W)``, H and W multiples of 16 from 32 on, to the same shape or to ``(N, 3, H, W)``."""
         y: Tensor = F.relu(self.norm(self.mix(self.refine(self.pyramid(x)))), inplace=True)
         drawn: Tensor = self.draw(y)
         return drawn if self.last else x + self.keep(y) + self.recall(drawn)
 
     def published_names(self) -> dict[str, str]:
-        """Return the paths of our modules and buffers below this one, and those of photo2cartoon."""
+        """Return the paths of this module's submodules and buffers, with those of photo2cartoon."""
         names = {"refine": "HG.1", "mix": "HG.2", "draw": "Conv1", "keep": "Conv2", "recall": "Conv3"}
         blocks = {"refine": "HG.1", "pyramid.centre": "HG.0.ConvBlock5"}
         for i in range(LEVELS):
@@ -55,7 +55,7 @@ class Hourglass(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Halve four times, double four times, and add the maps from the way down; ``HourGlassBlock``."""
+    """Four halvings, then four doublings, each adding the map of its size from the way down; ``HourGlassBlock``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class _Pyramid(nn.Module):
 
 
 class _CascadeBlock(nn.Module):
-    """Three convolutions in series, of a half, a quarter and a quarter of the width, joined and added to the input.
+    """Three convolutions in series, with 1/2, 1/4 and 1/4 of the width, concatenated and added to the input.
 
-    ``ConvBlock`` of photo2cartoon. The original has a fourth one that it never calls but saves; it is carried as a
-    buffer, which no optimizer sees, so that its files can be read and written whole.
+    ``ConvBlock`` of photo2cartoon. The original saves a fourth one that it never calls. It is kept as a buffer,
+    which no optimizer updates, so that files can be read and written completely.
     """
 
     unused: Tensor

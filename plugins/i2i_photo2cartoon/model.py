@@ -10,14 +10,14 @@ from i2i import Backbone
 class Photo2Cartoon(Backbone):
     """Photo2cartoon, the base model of Zhuang & Yang (arXiv 2007.13332); objective and order of updates as released.
 
-    The original adds the term ``face_identity`` with weight 1, whose network the user has to bring.
+    The original also has ``face_identity`` with weight 1, off here because i2i does not include its network's weights.
     """
 
     name = "photo2cartoon"
     objective = {"adversarial": 1.0, "cycle": 50.0, "identity": 10.0, "cam": 1000.0}
     first = "discriminator"
     presets = {
-        "quick": {  # as published, discriminators soon win, and faces fill with spots
+        "quick": {  # with the published options discriminators soon win and faces fill with spots
             "backbone": {"channels": 16, "lr": 1e-3},
             "discriminator": {"channels": 8},
             "loss": {"cycle": {"weight": 10.0}, "cam": {"weight": 10.0}},

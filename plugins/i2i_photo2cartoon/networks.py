@@ -27,7 +27,7 @@ BLOCKS = 4
 
 
 class HourglassGenerator(Generator):
-    """U-GAT-IT's generator between hourglasses, with a normalisation that style and content steer together.
+    """U-GAT-IT's generator between hourglasses, with normalisation that depends on style and content.
 
     The outermost ``branch_depth`` stages on either side are branch points: with 2, as released, the first 7x7
     convolution and hourglass, and the last hourglass and 7x7 convolution.
@@ -42,7 +42,9 @@ class HourglassGenerator(Generator):
         """Options of the photo2cartoon generator."""
 
         channels: int = Field(32, gt=0, multiple_of=4, description="Width of the first layer, a multiple of 4.")
-        light: bool = Field(True, description="Steer by pooled features; off: by all of them, at a fixed image size.")
+        light: bool = Field(
+            True, description="Decode from pooled features; off: from all of them, at a fixed image size."
+        )
         branch_depth: int = Field(2, ge=1, le=5, description="Stages on either side that belong to a branch.")
 
     config: Config
@@ -67,7 +69,7 @@ class HourglassGenerator(Generator):
         )
 
     def forward(self, x: Tensor) -> Translation:
-        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 16."""
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of 16."""
         maps, within = self._encode(x)
         x, cam_logits = self.attention(within[-1])
         heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
@@ -77,7 +79,7 @@ class HourglassGenerator(Generator):
         return Translation(self.up(x), cam_logits, heatmap, encoded=[*maps, within[1], within[-1]])
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the maps after each stage of the encoder, and half-way and all the way through its blocks."""
+        """Return the maps after each encoder stage, halfway through the residual blocks, and after them."""
         maps, within = self._encode(x)
         return [*maps, within[1], within[-1]]
 
@@ -102,8 +104,8 @@ class HourglassGenerator(Generator):
 class SoftNorm(nn.Module):
     """Soft-AdaLIN: normalisation whose gamma and beta are mixed from style and content.
 
-    ``gamma = (1 - w) * from_style + w * from_content`` with w in [0, 1] per channel, likewise beta; then AdaLIN. It is
-    photo2cartoon's; w starts at 0.
+    ``gamma = (1 - w) * from_style + w * from_content`` with w in [0, 1] per channel, likewise beta; then AdaLIN. As
+    in photo2cartoon, w starts at 0.
 
     Args:
         channels: Width.
@@ -164,15 +166,15 @@ def _published_names() -> dict[str, str]:
     }  # fmt: skip
     for i in range(BLOCKS):
         names |= {f"blocks.{i}.body.{j}": f"EncodeBlock{i + 1}.conv_block.{j}" for j in (1, 5)}
-        names |= _same(f"decode.{i}", f"DecodeBlock{i + 1}")
+        names |= _decoder_names(f"decode.{i}", f"DecodeBlock{i + 1}")
     for i in range(2):
         names |= {f"up.{i}.0": f"UpBlock{i + 1}.2", f"up.{i}.1": f"UpBlock{i + 1}.3"}
     return names
 
 
-def _same(ours: str, theirs: str) -> dict[str, str]:
-    """Name the parts of a decoder block, which are called alike."""
-    steering = ("c_gamma.0", "c_gamma.2", "c_beta.0", "c_beta.2", "s_gamma", "s_beta", "norm")
+def _decoder_names(ours: str, theirs: str) -> dict[str, str]:
+    """Return the paths of a decoder block's parts, whose names are the same on both sides."""
+    mlps = ("c_gamma.0", "c_gamma.2", "c_beta.0", "c_beta.2", "s_gamma", "s_beta", "norm")
     norms = [f"norm{n}" for n in (1, 2)]
-    parts = ["conv1", "conv2", *norms, *(f"{norm}.{part}" for norm in norms for part in steering)]
+    parts = ["conv1", "conv2", *norms, *(f"{norm}.{part}" for norm in norms for part in mlps)]
     return {f"{ours}.{part}": f"{theirs}.{part}" for part in parts}

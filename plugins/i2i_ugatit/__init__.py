@@ -37,7 +37,7 @@ def register_discriminators() -> Iterable[type[Discriminator]]:
 
 @hookimpl
 def register_formats() -> Iterable[type[CheckpointFormat]]:
-    """Return the files of UGATIT-pytorch."""
+    """Return the format of UGATIT-pytorch."""
     from i2i_ugatit.checkpoint import UGATITPytorch
 
     return [UGATITPytorch]

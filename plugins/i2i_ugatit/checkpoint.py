@@ -1,4 +1,4 @@
-"""The checkpoint files of UGATIT-pytorch: one dict of six networks. Nothing but names differs from ours."""
+"""The checkpoint files of UGATIT-pytorch: a dict of six networks that differ from ours only in names."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class UGATITPytorch(CheckpointFormat):
     name = "ugatit-pytorch"
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Say whether the file holds a U-GAT-IT generator from a to b."""
+        """Return whether the file holds a U-GAT-IT generator from a to b."""
         generator = parts["file"].get("genA2B")
         return isinstance(generator, Mapping) and "DownBlock.1.weight" in without_module_prefix(generator)
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
-        """Read generators and whatever discriminators there are."""
+        """Read the generators and any discriminators."""
         states = {
             name: without_module_prefix(state) for name, state in parts["file"].items() if isinstance(state, Mapping)
         }
@@ -66,8 +66,8 @@ class UGATITPytorch(CheckpointFormat):
         return Imported(config, tensors)
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the one file; UGATIT-pytorch resumes from and tests ``latest``."""
-        generators = {theirs: _own(backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
+        """Return the single file, named ``latest`` since UGATIT-pytorch resumes from and tests that."""
+        generators = {theirs: _checked(backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
         states: dict[str, Any] = {name: to_published(network) for name, network in generators.items()}
         for domain in ("a", "b"):
             judge = backbone.discriminators[domain]
@@ -85,11 +85,11 @@ def _generator_options(state: Mapping[str, Tensor], size: int | None) -> dict[st
     output_width(state, "FC.0.weight", "genA2B")
     pixels = state["FC.0.weight"].shape[1] // (4 * channels)
     light = pixels == 1
-    own_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
-    if size is not None and own_size != size:
-        raise CheckpointError(f"genA2B is a full generator of {own_size} px; it cannot have --size {size}.")
-    blocks = len({found[1] for key in state if (found := re.match(r"UpBlock1_(\d+)\.", key))})
-    return {"channels": channels, "blocks": blocks, "light": light, "size": own_size}
+    trained_size = (size or PUBLISHED_SIZE) if light else 4 * round(pixels**0.5)
+    if size is not None and trained_size != size:
+        raise CheckpointError(f"genA2B is a full generator for {trained_size} px, not for --size {size}.")
+    blocks = len({match[1] for key in state if (match := re.match(r"UpBlock1_(\d+)\.", key))})
+    return {"channels": channels, "blocks": blocks, "light": light, "size": trained_size}
 
 
 def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGenerator) -> dict[str, Tensor]:
@@ -102,20 +102,20 @@ def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGe
 
 
 def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionDiscriminator) -> dict[str, Tensor]:
-    found = {}
+    tensors = {}
     for domain in ("a", "b"):
         names = _judges(domain)
         if states.keys() >= set(names.values()):
-            own = from_published(join_states(states, names), network, " and ".join(names.values()))
-            found |= {f"discriminators.{domain}.{key}": tensor for key, tensor in own.items()}
-    return found
+            state = from_published(join_states(states, names), network, " and ".join(names.values()))
+            tensors |= {f"discriminators.{domain}.{key}": tensor for key, tensor in state.items()}
+    return tensors
 
 
 def _judges(domain: str) -> dict[str, str]:
     return {letter: f"dis{letter}{domain.upper()}" for letter in PARTS}
 
 
-def _own(generator: Any) -> Generator:
+def _checked(generator: Any) -> Generator:
     if not isinstance(generator, AttentionGenerator):
         raise CheckpointError(f"UGATIT-pytorch has no generator like {type(generator).__name__}, only 'ugatit'.")
     return generator

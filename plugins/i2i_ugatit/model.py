@@ -17,7 +17,7 @@ class UGATIT(Backbone):
         "quick": {
             "backbone": {"channels": 16, "lr": 5e-4},
             "generator": {"blocks": 3},
-            "loss": {"cam": {"weight": 10.0}},  # 1000 drowns the other terms for the first thousands of steps
+            "loss": {"cam": {"weight": 10.0}},  # 1000 drowns the other terms for the first few thousand steps
         },
         "paper": {},
     }

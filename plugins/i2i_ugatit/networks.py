@@ -28,7 +28,7 @@ from i2i.nn import (
 
 
 class AttentionGenerator(Generator):
-    """Encoder, class-activation attention, and a decoder whose normalisation is steered by the attended features.
+    """Encoder, class-activation attention, and a decoder whose normalisation depends on the attended features.
 
     The outermost ``branch_depth`` stages on either side are branch points: with 3, the 7x7 convolution and both
     down-samplings of the encoder, and everything after the residual blocks of the decoder.
@@ -43,7 +43,9 @@ class AttentionGenerator(Generator):
         """Options of the U-GAT-IT generator."""
 
         blocks: int = Field(4, ge=1, description="Residual blocks in the encoder and in the decoder.")
-        light: bool = Field(True, description="Steer by pooled features; off: by all of them, at a fixed image size.")
+        light: bool = Field(
+            True, description="Decode from pooled features; off: from all of them, at a fixed image size."
+        )
         branch_depth: int = Field(3, ge=1, le=3, description="Stages on either side that belong to a branch.")
 
     config: Config
@@ -64,7 +66,7 @@ class AttentionGenerator(Generator):
         self.up = nn.Sequential(doubling_stage(4 * c), doubling_stage(2 * c), _exit(c))
 
     def forward(self, x: Tensor) -> Translation:
-        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W divide by 4."""
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of 4."""
         encoded = self.encode(x)
         x, cam_logits = self.attention(encoded[-1])
         heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
@@ -74,7 +76,7 @@ class AttentionGenerator(Generator):
         return Translation(self.up(x), cam_logits, heatmap, encoded=encoded)
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Return the maps after each stage of the encoder, and half-way and all the way through its blocks."""
+        """Return the maps after each encoder stage, halfway through the residual blocks, and after them."""
         maps = each_stage(self.down, x)
         within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
@@ -93,8 +95,10 @@ class AttentionDiscriminator(Discriminator):
     class Config(Discriminator.Config):
         """Options of the U-GAT-IT discriminators."""
 
-        global_layers: int | None = Field(None, ge=3, description="Depth of the global one; 7 as published if it fits.")
-        local_layers: int | None = Field(None, ge=3, description="Depth of the local one; 5 as published if it fits.")
+        global_layers: int | None = Field(
+            None, ge=3, description="Depth of the global one; the published 7 if it fits."
+        )
+        local_layers: int | None = Field(None, ge=3, description="Depth of the local one; the published 5 if it fits.")
 
     config: Config
 
@@ -115,7 +119,7 @@ class AttentionDiscriminator(Discriminator):
         return Verdict(list(logits), list(cam_logits), list(features))
 
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of UGATIT-pytorch, behind ``G.`` or ``L.`` for the global or local one."""
+        """Return our keys and those of UGATIT-pytorch, prefixed with ``G.`` (global) or ``L.`` (local)."""
         return {
             f"parts.{name}.{key}": f"{name[0].upper()}.{theirs}"
             for name, part in self.parts.items()
@@ -124,10 +128,10 @@ class AttentionDiscriminator(Discriminator):
 
     @classmethod
     def published_options(cls, state: Mapping[str, Tensor], whose: str) -> dict[str, Any]:
-        """Return ``channels`` and depths, each of the parts that ``state`` holds behind ``G.`` or ``L.``."""
+        """Return ``channels`` and the depth of each part in ``state``, whose keys start with ``G.`` or ``L.``."""
         options: dict[str, Any] = {}
         for letter, name in {"G": "global", "L": "local"}.items():
-            part = {key.removeprefix(f"{letter}."): own for key, own in state.items() if key.startswith(f"{letter}.")}
+            part = {key.removeprefix(f"{letter}."): t for key, t in state.items() if key.startswith(f"{letter}.")}
             if part:
                 options["channels"] = output_width(part, "model.1.weight_orig", whose)
                 stages = sum(bool(re.fullmatch(r"model\.\d+\.weight_orig", key)) for key in part)
@@ -148,7 +152,7 @@ class AttentionDiscriminator(Discriminator):
 
 
 class _Style(nn.Module):
-    """Features to the gamma and beta of every steered normalisation, each ``(N, C)``."""
+    """Map features to the gamma and beta of the decoder's normalisations, each ``(N, C)``."""
 
     def __init__(self, channels: int, pixels: int) -> None:
         super().__init__()
@@ -232,11 +236,11 @@ def _judge_names(stages: int) -> dict[str, str]:
 
 
 def _published(network: nn.Module, names: dict[str, str]) -> dict[str, str]:
-    """Return our keys and the published ones; spectral normalisation has its old ones."""
-    found = {}
+    """Return our keys and the published ones; for spectral norms, those of torch's old ``spectral_norm``."""
+    keys = {}
     for key in network.state_dict():
         module, _, leaf = key.rpartition(".")
         if isinstance(network.get_submodule(module), SpectralConv2d | SpectralLinear):
             leaf = _SPECTRAL.get(leaf, leaf)
-        found[key] = f"{names[module]}.{leaf}"
-    return found
+        keys[key] = f"{names[module]}.{leaf}"
+    return keys

@@ -12,7 +12,7 @@ from i2i.config.options import merge
 from i2i.errors import CheckpointError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
-from i2i_photo2cartoon.checkpoint import OLD, UNTOLD, Photo2CartoonFile
+from i2i_photo2cartoon.checkpoint import OUTDATED, PERHAPS_OUTDATED, Photo2CartoonFile
 from tests.wording import refused
 
 FORMAT = Photo2CartoonFile(Registry())
@@ -126,11 +126,11 @@ def test_files_that_trained_all_levels_need_no_warning(file):
 
 def test_files_that_trained_level_1_alone_are_told_to_be_old(file):
     file["genA2B"]["HourGlass2.HG.0.ConvBlock1_2.ConvBlock2.3.weight"][0, 0, 0, 0] = 10
-    assert FORMAT.read({"file": file}, 32).notes == (OLD,)
+    assert FORMAT.read({"file": file}, 32).notes == (OUTDATED,)
 
 
 def test_files_that_do_not_tell_their_age_are_warned_of(file):
-    assert FORMAT.read({"file": file}, 32).notes == (UNTOLD,)
+    assert FORMAT.read({"file": file}, 32).notes == (PERHAPS_OUTDATED,)
 
 
 def test_training_moves_every_level_away_from_its_start(registry):
