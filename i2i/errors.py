@@ -47,12 +47,12 @@ class ProcessError(I2IError):
 
     Args:
         message: The cause, as far as known.
-        told: Whether that process reports the failure itself.
+        reported: Whether that process reports the failure itself.
     """
 
-    def __init__(self, message: str, told: bool = False) -> None:
+    def __init__(self, message: str, reported: bool = False) -> None:
         super().__init__(message)
-        self.told = told
+        self.reported = reported
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

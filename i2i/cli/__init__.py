@@ -110,7 +110,7 @@ def _nearest(option: str, known: Sequence[str]) -> str:
 
 
 def _complain(what: object, debug: bool) -> None:
-    if "TORCHELASTIC_RUN_ID" in os.environ and not _tells(what):
+    if "TORCHELASTIC_RUN_ID" in os.environ and not _should_show(what):
         return
     console = Console(stderr=True, soft_wrap=True)
     if debug:
@@ -118,8 +118,8 @@ def _complain(what: object, debug: bool) -> None:
     console.print(f"[bold red]error:[/] {escape(str(what))}", highlight=False)
 
 
-def _tells(what: object) -> bool:
-    """Return whether this process is the one that shows the error."""
-    from i2i.compute.processes import tells
+def _should_show(what: object) -> bool:
+    """Return whether this process should show the error."""
+    from i2i.compute.processes import should_show
 
-    return tells(what if isinstance(what, Exception) else None)
+    return should_show(what if isinstance(what, Exception) else None)

@@ -116,7 +116,7 @@ class Processes:
         failure = _failure(action) if self.first else None
         message = self.join(_bytes(_message(failure).encode(), self.device))
         if len(message):
-            raise failure or ProcessError(bytes(message.tolist()).decode(), told=True)
+            raise failure or ProcessError(bytes(message.tolist()).decode(), reported=True)
 
     def _reduced(self, values: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
         if self.count > 1:
@@ -151,14 +151,14 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def tells(error: BaseException | None) -> bool:
+def should_show(error: BaseException | None) -> bool:
     """Return whether this process should show an error, so that users see it once.
 
     The first process to fail shows it, unless its error only reports the failure of another.
     """
     if not several():
         return True
-    if isinstance(error, ProcessError) and error.told:
+    if isinstance(error, ProcessError) and error.reported:
         return False
     try:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

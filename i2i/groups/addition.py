@@ -159,7 +159,7 @@ def added_to(config: RunConfig) -> tuple[AddedGroup, Path]:
     return config.added, Path(config.base_model)
 
 
-def data_of(chosen: Components, section: Mapping[str, Any], registry: Registry) -> Dataset:
+def dataset_for_addition(chosen: Components, section: Mapping[str, Any], registry: Registry) -> Dataset:
     """Return the data of the added group and of the groups it needs.
 
     It needs the base group if the trunk is trained, and all groups of the data if the model has a group head.
@@ -203,7 +203,7 @@ def check_added(chosen: Components, ownership: TensorOwnership, description: Mod
     transfer = "none" if description.config.transfer is None else description.config.transfer.name
     if chosen.transfer.component.name != transfer:
         raise ConfigError(f"{file} was made with --transfer {transfer}, which adds groups, too. Leave out --transfer.")
-    if not any(name.startswith("generators.") for name in ownership.own):
+    if not any(name.startswith("generators.") for name in ownership.templates):
         raise ConfigError(f"The transfer '{transfer}' gives groups no layers of their own, so a group cannot be added.")
 
 

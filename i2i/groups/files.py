@@ -50,7 +50,7 @@ def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: b
 
 def write_groups(model: StoredModel, folder: Path) -> None:
     """Write one small file per group, without discriminators, if groups share a trunk."""
-    for group in model.groups if model.ownership.own and model.ownership.shared else ():
+    for group in model.groups if model.ownership.templates and model.ownership.shared else ():
         export(model, group, folder / f"{group}.safetensors", judges=False)
 
 

@@ -32,23 +32,23 @@ class TensorOwnership:
     """Which tensors belong to a single group, and which are shared.
 
     Attributes:
-        own: Names of tensors that belong to one group, with ``SLOT`` in place of its name.
+        templates: Names of tensors that belong to one group, with ``SLOT`` in place of its name.
         rows: Names of tensors with one row per group, base group first: group heads.
         shared: Names of tensors shared by all groups: the trunk.
     """
 
-    own: tuple[str, ...]
+    templates: tuple[str, ...]
     rows: tuple[str, ...]
     shared: tuple[str, ...]
 
     @property
     def judges(self) -> frozenset[str]:
-        """The names in ``own`` that belong to discriminators, which are not needed for translating."""
-        return frozenset(name for name in self.own if name.startswith("discriminators."))
+        """The names in ``templates`` that belong to discriminators, which are not needed for translating."""
+        return frozenset(name for name in self.templates if name.startswith("discriminators."))
 
     def names(self, group: str) -> dict[str, str]:
         """Return the template and name of each tensor of a group."""
-        return {template: template.replace(SLOT, group) for template in self.own}
+        return {template: template.replace(SLOT, group) for template in self.templates}
 
 
 class GroupDescription(Description):
@@ -144,7 +144,7 @@ class StoredModel:
         check_group_name(group)
         if group in (self.base, *self.groups):
             raise ConfigError(f"The model has a group '{group}' already. Give the new one another name with --name.")
-        tensors = {template.replace(SLOT, group): part[template] for template in self.ownership.own}
+        tensors = {template.replace(SLOT, group): part[template] for template in self.ownership.templates}
         rows = {name: torch.cat([self.tensors[name], part[name]]) for name in self.ownership.rows}
         return self._with((*self.groups, group), {**self.tensors, **tensors, **rows})
 

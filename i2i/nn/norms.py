@@ -44,15 +44,15 @@ class LayerInstanceNorm(nn.Module):
     Args:
         channels: Width.
         rho: Initial rho; published: 0.9 for AdaLIN, 0 for ILN.
-        own: Learn gamma and beta instead of taking them as inputs.
+        affine: Learn gamma and beta instead of taking them as inputs.
     """
 
     eps = 1e-5
 
-    def __init__(self, channels: int, rho: float, own: bool) -> None:
+    def __init__(self, channels: int, rho: float, affine: bool) -> None:
         super().__init__()
         self.rho = nn.Parameter(torch.full((1, channels, 1, 1), rho))
-        if own:
+        if affine:
             self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
             self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 

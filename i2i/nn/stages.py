@@ -44,7 +44,9 @@ def halving_stage(channels: int) -> nn.Sequential:
 def doubling_stage(channels: int) -> nn.Sequential:
     """Map ``(N, channels, H, W)`` to ``(N, channels / 2, 2 * H, 2 * W)`` by `DoublingConv2d`, ILN and ReLU."""
     return nn.Sequential(
-        DoublingConv2d(channels, channels // 2), LayerInstanceNorm(channels // 2, 0.0, own=True), nn.ReLU(inplace=True)
+        DoublingConv2d(channels, channels // 2),
+        LayerInstanceNorm(channels // 2, 0.0, affine=True),
+        nn.ReLU(inplace=True),
     )
 
 

@@ -57,25 +57,25 @@ def find(
     raise WeightsError(_nowhere(registry, network, places))
 
 
-def read(found: FoundWeights) -> dict[str, Tensor]:
+def read(weights: FoundWeights) -> dict[str, Tensor]:
     """Verify and read a weights file.
 
     Raises:
         WeightsError: It is damaged or unreadable.
     """
-    if state_of(found) == "damaged":
-        raise WeightsError(_damaged(found))
-    return dict((found.source.load if found.source else read_weights_file)(found.path))
+    if state_of(weights) == "damaged":
+        raise WeightsError(_damaged(weights))
+    return dict((weights.source.load if weights.source else read_weights_file)(weights.path))
 
 
-def state_of(found: FoundWeights | None) -> State:
+def state_of(weights: FoundWeights | None) -> State:
     """Compare a file with its source's hash; each file is hashed once per process."""
-    if found is None:
+    if weights is None:
         return "missing"
-    expected = _expected(found)
+    expected = _expected(weights)
     if not expected:
         return "not verified"
-    return "verified" if digest(found.path).startswith(expected) else "damaged"
+    return "verified" if digest(weights.path).startswith(expected) else "damaged"
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], whose: str) -> None:

@@ -14,7 +14,7 @@ from i2i.config.run import INFORMATIVE, RunConfig
 from i2i.contracts.dataset import Dataset
 from i2i.errors import ConfigError
 from i2i.evaluation.best import check_evaluation
-from i2i.groups.addition import data_of
+from i2i.groups.addition import dataset_for_addition
 from i2i.models.assembly import resolve
 from i2i.models.components import Components
 from i2i.models.data import build_data, resolve_data
@@ -115,7 +115,7 @@ def _check(setup: RunSetup, registry: Registry, engine: Engine) -> None:
 
 def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
     if config.added is not None:
-        return data_of(chosen, config.data, registry)
+        return dataset_for_addition(chosen, config.data, registry)
     return build_data(resolve_data({"data": config.data}, registry), config.extra_groups or (), registry)
 
 

@@ -114,7 +114,7 @@ class SoftNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.w_gamma, self.w_beta = (nn.Parameter(torch.zeros(1, channels)) for _ in range(2))
-        self.norm = LayerInstanceNorm(channels, 0.9, own=False)
+        self.norm = LayerInstanceNorm(channels, 0.9, affine=False)
         self.c_gamma, self.c_beta = (_mlp(channels, channels) for _ in range(2))
         self.s_gamma, self.s_beta = (nn.Linear(channels, channels) for _ in range(2))
 

@@ -174,7 +174,7 @@ class _SteeredBlock(nn.Module):
         super().__init__()
         self.pad = nn.ReflectionPad2d(1)
         self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
-        self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, own=False) for _ in range(2))
+        self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, affine=False) for _ in range(2))
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         y: Tensor = F.relu(self.norm1(self.conv1(self.pad(x)), gamma, beta), inplace=True)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from i2i.compute.engine import Engine
-from i2i.compute.processes import tells
+from i2i.compute.processes import should_show
 from i2i.errors import ProcessError
 from i2i.storage.tensor_file import read
 from i2i.training.augmentation import INTERVAL
@@ -186,11 +186,11 @@ def test_a_single_process_meets_nobody():
 
 
 def test_who_tells_of_an_error(monkeypatch):
-    assert tells(ProcessError("bad", told=True)), "a single process tells of everything"
+    assert should_show(ProcessError("bad", reported=True)), "a single process shows everything"
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "nobody keeps count")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
-        assert tells(ValueError()) == (rank == "0")
-        assert not tells(ProcessError("bad", told=True))
+        assert should_show(ValueError()) == (rank == "0")
+        assert not should_show(ProcessError("bad", reported=True))

@@ -51,7 +51,7 @@ class TestAnatomy:
 
     def test_heads_are_rows_and_judges_are_branches(self, model) -> None:
         whole = as_stored(model)
-        judged = {name.split(".")[0] for name in whole.ownership.own}
+        judged = {name.split(".")[0] for name in whole.ownership.templates}
         if model.components.transfer.options.judge == "branched":
             assert (judged, whole.ownership.rows) == ({"generators", "discriminators"}, ())
         else:
@@ -60,7 +60,7 @@ class TestAnatomy:
 
     def test_a_whole_copy_a_group_shares_nothing(self, tiny, registry) -> None:
         whole = as_stored(made(tiny, registry, groups=()))
-        assert (whole.ownership.own, whole.ownership.rows) == ((), ())
+        assert (whole.ownership.templates, whole.ownership.rows) == ((), ())
 
 
 class TestFiles:

@@ -40,8 +40,8 @@ def case(name, dtype):
     torch.manual_seed(0)
     norm, plain = {
         "instance": (InstanceNorm(), lambda norm, x: F.instance_norm(x)),
-        "adalin": (LayerInstanceNorm(3, 0.7, own=False), adalin),
-        "iln": (LayerInstanceNorm(3, 0.3, own=True), iln),
+        "adalin": (LayerInstanceNorm(3, 0.7, affine=False), adalin),
+        "iln": (LayerInstanceNorm(3, 0.3, affine=True), iln),
         "sample": (SampleNorm(3), sample_norm),
     }[name]
     x = (torch.randn(SHAPE) * 2 + torch.randn(2, 3, 1, 1)).to(dtype)
@@ -97,7 +97,7 @@ def test_moments_far_from_zero_stay_accurate_in_float32():
     torch.testing.assert_close(mean, expected.float())
 
 
-@pytest.mark.parametrize("layer", [InstanceNorm(), LayerInstanceNorm(3, 0.5, own=True), SampleNorm(3)])
+@pytest.mark.parametrize("layer", [InstanceNorm(), LayerInstanceNorm(3, 0.5, affine=True), SampleNorm(3)])
 def test_flat_maps_become_no_nan(layer):
     x = torch.full(SHAPE, 1234.5678).requires_grad_()
     layer(x).sum().backward()
@@ -105,7 +105,7 @@ def test_flat_maps_become_no_nan(layer):
 
 
 def test_second_derivatives_pass_what_is_frozen():
-    norm, x = LayerInstanceNorm(3, 0.5, own=True).requires_grad_(False), torch.randn(SHAPE, requires_grad=True)
+    norm, x = LayerInstanceNorm(3, 0.5, affine=True).requires_grad_(False), torch.randn(SHAPE, requires_grad=True)
     (gradient,) = torch.autograd.grad(norm(x).tanh().sum(), x, create_graph=True)
     gradient.square().sum().backward()
     assert x.grad is not None
@@ -150,7 +150,7 @@ def test_a_single_pixel_has_no_variance():
 
 
 def test_it_can_be_copied_after_a_step_and_keeps_its_keys():
-    norm = LayerInstanceNorm(3, 0.5, own=True)
+    norm = LayerInstanceNorm(3, 0.5, affine=True)
     norm(torch.randn(SHAPE)).sum().backward()
     assert list(copy.deepcopy(norm).state_dict()) == ["rho", "gamma", "beta"]
     assert not InstanceNorm().state_dict()

@@ -60,8 +60,8 @@ class ProgressDisplay:
         """Print the mean of each metric over the model's groups."""
         means = overall(scores, run.model.groups)
         if means:
-            told = "  ".join(f"{name} {mean.value:.3f} {mean.arrow}" for name, mean in means.items())
-            self._console.print(f"{run.stage} {step}/{run.steps}  scores: {told}", highlight=False)
+            text = "  ".join(f"{name} {mean.value:.3f} {mean.arrow}" for name, mean in means.items())
+            self._console.print(f"{run.stage} {step}/{run.steps}  scores: {text}", highlight=False)
 
     @hookimpl
     def on_train_end(self, run: RunView) -> None:
