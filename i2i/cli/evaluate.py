@@ -49,7 +49,7 @@ def evaluate(
     """
     from i2i.compute.engine import Engine
     from i2i.config.options import merge
-    from i2i.evaluation.score_file import scorecard, write_scorecard
+    from i2i.evaluation.score_file import score_content, write_scores
     from i2i.evaluation.scoring import Evaluation
     from i2i.models.checkpoint import load
     from i2i.storage.run_folder import model_file, run_folder
@@ -69,8 +69,8 @@ def evaluate(
     scores, console = evaluation.scores(translator, through=through), Console(soft_wrap=True)
     _show(console, scores, translator, through)
     if target is not None:
-        card = scorecard(file, translator, section, evaluation, scores, registry, engine)
-        write_scorecard({**card, "translated_as": through} if through else card, target)
+        content = score_content(file, translator, section, evaluation, scores, registry, engine)
+        write_scores({**content, "translated_as": through} if through else content, target)
         console.print(str(target), highlight=False, markup=False)
 
 

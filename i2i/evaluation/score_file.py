@@ -19,7 +19,7 @@ from i2i.storage.caches import digest
 from i2i.storage.files import write_text
 
 
-def scorecard(
+def score_content(
     file: Path,
     model: Model,
     data: Mapping[str, Any],
@@ -55,13 +55,13 @@ def scorecard(
     }
 
 
-def write_scorecard(card: Mapping[str, Any], path: Path) -> None:
-    """Write a scorecard as JSON, atomically.
+def write_scores(content: Mapping[str, Any], path: Path) -> None:
+    """Write the content of ``scores.json``, completely or not at all.
 
     Raises:
         DataError: The file cannot be written.
     """
-    write_text(path, json.dumps(card, indent=1, allow_nan=False) + "\n", "Choose another --out.")
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n", "Choose another --out.")
 
 
 def counted(model: Model, groups: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ from i2i.registry.registry import Registry, installed
 from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
-from i2i.runs.state import restore_state, saved_step, state_of, write_state
+from i2i.runs.state import collect_state, restore_state, saved_step, write_state
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
 from i2i.storage.tensor_file import TensorFile
@@ -272,7 +272,7 @@ class Run:
         return Loader(self.dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)
 
     def _save_state(self, training: Training) -> None:
-        tensors = state_of(training)
+        tensors = collect_state(training)
         self._processes.once(lambda: self._write_state(training, tensors))
 
     def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:

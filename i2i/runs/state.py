@@ -18,14 +18,14 @@ class StateDescription(Progress):
     stage: str
 
 
-def state_of(training: Training) -> dict[str, Tensor]:
+def collect_state(training: Training) -> dict[str, Tensor]:
     """Return the weights, and all other tensors that the next step depends on; all processes have to call."""
     weights = {f"weights/{name}": tensor for name, tensor in training.backbone.state_dict().items()}
     return weights | training.state()
 
 
 def write_state(path: Path, stage: str, training: Training, tensors: Mapping[str, Tensor]) -> None:
-    """Write what `state_of` returned, completely or not at all.
+    """Write what `collect_state` returned, completely or not at all.
 
     Raises:
         TrainingError: A tensor holds NaN or infinity.

@@ -43,7 +43,7 @@ class ResnetGenerator(Generator):
             _normed(nn.Conv2d(width, 2 * width, 3, 2, 1)),
             _normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1)),
         )
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(config.blocks)))
+        self.blocks = nn.Sequential(*(BiasedResidualBlock(4 * width) for _ in range(config.blocks)))
         self.up = nn.Sequential(
             _normed(nn.ConvTranspose2d(4 * width, 2 * width, 3, 2, 1, output_padding=1)),
             _normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1)),
@@ -68,7 +68,7 @@ class ResnetGenerator(Generator):
         return parameter_keys(_resnet_names(len(self.blocks)))
 
 
-class ResidualBlock(nn.Module):
+class BiasedResidualBlock(nn.Module):
     """Two reflection-padded convolutions around a skip connection, ``(N, C, h, w)`` to the same shape."""
 
     def __init__(self, channels: int) -> None:

@@ -24,7 +24,7 @@ LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1
 """Width, number of residual blocks, and whether the first of them halves its input."""
 
 
-class DlibFace(nn.Module):
+class DlibResNet(nn.Module):
     """The network; input normalised with ``MEAN`` and ``STD``."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class _Block(nn.Module):
 
 
 def read_dlib(path: Path) -> dict[str, Tensor]:
-    """Read ``dlib_face_recognition_resnet_model_v1.dat`` into the state dict of `DlibFace`.
+    """Read ``dlib_face_recognition_resnet_model_v1.dat`` into the state dict of `DlibResNet`.
 
     The file lists the layers from input to output, each with its name and parameters: weights, then biases, of a
     convolution; factors, then offsets, of an affine map.
@@ -62,7 +62,7 @@ def read_dlib(path: Path) -> dict[str, Tensor]:
         WeightsError: The file is damaged, or holds another network.
     """
     with torch.device("meta"):
-        network = DlibFace()
+        network = DlibResNet()
     reader = _Reader(path)
     state: dict[str, Tensor] = {}
     for name, conv in _convolutions(network):

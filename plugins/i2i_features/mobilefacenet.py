@@ -13,7 +13,7 @@ SIDE = 112
 MEAN = STD = (0.5, 0.5, 0.5)
 
 
-class MobileFaceNet(nn.Module):
+class MobileFaceNetModule(nn.Module):
     """The network; input in [-1, 1], output of length 1."""
 
     def __init__(self) -> None:

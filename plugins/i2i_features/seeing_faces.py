@@ -88,7 +88,7 @@ class DlibFace(Face):
     """dlib's ResNet: 128 features. ``dlib:whole`` takes images that show only a face."""
 
     name = "dlib"
-    build = staticmethod(dlib_face.DlibFace)
+    build = staticmethod(dlib_face.DlibResNet)
     norm = (dlib_face.MEAN, dlib_face.STD)
     side = dlib_face.SIDE
     crop = staticmethod(dlib_crop)
@@ -98,7 +98,7 @@ class MobileFaceNet(Face):
     """photo2cartoon's MobileFaceNet: 512 features. ``mobilefacenet:whole`` takes images that show only a face."""
 
     name = "mobilefacenet"
-    build = staticmethod(mobilefacenet.MobileFaceNet)
+    build = staticmethod(mobilefacenet.MobileFaceNetModule)
     norm = (mobilefacenet.MEAN, mobilefacenet.STD)
     side = mobilefacenet.SIDE
     crop = staticmethod(photo2cartoon_crop)

@@ -28,7 +28,7 @@ class Timm(Normalised):
             raise ConfigError(
                 "The feature network 'timm' needs a name, such as 'timm:resnet50'. See timm.list_models()."
             )
-        config = timm_maps.published(variant)
+        config = timm_maps.timm_config(variant)
         super().__init__(variant, config.mean, config.std)
         self.variant, self.side = variant, int(config.input_size[-1])
         self.resize = f"{self.side} px, bicubic"

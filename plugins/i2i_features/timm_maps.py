@@ -39,9 +39,9 @@ class TimmMaps(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        self.about = published(name)
-        if self.about.fixed_input_size:
-            side = self.about.input_size[-1]
+        self.config = timm_config(name)
+        if self.config.fixed_input_size:
+            side = self.config.input_size[-1]
             raise ConfigError(f"The timm network '{name}' takes images of {side} px only. Choose a convolutional one.")
         try:
             self.body = _timm().create_model(name, pretrained=False, features_only=True)
@@ -85,7 +85,7 @@ def whole(name: str, state: Mapping[str, Tensor]) -> Any:
         ) from error
 
 
-def published(name: str) -> Any:
+def timm_config(name: str) -> Any:
     """Return timm's configuration of a network: its input and where its weights are published.
 
     Raises:
@@ -100,7 +100,7 @@ def published(name: str) -> Any:
 
 def source(name: str) -> WeightsSource:
     """Return the cached weights' source of a timm network; there are too many to register them all."""
-    config = published(name)
+    config = timm_config(name)
     return WeightsSource(
         name=f"timm-cache-{name}",
         network=f"timm:{name}",

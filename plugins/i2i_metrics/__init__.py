@@ -18,12 +18,12 @@ def register_metrics() -> Iterable[type[Metric]]:
     from i2i_metrics.attributes import Attributes
     from i2i_metrics.distances import Frechet, Kernel
     from i2i_metrics.fid import FID
-    from i2i_metrics.identity import Identity
+    from i2i_metrics.identity import FaceSimilarity
     from i2i_metrics.paired import L1, PSNR, SSIM, MultiScaleSSIM
     from i2i_metrics.perceptual import LPIPS, Diversity
     from i2i_metrics.structure import Structure
 
     return [
-        *(L1, SSIM, LPIPS, Kernel, Frechet, FID, GroupAccuracy, Attributes, Diversity, Structure, Identity),
+        *(L1, SSIM, LPIPS, Kernel, Frechet, FID, GroupAccuracy, Attributes, Diversity, Structure, FaceSimilarity),
         *(MultiScaleSSIM, PSNR),
     ]

@@ -10,7 +10,7 @@ from i2i_metrics.bootstrap import bootstrap
 from i2i_metrics.seeing import NETWORK, Seeing
 
 
-class Identity(Seeing):
+class FaceSimilarity(Seeing):
     """Cosine between the face features of a translation and its source: 1 is the same face.
 
     Images must be framed as by photo2cartoon's face preparation. The networks were trained on photographs and may

@@ -24,7 +24,7 @@ PARTNERS = 5
 NETWORKS = {"alex": "alexnet", "vgg": "vgg16"}
 
 
-class Perceptual(Metric):
+class PerceptualMetric(Metric):
     """A metric computed from LPIPS (abstract)."""
 
     resize = f"none from {SMALLEST} px on, else to {SMALLEST} px, bicubic"
@@ -41,7 +41,7 @@ class Perceptual(Metric):
         super().prepare(pretrained, device)
         network = self.config.network
         self.network = f"LPIPS 0.1, {network} ({pretrained.find(NETWORKS[network]).title})"
-        self.distance = published(network, device, pretrained)
+        self.distance = lpips_network(network, device, pretrained)
 
     def compare(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the LPIPS of each pair of images, both ``(N, 3, H, W)`` in [-1, 1]: ``(N,)`` on the CPU."""
@@ -50,7 +50,7 @@ class Perceptual(Metric):
         return rearrange(cast(Tensor, distances), "n 1 1 1 -> n").float().cpu()
 
 
-class LPIPS(Perceptual):
+class LPIPS(PerceptualMetric):
     """LPIPS to the true image (Zhang et al. 2018, arXiv 1801.03924, version 0.1): 0 is equal, about 1 the maximum."""
 
     name = "lpips"
@@ -61,7 +61,7 @@ class LPIPS(Perceptual):
         return bootstrap(to_truth(case, self.compare), case.fake.names)
 
 
-class Diversity(Perceptual):
+class Diversity(PerceptualMetric):
     """LPIPS between translations of different sources; near 0 if every source becomes the same drawing.
 
     Each translation is compared with up to five others. Higher is not always better: the score of real drawings shows
@@ -81,7 +81,7 @@ class Diversity(Perceptual):
 
 
 @cache
-def published(network: Literal["alex", "vgg"], device: torch.device, pretrained: Pretrained) -> nn.Module:
+def lpips_network(network: Literal["alex", "vgg"], device: torch.device, pretrained: Pretrained) -> nn.Module:
     """Return the module of the package ``lpips`` with the weights found on this machine; built once per process.
 
     Raises:

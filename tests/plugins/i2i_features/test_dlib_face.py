@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from i2i.errors import WeightsError
-from i2i_features.dlib_face import DlibFace, read_dlib
+from i2i_features.dlib_face import DlibResNet, read_dlib
 from tests.plugins.i2i_features.conftest import CPU, PRETRAINED, noise
 from tests.wording import refused
 
@@ -59,7 +59,7 @@ def file(tmp_path) -> Path:
 
 def test_convolutions_are_read_in_order_with_the_affine_maps_behind_them(file) -> None:
     file.write_bytes(WRITTEN)
-    network = DlibFace()
+    network = DlibResNet()
     network.load_state_dict(read_dlib(file))
     weight, bias, factor, offset = map(torch.from_numpy, PARAMETERS[:4])
     x = noise(20)
@@ -89,7 +89,7 @@ def test_another_file(file, data, named) -> None:
 
 
 def test_maps_of_different_sizes_are_added_over_zeros() -> None:
-    block = DlibFace().blocks[3]  # 32 to 64 channels, and half the size
+    block = DlibResNet().blocks[3]  # 32 to 64 channels, and half the size
     for parameter in block.parameters():
         torch.nn.init.zeros_(parameter)
     x = torch.arange(32 * 16.0).reshape(1, 32, 4, 4)
@@ -111,6 +111,6 @@ def test_features_are_dlibs(needs) -> None:
 
 def test_number_of_parameters() -> None:
     with torch.device("meta"):
-        network = DlibFace()
+        network = DlibResNet()
     assert sum(parameter.numel() for parameter in network.parameters()) == 5_607_488
     assert network(torch.zeros(2, 3, 150, 150, device="meta")).shape == (2, 128)

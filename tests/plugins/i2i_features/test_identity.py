@@ -12,7 +12,7 @@ from i2i.contracts.generator import Translation
 from i2i.contracts.loss import Passes
 from i2i.errors import WeightsError
 from i2i_features.identity import FaceIdentity
-from i2i_features.mobilefacenet import MobileFaceNet
+from i2i_features.mobilefacenet import MobileFaceNetModule
 from i2i_features.seeing_faces import dlib_crop, photo2cartoon_crop, stretched
 from tests.plugins.i2i_features.conftest import CPU, META, PRETRAINED, noise
 from tests.wording import refused
@@ -88,7 +88,7 @@ def test_networks(needs, noisy, tmp_path, network, precision) -> None:
     if network == "dlib":
         needs("dlib")
     else:
-        torch.save(MobileFaceNet().state_dict(), tmp_path / "net.pth")
+        torch.save(MobileFaceNetModule().state_dict(), tmp_path / "net.pth")
         options["weights"] = str(tmp_path / "net.pth")
     term, passes = loss(**options), noisy(64)
     assert term.prepare(nn.ModuleDict(), CPU, PRETRAINED) is None

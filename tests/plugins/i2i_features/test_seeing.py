@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from i2i import FeatureNetwork, PretrainedNetworks, Registry
 from i2i.errors import ConfigError, WeightsError
-from i2i_features.mobilefacenet import MobileFaceNet as Recogniser
+from i2i_features.mobilefacenet import MobileFaceNetModule
 from i2i_features.normalised import square
 from i2i_features.seeing_faces import DlibFace, MobileFaceNet
 from i2i_features.seeing_timm import Timm
@@ -38,7 +38,7 @@ def own_file(tmp_path):
 
 @pytest.fixture
 def mobilefacenet_file(tmp_path):
-    torch.save(Recogniser().state_dict(), tmp_path / "net.pth")
+    torch.save(MobileFaceNetModule().state_dict(), tmp_path / "net.pth")
     return str(tmp_path / "net.pth")
 
 

@@ -132,5 +132,5 @@ def test_timm_is_offline_unless_the_user_says_otherwise(monkeypatch, before, aft
     monkeypatch.setenv("HF_HUB_OFFLINE", before)
     if not before:
         monkeypatch.delenv("HF_HUB_OFFLINE")
-    timm_maps.published(SMALL)
+    timm_maps.timm_config(SMALL)
     assert os.environ["HF_HUB_OFFLINE"] == after

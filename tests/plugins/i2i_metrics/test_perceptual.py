@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from i2i_features.convolutions import alexnet
-from i2i_metrics.perceptual import LPIPS, Diversity, published
+from i2i_metrics.perceptual import LPIPS, Diversity, lpips_network
 
 from .conftest import CPU, PRETRAINED, built, case
 
@@ -41,7 +41,7 @@ def test_the_heads_are_those_that_the_package_brings():
     own = torch.load(
         Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True
     )
-    ours = published("alex", CPU, PRETRAINED).state_dict()
+    ours = lpips_network("alex", CPU, PRETRAINED).state_dict()
     assert own
     assert all(torch.equal(ours[name], tensor) for name, tensor in own.items())
 
@@ -77,4 +77,4 @@ def test_each_translation_is_compared_with_all_others_where_they_are_few(noise):
 
 
 def test_vgg_is_there_too():
-    assert set(published("vgg", CPU, PRETRAINED).state_dict()) >= {"net.slice5.28.weight", "lin4.model.1.weight"}
+    assert set(lpips_network("vgg", CPU, PRETRAINED).state_dict()) >= {"net.slice5.28.weight", "lin4.model.1.weight"}
