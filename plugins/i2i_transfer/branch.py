@@ -48,8 +48,8 @@ class Branch(FewShot):
 
         judge: Judge = Field(
             "branched",
-            description="How discriminators treat groups: a group head on shared ones (as released), shared "
-            "ones that project on groups, one discriminator branch per group, or two of these.",
+            description="How discriminators treat groups: a group head on shared ones (as released), a "
+            "projection on shared ones, one discriminator branch per group, or two of these.",
         )
         judge_depth: int | None = Field(
             None, ge=1, description="Layers of the discriminators, from the last, that each group has; by default all."
@@ -58,7 +58,7 @@ class Branch(FewShot):
             "warm", description="Start from the base model's discriminators, or from untrained ones (as released)."
         )
         cam: Literal["shared", "group"] = Field(
-            "shared", description="One class-activation classifier for all groups, or one a group (as released)."
+            "shared", description="One class-activation classifier for all groups, or one per group (as released)."
         )
         cam_groups: Literal["base", "all"] = Field(
             "all", description="Whose CAM term reaches the trunk; all: every group's, at half weight (as released)."
@@ -192,8 +192,8 @@ def _check_depth(config: Branch.Config) -> None:
         )
     if config.judge == "branched+classification" and config.judge_depth > 1:
         raise ConfigError(
-            "--transfer.judge branched+classification tells groups by features that all groups share, so that only the "
-            f"last layer can be a group's own, not {config.judge_depth}. Leave out --transfer.judge_depth, or set "
+            "--transfer.judge branched+classification classifies groups by features that all groups share, so only the "
+            f"last layer can be separate per group, not {config.judge_depth}. Leave out --transfer.judge_depth, or set "
             "--transfer.judge branched."
         )
 
