@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+import i2i
 from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.errors import I2IError
@@ -81,9 +82,16 @@ def invoke(arguments: Sequence[str]) -> int:
     return int(status)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"i2i {i2i.__version__}")
+        raise typer.Exit
+
+
 def _common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin."),
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""
 

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from i2i.compute.allocator import tune_allocator
+from i2i.compute.imports import hidden
 from i2i.compute.processes import Processes, leave, several
 from i2i.errors import ConfigError
+
+with hidden("torchmetrics"):  # which imports scipy, matplotlib and torchvision, just to compare its version
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 PATIENCE = timedelta(days=1)  # how long processes wait for the first one, which evaluates alone
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-import torch
-
+from i2i.compute.outlining import without_weights
 from i2i.errors import ConfigError
 from i2i.models.components import OPTIONAL_PASSES, Components
 
@@ -34,7 +33,7 @@ def check_fit(chosen: Components) -> None:
 
 def _check_buildable(components: Components) -> None:
     """Construct the networks without allocating their weights, so that bad options fail before a run starts."""
-    with suppress(RuntimeError), torch.device("meta"):  # networks that need real weights are built later
+    with suppress(RuntimeError), without_weights():  # networks that need real weights are built later
         step, size = components.generator.build().multiple_of, components.config.size
         if size % step:
             near = max(step, round(size / step) * step)

@@ -13,6 +13,7 @@ from einops import rearrange, reduce
 from PIL import Image
 from torch import Tensor, nn
 
+from i2i.compute.outlining import without_weights
 from i2i.config.options import refuse_unknown_group
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import has_branches
@@ -245,7 +246,7 @@ def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:
         ConfigError: The parts do not fit.
     """
     try:
-        with torch.device("meta"):
+        with without_weights():
             return Model(chosen, base, groups)
     except RuntimeError:  # from a network that needs real weights
         return Model(chosen, base, groups)

@@ -1,14 +1,34 @@
-"""Help is fast because torch is imported only where it is needed."""
+"""Commands start fast because each library is imported only where it is needed."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from i2i.contracts.backbone import Backbone
+from i2i.registry.registry import Registry
+
 HEAVY = ("torch", "torchmetrics", "lightning_fabric", "PIL", "numpy")
-REPORT = f"print(*sorted({set(HEAVY)} & sys.modules.keys()), file=sys.stderr)"
+SLOW = (
+    "lightning_fabric",
+    "lpips",
+    "matplotlib",
+    "scipy",
+    "sympy",
+    "timm",
+    "torch._dynamo",
+    "torchmetrics",
+    "torchvision",
+)
+
+
+def report(modules: Iterable[str]) -> str:
+    """Return code that reports which of these modules are imported."""
+    return f"print(*sorted({set(modules)} & sys.modules.keys()), file=sys.stderr)"
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -16,7 +36,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_i2i_imports_nothing_heavy() -> None:
-    done = python(f"import sys, i2i, i2i.cli, i2i.registry.registry; {REPORT}")
+    done = python(f"import sys, i2i, i2i.cli, i2i.registry.registry; {report(HEAVY)}")
     assert (done.returncode, done.stderr) == (0, "\n")
 
 
@@ -30,7 +50,39 @@ def test_importing_i2i_imports_nothing_heavy() -> None:
     ],
 )
 def test_help_imports_nothing_heavy(arguments, words) -> None:
-    command = f"try: main({arguments})\nfinally: {REPORT}"
+    command = f"try: main({arguments})\nfinally: {report(HEAVY)}"
     done = python(f"import sys\nfrom i2i.cli import main\n{command}")
     assert (done.returncode, done.stderr) == (0, "\n")
     assert words in done.stdout
+
+
+def test_version_imports_nothing_heavy() -> None:
+    done = python(f"import sys\nfrom i2i.cli import main\ntry: main(['--version'])\nfinally: {report(HEAVY)}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "i2i 0.1.0\n", "\n")
+
+
+def test_translating_imports_only_what_it_computes_with(trained: Path, tmp_path: Path) -> None:
+    source = trained / "samples" / "base.png"
+    command = ["translate", str(trained), str(source), "--out", str(tmp_path)]
+    done = python(f"import sys\nfrom i2i.cli import main\ntry: main({command})\nfinally: {report(SLOW)}")
+    assert (done.returncode, done.stderr) == (0, "\n")
+
+
+def test_training_imports_no_library_of_metrics() -> None:
+    done = python(f"import sys, i2i.runs.run\n{report(set(SLOW) - {'lightning_fabric', 'sympy', 'torch._dynamo'})}")
+    assert (done.returncode, done.stderr) == (0, "\n")
+
+
+def test_an_outline_of_any_backbone_does_without_torchs_compiler(registry: Registry) -> None:
+    code = """
+import sys
+from i2i.models.assembly import resolve
+from i2i.models.model import outline
+from i2i.registry.registry import Registry
+registry = Registry()
+for name in {names}:
+    model = outline(resolve({{"backbone": {{"name": name}}}}, registry), "woman", ["man"])
+    assert all(tensor.is_meta for tensor in model.backbone.state_dict().values())
+"""
+    done = python(code.format(names=registry.names(Backbone)) + report(SLOW))
+    assert (done.returncode, done.stderr) == (0, "\n")
