@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 import i2i
 from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
+from i2i.cli.output import lasting_output, open_console
 from i2i.errors import I2IError
 from i2i.registry.registry import installed
 
@@ -26,23 +26,30 @@ ANYWHERE = ("--debug", "--strict")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``i2i`` and exit: 0 on success, 1 on an internal error, 2 on a user error, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given or bool(os.environ.get(DEBUG))
+    with lasting_output():
+        status = _status(given, "--debug" in given or bool(os.environ.get(DEBUG)))
+    sys.exit(status)
+
+
+def _status(given: Sequence[str], debug: bool) -> int | str | None:
+    """Run a command line and return its exit status, after showing its error."""
     try:
-        status = invoke(given)
+        return invoke(given)
+    except SystemExit as stop:
+        return stop.code
     except I2IError as error:
         _complain(error, debug)
-        sys.exit(2)
+        return 2
     except typer.TyperException as error:
         if error.format_message():  # a command group without a command only shows its help
             _complain(_mistake(error), debug)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
         _complain("interrupted", debug=False)
-        sys.exit(130)
+        return 130
     except Exception as error:
         _complain(f"{type(error).__name__}: {error} (this is a fault in i2i or a plugin; --debug shows where)", debug)
-        sys.exit(1)
-    sys.exit(status)
+        return 1
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:
@@ -120,7 +127,7 @@ def _nearest(option: str, known: Sequence[str]) -> str:
 def _complain(what: object, debug: bool) -> None:
     if "TORCHELASTIC_RUN_ID" in os.environ and not _should_show(what):
         return
-    console = Console(stderr=True, soft_wrap=True)
+    console = open_console(error=True)
     if debug:
         console.print_exception()
     console.print(f"[bold red]error:[/] {escape(str(what))}", highlight=False)

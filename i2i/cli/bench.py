@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from i2i.cli.output import open_console
 from i2i.errors import ConfigError, did_you_mean
 from i2i.registry.registry import installed
 
@@ -63,7 +63,7 @@ def _execute(job: Any, reference: str, folder: Path) -> None:
     from i2i.bench.output import TEXT, write_results
     from i2i.cli import invoke
 
-    console, scored = Console(soft_wrap=True), {}
+    console, scored = open_console(), {}
     for cell in job.train(invoke):
         scored[cell] = job.score(cell)
         console.print(f"scored {cell.backbone} {cell.contender} seed {cell.seed}", highlight=False, markup=False)

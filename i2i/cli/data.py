@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from i2i.cli.output import open_console
 from i2i.errors import DataError
 from i2i.registry.registry import installed, summary
 
@@ -23,7 +23,7 @@ def list_() -> None:
     table = Table("data set", "description", "from", box=None, padding=(0, 2, 0, 0))
     for name in registry.names(Dataset):
         table.add_row(name, summary(registry.get(Dataset, name)), registry.provider(Dataset, name))
-    Console().print(table)
+    open_console(soft_wrap=False).print(table)
 
 
 @app.command()
@@ -44,7 +44,7 @@ def check(
         counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]
         base = " (base)" if group == dataset.base else ""
         table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
-    Console().print(table)
+    open_console(soft_wrap=False).print(table)
     problems = broken_images(dataset)
     if problems:
         raise DataError("\n".join(problems))

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from i2i.cli.command import Command
+from i2i.cli.output import open_console
 from i2i.errors import ConfigError, DataError
 from i2i.registry.registry import installed
 
@@ -66,7 +67,7 @@ def evaluate(
     evaluation.load(engine.device)
     translator.check_group(through)
     _check_groups(file, translator, dataset, evaluation)
-    scores, console = evaluation.scores(translator, through=through), Console(soft_wrap=True)
+    scores, console = evaluation.scores(translator, through=through), open_console()
     _show(console, scores, translator, through)
     if target is not None:
         content = score_content(file, translator, section, evaluation, scores, registry, engine)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from i2i.cli.output import open_console
 from i2i.registry.registry import installed
 
 
@@ -30,7 +30,7 @@ def import_(
     section = data_section(data) if data else None
     note_namesake(section or {})
     arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
-    console = Console(soft_wrap=True)
+    console = open_console()
     if arrival.sources != (path,):
         console.print(f"read: {', '.join(map(str, arrival.sources))}", highlight=False, markup=False)
     for note in arrival.notes:
@@ -55,7 +55,7 @@ def export(
     registry.get(CheckpointFormat, format_)  # refuse an unknown name before loading the model
     sources = [model_file(model)]
     for file in export_checkpoint(load(model, judges=True), format_, out, registry, group, overwrite, sources):
-        Console(soft_wrap=True).print(f"{model} -> {file}", highlight=False, markup=False)
+        open_console().print(f"{model} -> {file}", highlight=False, markup=False)
 
 
 def _summary(arrival: Any) -> str:

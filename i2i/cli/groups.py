@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from i2i.cli import training
 from i2i.cli.command import Command, expanded
+from i2i.cli.output import open_console
 from i2i.errors import ConfigError
 from i2i.registry.registry import installed
 
@@ -34,7 +34,7 @@ def list_(run: ModelPath) -> None:
         size, used = weigh(part.values()), weigh(t for name, t in part.items() if name.startswith("generators."))
         base = " (base)" if group == stored.base else ""
         table.add_row(group + base, str(size), f"{size / stored.size:.1%}", f"{used / stored.size:.1%}")
-    Console().print(table)
+    open_console(soft_wrap=False).print(table)
 
 
 def export(
@@ -139,4 +139,4 @@ def _keep(stored: StoredModel, run: Path, out: Path | None, overwrite: bool) -> 
 
 
 def _say(what: str) -> None:
-    Console(soft_wrap=True).print(what, highlight=False, markup=False)
+    open_console().print(what, highlight=False, markup=False)

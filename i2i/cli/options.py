@@ -13,10 +13,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
-from rich.console import Console
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
+from i2i.cli.output import open_console
 from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
 from i2i.config.toml import read_toml
@@ -117,7 +117,7 @@ def note_namesake(data: Mapping[str, Any]) -> None:
     name = str(data.get("name", ""))
     if name and "root" not in data and Path(name).is_dir():
         note = f"--data {name} is the data set of that name. To use the folder instead: --data ./{name}"
-        Console(stderr=True, soft_wrap=True).print(note, highlight=False, markup=False)
+        open_console(error=True).print(note, highlight=False, markup=False)
 
 
 def _literal(value: Any) -> Any:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from i2i.cli.output import open_console
 from i2i.errors import UnknownComponentError, did_you_mean
 from i2i.registry.registry import Plugin, Registry, installed, summary
 
@@ -25,7 +26,7 @@ def main(context: typer.Context) -> None:
 @app.command("list")
 def list_() -> None:
     """Show every plugin with its distribution, version, hooks and components; broken ones in red."""
-    console = Console()
+    console = open_console(soft_wrap=False)
     plugins = _loaded().plugins
     table = Table("plugin", "distribution", "hooks", "components", box=None, padding=(0, 2, 0, 0))
     for plugin in plugins:
@@ -39,7 +40,7 @@ def list_() -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
     """Show one plugin's components with their options."""
-    registry, console = _loaded(), Console()
+    registry, console = _loaded(), open_console(soft_wrap=False)
     plugin = _find(registry, name)
     console.print(f"[bold]{escape(plugin.name)}[/] of {escape(plugin.distribution)}", highlight=False)
     for problem in _problems(plugin):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from i2i.cli.output import open_console
 
 
 def report(
@@ -22,4 +23,4 @@ def report(
 
     results = results_of(folder)
     path = write_report(folder) if results is None else write_bench_report(results)
-    Console(soft_wrap=True).print(path, highlight=False, markup=False)
+    open_console().print(path, highlight=False, markup=False)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
+from i2i.cli.output import open_console
 from i2i.errors import ConfigError
 from i2i.registry.registry import installed
 
@@ -95,7 +96,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     from i2i.runs import run as runs
     from i2i.storage.run_folder import REPORT_FILE
 
-    console = Console(soft_wrap=True, quiet=not job.engine.processes.first)
+    console = open_console(quiet=not job.engine.processes.first)
     _introduce(job, console, resume is not None)
     try:
         job.execute(_listeners(job, console), stop_after)
@@ -231,7 +232,7 @@ def _listeners(job: Run, console: Console) -> list[object]:
     display = progress.ProgressDisplay(console, gauge=gauge)
     watching = [display, metrics_file.MetricsFile(console), samples.SampleGrids(), gauge, Diagnosis(console)]
     logging = [TensorBoard()] if job.config.log == "tensorboard" else []
-    return [report.Reporter(), *watching, *logging]
+    return [report.Reporter(console), *watching, *logging]
 
 
 def _resume_line(job: Run) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from i2i.cli.output import open_console
 from i2i.contracts.detector import AUTO, GroupDetector
 from i2i.errors import ConfigError, DataError
 from i2i.registry.registry import installed
@@ -28,7 +28,7 @@ def translate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
 ) -> None:  # fmt: skip
     """Translate images of any size; each keeps its size and name."""
-    console = Console(soft_wrap=True)
+    console = open_console()
     sources = _gather(images)
     targets = _targets(sources, out, overwrite)
     from i2i.images.files import read_image, write_image

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from i2i.cli.output import open_console
 from i2i.contracts.weights import FoundWeights, WeightsSource
 from i2i.pretrained.weights import download, sources, state_of
 from i2i.registry.registry import installed
@@ -30,7 +30,7 @@ def main(context: typer.Context) -> None:
 @app.command("list")
 def list_() -> None:
     """Show every source of weights: its use, its file and whether that is verified, or how to get it."""
-    console = Console()
+    console = open_console(soft_wrap=False)
     for network, group in groupby(sources(installed()), key=lambda source: source.network):
         network_sources = list(group)
         console.print(f"[bold]{escape(network)}[/]: {escape(network_sources[0].enables)}", highlight=False)
@@ -40,7 +40,7 @@ def list_() -> None:
 @app.command("download")
 def download_(name: Annotated[str, typer.Argument(help="A source or a network that the list names.")]) -> None:
     """Fetch weights from their official address into torch's cache, and verify them."""
-    console = Console()
+    console = open_console(soft_wrap=False)
     columns = (TextColumn(escape(name)), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name)

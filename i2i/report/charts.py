@@ -10,6 +10,7 @@ from i2i.contracts.scores import Scores
 from i2i.report.record import Record
 
 POINTS = 160  # maximum per curve: more would be invisible and enlarge the page
+HIGHEST = 1e300  # that is drawn, so that sums and differences stay finite
 SIDE = 1000  # of the square containing a curve; the page stretches it
 
 
@@ -48,7 +49,8 @@ class Chart:
     @property
     def high(self) -> float:
         """The value at the top, always greater than ``low``."""
-        return max(self.low + 1e-9, *(value for one in self.series for value in one.values))
+        least = self.low + max(1e-9, 1e-9 * abs(self.low))
+        return max(least, *(value for one in self.series for value in one.values))
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -120,7 +122,7 @@ def _curves(points: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, Seri
     names = dict.fromkeys(name for _, values in points for name in values)
     curves = {}
     for name in names:
-        pairs = [(step, values[name]) for step, values in points if name in values]
+        pairs = [(step, max(-HIGHEST, min(values[name], HIGHEST))) for step, values in points if name in values]
         curves[name] = thinned(Series(name, [step for step, _ in pairs], [value for _, value in pairs]))
     return curves
 

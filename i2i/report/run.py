@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from i2i.config.toml import to_toml
+from i2i.errors import I2IError
 from i2i.hooks import hookimpl
 from i2i.report.charts import gauge_charts, loss_charts, score_charts
 from i2i.report.dot_plots import dot_plots
@@ -23,18 +26,33 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Writes the report after every evaluation and when training stops."""
+    """Writes the report after every evaluation and when training stops; a report that fails ends no run.
+
+    Args:
+        console: Receives the warning if the report fails; standard error by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True)
 
     @hookimpl(trylast=True)
     def on_evaluate(self, run: RunView, step: int, scores: Mapping[str, Any]) -> None:
         """Write the page after other listeners have written its data."""
-        write_report(run.folder)
+        self._write(run.folder)
 
     @hookimpl(trylast=True)
     def on_train_end(self, run: RunView) -> None:
         """Write the page if the run was stopped; a finished run writes it after the final evaluation."""
         if run.step < run.steps:
-            write_report(run.folder)
+            self._write(run.folder)
+
+    def _write(self, folder: Path) -> None:
+        try:
+            write_report(folder)
+        except Exception as error:
+            reason = str(error) if isinstance(error, I2IError) else f"{type(error).__name__}: {error}"
+            warning = f"The report was not written ({reason}). The run goes on. Try again with: i2i report {folder}"
+            self._console.print(warning, style="yellow", highlight=False, markup=False)
 
 
 def write_report(folder: Path) -> Path:

@@ -84,3 +84,13 @@ def test_a_group_that_is_scored_once_makes_no_curve(folder):
 def test_one_evaluation_makes_no_curve(folder, lines):
     write_lines(folder, *lines("base", 10))
     assert score_charts(read_record(folder), "base") == []
+
+
+@pytest.mark.parametrize("values", [[-1e20, -1e20], [1e308, 1e308, 1e308], [-1e308, 1e308], [1e-320, 0.0], [1e20, 1.0]])
+@pytest.mark.parametrize("zero", [True, False])
+def test_huge_values_are_drawn(folder, values, zero):
+    write_lines(folder, *({"stage": "base", "step": n, "losses": {"x": v}} for n, v in enumerate(values, 1)))
+    series = loss_charts(read_record(folder), "base")[0].series
+    chart = Chart("x", series, zero=zero)
+    heights = [float(point.partition(",")[2]) for point in chart.points(series[0]).split()]
+    assert all(0 <= height <= 1000 for height in heights)

@@ -89,3 +89,13 @@ def test_the_page_is_written_at_every_evaluation_and_when_training_stops(finishe
     assert not path.exists()  # the evaluation that comes next will write it
     Reporter().on_train_end(SimpleNamespace(folder=finished, step=19, steps=20))
     assert path.is_file()
+
+
+def test_a_report_that_fails_ends_no_run(finished, monkeypatch, capsys):
+    def fail(*arguments, **content):
+        raise ZeroDivisionError("float division by zero")
+
+    monkeypatch.setattr("i2i.report.run.write_page", fail)
+    Reporter().on_evaluate(SimpleNamespace(folder=finished), 5, {})
+    warning = f"(ZeroDivisionError: float division by zero). The run goes on. Try again with: i2i report {finished}\n"
+    assert capsys.readouterr().err == f"The report was not written {warning}"

@@ -1,0 +1,73 @@
+"""Where commands print. Output that cannot be written degrades or is lost, but never ends a command."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO
+
+from rich.console import Console
+
+WIDE = 10_000
+"""Columns where there is no terminal, so that no table cuts or wraps its cells."""
+
+
+def open_console(*, error: bool = False, quiet: bool = False, soft_wrap: bool = True) -> Console:
+    """Return a console on standard output or error, as wide as the terminal, or without limit if there is none."""
+    console = Console(stderr=error, quiet=quiet, soft_wrap=soft_wrap)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDE
+    return console
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Keep standard output and error usable inside the block, whatever happens to their files.
+
+    Characters that the encoding lacks become ``?``. After a closed pipe, a vanished terminal or a full disk, the
+    rest of the output is dropped; a full disk is mentioned on standard error.
+    """
+    with ExitStack() as streams:
+        for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            if stream is not None:
+                lasting: Any = _Lasting(stream)
+                streams.enter_context(redirect(lasting))
+                streams.callback(lasting.flush)
+        yield
+
+
+class _Lasting:
+    """A text stream whose writes do not fail; everything else is the stream's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
+            self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if possible."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._drop(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _drop(self, error: Exception) -> None:
+        """Send what is buffered, and all that follows, to nowhere."""
+        with suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and self._stream is sys.__stdout__:
+            open_console(error=True).print(f"Standard output cannot be written ({error.strerror}). Work goes on.")

@@ -1,0 +1,96 @@
+"""Output that cannot be written never ends a command."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from i2i import cli
+from i2i.cli.output import lasting_output, open_console
+from tests.cli.conftest import TINY
+
+FULL = Path("/dev/full")
+
+
+def closed_pipe() -> TextIO:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w", encoding="utf-8")
+
+
+def full_disk() -> TextIO:
+    return FULL.open("w", encoding="utf-8")
+
+
+def vanished() -> TextIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        closed_pipe,
+        pytest.param(full_disk, marks=pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")),
+        vanished,
+    ],
+)
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_run_ends_with_a_model_wherever_its_output_goes(
+    make: Callable[[], TextIO], name: str, folder_root: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, name, make())
+        status = execute("train", *TINY[:2], "--steps=1", *TINY[4:], f"--data={folder_root}", f"--out={out}")
+        getattr(sys, name).close()  # what is left in its buffer fails here if it fails at all
+    assert status == 0
+    assert (out / "base.safetensors").is_file()
+    assert (out / "report.html").is_file()
+
+
+def test_characters_that_the_encoding_lacks_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    with lasting_output():
+        open_console().print("l1 0.7 ↓ é")
+    assert written.getvalue() == "l1 0.7 ? é\n".encode("cp1252")
+
+
+def test_a_full_disk_is_mentioned_on_standard_error(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = full_disk()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "__stdout__", stream)
+    assert execute("plugins") == 0
+    stream.close()
+    assert capsys.readouterr().err == "Standard output cannot be written (No space left on device). Work goes on.\n"
+
+
+def test_tables_are_never_cut_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    open_console().print("x" * 500)
+    assert execute("plugins", "list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "x" * 500
+    assert all(line[0] != " " for line in lines)  # no row goes on in a second line
+
+
+def test_columns_are_those_that_the_user_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert open_console().width == 60
+
+
+def execute(*arguments: object) -> object:
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(argument) for argument in arguments])
+    return exit_.value.code
