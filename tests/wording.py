@@ -43,6 +43,7 @@ VOLATILE = {
     r"\b0x[0-9a-f]{6,}\b": "<address>",
     r"\b[0-9a-f]{16,}\b": "<hash>",
     r"\bprocess \d+\b": "process <pid>",
+    r"\bpid \d+\b": "pid <pid>",
     rf"\b{re.escape(socket.gethostname())}\b": "<host>",
     r"\bi2i \d+\.\d+\.\d+\w*": "i2i <version>",
     r"\b\d+ bytes not processed": "<count> bytes not processed",

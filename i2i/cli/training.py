@@ -100,11 +100,11 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     _introduce(job, console, resume is not None)
     try:
         job.execute(_listeners(job, console), stop_after)
-    except runs.Stopped:
+    except runs.Stopped as stop:
         stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
         console.print(f"{stopped} Resume with: {_resume_line(job)}", markup=False)
-        if stop_after is None:
-            sys.exit(130)
+        if stop.signal:
+            sys.exit(128 + stop.signal)
         return
     console.print(f"Done: {job.folder} (open {job.folder / REPORT_FILE})", markup=False)
 

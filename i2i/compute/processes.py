@@ -8,6 +8,7 @@ group, and its calls return at once.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,8 +18,10 @@ import torch.distributed as dist
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from i2i.compute.peers import Peer, ended
 from i2i.errors import I2IError, ProcessError
 
+_CARD = 256  # bytes in which a process introduces itself
 BUCKET = 2**25  # gradients averaged per message; larger buckets save no time and need twice their size in memory
 
 
@@ -41,6 +44,7 @@ class Processes:
         self.device = device
         several = dist.is_available() and dist.is_initialized()
         self.count, self.index = (dist.get_world_size(), dist.get_rank()) if several else (1, 0)
+        self._peers = self._introduced() if several else []
 
     @property
     def first(self) -> bool:
@@ -75,7 +79,7 @@ class Processes:
         packed = _bytes(save({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}), self.device)
         sizes = self.join(torch.tensor([len(packed)], device=self.device)).tolist()
         if not self.first:
-            with _meeting():
+            with self._meeting():
                 dist.send(packed, 0)
             return [dict(tensors)]
         received = (self._received(index, size) for index, size in enumerate(sizes) if index)
@@ -85,7 +89,7 @@ class Processes:
         """Copy the first process's weights and buffers to all others."""
         for tensor in module.state_dict().values() if self.count > 1 else ():
             sent = tensor.contiguous()
-            with _meeting():
+            with self._meeting():
                 dist.broadcast(sent, 0)
             tensor.copy_(sent)
 
@@ -118,21 +122,36 @@ class Processes:
         if len(message):
             raise failure or ProcessError(bytes(message.tolist()).decode(), reported=True)
 
+    def _introduced(self) -> list[Peer]:
+        """Return all processes, in process order."""
+        card = f"{os.getpid()} {platform.node()}".encode()[:_CARD].ljust(_CARD)
+        cards = self.join(_bytes(card, self.device)[None])
+        pairs = (bytes(row).decode(errors="replace").strip().split(" ", 1) for row in cards.tolist())
+        return [Peer(index, int(pid), host) for index, (pid, host) in enumerate(pairs)]
+
+    @contextmanager
+    def _meeting(self) -> Iterator[None]:
+        """Name the process that ended if communication fails in the block."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise ProcessError(f"{ended(self._peers)}, perhaps out of memory. Resume with --resume.") from error
+
     def _reduced(self, values: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:
         if self.count > 1:
-            with _meeting():
+            with self._meeting():
                 dist.all_reduce(values, how)
         return values
 
     def _received(self, index: int, size: int) -> bytes:
         packed = torch.empty(size, dtype=torch.uint8, device=self.device)
-        with _meeting():
+        with self._meeting():
             dist.recv(packed, index)
         return packed.cpu().numpy().tobytes()
 
     def _gathered(self, values: Tensor) -> list[Tensor]:
         parts = [torch.empty_like(values) for _ in range(self.count)]
-        with _meeting():
+        with self._meeting():
             dist.all_gather(parts, values.contiguous())
         return parts
 
@@ -198,13 +217,3 @@ def _message(failure: Exception | None) -> str:
 
 def _bytes(content: bytes, device: torch.device) -> Tensor:
     return torch.tensor(list(content), dtype=torch.uint8, device=device)
-
-
-@contextmanager
-def _meeting() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise ProcessError(
-            "Another process of this run ended without a message, perhaps out of memory. Resume with --resume."
-        ) from error

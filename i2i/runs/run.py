@@ -39,7 +39,15 @@ from i2i.training.step import Training
 
 
 class Stopped(Exception):
-    """Training stopped on request; its state is saved, and executing the run again resumes it."""
+    """Training stopped on request; its state is saved, and executing the run again resumes it.
+
+    Args:
+        signal: The number of the signal that requested it; 0 if it was ``stop_after``.
+    """
+
+    def __init__(self, signal: int = 0) -> None:
+        super().__init__("The run was stopped; its state is saved.")
+        self.signal = signal
 
 
 class Run:
@@ -95,7 +103,7 @@ class Run:
         return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
 
     def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
-        """Train all unfinished stages, resuming from the saved state. Ctrl-C saves and stops.
+        """Train all unfinished stages, resuming from the saved state. Ctrl-C, SIGTERM and SIGHUP save and stop.
 
         With several processes, all must call this; only the first one writes, evaluates and has listeners.
 
@@ -172,10 +180,10 @@ class Run:
     def _loop(self, training: Training, stop_after: int | None) -> None:
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
         while training.done < training.steps:
-            stop = self._processes.any(self._interrupt.requested)
-            if stop or (stop_after is not None and before + training.done >= stop_after):
+            signal = self._processes.largest(self._interrupt.signal)
+            if signal or (stop_after is not None and before + training.done >= stop_after):
                 self._save_state(training)
-                raise Stopped
+                raise Stopped(signal)
             losses = training.step()
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)

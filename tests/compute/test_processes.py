@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -164,7 +165,7 @@ def test_a_process_whose_peer_has_died_ends_by_itself():
     ]
     (_, first), (_, _) = (process.communicate(timeout=120) for process in both)
     assert [process.returncode for process in both] == [1, -signal.SIGKILL], first
-    check_line(first, "process", "--resume")
+    check_line(first, f"Process 1 (pid {both[1].pid} on {platform.node()}) of 2", "--resume")
     assert "terminate called" not in first
 
 

@@ -138,20 +138,37 @@ def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
         assert (tmp_path / "watched" / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_ctrl_c_saves_after_the_step_at_hand(tmp_path, given, registry, whole):
-    class Interrupter:
-        @hookimpl
-        def on_step(self, run, step):
-            if (run.stage, step) == ("base", 3):
-                os.kill(os.getpid(), signal.SIGINT)
-
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_after_the_step_at_hand(tmp_path, given, registry, whole, number):
     run = create_run(tmp_path / "run", given, registry)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Stopped):
-        run.execute([Interrupter()])
-    assert (run.step, signal.getsignal(signal.SIGINT)) == (3, handler)
+    handler = signal.getsignal(number)
+    with pytest.raises(Stopped) as stop:
+        run.execute([Sender(number)])
+    assert (run.step, stop.value.signal, signal.getsignal(number)) == (3, number, handler)
     Run(tmp_path / "run", registry).execute()
     assert (tmp_path / "run" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
+
+
+def test_a_closed_terminal_stops_no_run_under_nohup(tmp_path, given, registry):
+    run = create_run(tmp_path / "run", {**given, "stages": ["base"]}, registry)
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run.execute([Sender(signal.SIGHUP)])
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+    assert run.step == run.steps
+
+
+class Sender:
+    """Sends this process a signal in the third step."""
+
+    def __init__(self, number):
+        self.number = number
+
+    @hookimpl
+    def on_step(self, run, step):
+        if (run.stage, step) == ("base", 3):
+            os.kill(os.getpid(), self.number)
 
 
 def test_a_crash_goes_on_from_the_last_checkpoint(tmp_path, given, registry, whole):
