@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +100,7 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     console = open_console(quiet=not job.engine.processes.first)
     _introduce(job, console, resume is not None)
     try:
-        job.execute(_listeners(job, console), stop_after)
+        job.execute(_listeners(job, console), stop_after, partial(console.print, highlight=False, markup=False))
     except runs.Stopped as stop:
         stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
         console.print(f"{stopped} Resume with: {_resume_line(job)}", markup=False)

@@ -39,10 +39,12 @@ class Engine:
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``32``, or ``bf16`` for bfloat16 autocast.
-        threads: CPU threads; 0 leaves the choice to torch.
+        threads: CPU threads; 0 leaves the choice to torch, or to measurement in a training.
 
     Attributes:
         processes: All processes of the training.
+        thread_counts: The numbers of CPU threads to choose from; a single one if the user chose it, on a GPU, and for
+            several processes.
 
     Raises:
         ConfigError: The device is unknown or unavailable.
@@ -62,6 +64,8 @@ class Engine:
         except (MisconfigurationException, RuntimeError, ValueError) as error:
             raise ConfigError(f"Device '{device}' cannot be used here ({error}). {_remedy()}") from error
         self.processes = Processes(self.device)
+        is_free = not threads and self.device.type == "cpu" and self.processes.count == 1
+        self.thread_counts = tuple(sorted({1, torch.get_num_threads()})) if is_free else (torch.get_num_threads(),)
 
     @property
     def device(self) -> torch.device:

@@ -73,7 +73,7 @@ class RunConfig(Options):
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, sampling and augmentation.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
-    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 tries one and all cores, and takes the faster.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
+from i2i.compute.threads import ThreadChoice, kept_threads
 from i2i.contracts.transfer import NoTransfer, Transfer
 from i2i.errors import TrainingError
 from i2i.evaluation.best import Best, decider
@@ -29,7 +30,7 @@ from i2i.registry.registry import Registry, installed
 from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
-from i2i.runs.state import collect_state, restore_state, saved_step, write_state
+from i2i.runs.state import StateDescription, collect_state, restore_state, saved_step, write_state
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
 from i2i.storage.tensor_file import TensorFile
@@ -88,6 +89,8 @@ class Run:
         self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
         self._from_scratch = False
+        self._say: Callable[[str], object] = str
+        self._threads: ThreadChoice
         self._interrupt = Interrupt(twice=self._processes.count == 1)
 
     @property
@@ -102,7 +105,12 @@ class Run:
         """The evaluation of both stages; scores of real drawings and untranslated sources are computed once."""
         return Evaluation(self.dataset, self.registry, self.config.evaluate.metrics, self.config.metric)
 
-    def execute(self, listeners: Sequence[object] = (), stop_after: int | None = None) -> None:
+    def execute(
+        self,
+        listeners: Sequence[object] = (),
+        stop_after: int | None = None,
+        say: Callable[[str], object] = str,
+    ) -> None:
         """Train all unfinished stages, resuming from the saved state. Ctrl-C, SIGTERM and SIGHUP save and stop.
 
         With several processes, all must call this; only the first one writes, evaluates and has listeners.
@@ -110,6 +118,7 @@ class Run:
         Args:
             listeners: Objects with hookimpls that receive the events of the run.
             stop_after: Save and stop after this many steps, counted over all stages and earlier calls.
+            say: Receives remarks on how the run goes on, one line each.
 
         Raises:
             Stopped: Training was stopped on request before the end.
@@ -122,6 +131,8 @@ class Run:
             self._processes.once(lambda: held.enter_context(locked(self.folder / LOCK_FILE)))
             held.enter_context(listening(self.registry, listeners if self._processes.first else ()))
             held.enter_context(self._interrupt.heard())
+            held.enter_context(kept_threads())
+            self._say = say
             for stage in self.config.stages:
                 if not self._is_finished(stage):
                     self._train(stage, stop_after)
@@ -184,7 +195,7 @@ class Run:
             if signal or (stop_after is not None and before + training.done >= stop_after):
                 self._save_state(training)
                 raise Stopped(signal)
-            losses = training.step()
+            losses = self._threads.run(training.done, training.step)
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
             if self._time_to_evaluate():
@@ -285,12 +296,20 @@ class Run:
 
     def _write_state(self, training: Training, tensors: Mapping[str, Tensor]) -> None:
         path = self.folder / STATE_FILE
-        write_state(path, self.stage, training, tensors)
+        write_state(path, self.stage, training, tensors, self._threads)
         self._announce("on_checkpoint", path=path)
 
     def _restore(self, training: Training) -> None:
-        restore_state(self.folder / STATE_FILE, self.stage, training)
+        state = restore_state(self.folder / STATE_FILE, self.stage, training)
+        self._threads = self._thread_choice(state)
         self.step, self.seen = training.done, training.seen
+
+    def _thread_choice(self, state: StateDescription | None) -> ThreadChoice:
+        """Return the choice of threads of the stage, which continues that of a saved state."""
+        counts = self.engine.thread_counts
+        if state is None or len(counts) == 1:
+            return ThreadChoice(counts, say=self._say)
+        return ThreadChoice(counts, state.threads, state.thread_schedule, say=self._say)
 
     def _way_on(self) -> str:
         step = saved_step(self.folder / STATE_FILE, self.stage)

@@ -7,15 +7,24 @@ from pathlib import Path
 
 from torch import Tensor
 
+from i2i.compute.threads import ThreadChoice
 from i2i.errors import TrainingError
 from i2i.storage.tensor_file import TensorFile, find_broken, read_description, write
 from i2i.training.step import Progress, Training, below
 
 
 class StateDescription(Progress):
-    """The description in a state file: the stage and its progress."""
+    """The description in a state file: the stage and its progress.
+
+    Attributes:
+        stage: The stage.
+        threads: The number of CPU threads chosen by measurement; 0 if none was.
+        thread_schedule: The first step that each number was used for, counted from 0, and the number.
+    """
 
     stage: str
+    threads: int = 0
+    thread_schedule: tuple[tuple[int, int], ...] = ()
 
 
 def collect_state(training: Training) -> dict[str, Tensor]:
@@ -24,7 +33,9 @@ def collect_state(training: Training) -> dict[str, Tensor]:
     return weights | training.state()
 
 
-def write_state(path: Path, stage: str, training: Training, tensors: Mapping[str, Tensor]) -> None:
+def write_state(
+    path: Path, stage: str, training: Training, tensors: Mapping[str, Tensor], choice: ThreadChoice
+) -> None:
     """Write what `collect_state` returned, completely or not at all.
 
     Raises:
@@ -34,23 +45,28 @@ def write_state(path: Path, stage: str, training: Training, tensors: Mapping[str
     broken = find_broken(tensors)
     if broken is not None:
         raise TrainingError(f"Step {training.done}: {broken} holds NaN or infinity.")
-    write(path, tensors, {"stage": stage, **training.progress().content()})
+    threads = {"threads": choice.settled, "thread_schedule": choice.schedule} if choice.schedule else {}
+    write(path, tensors, {"stage": stage, **training.progress().content(), **threads})
 
 
-def restore_state(path: Path, stage: str, training: Training) -> None:
-    """Resume a stage where its state was saved; without a saved state of this stage, leave the training as it is.
+def restore_state(path: Path, stage: str, training: Training) -> StateDescription | None:
+    """Resume a stage where its state was saved, and return the state's description.
+
+    Without a saved state of this stage, leave the training as it is, and return None.
 
     Raises:
         CheckpointError: The file is damaged.
     """
     if not path.exists():
-        return
+        return None
     file = TensorFile(path)
     state = StateDescription.of(file.content, path)
-    if state.stage == stage:
-        tensors = dict(file)
-        training.backbone.load_state_dict(below(tensors, "weights"))
-        training.restore(tensors, state)
+    if state.stage != stage:
+        return None
+    tensors = dict(file)
+    training.backbone.load_state_dict(below(tensors, "weights"))
+    training.restore(tensors, state)
+    return state
 
 
 def saved_step(path: Path, stage: str) -> int | None:

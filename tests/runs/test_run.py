@@ -20,8 +20,10 @@ from i2i.models import checkpoint
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.run import Run, Stopped, create_run
+from i2i.runs.state import StateDescription
 from i2i.storage import tensor_file
 from i2i.storage.locks import locked
+from i2i.storage.tensor_file import read_description
 from tests.wording import check, refused
 
 FILES = ("base.safetensors", "model.safetensors")
@@ -136,6 +138,23 @@ def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
     create_run(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
     for name in FILES:
         assert (tmp_path / "watched" / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_resumed_run_takes_the_threads_that_the_stopped_one_settled_on(tmp_path, given, registry):
+    run, said = create_run(tmp_path / "run", {**given, "stages": ["base"], "steps": 8}, registry), []
+    run.engine.thread_counts = (1, 2)
+    with pytest.raises(Stopped):
+        run.execute(stop_after=7, say=said.append)
+    state = StateDescription.of(read_description(tmp_path / "run" / "state.safetensors"), tmp_path)
+    assert said[0].startswith(f"CPU threads: {state.threads} (")
+    assert state.thread_schedule[:2] == ((0, 1), (3, 2))
+    assert torch.get_num_threads() == 1, "put back"
+    run = Run(tmp_path / "run", registry)
+    run.engine.thread_counts = (1, 2)
+    run.execute(say=said.append)
+    assert len(said) == 1
+    resumed = StateDescription.of(read_description(tmp_path / "run" / "state.safetensors"), tmp_path)
+    assert (resumed.threads, resumed.thread_schedule) == (state.threads, state.thread_schedule)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
