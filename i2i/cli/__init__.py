@@ -15,6 +15,7 @@ import i2i
 from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.cli.output import lasting_output, open_console
+from i2i.cli.sharing import processes_asked
 from i2i.errors import I2IError
 from i2i.registry.registry import installed
 
@@ -82,6 +83,11 @@ def invoke(arguments: Sequence[str]) -> int:
     if "--strict" in arguments:
         installed().refuse_broken()
     rest = [argument for argument in arguments if argument not in ANYWHERE]
+    processes = processes_asked(rest)
+    if processes > 1:
+        from i2i.compute.launch import launch
+
+        return launch(processes, "i2i", arguments)
     app = application(rest)
     status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0
     if status == 130:  # typer's status for Ctrl-C

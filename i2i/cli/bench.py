@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,15 +62,23 @@ def bench(
 def _execute(job: Any, reference: str, folder: Path) -> None:
     """Train and score every cell; rewrite the results after each completed seed."""
     from i2i.bench.output import TEXT, write_results
-    from i2i.cli import invoke
 
     console, scored = open_console(), {}
-    for cell in job.train(invoke):
+    for cell in job.train(_train):
         scored[cell] = job.score(cell)
         console.print(f"scored {cell.backbone} {cell.contender} seed {cell.seed}", highlight=False, markup=False)
         if len(scored) % len(job.plan.contenders) == 0:
             write_results(job, scored, reference, folder)
     console.print(f"Done: {folder / TEXT}", highlight=False, markup=False)
+
+
+def _train(arguments: Sequence[str]) -> None:
+    """Train by a command line; a status other than 0, which processes of its own return, ends the bench too."""
+    from i2i.cli import invoke
+
+    status = invoke(arguments)
+    if status:
+        sys.exit(status)
 
 
 def _plan(

@@ -123,7 +123,7 @@ def _open(
     from i2i.runs import run as runs
 
     if resume is not None:
-        refused = [*sorted(given), *["out"] * bool(out), *["overwrite"] * overwrite]
+        refused = [*sorted({*given} - {"processes"}), *["out"] * bool(out), *["overwrite"] * overwrite]
         return _reopen(resume, refused, base, stages)
     if base is not None:
         given = on_base(base, given, stages)
@@ -201,6 +201,8 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
     console.print(f"{source}: {counts} source/target images; base group '{_base(job)}'")
     if config.base_model is not None:
         console.print(f"starts from {config.base_model}", highlight=False, markup=False)
+    if job.batch_change:
+        console.print(job.batch_change, highlight=False, markup=False)
     if resumed and job.changes:
         console.print(
             f"{job.changes}: results may differ in the last bits from an uninterrupted run.",

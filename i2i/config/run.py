@@ -20,6 +20,9 @@ STEPS_OPTIONS = {"base": "--steps", "transfer": "--transfer-steps"}
 INFORMATIVE = frozenset({"versions", "machine"})
 """Tables of ``run.toml`` that record how the run was created and are not options."""
 
+MOST_PROCESSES = 256
+"""Processes that a command line may start."""
+
 CROP_MARGIN = 286 / 256
 """Size of resized images relative to the crop, as published for CycleGAN and U-GAT-IT."""
 
@@ -74,6 +77,9 @@ class RunConfig(Options):
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
     threads: int = Field(0, ge=0, description="CPU threads; 0 tries one and all cores, and takes the faster.")
+    processes: int = Field(
+        1, ge=1, le=MOST_PROCESSES, description="Processes of this host that share the training, as under torchrun."
+    )
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")
     sample_every: int = Field(200, ge=1, description="Steps between sample grids.")

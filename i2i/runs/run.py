@@ -37,6 +37,7 @@ from i2i.storage.tensor_file import TensorFile
 from i2i.training.augmentation import choose_augmentation
 from i2i.training.loader import Loader
 from i2i.training.step import Training
+from i2i.training.substeps import redistributed
 
 
 class Stopped(Exception):
@@ -82,6 +83,7 @@ class Run:
         self.made_on = setup.made_on
         self.engine = engine or Engine(self.config.device, self.config.precision, self.config.threads)
         self._processes = self.engine.processes
+        self._accumulate = redistributed(self.config.accumulate, self._processes_before, self._processes.count)
         self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
         self.seen: Mapping[str, int] = {}
         self.model: Model
@@ -99,6 +101,25 @@ class Run:
         now = self.engine.describe()
         changed = {name: old for name, old in self.made_on.items() if now.get(name) != old}
         return ", ".join(f"{name} is {now.get(name)}, was {old}" for name, old in changed.items())
+
+    @property
+    def batch_change(self) -> str:
+        """What another number of processes than at the creation changes in the batch; empty for the same number."""
+        before, now = self._processes_before, self._processes.count
+        if before == now:
+            return ""
+        per_process, then = self._accumulate, self.config.accumulate
+        old, new = then * before, per_process * now
+        kept = "as before" if old == new else f"instead of {old}: batches differ in size from here on"
+        return (
+            f"{now} instead of {before} processes, {per_process} instead of {then} sub-steps each: a step averages "
+            f"{new} sub-steps, {kept}."
+        )
+
+    @property
+    def _processes_before(self) -> int:
+        """The number of processes the run was created with."""
+        return int(self.made_on.get("processes", self._processes.count))
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -279,7 +300,7 @@ class Run:
             pretrained=self.pretrained,
             augmentation=choose_augmentation(self.config, self.steps, boundary),
             ema=self.config.ema,
-            accumulate=self.config.accumulate,
+            accumulate=self._accumulate,
         )
         self.averaged = training.averaged
         self.samples_per_step = training.samples_per_step

@@ -77,12 +77,21 @@ def write_setup(
     """
     chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
     engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
+    _check_processes(chosen.config.processes, engine.processes.count)
     written: list[RunSetup] = []
     engine.processes.once(lambda: written.append(_write(folder, chosen, given, engine, registry, overwrite)))
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{platform.node()} does not see {folder}. Choose an --out that all hosts share.")
     setup = written[0] if written else _setup(chosen, given, engine, registry)
     return setup, engine
+
+
+def _check_processes(asked: int, started: int) -> None:
+    if asked not in (1, started):
+        raise ConfigError(
+            f"--processes is {asked}, but {started} {'processes are' if started > 1 else 'process is'} running. Under "
+            "torchrun, leave it out; from Python, start the script with torchrun."
+        )
 
 
 def _write(

@@ -43,6 +43,14 @@ def joint_passes(batches: Sequence[Batch], generate: Generate, wanted: frozenset
     return lambda side: passes
 
 
+def redistributed(accumulate: int, before: int, now: int) -> int:
+    """Return the sub-steps per process that keep the sub-steps of a step for another number of processes.
+
+    If they cannot be shared evenly, it is the nearest number, at least 1.
+    """
+    return max(1, round(accumulate * before / now))
+
+
 class SubStepSchedule:
     """One process's share of the sub-steps; together they equal those of a single process with as many sub-steps.
 

@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 from textwrap import dedent
 
 import pytest
@@ -20,7 +22,7 @@ from i2i.compute.processes import should_show
 from i2i.errors import ProcessError
 from i2i.storage.tensor_file import read
 from i2i.training.augmentation import INTERVAL
-from tests.compute.pair import TRANSFERS
+from tests.compute.pair import OPTIONS, TRANSFERS
 from tests.plugins.i2i_transfer.routing import CASES, expected, owners, precise, training_of
 from tests.wording import check_line, mentions
 
@@ -167,6 +169,59 @@ def test_a_process_whose_peer_has_died_ends_by_itself():
     assert [process.returncode for process in both] == [1, -signal.SIGKILL], first
     check_line(first, f"Process 1 (pid {both[1].pid} on {platform.node()}) of 2", "--resume")
     assert "terminate called" not in first
+
+
+def test_the_option_processes_gives_what_torchrun_gives(folder):
+    launched = folder / "launched"
+    status, printed, error = ended(
+        i2i("run", *OPTIONS, f"--data={folder / 'data'}", f"--out={launched}", "--processes=2")
+    )
+    assert (status, error, printed.count("2 processes")) == (0, "", 1)
+    for name in ("base.safetensors", "model.safetensors", "state.safetensors"):
+        assert (launched / name).read_bytes() == (folder / "whole" / name).read_bytes(), name
+
+
+def test_sigterm_stops_all_processes_after_a_save_and_one_can_go_on(tmp_path, folder_root):
+    running = long_run(tmp_path / "run", folder_root)
+    running.terminate()
+    status, printed, error = ended(running)
+    assert (status, error) == (128 + signal.SIGTERM, "")
+    mentions(printed, "Stopped after step", f"i2i train --resume {tmp_path / 'run'}")
+    status, printed, error = ended(i2i("train", "--resume", tmp_path / "run", "--processes=1", "--stop-after=1"))
+    assert (status, error) == (0, "")
+    check_line(printed, "1 instead of 2 processes", "2 instead of 1 sub-steps", "2 sub-steps, as before.")
+
+
+def test_a_killed_process_is_named_and_ends_the_run(tmp_path, folder_root):
+    running = long_run(tmp_path / "run", folder_root)
+    second = int(Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[-1])
+    os.kill(second, signal.SIGKILL)
+    status, _, error = ended(running)
+    assert (status, error.count("error: ")) == (128 + signal.SIGKILL, 1), error
+    mentions(error, f"(pid {second} on {platform.node()}) of 2", "--resume")
+
+
+def long_run(out: Path, data: Path) -> subprocess.Popen[str]:
+    """Start a training of two processes that would take hours, and return it at work."""
+    options = [option for option in OPTIONS if "steps=" not in option]
+    running = i2i("train", *options, "--steps=100000", f"--data={data}", f"--out={out}", "--processes=2")
+    while running.poll() is None and not (out / "state.safetensors").exists():
+        time.sleep(0.1)
+    assert running.poll() is None, ended(running)
+    return running
+
+
+def i2i(*arguments: object) -> subprocess.Popen[str]:
+    """Start a command."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "i2i", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a command and return its status and what it printed to standard output and error."""
+    printed, error = process.communicate(timeout=240)
+    return process.returncode, printed, error
 
 
 def test_a_single_process_meets_nobody():

@@ -13,7 +13,7 @@ from i2i.compute.randomness import seed_everything
 from i2i.contracts.loss import Loss
 from i2i.training.augmentation import INTERVAL, Adaptive, DiffAugment
 from i2i.training.average import warmed_up
-from i2i.training.substeps import CollectingAugmentation, judging, needs
+from i2i.training.substeps import CollectingAugmentation, judging, needs, redistributed
 from tests.plugins.i2i_transfer.routing import precise, training_of
 
 BACKBONES = ["ugatit", "cyclegan"]  # whose discriminators, and whose generators update first
@@ -170,3 +170,10 @@ class TestHearing:
 def test_sub_steps_in_bf16(tmp_path, registry):
     training = training_of(tmp_path, registry, "joint", precision="bf16", accumulate=2)
     assert np.isfinite(list(training.step().values())).all()
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "before", "now", "sub_steps"), [(1, 2, 1, 2), (1, 4, 2, 2), (4, 1, 2, 2), (3, 2, 2, 3), (1, 2, 3, 1)]
+)
+def test_another_number_of_processes_keeps_the_sub_steps_of_a_step_if_it_can(accumulate, before, now, sub_steps):
+    assert redistributed(accumulate, before, now) == sub_steps
