@@ -4,7 +4,7 @@
 
 Two lines spread the same number of samples over more and more groups, with discriminators per group and with shared
 ones; the third gives one group more and more samples. A step trains both sides on all new groups together, without the
-base group's samples. Times are processor seconds, the lower of two; operations are counted by torch's FlopCounterMode.
+base group's samples. Times are processor seconds, the lowest of ``--repeats``; the lines are measured in turn.
 """
 
 from __future__ import annotations
@@ -25,33 +25,30 @@ LINES = {  # colour, label, and the transfer's judge
 
 def main() -> None:
     options = _options()
-    results: dict[str, list[tuple[float, float]]] = {}
-    for line in LINES:
-        results[line] = []
-        for count in COUNTS:
-            groups, samples = (1, count) if line == "samples" else (count, COUNTS[-1] // count)
-            seconds, operations = measure(options, groups, samples, LINES[line][2])
-            results[line].append((seconds, operations))
-            spread = f"{LINES[line][2]:14} {groups:2} groups x {samples:2} samples"
-            print(f"{spread}: {seconds:.3f} s, {operations / 1e9:.2f} GFLOP")
-    seconds = {line: [seconds for seconds, _ in pairs] for line, pairs in results.items()}
+    cells = [(line, count) for line in LINES for count in COUNTS]
+    trainings = {cell: build_training(options, *_spread(*cell), LINES[cell[0]][2]) for cell in cells}
+    times = {cell: [_seconds(training) for _ in range(2)] for cell, training in trainings.items()}
+    for _ in range(options.repeats):
+        for cell, training in trainings.items():
+            times[cell].append(_seconds(training))
+    seconds = {line: [min(times[line, count][1:]) for count in COUNTS] for line in LINES}
+    for line, count in cells:
+        groups, samples = _spread(line, count)
+        lowest = min(times[line, count][1:])
+        print(f"{LINES[line][2]:14} {len(groups):2} groups x {samples:2} samples: {lowest:.3f} s")
     Path(options.out).write_text(draw_chart(seconds), encoding="utf-8")
 
 
-def measure(options: argparse.Namespace, groups: int, samples: int, judge: str) -> tuple[float, float]:
-    """Return the processor's seconds and the floating-point operations of one step."""
-    from torch.utils.flop_counter import FlopCounterMode
+def _spread(line: str, count: int) -> tuple[tuple[str, ...], int]:
+    """Return the groups of a step, and the samples of each."""
+    groups, samples = (1, count) if line == "samples" else (count, COUNTS[-1] // count)
+    return tuple(f"group{number}" for number in range(groups)), samples
 
-    training = build_training(options, tuple(f"group{number}" for number in range(groups)), samples, judge)
+
+def _seconds(training) -> float:
+    start = time.process_time()
     training.step()
-    times = []
-    for _ in range(2):
-        start = time.process_time()
-        training.step()
-        times.append(time.process_time() - start)
-    with FlopCounterMode(display=False) as counter:
-        training.step()
-    return min(times), float(counter.get_total_flops())
+    return time.process_time() - start
 
 
 def build_training(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
@@ -133,6 +130,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", default="docs/images/branches-cost.svg")
     return parser.parse_args()
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from i2i.config.options import refuse_unknown_group
-from i2i.contracts.batched import join, take
+from i2i.contracts.batched import take
+from i2i.contracts.joint import run
 from i2i.errors import ConfigError
 
 
@@ -87,9 +88,7 @@ class Branches(nn.Module):
         if len(route.groups) == 1:
             return getattr(self._branch(route.groups[0]), method)(*inputs)
         in_order = inputs if route.order is None else take(inputs, route.order)
-        parts = zip(*(torch.split(x, route.sizes) for x in in_order), strict=True)
-        called = zip(route.groups, parts, strict=True)
-        merged = join([getattr(self._branch(group), method)(*part) for group, part in called])
+        merged = run([self._branch(group) for group in route.groups], route.sizes, method, *in_order)
         return merged if route.restore is None else take(merged, route.restore)
 
     def _chosen(self) -> _Split:

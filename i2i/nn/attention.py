@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Self
+
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce, repeat
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
+from i2i.nn.joint import biases, convolve, map_by, per_sample, stack
 from i2i.nn.spectral import SpectralLinear
 
 
@@ -23,9 +28,15 @@ class CamHeads(nn.Module):
 
         Weights are not normalised, even with ``spectral``, as in U-GAT-IT's code.
         """
-        logits = torch.cat([self.average(average), self.maximum(maximum)], 1)
-        n = len(average)
-        return logits, repeat(self.average.weight, "1 c -> n c", n=n), repeat(self.maximum.weight, "1 c -> n c", n=n)
+        return self.jointly([self], average, maximum)
+
+    @classmethod
+    def jointly(cls, heads: Sequence[Self], average: Tensor, maximum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map equal shares of two ``(N, C)`` by one pair of heads each; return what `forward` does."""
+        by_average, by_maximum = [head.average for head in heads], [head.maximum for head in heads]
+        logits = torch.cat([_mapped(by_average, average), _mapped(by_maximum, maximum)], 1)
+        weights = [torch.cat([layer.weight for layer in layers]) for layers in (by_average, by_maximum)]
+        return logits, per_sample(weights[0], len(average)), per_sample(weights[1], len(average))
 
 
 class CamAttention(nn.Module):
@@ -46,19 +57,30 @@ class CamAttention(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return attended features, ``(N, C, H, W)``, and the two logits, ``(N, 2)``."""
-        average, maximum = (reduce(x, "n c h w -> n c", how) for how in ("mean", "max"))
-        logits, by_average, by_maximum = self.heads(average, maximum)
-        if isinstance(self.heads, CamHeads):  # one head for all samples, not a branch per group
-            y = F.conv2d(x, self._folded(by_average[:1], by_maximum[:1])[0], self.merge.bias)
-        else:
-            weight = rearrange(self._folded(by_average, by_maximum), "n o i 1 1 -> (n o) i 1 1")
-            y = F.conv2d(rearrange(x, "n c h w -> 1 (n c) h w"), weight, groups=len(x))
-            y = rearrange(y, "1 (n c) h w -> n c h w", n=len(x))
-            y = y + rearrange(self.merge.bias, "c -> c 1 1") if self.merge.bias is not None else y
-        return F.leaky_relu(y, self.slope), logits
+        return self.jointly([self], x)
 
-    def _folded(self, by_average: Tensor, by_maximum: Tensor) -> Tensor:
-        """Fold channel weights, ``(n, C)``, into the merging convolution: ``(n, C, C, 1, 1)``."""
-        first, second = self.merge.weight.chunk(2, dim=1)
-        by_average, by_maximum = (rearrange(weight, "n c -> n 1 c 1 1") for weight in (by_average, by_maximum))
-        return first * by_average + second * by_maximum
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend to equal shares of ``x``, ``(N, C, H, W)``, by one layer each; return what `forward` does."""
+        average, maximum = (reduce(x, "n c h w -> n c", how) for how in ("mean", "max"))
+        heads = [layer.heads for layer in layers]
+        branched = not isinstance(heads[0], CamHeads)  # heads per group in an attention that all groups share
+        judge = heads[0] if branched else partial(CamHeads.jointly, heads)
+        logits, by_average, by_maximum = judge(average, maximum)
+        step = 1 if branched else len(x) // len(layers)
+        weights = _folded(stack([layer.merge.weight for layer in layers]), by_average[::step], by_maximum[::step])
+        bias = biases([layer.merge for layer in layers])
+        merged = convolve(x, weights, None if bias is None else per_sample(bias, len(weights)))
+        return F.leaky_relu(merged, layers[0].slope), logits
+
+
+def _folded(merging: Tensor, by_average: Tensor, by_maximum: Tensor) -> Tensor:
+    """Fold channel weights, ``(G, C)``, into merging convolutions, ``(G or 1, C, 2 * C, 1, 1)``."""
+    first, second = merging.chunk(2, dim=2)
+    by_average, by_maximum = (rearrange(weight, "g c -> g 1 c 1 1") for weight in (by_average, by_maximum))
+    return first * by_average + second * by_maximum
+
+
+def _mapped(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
+    spectral = [layer for layer in layers if isinstance(layer, SpectralLinear)]
+    return SpectralLinear.jointly(spectral, x) if spectral else map_by(layers, x)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+from i2i.nn.joint import convolve, stack
 
 
 class DoublingConv2d(nn.Conv2d):
@@ -21,7 +26,14 @@ class DoublingConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``."""
-        y = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _by_phase(self.weight))
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Map equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
+        phases = _by_phase(torch.cat([layer.weight for layer in layers]))
+        weights = rearrange(phases, "(g o) i h w -> g o i h w", g=len(layers))
+        y = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), weights)
         y = rearrange(y, "n (c row column) h w -> row column n c h w", row=2, column=2)
         seen = slice(None, -1), slice(1, None)  # by even and odd rows and columns
         pixels = [y[row, column, ..., seen[row], seen[column]] for row in (0, 1) for column in (0, 1)]
@@ -40,9 +52,15 @@ class ImageConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
-        shifted = [F.pad(self.weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
-        weight = rearrange(shifted, "pixel o i h w -> (o pixel) i h w")  # 8x8
-        return F.pixel_shuffle(F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), weight, stride=2), 2)
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Map equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
+        weights = stack([layer.weight for layer in layers])
+        shifted = [F.pad(weights, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
+        wide = rearrange(shifted, "pixel g o i h w -> g (o pixel) i h w")  # 8x8
+        return F.pixel_shuffle(convolve(F.pad(x, (3, 3, 3, 3), mode="reflect"), wide, stride=2), 2)
 
 
 def _by_phase(weight: Tensor) -> Tensor:

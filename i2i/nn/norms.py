@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.nn.joint import per_sample, stack
 from i2i.nn.moments import as_one_sample, channel_moments, is_eager_cpu, scale_channels, widen
 
 
@@ -19,6 +21,7 @@ class InstanceNorm(nn.Module):
     """
 
     eps = 1e-5
+    samplewise = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``.
@@ -58,13 +61,17 @@ class LayerInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``; ``gamma`` and ``beta`` are ``(N, C)``."""
-        gain = self.gamma.flatten(1) if gamma is None else gamma
-        bias = self.beta.flatten(1) if beta is None else beta
+        return self.jointly([self], x, *(() if gamma is None or beta is None else (gamma, beta)))
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor, *steering: Tensor) -> Tensor:
+        """Normalise equal shares of ``x``, ``(N, C, H, W)``, by one layer each."""
+        rho = _rows([layer.rho for layer in layers], x)
+        gain, bias = steering or (_rows([getattr(layer, name) for layer in layers], x) for name in ("gamma", "beta"))
         squares, mean = channel_moments(x)
         layer_squares, layer_mean = pool_moments(squares, mean, pixels := x[0, 0].numel())
-        rho = self.rho.flatten(1)
-        by_channel = rho * torch.rsqrt(squares / (pixels - 1) + self.eps)
-        by_layer = (1 - rho) * torch.rsqrt(layer_squares / (pixels * x.shape[1] - 1) + self.eps)
+        by_channel = rho * torch.rsqrt(squares / (pixels - 1) + cls.eps)
+        by_layer = (1 - rho) * torch.rsqrt(layer_squares / (pixels * x.shape[1] - 1) + cls.eps)
         scale = gain * (by_channel + by_layer)
         return scale_channels(x, scale, bias - gain * (by_channel * mean + by_layer * layer_mean))
 
@@ -78,6 +85,12 @@ def pool_moments(squares: Tensor, mean: Tensor, pixels: int) -> tuple[Tensor, Te
     """Return the exact moments of whole samples, ``(N, 1)`` each, from those of their channels, ``(N, C)`` each."""
     whole = mean.mean(1, keepdim=True)
     return (squares + pixels * (mean - whole).square()).sum(1, keepdim=True), whole
+
+
+def _rows(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+    """Return one row per sample from one parameter per layer, ``(1, C, 1, 1)``; a single layer's serves all."""
+    rows = stack(parameters).flatten(1)
+    return rows if len(rows) == 1 else per_sample(rows, len(x))
 
 
 class _Instance(torch.autograd.Function):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from i2i.nn.joint import biases, convolve, map_linearly, per_sample, stack
 
 _calls: ContextVar[int] = ContextVar("i2i_calls", default=1)
 
@@ -51,30 +53,6 @@ class _SpectralNorm:
         self.register_buffer("u", F.normalize(torch.randn(rows.shape[0]), dim=0, eps=1e-12))
         self.register_buffer("v", F.normalize(torch.randn(rows.shape[1]), dim=0, eps=1e-12))
 
-    def scales(self) -> tuple[Tensor, Tensor]:
-        """Return the weight, and the reciprocal of its largest singular value per call, ``(calls,)``."""
-        with torch.no_grad(), torch.autocast(self.weight.device.type, enabled=False):  # full precision
-            u, v, sigma = map(torch.stack, zip(*(self._iterate() for _ in range(_calls.get())), strict=True))
-        scales: tuple[Tensor, Tensor] = _Scales.apply(self.weight, u, v, sigma)
-        return scales
-
-    def finish(self, y: Tensor, scales: Tensor) -> Tensor:
-        """Scale the outputs of each call, ``y``, ``(N, out, ...)``, and add the bias."""
-        beside = (1,) * (y.ndim - 2)
-        each = scales if len(scales) == 1 else scales.repeat_interleave(len(y) // len(scales)).view(-1, 1, *beside)
-        scaled = (y * each).to(y.dtype)
-        return scaled if self.bias is None else scaled.add_(self.bias.view(-1, *beside))
-
-    def _iterate(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return u, v and sigma, in training mode after another iteration step."""
-        rows = self.weight.flatten(1)
-        if not self.training:
-            return self.u, self.v, torch.dot(self.u, rows @ self.v)
-        self.v = F.normalize(rows.T @ self.u, dim=0, eps=1e-12)
-        product = rows @ self.v
-        self.u = F.normalize(product, dim=0, eps=1e-12)
-        return self.u, self.v, torch.dot(self.u, product)
-
 
 class SpectralConv2d(nn.Conv2d, _SpectralNorm):
     """A convolution with spectral normalisation."""
@@ -85,8 +63,14 @@ class SpectralConv2d(nn.Conv2d, _SpectralNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x``, ``(N, C, H, W)``."""
-        weight, scales = self.scales()
-        return self.finish(F.conv2d(x, weight, None, self.stride, self.padding), scales)
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Convolve equal shares of ``x``, ``(N, C, H, W)``, by one layer each."""
+        weights, scales = _weights_and_scales(layers)
+        y = convolve(x, weights, stride=layers[0].stride, padding=layers[0].padding)
+        return _finished(y, scales, biases(layers))
 
 
 class SpectralLinear(nn.Linear, _SpectralNorm):
@@ -98,12 +82,60 @@ class SpectralLinear(nn.Linear, _SpectralNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x``, ``(N, in)``, to ``(N, out)``."""
-        weight, scales = self.scales()
-        return self.finish(F.linear(x, weight), scales)
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Map equal shares of ``x``, ``(N, in)``, by one layer each."""
+        weights, scales = _weights_and_scales(layers)
+        return _finished(map_linearly(x, weights), scales, biases(layers))
+
+
+def _weights_and_scales(layers: Sequence[_SpectralNorm]) -> tuple[Tensor, Tensor]:
+    """Return the weights, ``(G, ...)``, and the reciprocals of their largest singular values, ``(G, calls)``."""
+    weights = stack([layer.weight for layer in layers])
+    with torch.no_grad(), torch.autocast(weights.device.type, enabled=False):  # full precision
+        u, v, sigma = _iterated(layers, weights.flatten(2))
+    scaled: tuple[Tensor, Tensor] = _Scales.apply(weights, u, v, sigma)
+    return scaled
+
+
+def _iterated(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return u, v and sigma per call, ``(G, calls, ...)``; in training mode take a step of iteration before each."""
+    u, v = stack([layer.u for layer in layers]), stack([layer.v for layer in layers])
+    if not layers[0].training:
+        return u[:, None], v[:, None], (u * _times(rows, v)).sum(1, keepdim=True)
+    steps = []
+    for _ in range(_calls.get()):
+        v = F.normalize(_times(rows.mT, u), dim=1, eps=1e-12)
+        product = _times(rows, v)
+        u = F.normalize(product, dim=1, eps=1e-12)
+        steps.append((u, v, (u * product).sum(1)))
+    for layer, left, right in zip(layers, u, v, strict=True):
+        layer.u, layer.v = left, right
+    us, vs, sigmas = (torch.stack(each, 1) for each in zip(*steps, strict=True))
+    return us, vs, sigmas
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Multiply ``(G, R, C)`` by ``(G, C)``."""
+    if len(matrices) == 1:
+        return torch.mv(matrices[0], vectors[0])[None]
+    return torch.bmm(matrices, vectors[:, :, None])[:, :, 0]
+
+
+def _finished(y: Tensor, scales: Tensor, biases: Tensor | None) -> Tensor:
+    """Scale the outputs of each layer and call, ``y``, ``(N, out, ...)``, and add the biases, ``(G, out)``."""
+    beside = (1,) * (y.ndim - 2)
+    each = scales if scales.numel() == 1 else per_sample(scales.view(-1, 1), len(y))
+    scaled = (y * each.view(-1, 1, *beside)).to(y.dtype)
+    if biases is None:
+        return scaled
+    return scaled.add_((biases if len(biases) == 1 else per_sample(biases, len(y))).view(-1, y.shape[1], *beside))
 
 
 class _Scales(torch.autograd.Function):
-    """Return a weight and ``1 / sigma`` per call, where ``sigma = u^T W v`` has the gradient ``u v^T``.
+    """Return weights and ``1 / sigma`` per call, where ``sigma = u^T W v`` has the gradient ``u v^T``.
 
     That gradient is as large as the weight, so it is added in place to the gradient from the convolution.
     """
@@ -117,10 +149,10 @@ class _Scales(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, weight_grad: Tensor, scales_grad: Tensor) -> tuple[Tensor, None, None, None]:
         u, v, scales = ctx.saved_tensors
-        left = -(scales_grad * scales.square())[:, None] * u  # (calls, rows)
-        rows = weight_grad.flatten(1)
+        left = -(scales_grad * scales.square())[..., None] * u  # (G, calls, rows)
+        rows = weight_grad.flatten(2)
         if torch.is_grad_enabled():  # for second derivatives
-            rows = torch.addmm(rows, left.T, v)
+            rows = torch.baddbmm(rows, left.mT, v)
         else:  # safe in place: nothing else holds the convolution's new gradient
-            rows.addmm_(left.T, v)
+            rows.baddbmm_(left.mT, v)
         return rows.view_as(weight_grad), None, None, None

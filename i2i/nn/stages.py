@@ -13,6 +13,8 @@ from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 class ResidualBlock(nn.Module):
     """Two reflection-padded 3x3 convolutions without bias, with instance norms and a skip; keeps ``(N, C, H, W)``."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(

@@ -20,6 +20,7 @@ class PatchDiscriminator(Discriminator):
     """
 
     name = "patch"
+    samplewise = True
 
     class Config(Discriminator.Config):
         """Options of the patch discriminator."""
@@ -56,6 +57,7 @@ class PixelDiscriminator(Discriminator):
     """The pixel discriminator: three 1x1 convolutions, so each logit judges the colour of a single pixel."""
 
     name = "pixel"
+    samplewise = True
 
     def __init__(self, config: Discriminator.Config) -> None:
         super().__init__(config)

@@ -25,6 +25,7 @@ class ResnetGenerator(Generator):
     """
 
     name = "resnet"
+    samplewise = True
     provides = frozenset({"encoded"})
     multiple_of = 4
 
@@ -71,6 +72,8 @@ class ResnetGenerator(Generator):
 class BiasedResidualBlock(nn.Module):
     """Two reflection-padded convolutions around a skip connection, ``(N, C, h, w)`` to the same shape."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         first, second = (nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2))
@@ -89,6 +92,7 @@ class UnetGenerator(Generator):
     """
 
     name = "unet"
+    samplewise = True
     provides = frozenset({"encoded"})
 
     class Config(Generator.Config):

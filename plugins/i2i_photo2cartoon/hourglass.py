@@ -24,6 +24,8 @@ class Hourglass(nn.Module):
         last: Return the image, ``(N, 3, H, W)``, instead of features.
     """
 
+    samplewise = True
+
     def __init__(self, channels: int, last: bool = False) -> None:
         super().__init__()
         self.pyramid = _Pyramid(channels)
@@ -57,6 +59,8 @@ class Hourglass(nn.Module):
 class _Pyramid(nn.Module):
     """Four halvings, then four doublings, each adding the map of its size from the way down; ``HourGlassBlock``."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.skips, self.downs, self.ups = (
@@ -82,6 +86,7 @@ class _CascadeBlock(nn.Module):
     which no optimizer updates, so that files can be read and written completely.
     """
 
+    samplewise = True
     unused: Tensor
 
     def __init__(self, channels: int) -> None:

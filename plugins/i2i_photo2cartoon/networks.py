@@ -34,6 +34,7 @@ class HourglassGenerator(Generator):
     """
 
     name = "photo2cartoon"
+    samplewise = True
     provides = frozenset({"cam", "encoded"})
     cam_points = ("attention.heads",)
     multiple_of = 16
@@ -133,6 +134,8 @@ class SoftNorm(nn.Module):
 
 
 class _SteeredBlock(nn.Module):
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pad = nn.ReflectionPad2d(1)

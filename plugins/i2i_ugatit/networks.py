@@ -35,6 +35,7 @@ class AttentionGenerator(Generator):
     """
 
     name = "ugatit"
+    samplewise = True
     provides = frozenset({"cam", "encoded"})
     cam_points = ("attention.heads",)
     multiple_of = 4
@@ -90,6 +91,7 @@ class AttentionDiscriminator(Discriminator):
     """Two patch discriminators with class-activation attention: a deep one that sees globally, a shallow local one."""
 
     name = "ugatit"
+    samplewise = True
     branch_points = ("parts.*",)
 
     class Config(Discriminator.Config):
@@ -170,6 +172,8 @@ class _Style(nn.Module):
 
 
 class _SteeredBlock(nn.Module):
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pad = nn.ReflectionPad2d(1)
@@ -184,6 +188,8 @@ class _SteeredBlock(nn.Module):
 
 class _AttentionJudge(nn.Module):
     """One patch discriminator: features, attention, patch logits."""
+
+    samplewise = True
 
     def __init__(self, channels: int, layers: int) -> None:
         super().__init__()

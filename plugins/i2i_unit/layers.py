@@ -67,6 +67,8 @@ class UpsamplingConv2d(nn.Conv2d):
 class ResidualBlock(nn.Module):
     """Two reflection-padded 3x3 convolutions with instance norms around a skip connection."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(*normed(padded(channels, channels, 3)), *normed(padded(channels, channels, 3))[:2])

@@ -48,6 +48,7 @@ class VariationalGenerator(Generator):
     """
 
     name = "unit"
+    samplewise = True
     provides = frozenset({"latent", "encoded"})
     multiple_of = 4
 
@@ -121,6 +122,7 @@ class MultiscaleDiscriminator(Discriminator):
     """
 
     name = "multiscale"
+    samplewise = True
     branch_points = ("scales.*",)
 
     class Config(Discriminator.Config):
@@ -172,6 +174,8 @@ class MultiscaleDiscriminator(Discriminator):
 class _Doubling(nn.Module):
     """Up-sampling that halves the channels. The norm is registered first, as in the release's files."""
 
+    samplewise = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = SampleNorm(channels // 2)
@@ -183,6 +187,8 @@ class _Doubling(nn.Module):
 
 class _Judge(nn.Module):
     """One scale: halving convolutions, and a logit for each remaining pixel."""
+
+    samplewise = True
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()

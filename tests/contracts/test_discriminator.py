@@ -25,8 +25,9 @@ def test_the_group_head_averages_the_reflection_padded_map():
     # rows and columns 1 0 1 2 1 of a 3x3 map: the middle counts three times, the edges once each
     weights = torch.tensor([1.0, 3.0, 1.0])
     mean = (torch.arange(9.0).reshape(3, 3) ** 2 * weights[:, None] * weights).sum() / 25
-    weight, scale = judge.heads[0].scales()
-    expected = (mean * scale * weight.flatten()).expand(2, 3)
+    head = judge.heads[0]
+    weight = head.weight.flatten(1)
+    expected = (mean * weight / torch.dot(head.u, weight @ head.v)).flatten().expand(2, 3)
     torch.testing.assert_close(verdict.group_logits[0], expected)
     assert len(verdict.logits) == 1
 

@@ -1,0 +1,93 @@
+"""Layers of several groups computed jointly, each on its equal share of a batch.
+
+A layer that can do this has a class method ``jointly(layers, *inputs)``, where the samples of the inputs are in the
+order of the layers. Its ``forward`` is the case of a single layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+_LEAST_INPUTS, _LARGEST_KERNEL = 4, 4
+_MOST_WORK = 5e7  # weights per group times pixels
+
+
+def stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Stack tensors along a new first dimension; a single one is not copied."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(list(tensors))
+
+
+def per_sample(values: Tensor, samples: int) -> Tensor:
+    """Repeat one row per layer, ``(G, C)``, to one per sample, ``(N, C)``."""
+    return repeat(values, "g c -> (g n) c", n=samples // len(values))
+
+
+def convolve(
+    x: Tensor,
+    weights: Tensor,
+    biases: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | str | tuple[int, ...] = 0,
+) -> Tensor:
+    """Convolve each of G equal shares of a batch with weights of its own.
+
+    Args:
+        x: ``(N, I, H, W)``.
+        weights: ``(G, O, I, h, w)``.
+        biases: ``(G, O)``.
+        stride: As in torch.
+        padding: As in torch.
+
+    Returns:
+        ``(N, O, H', W')``.
+    """
+    groups = len(weights)
+    bias = None if biases is None else biases.flatten()
+    if groups == 1:
+        return F.conv2d(x, weights.flatten(0, 1), bias, stride, padding)
+    if not _suits_grouping(x, weights):
+        each = [None] * groups if biases is None else biases.unbind()
+        shares = zip(x.chunk(groups), weights.unbind(), each, strict=True)
+        return torch.cat([F.conv2d(*share, stride, padding) for share in shares])
+    abreast = rearrange(x, "(g n) c h w -> n (g c) h w", g=groups)
+    y = F.conv2d(abreast, weights.flatten(0, 1), bias, stride, padding, groups=groups)
+    return rearrange(y, "n (g c) h w -> (g n) c h w", g=groups)
+
+
+def _suits_grouping(x: Tensor, weights: Tensor) -> bool:
+    """Return whether one grouped convolution takes less time than one per group, as measured on a CPU."""
+    work = weights[0].numel() * x[0, 0].numel()
+    return weights.shape[2] >= _LEAST_INPUTS and weights.shape[-1] <= _LARGEST_KERNEL and work <= _MOST_WORK
+
+
+def convolve_by(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
+    """Apply torch's convolutions, without groups or dilation, to equal shares of ``x``, ``(N, I, H, W)``."""
+    first, weights = layers[0], stack([layer.weight for layer in layers])
+    if first.padding_mode == "zeros":
+        return convolve(x, weights, biases(layers), first.stride, first.padding)
+    padded = F.pad(x, first._reversed_padding_repeated_twice, first.padding_mode)
+    return convolve(padded, weights, biases(layers), first.stride)
+
+
+def map_by(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
+    """Apply torch's linear layers to equal shares of ``x``, ``(N, I)``."""
+    return map_linearly(x, stack([layer.weight for layer in layers]), biases(layers))
+
+
+def map_linearly(x: Tensor, weights: Tensor, biases: Tensor | None = None) -> Tensor:
+    """Multiply each of G equal shares of ``x``, ``(N, I)``, by its ``weights``, ``(G, O, I)``; add ``(G, O)``."""
+    if len(weights) == 1:
+        return F.linear(x, weights[0], None if biases is None else biases[0])
+    y = torch.bmm(rearrange(x, "(g n) i -> g n i", g=len(weights)), weights.mT).flatten(0, 1)
+    return y if biases is None else y + per_sample(biases, len(x))
+
+
+def biases(layers: Sequence[nn.Conv2d] | Sequence[nn.Linear]) -> Tensor | None:
+    """Return the layers' biases, ``(G, O)``, if they have them."""
+    each = [layer.bias for layer in layers if layer.bias is not None]
+    return stack(each) if each else None
