@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from i2i.config.run import CROP_MARGIN
@@ -21,7 +20,8 @@ from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS, Batch, Domain
 from i2i.errors import DataError
 from i2i.images.files import read_image
-from i2i.images.pixels import fit_short_side, from_bytes
+from i2i.images.pixels import from_bytes
+from i2i.training.decoding import DecodedImages
 
 
 class Loader:
@@ -48,14 +48,16 @@ class Loader:
     ) -> None:
         self.positions: dict[str, int] = {}
         self._dataset, self._size, self._seed = dataset, size, seed
-        self._flip, self._side = flip, round(size * margin)
+        self._flip = flip
         self._files: dict[str, list[Path]] = {}
-        self._cache: dict[Path, Tensor] = {}
-        self._free = cache_mib * 2**20
+        self._images = DecodedImages(round(size * margin), cache_mib)
+        self._drawn: dict[str, list[int]] = {}  # positions in the current batch by stream
+        self._first: dict[str, int] = {}  # first position in the batch before
 
     def batch(self, groups: tuple[str, ...], device: torch.device | None = None) -> Batch:
         """Draw one image of each domain per named group; ``real[...]`` is ``(N, 3, size, size)`` in [-1, 1]."""
         real = {domain: torch.stack([self._draw(group, domain) for group in groups]) for domain in DOMAINS}
+        self._look_ahead()
         return Batch({domain: from_bytes(pixels.to(device)) for domain, pixels in real.items()}, groups)
 
     def skip(self, groups: tuple[str, ...]) -> None:
@@ -75,25 +77,27 @@ class Loader:
         if stream not in self._files:
             self._files[stream] = list(self._dataset.train(group, domain))
         position = self._advance(stream)
-        round_, index = divmod(position, len(self._files[stream]))
-        order = _order(self._seed, stream, round_, len(self._files[stream]))
-        return self._augmented(self._files[stream][order[index]], _rng(self._seed, stream, 1, position))
+        self._drawn.setdefault(stream, []).append(position)
+        return self._augmented(self._file(stream, position), _rng(self._seed, stream, 1, position))
+
+    def _file(self, stream: str, position: int) -> Path:
+        files = self._files[stream]
+        round_, index = divmod(position, len(files))
+        return files[_order(self._seed, stream, round_, len(files))[index]]
+
+    def _look_ahead(self) -> None:
+        """Decode what the next batch draws if it advances like this one, skipped samples included."""
+        for stream, drawn in self._drawn.items():
+            step = drawn[0] - self._first.get(stream, drawn[0] - len(drawn))
+            self._images.expect(self._file(stream, position + step) for position in drawn)
+            self._first[stream] = drawn[0]
+        self._drawn = {}
 
     def _augmented(self, path: Path, rng: np.random.Generator) -> Tensor:
-        pixels = self._pixels(path)
+        pixels = self._images[path]
         top, left = (int(rng.integers(0, side - self._size + 1)) for side in pixels.shape[1:])
         crop = pixels[:, top : top + self._size, left : left + self._size]
         return crop.flip(2) if self._flip and rng.random() < 0.5 else crop
-
-    def _pixels(self, path: Path) -> Tensor:
-        if path in self._cache:
-            return self._cache[path]
-        image = fit_short_side(read_image(path), self._side)
-        pixels = rearrange(torch.from_numpy(np.array(image)), "h w c -> c h w").contiguous()
-        if pixels.numel() <= self._free:
-            self._cache[path] = pixels
-            self._free -= pixels.numel()
-        return pixels
 
 
 def broken_images(dataset: Dataset) -> list[str]:

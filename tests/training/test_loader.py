@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from PIL import Image
 
 from i2i.contracts.dataset import Dataset
+from i2i.errors import DataError
 from i2i.images.files import read_image
 from i2i.images.pixels import fit_short_side, to_tensor
+from i2i.training import decoding
 from i2i.training.loader import Loader
+from tests.wording import refused
 
 
 class Colours(Dataset):
@@ -127,3 +132,48 @@ def test_what_is_skipped_is_what_would_have_been_drawn(colours):
     rest = part.batch(("all",) * 2)
     assert part.positions == whole.positions == {"all/a": 5, "all/b": 5}
     assert all(torch.equal(rest.real[domain], drawn.real[domain][3:]) for domain in "ab")
+
+
+@pytest.mark.parametrize(("skipped", "batches"), [(0, 1), (3, 2)], ids=["alone", "with another process"])
+def test_images_of_later_batches_are_decoded_ahead(tmp_path, monkeypatch, skipped, batches):
+    colours = Colours(tmp_path, 12)
+    monkeypatch.setattr(colours, "train", lambda group, domain: colours.paths["ab".index(domain) :: 2])
+    waited = []
+    monkeypatch.setattr(decoding, "read_image", lambda path: _noted(path, waited))
+    loader = Loader(colours, 32, 0, cache_mib=0)
+    for _ in range(batches):  # shows how positions advance
+        loader.batch(("all",) * 2)
+        loader.skip(("all",) * skipped)
+    assert waited
+    waited.clear()
+    for _ in range(3):
+        loader.batch(("all",) * 2)
+        loader.skip(("all",) * skipped)
+    assert not waited
+
+
+def test_wrong_guesses_change_no_sample(colours):
+    steady, changing = Loader(colours, 32, 0, cache_mib=0), Loader(colours, 32, 0, cache_mib=0)
+    expected = torch.cat([steady.batch(("all",)).real["b"] for _ in range(10)])
+    actual = [changing.batch(("all",) * count).real["b"] for count in (3, 1, 4, 2)]
+    assert torch.equal(torch.cat(actual), expected)
+
+
+def test_a_broken_image_is_named_by_the_batch_that_draws_it(colours):
+    loader = Loader(colours, 32, 0)
+    colours.paths[3].write_bytes(b"no image")
+    with refused(DataError, "3.png"):
+        loader.batch(("all",) * 5)
+
+
+def test_what_is_decoded_ahead_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "_MOST_AHEAD", 4)
+    images = decoding.DecodedImages(32, 0)
+    images.expect(Colours(tmp_path, 12).paths)
+    assert len(images._ahead) == 4
+
+
+def _noted(path, waited):
+    if threading.current_thread() is threading.main_thread():
+        waited.append(path)
+    return read_image(path)
