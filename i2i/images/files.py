@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from i2i.errors import DataError
@@ -14,6 +14,14 @@ from i2i.images.grids import LAYOUT
 from i2i.storage.files import whole_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+QUALITY = 95
+"""Of JPEG, WebP and AVIF files, from 1 to 100."""
+
+_TURNS = dict(enumerate((
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+), start=2))  # fmt: skip
+"""What makes an image upright, by its EXIF orientation."""
 
 
 def read_image(path: str | os.PathLike[str], background: str = "white") -> Image.Image:
@@ -23,12 +31,15 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
         DataError: The file is missing, empty, damaged, truncated, or not an image.
     """
     path = Path(path)
-    _check_file(path)
     try:
+        _check_file(path)
         with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image), background)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}). Replace or remove it.") from error
+            return _to_rgb(_upright(image), background)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise almost anything on damaged files
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path} cannot be read as an image ({reason}). Replace or remove it.") from error
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
@@ -44,15 +55,20 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Write an image atomically.
+def write_image(image: Image.Image, path: Path, quality: int = QUALITY) -> None:
+    """Write an image atomically; JPEG with full colour resolution (4:4:4).
+
+    Args:
+        image: The image.
+        path: The file; its suffix decides the format.
+        quality: Of lossy formats, from 1 to 100.
 
     Raises:
         DataError: The path cannot be written to, or its suffix is not an image format.
     """
     with whole_file(path) as temporary:
         try:
-            image.save(temporary, pnginfo=_png_metadata(image))
+            image.save(temporary, pnginfo=_png_metadata(image), quality=quality, subsampling="4:4:4")
         except (ValueError, KeyError) as error:
             raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
@@ -65,12 +81,24 @@ def _png_metadata(image: Image.Image) -> PngInfo:
 
 
 def _check_file(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path} is a symbolic link that leads to no file. Mend or remove it.")
     if not path.exists():
         raise DataError(f"{path} does not exist. Check the name.")
     if path.is_dir():
         raise DataError(f"{path} is a folder, not an image file. Name a file in it.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes). Replace or remove it.")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; other tags, and an EXIF that cannot be read, are ignored."""
+    image.load()
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever a damaged tag makes of it
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image, background: str) -> Image.Image:

@@ -54,9 +54,9 @@ def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[
     Raises:
         ConfigError: A target exists, or is an input file.
     """
-    read = {source.resolve() for source in sources}
+    read = {os.path.realpath(source) for source in sources}  # Path.resolve raises on a loop of links
     for target in targets:
-        if target.resolve() in read:
+        if os.path.realpath(target) in read:
             raise ConfigError(f"{target} is the input file. Choose another --out.")
         if target.is_dir():
             raise ConfigError(f"{target} is a folder. Choose another --out.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from i2i.errors import DataError
 from i2i.images import files, grids, pixels
@@ -76,6 +78,75 @@ def test_read_applies_exif_rotation(tmp_path: Path) -> None:
     assert actual.getpixel((8, 28)) == pytest.approx(WHITE, abs=8)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_that_of_pillow(tmp_path: Path, orientation: int) -> None:
+    image, exif = Image.effect_noise((6, 4), 80), Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "image.png", exif=exif)
+    with Image.open(tmp_path / "image.png") as stored:
+        desired = np.asarray(ImageOps.exif_transpose(stored).convert("RGB"))
+    assert np.array_equal(np.asarray(files.read_image(tmp_path / "image.png")), desired)
+
+
+def exif_of(orientation: bytes) -> bytes:
+    """An EXIF with a fraction where the tag Make holds text, and an orientation, given as type, count and value."""
+    make, half = struct.pack("<HHII", 0x010F, 5, 1, 38), struct.pack("<II", 1, 2)
+    entries = make + struct.pack("<H", 0x0112) + orientation
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4) + half
+
+
+def test_a_rotation_beside_a_tag_of_a_wrong_type(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), RED).save(tmp_path / "image.jpg", exif=exif_of(struct.pack("<HIHH", 3, 1, 6, 0)))
+    assert files.read_image(tmp_path / "image.jpg").size == (40, 60)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        exif_of(struct.pack("<HIHH", 3, 1, 77, 0)),
+        exif_of(struct.pack("<HI4s", 2, 4, b"up!")),
+        exif_of(struct.pack("<HIHH", 3, 2, 6, 6)),
+        b"Exif\0\0II*\0\xff\xff",
+        b"Exif\0\0",
+    ],
+)
+def test_an_exif_that_says_nothing_is_ignored(tmp_path: Path, exif: bytes) -> None:
+    Image.new("RGB", (60, 40), RED).save(tmp_path / "image.jpg", exif=exif)
+    assert files.read_image(tmp_path / "image.jpg").size == (60, 40)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "BMP", "DDS", "GIF", "JPEG", "JPEG2000", "PCX", "PNG", "TGA", "TIFF", "WEBP"])
+def test_damage_of_any_format_is_named(path: Path, kind: str) -> None:
+    Image.effect_noise((16, 16), 80).convert("RGB").save(path, kind)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 200), 4):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(bytes(damaged))
+        with suppress(DataError):
+            files.read_image(path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("broken"), NotImplementedError("pixel format")])
+def test_whatever_a_decoder_raises_names_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    Image.new("L", (2, 2)).save(path)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    with refused(DataError, path):
+        files.read_image(path)
+
+
+def test_a_link_that_leads_nowhere_is_named(path: Path) -> None:
+    path.symlink_to(path)
+    with refused(DataError, path):
+        files.read_image(path)
+
+
 def damage(path: Path, how: str) -> None:
     if how == "truncated":
         Image.effect_noise((64, 64), 80).save(path, "JPEG")
@@ -132,6 +203,15 @@ def test_write_makes_the_folder_and_leaves_only_the_image(tmp_path: Path) -> Non
     files.write_image(Image.new("RGB", (2, 2), RED), tmp_path / "new" / "image.png")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["image.png"]
     assert read_pixel(tmp_path / "new" / "image.png") == RED
+
+
+def test_jpeg_keeps_its_colours_and_obeys_the_quality(tmp_path: Path) -> None:
+    stripes = Image.fromarray(np.tile(np.uint8([RED, (0, 0, 255)]), (32, 16, 1)))
+    for quality in (30, 95):
+        files.write_image(stripes, tmp_path / f"{quality}.jpg", quality)
+    fine, coarse = (tmp_path / f"{quality}.jpg" for quality in (95, 30))
+    assert read_pixel(fine) == pytest.approx(RED, abs=12)  # 4:2:0 would mix it with the next, blue one
+    assert coarse.stat().st_size < fine.stat().st_size
 
 
 @pytest.mark.parametrize("name", ["image.xyz", "image.psd", "image"])
