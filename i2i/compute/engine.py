@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,13 @@ from torch import Tensor, nn
 
 from i2i.compute.allocator import tune_allocator
 from i2i.compute.imports import hidden
-from i2i.compute.processes import Processes, leave, several
+from i2i.compute.processes import PATIENCE, Processes, leave, several
 from i2i.errors import ConfigError
 
 with hidden("torchmetrics"):  # which imports scipy, matplotlib and torchvision, just to compare its version
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-PATIENCE = timedelta(days=1)  # how long processes wait for the first one, which evaluates alone
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,11 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from i2i.compute.peers import Peer, ended
-from i2i.errors import I2IError, ProcessError
+from i2i.errors import ConfigError, I2IError, ProcessError
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(days=1)  # how long processes wait for one that works alone
 
 _CARD = 256  # bytes in which a process introduces itself
 BUCKET = 2**25  # gradients averaged per message; larger buckets save no time and need twice their size in memory
@@ -161,6 +166,40 @@ def several() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def share(work: Sequence[T]) -> Sequence[T]:
+    """Return this process's part of some work that needs no communication: every n-th item, from its rank on.
+
+    ``RANK`` and ``WORLD_SIZE`` say which; torchrun sets them, and so can anything else that starts processes.
+
+    Raises:
+        ConfigError: They are no rank and number of processes.
+    """
+    rank, count = (os.environ.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
+        raise ConfigError(f"RANK={rank} does not fit WORLD_SIZE={count}. Ranks count from 0 to WORLD_SIZE - 1.")
+    return work[int(rank) :: int(count)]
+
+
+def add_up(number: int, name: str) -> int:
+    """Return the sum of a number over all processes that torchrun started, once each of them has called this.
+
+    It needs no process group, and so suits processes that only share out work. As torchrun ends all processes when one
+    fails, they meet here before one does.
+
+    Args:
+        number: This process's.
+        name: Tells several sums apart.
+    """
+    if not several():
+        return number
+    store, key = _store(PATIENCE), f"i2i/{name}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+    store.add(f"{key}/sum", number)
+    if store.add(f"{key}/processes", 1) == int(os.environ["WORLD_SIZE"]):
+        store.set(f"{key}/complete", "")
+    store.wait([f"{key}/complete"])
+    return int(store.add(f"{key}/sum", 0))
+
+
 def leave() -> None:
     """Destroy the process group, if there is one, without waiting for other processes.
 
@@ -180,11 +219,16 @@ def should_show(error: BaseException | None) -> bool:
     if isinstance(error, ProcessError) and error.reported:
         return False
     try:
-        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=10))  # type: ignore[attr-defined]
-        return store.add(f"i2i/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
+        store = _store(timedelta(seconds=10))
+        return bool(store.add(f"i2i/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1)
     except (RuntimeError, KeyError):  # the counting process is missing or gone
         return os.environ.get("RANK") == "0"
+
+
+def _store(patience: timedelta) -> Any:
+    """Return torchrun's store of values that all processes see."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(host, port, is_master=False, timeout=patience)  # type: ignore[attr-defined]
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,12 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
         raise DataError(f"{path} cannot be read as an image ({reason}). Replace or remove it.") from error
 
 
-def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files directly in a folder, sorted by name.
+def list_images(folder: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
+    """Return the image files in a folder, sorted by path; hidden files and folders are left out.
+
+    Args:
+        folder: The folder.
+        recursive: Also list its subfolders, but none behind symbolic links.
 
     Raises:
         DataError: ``folder`` is missing or not a folder.
@@ -52,7 +57,14 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}. Name a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    paths = _walk(folder) if recursive else folder.iterdir()
+    return sorted(p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, subfolders, names in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from (Path(place, name) for name in names)
 
 
 def write_image(image: Image.Image, path: Path, quality: int = QUALITY) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from i2i import cli
 from tests.contracts.test_detector import PLUGIN
-from tests.wording import mentions
+from tests.wording import check_line, mentions
 
 
 @pytest.fixture
@@ -89,6 +92,106 @@ class TestImages:
         message = refused("translate", trained, image, "--out", image.parent, "--overwrite")
         mentions(message, image, "--out")
         assert image.read_bytes() == before
+
+
+class TestManyImages:
+    @pytest.fixture
+    def album(self, tmp_path) -> Path:
+        for name in ("a.png", "b.jpg", "2024/a.png"):
+            path = tmp_path / "album" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((40, 40), 80).convert("RGB").save(path)
+        return tmp_path / "album"
+
+    def test_a_tree_comes_out_as_it_went_in(self, i2i, trained, album, target) -> None:
+        result = i2i("translate", trained, album, "--recursive", "--format", "webp", "--out", target)
+        names = ["2024/a.webp", "a.webp", "b.webp"]
+        assert result.status == 0
+        assert sorted(str(path.relative_to(target)) for path in target.rglob("*.*")) == names
+        assert [line.partition(" -> ")[2] for line in result.out.splitlines()] == [f"{target}/{one}" for one in names]
+
+    def test_what_is_translated_already_is_left_out(self, i2i, trained, album, target) -> None:
+        i2i("translate", trained, album / "a.png", "--out", f"{target}/")
+        before = (target / "a.png").stat().st_mtime_ns
+        for expected in (1, 2):
+            result = i2i("translate", trained, album, "--skip-existing", "--out", target)
+            assert result.status == 0
+            check_line(result.out, f"{expected} of 2")
+        assert listed(target) == ["a.png", "b.jpg"]
+        assert (target / "a.png").stat().st_mtime_ns == before
+
+    def test_quality(self, i2i, trained, album, tmp_path) -> None:
+        for quality in (20, 95):
+            i2i("translate", trained, album / "b.jpg", f"--quality={quality}", "--out", tmp_path / f"{quality}.jpg")
+        assert (tmp_path / "20.jpg").stat().st_size < (tmp_path / "95.jpg").stat().st_size
+
+    def test_every_failure_has_its_line_and_the_rest_goes_on(self, refused, trained, album, target) -> None:
+        (album / "loop.png").symlink_to("loop.png")
+        (album / "half.avif.png").write_bytes(b"\0\0\0 ftypavif" + bytes(200))
+        message = refused("translate", trained, album, "--out", target, varies=r"\(cannot identify.+?\)")
+        mentions(message, album / "loop.png", album / "half.avif.png", "2 of 4")
+        assert listed(target) == ["a.png", "b.jpg"]
+
+    def test_each_process_translates_its_share(self, i2i, trained, album, target, monkeypatch) -> None:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        for rank in (0, 1):
+            monkeypatch.setenv("RANK", str(rank))
+            result = i2i("translate", trained, album, "--recursive", "--out", target)
+            assert (result.status, result.out.count("->")) == (0, 2 - rank)
+        assert sorted(str(path.relative_to(target)) for path in target.rglob("*.*")) == ["2024/a.png", "a.png", "b.jpg"]
+
+    def test_a_share_that_there_is_not(self, refused, trained, album, monkeypatch) -> None:
+        monkeypatch.setenv("RANK", "2")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        mentions(refused("translate", trained, album), "RANK=2", "WORLD_SIZE=2")
+
+    def test_a_bar_on_a_terminal(self, i2i, trained, album, target, monkeypatch) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        result = i2i("translate", trained, album, "--out", target)
+        assert result.status == 0
+        assert "2/2" in result.out
+        assert f"{album}/a.png -> {target}/a.png" in result.out
+
+    def test_an_interruption_says_how_to_go_on(self, i2i, trained, album, target, monkeypatch) -> None:
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("i2i.cli.translating._line", interrupt)
+        result = i2i("translate", trained, album, "--out", target)
+        assert result.status == 130
+        check_line(result.err, "2", "--skip-existing")
+
+    def test_options_that_contradict_each_other(self, refused, trained, album) -> None:
+        message = refused("translate", trained, album, "--overwrite", "--skip-existing")
+        mentions(message, "--overwrite", "--skip-existing")
+
+    def test_a_device_that_is_not_there(self, refused, trained, album) -> None:
+        message = refused("translate", trained, album, "--device", "tpu", varies=r"\(there is.+?\)")
+        mentions(message, "tpu", "--device", "cpu")
+
+
+class TestStreams:
+    @pytest.fixture
+    def piped(self, image, monkeypatch) -> None:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(image.read_bytes())))
+
+    @pytest.mark.parametrize(("options", "format_"), [([], "PNG"), (["--out=-", "--format=jpg"], "JPEG")])
+    def test_from_standard_input_to_standard_output(self, trained, piped, capfdbinary, options, format_) -> None:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["translate", str(trained), "-", *options])
+        captured = capfdbinary.readouterr()
+        assert not exit_.value.code
+        with Image.open(io.BytesIO(captured.out)) as actual:
+            assert (actual.size, actual.format) == ((45, 70), format_)
+        assert b"->" in captured.err
+
+    def test_from_standard_input_to_a_file(self, i2i, trained, piped, target) -> None:
+        assert i2i("translate", trained, "-", "--out", target / "face.webp").status == 0
+        assert listed(target) == ["face.webp"]
+
+    def test_what_is_no_image(self, refused, trained, monkeypatch) -> None:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"no image")))
+        mentions(refused("translate", trained, "-", varies=r"\S*/(?=standard-)"), "standard-input", "0 of 1")
 
 
 class TestMistakes:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from subprocess import PIPE
@@ -16,9 +17,10 @@ from textwrap import dedent
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from i2i.compute.engine import Engine
-from i2i.compute.processes import should_show
+from i2i.compute.processes import add_up, share, should_show
 from i2i.errors import ProcessError
 from i2i.storage.tensor_file import read
 from i2i.training.augmentation import INTERVAL
@@ -250,3 +252,29 @@ def test_who_tells_of_an_error(monkeypatch):
         monkeypatch.setenv("RANK", rank)
         assert should_show(ValueError()) == (rank == "0")
         assert not should_show(ProcessError("bad", reported=True))
+
+
+def test_shares_are_disjoint_and_complete(monkeypatch):
+    assert share(range(5)) == range(5), "a single process does everything"
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    shares = []
+    for rank in "012":
+        monkeypatch.setenv("RANK", rank)
+        shares.append(list(share(range(8))))
+    assert shares == [[0, 3, 6], [1, 4, 7], [2, 5]]
+
+
+def test_a_sum_waits_for_all(monkeypatch):
+    assert add_up(3, "images") == 3, "a single process has no others to wait for"
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True)
+    values = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    sums: list[int] = []
+    early = threading.Thread(target=lambda: sums.append(add_up(3, "images")))
+    early.start()
+    early.join(timeout=0.5)
+    assert sums == []
+    assert add_up(4, "images") == 7
+    early.join(timeout=20)
+    assert sums == [7]

@@ -1,0 +1,175 @@
+"""Time ``i2i translate`` against one image at a time through the layers as published, side by side.
+
+    python benchmarks/translation.py [--size 256] [--channels 64] [--images 48] [--cores 2] [--rounds 3] [-- OPTIONS]
+
+``OPTIONS`` go to ``i2i translate``. The plain side has an untrained U-GAT-IT of the same weights with its layers as
+published: up-sampling before the convolution, normalisation from plain statistics, the attention's maps concatenated.
+It reads, translates and writes one image after the other, with gradients and the default allocator, as the published
+code does; only one of the three generator calls of the published test is counted. Each measurement is a process of
+its own, timed from its start to its end, imports and loading included; the two alternate. Images are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from i2i import load, read_image, save
+from i2i.models.assembly import resolve
+from i2i.models.model import Model
+from i2i.nn import CamAttention, InstanceNorm, LayerInstanceNorm
+from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
+from i2i.registry.registry import installed
+
+
+class Cost(NamedTuple):
+    """Of one process: seconds in all and to the first image, and processor seconds."""
+
+    wall: float
+    first: float
+    cpu: float
+
+
+def main() -> None:
+    options = _options()
+    if options.plain:
+        translate_plainly(*map(Path, options.plain))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _compare(Path(folder), options)
+
+
+def translate_plainly(model: Path, images: Path, out: Path) -> None:
+    """Translate a folder, one image after the other."""
+    out.mkdir()
+    generator = _published(load(model, judges=True).backbone.eval().generators["a2b"])
+    for path in sorted(images.iterdir()):
+        x = torch.from_numpy(np.array(read_image(path))).permute(2, 0, 1)[None] / 127.5 - 1
+        y = generator(x).image[0]
+        pixels = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
+        Image.fromarray(pixels.numpy()).save(out / path.name, quality=95, subsampling=0)
+
+
+class _Plain(nn.Module):
+    """A layer of ours, computed as published, with the same weights."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, *style: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        layer = self.layer
+        if isinstance(layer, DoublingConv2d):
+            return F.conv2d(F.pad(F.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect"), layer.weight)
+        if isinstance(layer, ImageConv2d):
+            return F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), layer.weight)
+        if isinstance(layer, LayerInstanceNorm):
+            return _layer_instance_norm(layer, x, *style)
+        return _attend(layer, x) if isinstance(layer, CamAttention) else F.instance_norm(x)
+
+
+def _layer_instance_norm(layer: LayerInstanceNorm, x: Tensor, *style: Tensor) -> Tensor:
+    gamma, beta = (value[:, :, None, None] for value in style) if style else (layer.gamma, layer.beta)
+    ways = [
+        (x - x.mean(axes, keepdim=True)) / torch.sqrt(x.var(axes, keepdim=True) + layer.eps)
+        for axes in ((2, 3), (1, 2, 3))
+    ]
+    return (layer.rho * ways[0] + (1 - layer.rho) * ways[1]) * gamma + beta
+
+
+def _attend(layer: CamAttention, x: Tensor) -> tuple[Tensor, Tensor]:
+    average, maximum = F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)
+    logits, *weights = layer.heads(average, maximum)
+    maps = torch.cat([x * weight[:, :, None, None] for weight in weights], 1)
+    return F.leaky_relu(layer.merge(maps), layer.slope), logits
+
+
+def _published(network: nn.Module) -> nn.Module:
+    """Replace our faster layers by plain ones."""
+    ours = (DoublingConv2d, ImageConv2d, InstanceNorm, LayerInstanceNorm, CamAttention)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, ours):
+                setattr(module, name, _Plain(child))
+    return network
+
+
+def _compare(folder: Path, options: argparse.Namespace) -> None:
+    _prepare(folder, options)
+    print(f"U-GAT-IT {options.size} px, {options.channels} channels, {options.images} images, {options.cores} cores, "
+          f"load {os.getloadavg()[0]:.1f}, {' '.join(options.rest) or 'default options'}")  # fmt: skip
+    sides = {
+        "plain": [__file__, "--plain", "{model}", "{images}", "{out}"],
+        "ours": ["-m", "i2i", "translate", "{model}", "{images}", "--out", "{out}", *options.rest],
+    }
+    rounds = [{name: _measure(side, folder, name, number, options.cores) for name, side in sides.items()}
+              for number in range(options.rounds)]  # fmt: skip
+    for name in sides:
+        wall, first, cpu = (statistics.median(r[name][i] for r in rounds) for i in range(3))
+        print(f"{name:6} {wall:6.1f} s, first image after {first:.1f} s, {cpu:6.1f} s of processor time")
+    for what in ("wall", "cpu"):
+        ratios = sorted(getattr(r["plain"], what) / getattr(r["ours"], what) for r in rounds)
+        print(f"ratio of {what:5} {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    print("difference in 8-bit values: largest {:.0f}, mean {:.4f}".format(*_difference(folder)))
+
+
+def _prepare(folder: Path, options: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    given = {"size": options.size, "backbone": {"name": "ugatit", "channels": options.channels}}
+    save(Model(resolve(given, installed()), "a"), folder / "model.safetensors")
+    (folder / "images").mkdir()
+    for number in range(options.images):
+        noise = Image.effect_noise((options.size // 8,) * 2, 100).convert("RGB")
+        noise.resize((options.size,) * 2, Image.Resampling.BICUBIC).save(folder / "images" / f"{number:04}.png")
+
+
+def _measure(command: list[str], folder: Path, name: str, number: int, cores: int) -> Cost:
+    out = folder / f"{name}-{number}"
+    places = {"model": folder / "model.safetensors", "images": folder / "images", "out": out}
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    environment = {**os.environ, "OMP_NUM_THREADS": str(cores)}
+    process = subprocess.Popen([sys.executable, *(part.format(**places) for part in command)], env=environment,
+                               stdout=subprocess.DEVNULL)  # fmt: skip
+    status = process.wait()
+    wall, after = time.time() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if status:
+        raise SystemExit(f"{name} failed")
+    cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    first = min(path.stat().st_mtime for path in out.iterdir()) - start
+    return Cost(wall, first, cpu)
+
+
+def _difference(folder: Path) -> tuple[float, float]:
+    pairs = [
+        [np.asarray(Image.open(folder / f"{name}-0" / path.name), np.float32) for name in ("plain", "ours")]
+        for path in (folder / "images").iterdir()
+    ]
+    differences = np.abs(np.array([plain - ours for plain, ours in pairs]))
+    return float(differences.max()), float(differences.mean())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in {"size": 256, "channels": 64, "images": 48, "cores": 2, "rounds": 3}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--plain", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
