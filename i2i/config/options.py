@@ -32,7 +32,7 @@ _TAKEN = frozenset(
 class Options(BaseModel):
     """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:

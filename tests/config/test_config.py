@@ -22,6 +22,10 @@ class Pix(Options):
     mode: Literal["lsgan", "hinge"] = "lsgan"
 
 
+class Rate(Options):
+    lr: float = Field(1e-4, gt=0)
+
+
 class Rooted(Options):
     root: str = Field(description="The folder.")
 
@@ -45,6 +49,9 @@ def test_option_values_of_a_command_line() -> None:
         (Pix, {"channels": 0}, ("pix", "channels", 0)),
         (Pix, {"mode": "x"}, ("pix", "mode", "x", "lsgan", "hinge")),
         (Pix, {"betas": [0.5]}, ("pix", "betas.1", "[0.5]")),
+        (Pix, {"betas": ["-inf", 0.9]}, ("pix", "betas.0", "-inf")),
+        (Rate, {"lr": "inf"}, ("pix", "lr", "inf")),
+        (Rate, {"lr": float("nan")}, ("pix", "lr", "nan")),
         (Rooted, {}, ("pix", "root")),
     ],
 )
