@@ -84,12 +84,12 @@ def mentions(message: str, *values: object) -> None:
     assert not missing, f"not in the message: {', '.join(missing)}\n{message}"
 
 
-def check_line(text: str, *values: object) -> None:
-    """Assert that exactly one line of a text names all the values, and that its wording is unchanged."""
+def check_line(text: str, *values: object, varies: str | None = None) -> None:
+    """Assert that exactly one line names all the values, and that its wording is unchanged, except what ``varies``."""
     __tracebackhide__ = True
     lines = [line for line in text.splitlines() if all(_mentioned(value, line) for value in values)]
     assert len(lines) == 1, f"{len(lines)} lines mention {values}:\n{text}"
-    check(lines[0])
+    check(lines[0], varies=varies)
 
 
 def check(message: str, *values: object, varies: str | None = None) -> None:

@@ -22,11 +22,11 @@ from i2i.bench.statistics import (
     metrics,
     seen,
 )
+from i2i.compute.units import duration
 from i2i.contracts.scores import Judgement
 from i2i.errors import ConfigError
 from i2i.report.charts import Chart, Series
 from i2i.report.dot_plots import MARKS, Dot, DotPlot, way
-from i2i.report.facts import duration
 from i2i.report.page import write_page
 from i2i.report.pictures import whole
 from i2i.storage.run_folder import REPORT_FILE

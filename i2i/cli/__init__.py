@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 import i2i
-from i2i.cli import bench, data, evaluate, exchange, groups, plugins, report, training, translating, weights
+from i2i.cli import bench, data, estimate, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded
 from i2i.cli.output import lasting_output, open_console
 from i2i.cli.sharing import processes_asked
@@ -64,6 +64,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.callback()(_common)
     for command in training.COMMANDS:
         app.command(command.name, help=command.help)(expanded(command, arguments))
+    app.command(estimate.COMMAND.name, help=estimate.COMMAND.help)(expanded(estimate.COMMAND, arguments))
     app.command("translate")(translating.translate)
     app.command(evaluate.COMMAND.name, help=evaluate.COMMAND.help)(expanded(evaluate.COMMAND, arguments))
     app.command("bench")(bench.bench)

@@ -119,20 +119,29 @@ def _open(
     stages: tuple[str, ...] = (),
 ) -> Run:
     """Create or reopen a run of ``stages``, by default those of the configuration."""
-    from i2i.cli.options import check_told
     from i2i.runs import run as runs
 
     if resume is not None:
         refused = [*sorted({*given} - {"processes"}), *["out"] * bool(out), *["overwrite"] * overwrite]
         return _reopen(resume, refused, base, stages)
+    complete = completed(base, given, stages)
+    return runs.create_run(out or _default_folder(complete), complete, installed(), overwrite)
+
+
+def completed(base: Path | None, given: dict[str, Any], stages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Add the options of the start model, and the stages, to the user's options.
+
+    Raises:
+        ConfigError: There is a start model, and neither the user nor its run folder names any data.
+    """
+    from i2i.cli.options import check_told
+
     if base is not None:
         given = on_base(base, given, stages)
     start = base or given.get("base_model")
     if start is not None:
         check_told(start, given.get("data", {}))
-    if stages:
-        given = {**given, "stages": list(stages)}
-    return runs.create_run(out or _default_folder(given), given, installed(), overwrite)
+    return {**given, "stages": list(stages)} if stages else given
 
 
 def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:
@@ -229,11 +238,13 @@ def _listeners(job: Run, console: Console) -> list[object]:
     from i2i import report
     from i2i.runs.listeners import metrics_file, overfitting, progress, samples
     from i2i.runs.listeners.diagnosis import Diagnosis
+    from i2i.runs.listeners.forecast import Forecast
     from i2i.runs.listeners.tensorboard import TensorBoard
 
     gauge = overfitting.OverfittingGauge(console)
     display = progress.ProgressDisplay(console, gauge=gauge)
     watching = [display, metrics_file.MetricsFile(console), samples.SampleGrids(), gauge, Diagnosis(console)]
+    watching.append(Forecast(console))
     logging = [TensorBoard()] if job.config.log == "tensorboard" else []
     return [report.Reporter(console), *watching, *logging]
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from i2i.compute.outlining import without_weights
 from i2i.errors import ConfigError
 from i2i.models.components import OPTIONAL_PASSES, Components
+from i2i.models.size import bounded
 
 
 def check_fit(chosen: Components) -> None:
@@ -34,14 +35,16 @@ def check_fit(chosen: Components) -> None:
 def _check_buildable(components: Components) -> None:
     """Construct the networks without allocating their weights, so that bad options fail before a run starts."""
     with suppress(RuntimeError), without_weights():  # networks that need real weights are built later
-        step, size = components.generator.build().multiple_of, components.config.size
+        with bounded("generator", components.generator):
+            step, size = components.generator.build().multiple_of, components.config.size
         if size % step:
             near = max(step, round(size / step) * step)
             raise ConfigError(
                 f"The generator '{components.generator.component.name}' takes sizes that divide by {step}, not {size}. "
                 f"Try --size {near}."
             )
-        components.build_discriminator()
+        with bounded("discriminator", components.discriminator):
+            components.build_discriminator()
 
 
 def _misfit(chosen: Components, loss: str, lacking: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from i2i.compute.units import duration
 from i2i.report.record import Record
 
 
@@ -54,19 +55,6 @@ def image_rows(record: Record) -> list[list[str]]:
     _, counts = last
     heads = ["images of", *next(iter(counts.values()), ())]
     return [heads, *([group, *map(str, by_kind.values())] for group, by_kind in counts.items())]
-
-
-def duration(seconds: float) -> str:
-    """Format a duration.
-
-    Examples:
-        >>> duration(3725)
-        '1 h 2 min'
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _named(section: Mapping[str, Any], *details: str) -> str:

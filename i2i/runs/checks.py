@@ -18,6 +18,7 @@ from i2i.models.checkpoint import check_weights
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, described, read_model_description
 from i2i.models.model import Model, outline
+from i2i.models.size import bounded
 from i2i.storage.run_folder import BASE_FILE
 from i2i.storage.tensor_file import TensorFile, find_broken
 from i2i.training.loader import broken_images
@@ -47,8 +48,9 @@ def check_networks(components: Components, dataset: Dataset, pretrained: Pretrai
     """
     model = _check_model(components, dataset)
     model.prepare(pretrained)
-    for loss in components.build_losses(frozenset({"group"})).values():
-        loss.prepare(model.backbone.generators, torch.device("meta"), pretrained)
+    for name, loss in components.build_losses(frozenset({"group"})).items():
+        with bounded("loss", components.losses[name]):
+            loss.prepare(model.backbone.generators, torch.device("meta"), pretrained)
 
 
 def _check_model(components: Components, dataset: Dataset) -> Model:
@@ -82,6 +84,17 @@ def check_logging(log: str) -> None:
 def base_of(model: ModelDescription, dataset: Dataset) -> str:
     """Return the base group of a described model; a model made without groups takes the data's."""
     return dataset.base if model.base == ONLY_GROUP and not model.groups else model.base
+
+
+def groups_of(components: Components, dataset: Dataset) -> tuple[str, tuple[str, ...]]:
+    """Return the base group and the other groups of the model the run ends with, without a group it adds."""
+    base, groups = dataset.base, tuple[str, ...]()
+    if components.config.base_model is not None:
+        start = read_model_description(Path(components.config.base_model))
+        base, groups = base_of(start, dataset), start.groups
+    if "transfer" in components.config.stages and not groups:
+        return base, tuple(new_groups(dataset, base))
+    return base, groups
 
 
 def new_groups(dataset: Dataset, base: str) -> list[str]:

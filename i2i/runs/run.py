@@ -14,28 +14,23 @@ from torch import Tensor
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.compute.threads import ThreadChoice, kept_threads
-from i2i.contracts.transfer import NoTransfer, Transfer
 from i2i.errors import TrainingError
 from i2i.evaluation.best import Best, decider
 from i2i.evaluation.scoring import Evaluation
 from i2i.groups.addition import GroupAddition
 from i2i.groups.files import write_groups
 from i2i.groups.stored import as_stored
-from i2i.models.checkpoint import load, load_weights, save
-from i2i.models.description import described
+from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import announce, listening
 from i2i.registry.registry import Registry, installed
-from i2i.runs.checks import base_of, new_groups
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
+from i2i.runs.stages import Stage, start_of, start_stage, training_of
 from i2i.runs.state import StateDescription, collect_state, restore_state, saved_step, write_state
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
-from i2i.storage.tensor_file import TensorFile
-from i2i.training.augmentation import choose_augmentation
-from i2i.training.loader import Loader
 from i2i.training.step import Training
 from i2i.training.substeps import redistributed
 
@@ -90,7 +85,6 @@ class Run:
         self._addition: GroupAddition | None = None
         self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
-        self._from_scratch = False
         self._say: Callable[[str], object] = str
         self._threads: ThreadChoice
         self._interrupt = Interrupt(twice=self._processes.count == 1)
@@ -160,7 +154,7 @@ class Run:
 
     def base_model(self) -> Model:
         """Load the model the transfer starts from."""
-        return load(self._start_of("transfer") or self.folder / BASE_FILE, self.registry, judges=True)
+        return load(start_of("transfer", self.config) or self.folder / BASE_FILE, self.registry, judges=True)
 
     def _is_finished(self, stage: str) -> bool:
         return self._processes.any(self._processes.first and (self.folder / STAGE_FILES[stage]).exists())
@@ -168,9 +162,9 @@ class Run:
     def _train(self, stage: str, stop_after: int | None) -> None:
         seed_everything(self.config.seed)
         self.stage = stage
-        transfer = self._start_base() if stage == "base" else self._start_transfer()
-        self.steps = self._steps_of(stage, transfer)
-        training = self._training(transfer)
+        started = start_stage(stage, self.components, self.dataset, self.pretrained, self.folder / BASE_FILE)
+        self.model, self.steps, self._addition = started.model, started.steps, started.addition
+        training = self._training(started)
         self._restore(training)
         self._processes.once(self._prepare_evaluation)
         self._announce("on_train_start")
@@ -245,71 +239,11 @@ class Run:
             save(self.model, path)
         self._announce("on_checkpoint", path=path)
 
-    def _start_base(self) -> Transfer:
-        self.model = Model(self.components, self.dataset.base)
-        self.model.prepare(self.pretrained)
-        file = self._start_of("base")
-        if file is not None:
-            load_weights(self.model, TensorFile(file))
-        return _alone(self.model)
-
-    def _start_transfer(self) -> Transfer:
-        if self.config.added is not None:
-            return self._start_addition()
-        file = TensorFile(self._start_of("transfer") or self.folder / BASE_FILE)
-        start = described(file)
-        self.model = Model(self.components, base_of(start, self.dataset), start.groups)
-        new = new_groups(self.dataset, self.model.base)
-        self._from_scratch = self.components.transfer.component.from_scratch and bool(new) and not start.groups
-        if self._from_scratch:
-            self.model.prepare(self.pretrained)
-        else:
-            load_weights(self.model, file)
-        if self.model.transfer is None and new:
-            self.model.adapt(self.components, new)
-        return self.model.transfer or _alone(self.model)
-
-    def _start_addition(self) -> Transfer:
-        self._addition = GroupAddition(self.components, self.dataset)
-        self.model = self._addition.model
-        return self._addition.transfer
-
-    def _steps_of(self, stage: str, transfer: Transfer) -> int:
-        """Return the steps of a stage; a transfer from scratch gets those of both stages."""
-        if stage == "transfer" and not transfer.trains:
-            return 0
-        return self.config.steps_of(stage) + (self.config.steps if self._from_scratch else 0)
-
-    def _start_of(self, stage: str) -> Path | None:
-        """Return the model the user gave a stage to start from; only the first stage can have one."""
-        given = self.config.base_model
-        return Path(given) if given is not None and stage == self.config.stages[0] else None
-
-    def _training(self, transfer: Transfer) -> Training:
-        losses = self.components.build_losses(transfer.config.provides)
-        boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
-        training = Training(
-            self.model.backbone,
-            transfer,
-            losses,
-            self._loader(),
-            self.engine,
-            steps=self.steps,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            pretrained=self.pretrained,
-            augmentation=choose_augmentation(self.config, self.steps, boundary),
-            ema=self.config.ema,
-            accumulate=self._accumulate,
-        )
+    def _training(self, stage: Stage) -> Training:
+        training = training_of(stage, self.components, self.dataset, self.engine, self.pretrained, self._accumulate)
         self.averaged = training.averaged
         self.samples_per_step = training.samples_per_step
         return training
-
-    def _loader(self) -> Loader:
-        config = self.config
-        flip = self.dataset.mirrored if config.flip is None else config.flip
-        return Loader(self.dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)
 
     def _save_state(self, training: Training) -> None:
         tensors = collect_state(training)
@@ -385,7 +319,3 @@ def open_run(folder: str | os.PathLike[str], registry: Registry | None = None) -
         DataError: The data cannot be used.
     """
     return Run(Path(folder), registry or installed())
-
-
-def _alone(model: Model) -> Transfer:
-    return NoTransfer(NoTransfer.Config(), model.base, ())

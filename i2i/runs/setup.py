@@ -21,6 +21,7 @@ from i2i.models.data import build_data, resolve_data
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.runs.checks import check_data, check_logging, check_networks
+from i2i.runs.footprint import check_memory
 from i2i.storage.run_folder import CONFIG_FILE, claim, read_config, write_config
 
 
@@ -55,6 +56,19 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
     return RunSetup(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
 
 
+def check_setup(given: Mapping[str, Any], registry: Registry) -> tuple[RunSetup, Engine]:
+    """Return the setup that `write_setup` would write, after the same checks, and the engine to compute on.
+
+    Raises:
+        ConfigError: The configuration is invalid.
+        DataError: The data cannot be used.
+    """
+    chosen, engine = _choose(given, registry)
+    setup = _setup(chosen, given, engine, registry)
+    _check(setup, registry, engine)
+    return setup, engine
+
+
 def write_setup(
     folder: Path, given: Mapping[str, Any], registry: Registry, overwrite: bool = False
 ) -> tuple[RunSetup, Engine]:
@@ -75,9 +89,7 @@ def write_setup(
         ConfigError: The configuration is invalid, or the folder holds a run and ``overwrite`` is off.
         DataError: The data cannot be used, or the folder cannot be written to.
     """
-    chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
-    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
-    _check_processes(chosen.config.processes, engine.processes.count)
+    chosen, engine = _choose(given, registry)
     written: list[RunSetup] = []
     engine.processes.once(lambda: written.append(_write(folder, chosen, given, engine, registry, overwrite)))
     if not (folder / CONFIG_FILE).is_file():
@@ -92,6 +104,13 @@ def _check_processes(asked: int, started: int) -> None:
             f"--processes is {asked}, but {started} {'processes are' if started > 1 else 'process is'} running. Under "
             "torchrun, leave it out; from Python, start the script with torchrun."
         )
+
+
+def _choose(given: Mapping[str, Any], registry: Registry) -> tuple[Components, Engine]:
+    chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry)
+    engine = Engine(chosen.config.device, chosen.config.precision, chosen.config.threads)
+    _check_processes(chosen.config.processes, engine.processes.count)
+    return chosen, engine
 
 
 def _write(
@@ -116,6 +135,7 @@ def _setup(chosen: Components, given: Mapping[str, Any], engine: Engine, registr
 
 
 def _check(setup: RunSetup, registry: Registry, engine: Engine) -> None:
+    check_memory(setup.components, setup.dataset, engine.device)
     check_data(setup.config, setup.dataset)
     check_networks(setup.components, setup.dataset, PretrainedNetworks(registry))
     check_logging(setup.config.log)

@@ -25,7 +25,7 @@ class PatchDiscriminator(Discriminator):
     class Config(Discriminator.Config):
         """Options of the patch discriminator."""
 
-        layers: int | None = Field(None, ge=1, description="Halving layers: the published 3, fewer below 64 px.")
+        layers: int | None = Field(None, ge=1, le=32, description="Halving layers: the published 3, fewer below 64 px.")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

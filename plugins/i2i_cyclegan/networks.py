@@ -98,7 +98,9 @@ class UnetGenerator(Generator):
     class Config(Generator.Config):
         """Options of the U-Net generator."""
 
-        depth: int | None = Field(None, ge=2, description="Downsamplings; by default as many as the size allows.")
+        depth: int | None = Field(
+            None, ge=2, le=32, description="Downsamplings; by default as many as the size allows."
+        )
         branch_depth: int = Field(3, ge=1, description="Stages on either side that belong to a branch.")
 
     def __init__(self, config: Config) -> None:

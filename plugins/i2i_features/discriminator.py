@@ -33,7 +33,9 @@ class TimmDiscriminator(Discriminator):
             "tf_efficientnet_lite0", description="The network, as timm calls it, or any feature network with layers."
         )
         weights: str = Field(AUTO, description="A file; random; or auto: weights on this machine, else random.")
-        scales: int = Field(4, ge=1, description="How many of the network's layers are judged, from the deepest.")
+        scales: int = Field(
+            4, ge=1, le=32, description="How many of the network's layers are judged, from the deepest."
+        )
         mixing: bool = Field(True, description="Mix the channels of every map by a fixed random convolution.")
 
     config: Config

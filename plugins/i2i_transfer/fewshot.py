@@ -14,7 +14,10 @@ class FewShot(Transfer):
         """Options of transfers that draw groups equally often."""
 
         samples: int | None = Field(
-            None, ge=1, description="Samples of each group per step; 2 by default, 1 (the paper's) at batch size 1."
+            None,
+            ge=1,
+            le=4096,
+            description="Samples of each group per step; 2 by default, 1 (the paper's) at batch size 1.",
         )
 
     config: Config

@@ -98,9 +98,11 @@ class AttentionDiscriminator(Discriminator):
         """Options of the U-GAT-IT discriminators."""
 
         global_layers: int | None = Field(
-            None, ge=3, description="Depth of the global one; the published 7 if it fits."
+            None, ge=3, le=32, description="Depth of the global one; the published 7 if it fits."
         )
-        local_layers: int | None = Field(None, ge=3, description="Depth of the local one; the published 5 if it fits.")
+        local_layers: int | None = Field(
+            None, ge=3, le=32, description="Depth of the local one; the published 5 if it fits."
+        )
 
     config: Config
 

@@ -128,9 +128,9 @@ class MultiscaleDiscriminator(Discriminator):
     class Config(Discriminator.Config):
         """Options of the multi-scale discriminator."""
 
-        scales: int = Field(3, ge=1, description="Image scales, each half the size of the one before.")
+        scales: int = Field(3, ge=1, le=32, description="Image scales, each half the size of the one before.")
         layers: int | None = Field(
-            None, ge=1, description="Halving layers per scale; by default the published 4 if they fit."
+            None, ge=1, le=32, description="Halving layers per scale; by default the published 4 if they fit."
         )
 
     config: Config

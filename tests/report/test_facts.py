@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from i2i.report.facts import duration, facts, image_rows, status, title
+from i2i.report.facts import facts, image_rows, status, title
 from i2i.report.record import read_record
 from tests.report.conftest import write_lines
 from tests.wording import check
@@ -39,10 +37,3 @@ def test_a_run_that_was_stopped(folder):
     write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 20, "losses": {}})
     check(status(read_record(folder)))
     assert image_rows(read_record(folder)) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (90, "2 min"), (3599, "1 h 0 min"), (7320, "2 h 2 min")]
-)
-def test_duration(seconds, text):
-    assert duration(seconds) == text

@@ -59,19 +59,6 @@ def written(folder, name):
     return [{key: value for key, value in entry.items() if key != "seconds"} for entry in entries]
 
 
-@pytest.mark.parametrize(("mirrored", "given", "flipped"), [
-    (True, {}, True), (False, {}, False), (False, {"flip": True}, True), (True, {"flip": False}, False),
-])  # fmt: skip
-def test_the_data_set_decides_on_flips_unless_the_user_does(
-    tmp_path, tiny, registry, monkeypatch, mirrored, given, flipped
-):
-    run, seen = create_run(tmp_path / "run", {**tiny, **given}, registry), []
-    run.dataset.mirrored = mirrored
-    monkeypatch.setattr("i2i.runs.run.Loader", lambda *_, flip, **__: seen.append(flip))
-    run._loader()
-    assert seen == [flipped]
-
-
 def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
     create_run(tmp_path / "run", tiny, registry).execute(listeners())
     names = {p.name for p in (tmp_path / "run").iterdir()}

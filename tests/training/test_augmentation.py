@@ -290,7 +290,7 @@ def test_every_transfer_goes_with_it(cyclegan, registry, tmp_path):
 @pytest.mark.parametrize(("mode", "boundary"), [("lsgan", 0.5), ("hinge", 0.0)])
 def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monkeypatch, mode, boundary):
     seen = []
-    monkeypatch.setattr("i2i.runs.run.choose_augmentation", lambda config, steps, at: seen.append((steps, at)))
+    monkeypatch.setattr("i2i.runs.stages.choose_augmentation", lambda config, steps, at: seen.append((steps, at)))
     given = merge(cyclegan, {"steps": 1, "stages": ["base"], "loss": {"adversarial": {"mode": mode}}})
     create_run(tmp_path / "run", given, registry).execute()
     assert seen == [(1, boundary)]

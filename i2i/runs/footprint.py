@@ -1,0 +1,156 @@
+"""The least memory that a training step needs, from shapes alone, and refusing a run that the machine cannot hold.
+
+Networks are built and run on the meta device, which computes shapes and allocates nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from i2i.compute.memory import machine_memory
+from i2i.compute.units import byte_size, millions
+from i2i.config.run import RunConfig
+from i2i.contracts.branches import routed
+from i2i.contracts.dataset import Dataset
+from i2i.contracts.domains import DOMAINS
+from i2i.errors import ConfigError
+from i2i.models.components import DIRECTIONS, Components
+from i2i.models.model import Model, outline
+from i2i.models.size import FLOAT, ModelSize, bounded
+from i2i.runs.checks import groups_of
+
+_TRAINED = 4 * FLOAT  # a parameter, its gradient and Adam's two moments
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A lower bound on the memory of a training step, in bytes.
+
+    Attributes:
+        parameters: Number of parameters of all networks.
+        samples: Images of one domain that a step loads.
+        images: Memory of the loaded images.
+        activations: Memory of what one translation per direction keeps for the backward pass.
+    """
+
+    parameters: int
+    samples: int
+    images: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.parameters * _TRAINED + self.images + self.activations
+
+    def __str__(self) -> str:
+        parts = {
+            f"{millions(self.parameters)} parameters with gradients and optimizer": self.parameters * _TRAINED,
+            f"{self.samples:,} images per domain": self.images,
+            "activations": self.activations,
+        }
+        return ", ".join(f"{byte_size(size)} for {what}" for what, size in parts.items() if size)
+
+
+def check_memory(components: Components, dataset: Dataset, device: torch.device) -> None:
+    """Refuse a run whose steps need more memory than a device has.
+
+    Args:
+        components: The parts of the model and the options of the run.
+        dataset: The data.
+        device: Where to train.
+
+    Raises:
+        ConfigError: The least memory that a step needs exceeds that of the device; the message explains the estimate.
+    """
+    memory = machine_memory(device)
+    if memory is None:
+        return
+    config = components.config
+    loaded = config.batch_size * config.accumulate
+    _refuse(Footprint(0, loaded, _image_bytes(loaded, config), 0), memory, config, ())
+    base, groups = groups_of(components, dataset)
+    with bounded("backbone", components.backbone, networks=4):
+        _refuse(Footprint(_size(components, base, ()), 0, 0, 0), memory, config, ())
+    parameters = _parameters(components, base, groups)
+    _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), 0), memory, config, groups)
+    for samples in _samples(components, base, groups):
+        count = samples * config.accumulate
+        activations = _activations(outline(components, base), samples)
+        _refuse(Footprint(parameters, count, _image_bytes(count, config), activations), memory, config, groups)
+
+
+def _refuse(footprint: Footprint, memory: int, config: RunConfig, groups: Sequence[str]) -> None:
+    if footprint.total > memory:
+        raise ConfigError(
+            f"A training step needs at least {byte_size(footprint.total)} of memory, and this device has "
+            f"{byte_size(memory)}: {footprint}. {_remedy(footprint, config, groups)}"
+        )
+
+
+def _remedy(footprint: Footprint, config: RunConfig, groups: Sequence[str]) -> str:
+    if footprint.parameters * _TRAINED > footprint.total / 2:
+        fewer = f", or train fewer than {len(groups)} new groups" if groups else ""
+        return f"Lower --backbone.channels ({config.backbone['channels']}){fewer}."
+    numbers = {"batch-size": config.batch_size, "accumulate": config.accumulate, "size": config.size}
+    largest = max(numbers, key=numbers.__getitem__)
+    fewer = f", or train fewer than {len(groups)} new groups" if footprint.samples < len(groups) else ""
+    return f"Lower --{largest} ({numbers[largest]}){fewer}."
+
+
+def _image_bytes(samples: int, config: RunConfig) -> int:
+    return len(DOMAINS) * samples * 3 * config.size**2 * FLOAT
+
+
+def _samples(components: Components, base: str, groups: Sequence[str]) -> list[int]:
+    """Return the images of one domain in a sub-step of each stage."""
+    config, samples = components.config, []
+    if "base" in config.stages:
+        samples.append(config.batch_size)
+    if "transfer" in config.stages and groups:
+        drawn = components.transfer.build(base, tuple(groups)).draw(config.batch_size, np.random.default_rng(0))
+        samples.append(sum(map(len, drawn)))
+    return samples
+
+
+def _parameters(components: Components, base: str, groups: Sequence[str]) -> int:
+    """Count the parameters of the model; each group after the first adds the same number."""
+    with bounded("transfer", components.transfer, networks=12):
+        counts = [_size(components, base, groups[:n]) for n in range(min(2, len(groups)) + 1)]
+    return counts[-1] + (counts[-1] - counts[-2]) * (len(groups) - 2) if len(groups) > 2 else counts[-1]
+
+
+def _size(components: Components, base: str, groups: Sequence[str]) -> int:
+    return ModelSize.of(outline(components, base, groups).backbone).total
+
+
+def _activations(model: Model, samples: int) -> int:
+    """Return the bytes that translations of both directions keep for the backward pass; 0 if not known from shapes."""
+    if model.device.type != "meta":
+        return 0
+    x = torch.empty(samples, 3, model.size, model.size, device="meta")
+    with suppress(RuntimeError), routed(None):  # a network that needs real values
+        kept: list[int] = [_kept(model.backbone.generators[direction].train(), x) for direction in DIRECTIONS]
+        return sum(kept)
+    return 0
+
+
+def _kept(network: nn.Module, x: Tensor) -> int:
+    """Return the bytes of all tensors other than parameters that autograd keeps of ``network(x)``."""
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        network(x)
+    own = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
