@@ -39,12 +39,14 @@ class Images:
         names: The design of each image; fakes, sources, truths and drawings of one design share a name.
         key: Cache key for content, order and size; empty: do not cache.
         attributes: Known attributes of each image, see `Dataset.attributes`; empty: none known.
+        features: What feature networks have computed of images without a key, by fingerprint.
     """
 
     chunks: Callable[[], Iterator[Tensor]]
     names: Sequence[str]
     key: str = ""
     attributes: Sequence[Mapping[str, str]] = ()
+    features: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.names)

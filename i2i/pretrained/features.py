@@ -18,21 +18,28 @@ KEY = "features"
 CPU = torch.device("cpu")
 
 
-@torch.no_grad()
 def extract_features(network: FeatureNetwork, images: Images, device: torch.device = CPU) -> Tensor:
-    """Return the features of images, ``(N, C)`` on the CPU; cached if the images have a ``key``.
+    """Return the features of images, ``(N, C)`` on the CPU, computed once per network.
 
-    The cache is ``features/`` in i2i's cache folder; it can be emptied at any time.
+    If the images have a ``key``, features are cached in ``features/`` in i2i's cache folder, which can be emptied at
+    any time; else with the images.
     """
     file = _cache_file(network, images)
-    cached = None if file is None else _read(file)
+    cached = images.features.get(network.fingerprint) if file is None else _read(file)
     if cached is not None and len(cached) == len(images):
         return cached
-    features = torch.cat([network(chunk.to(device)).float().cpu() for chunk in images])
+    features = _computed(network, images, device)
     if file is not None:
         with whole_file(file) as temporary:
-            save_file({KEY: features.contiguous()}, temporary)
+            save_file({KEY: features}, temporary)
+    elif network.fingerprint:
+        images.features[network.fingerprint] = features
     return features
+
+
+@torch.no_grad()
+def _computed(network: FeatureNetwork, images: Images, device: torch.device) -> Tensor:
+    return torch.cat([network(chunk.to(device)).float().cpu() for chunk in images]).contiguous()
 
 
 def _cache_file(network: FeatureNetwork, images: Images) -> Path | None:

@@ -43,6 +43,18 @@ def test_features_are_the_means_of_maps_in_order(images):
     assert torch.allclose(extract(Counting(), listed), x.mean((2, 3)))
 
 
+def test_metrics_of_one_network_share_the_features_of_translations(images, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (x, _), sees = images, Counting()
+    sees.fingerprint = "one"
+    fakes, others = (Images(lambda: iter(x.split(2)), list("abcde")) for _ in range(2))
+    assert torch.equal(extract(sees, fakes), extract(sees, fakes))
+    assert sees.looked == 3
+    extract(sees, others)
+    assert sees.looked == 6
+    assert not (tmp_path / "i2i").exists()
+
+
 def test_features_of_known_content_are_kept_by_network(images, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (_, listed), sees = images, Counting()
