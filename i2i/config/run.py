@@ -76,6 +76,9 @@ class RunConfig(Options):
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of weights, sampling and augmentation.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     precision: Literal["32", "bf16"] = Field("32", description="Arithmetic: full, or bfloat16 autocast.")
+    memory: Literal["normal", "low"] = Field(
+        "normal", description="low: compute activations again for the backward pass instead of keeping them; slower."
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 tries one and all cores, and takes the faster.")
     processes: int = Field(
         1, ge=1, le=MOST_PROCESSES, description="Processes of this host that share the training, as under torchrun."

@@ -82,7 +82,7 @@ def check_memory(components: Components, dataset: Dataset, device: torch.device)
     _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), 0), memory, config, groups)
     for samples in _samples(components, base, groups):
         count = samples * config.accumulate
-        activations = _activations(outline(components, base), samples)
+        activations = _activations(outline(components, base), samples) if config.memory == "normal" else 0
         _refuse(Footprint(parameters, count, _image_bytes(count, config), activations), memory, config, groups)
 
 

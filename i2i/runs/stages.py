@@ -118,6 +118,7 @@ def training_of(
         augmentation=choose_augmentation(config, stage.steps, boundary),
         ema=config.ema,
         accumulate=config.accumulate if accumulate is None else accumulate,
+        low_memory=config.memory == "low",
     )
 
 

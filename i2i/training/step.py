@@ -56,6 +56,7 @@ from i2i.storage.tensor_file import Description
 from i2i.training.average import Average
 from i2i.training.gradients import Gradients
 from i2i.training.loader import Loader
+from i2i.training.recomputation import recompute
 from i2i.training.substeps import (
     CollectingAugmentation,
     PassesBySide,
@@ -101,6 +102,7 @@ class Training:
         augmentation: Augmentation of the discriminators' input; none by default.
         ema: Decay of the moving average of the generators; 0 turns it off.
         accumulate: Sub-steps per step and process.
+        low_memory: Compute activations again in the backward pass instead of keeping them.
     """
 
     def __init__(
@@ -118,11 +120,14 @@ class Training:
         augmentation: Augmentation | None = None,
         ema: float = 0.0,
         accumulate: int = 1,
+        low_memory: bool = False,
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
         self.steps, self.batch_size, self.accumulate, self.done = steps, batch_size, accumulate, 0
         self._schedule = SubStepSchedule(transfer, loader, engine.processes, batch_size, accumulate, seed)
+        if low_memory:
+            recompute(backbone)
         self._augmentation = CollectingAugmentation(augmentation or Unaugmented(), self._groups, engine.processes)
         backbone.augmentation = self._augmentation
         self.average = Average(backbone.generators, ema) if ema else None
