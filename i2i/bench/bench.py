@@ -15,12 +15,13 @@ from pathlib import Path
 from pydantic import Field
 
 from i2i.bench.files import CellScores, ScoredModel, read_json, results_of_cell
+from i2i.bench.jobs import in_order
 from i2i.bench.statistics import Result
 from i2i.config.options import Options, option_values, validate
 from i2i.config.toml import read_toml, to_toml
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.transfer import Transfer
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, I2IError
 from i2i.evaluation.metrics_log import read_lines
 from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import load
@@ -61,6 +62,9 @@ class Cell:
     folder: Path
     arguments: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{self.backbone} {self.contender} seed {self.seed}"
+
     @property
     def command(self) -> str:
         """The command that reproduces it."""
@@ -70,6 +74,17 @@ class Cell:
     def trained(self) -> bool:
         """Whether its training is finished."""
         return (self.folder / MODEL_FILE).is_file()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training or a scoring that failed, and why."""
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} failed: {self.reason}"
 
 
 class Bench:
@@ -109,18 +124,33 @@ class Bench:
             raise ConfigError(f"{self.folder} is not empty and not a bench. Choose an empty or new folder with --out.")
         write_text(file, to_toml(self.plan.model_dump(mode="json")))
 
-    def train(self, start: Start) -> Iterator[Cell]:
-        """Train missing base models and cells, and yield every trained cell.
+    def execute(self, start: Start, jobs: int = 1) -> Iterator[tuple[Cell, list[Result]] | Failure]:
+        """Train missing base models and cells, and yield every cell with its scores, or its failure.
 
         All contenders of a seed come before the next seed, so an unfinished bench is still a fair comparison.
+
+        Args:
+            start: Executes the commands.
+            jobs: Number of commands to execute at the same time; results come in the same order.
         """
-        for backbone in self.plan.backbones:
-            if not (self.base(backbone) / BASE_FILE).is_file():
-                start(self._base_arguments(backbone))
-            for cell in self.cells(backbone):
-                if not cell.trained:
-                    start(_resume(cell.arguments, cell.folder))
-                yield cell
+        with in_order(jobs) as apply:
+            failures = apply(lambda backbone: self._train_base(backbone, start), self.plan.backbones)
+            for backbone, failure in zip(self.plan.backbones, failures, strict=True):
+                if failure is not None:
+                    yield failure
+                    continue
+                cells = self.cells(backbone)
+                for cell, failed in zip(cells, apply(lambda cell: _train_cell(cell, start), cells), strict=True):
+                    yield failed or self._with_scores(cell)
+
+    def _train_base(self, backbone: str, start: Start) -> Failure | None:
+        if (self.base(backbone) / BASE_FILE).is_file():
+            return None
+        return _attempt(f"The base model of {backbone}", lambda: start(self._base_arguments(backbone)))
+
+    def _with_scores(self, cell: Cell) -> tuple[Cell, list[Result]] | Failure:
+        results: list[Result] = []
+        return _attempt(f"Scoring {cell}", lambda: results.extend(self.score(cell))) or (cell, results)
 
     def base(self, backbone: str) -> Path:
         """Return the run folder of a base model."""
@@ -199,6 +229,20 @@ class Bench:
         return Cell(
             backbone, contender, seed, folder, ("transfer", str(self.base(backbone)), *options, "--out", str(folder))
         )
+
+
+def _train_cell(cell: Cell, start: Start) -> Failure | None:
+    if cell.trained:
+        return None
+    return _attempt(str(cell), lambda: start(_resume(cell.arguments, cell.folder)))
+
+
+def _attempt(what: str, action: Callable[[], object]) -> Failure | None:
+    try:
+        action()
+    except Exception as error:  # of any component; the other cells go on
+        return Failure(what, f"{error}" if isinstance(error, I2IError) else f"{type(error).__name__}: {error}")
+    return None
 
 
 def _read_plan(folder: Path) -> Plan:

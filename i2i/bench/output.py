@@ -57,7 +57,7 @@ def _results(bench: Bench, scored: Scored, reference: str) -> BenchResults:
     return BenchResults(
         plan=PlanSummary.model_validate(bench.plan.model_dump()),
         version=i2i.__version__,
-        machine=_machine(bench),
+        machine=_machine(bench, scored),
         reference=reference,
         cells=tuple(_cell(bench, cell, results) for cell, results in scored.items()),
         tests={name: tuple(statistics.tests(results, reference)) for name, results in by_backbone.items()},
@@ -76,7 +76,7 @@ def _cell(bench: Bench, cell: Cell, results: Sequence[Result]) -> CellResults:
 
 
 def _text(bench: Bench, scored: Scored, reference: str) -> str:
-    machine = ", ".join(f"{name} {value}" for name, value in _machine(bench).items())
+    machine = ", ".join(f"{name} {value}" for name, value in _machine(bench, scored).items())
     parts = [f"# Bench\n\ni2i {i2i.__version__} on {machine}."]
     for backbone, cells in _by_backbone(scored).items():
         results = [result for cell in cells for result in scored[cell]]
@@ -90,9 +90,9 @@ def _costs(bench: Bench, cells: Sequence[Cell]) -> str:
     return "\n".join(["### Cells\n", "| | seed | seconds | command |", "| --- | --- | --- | --- |", *lines])
 
 
-def _machine(bench: Bench) -> dict[str, Any]:
-    """Return the machine recorded by the base model's run, plus this machine's number of cores."""
-    config = read_config(bench.base(bench.plan.backbones[0]))
+def _machine(bench: Bench, scored: Scored) -> dict[str, Any]:
+    """Return the machine recorded by the first base model's run, plus this machine's number of cores."""
+    config = read_config(bench.base(next(iter(scored)).backbone))
     return {**config.get("machine", {}), "cores": os.cpu_count()}
 
 

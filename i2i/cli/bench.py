@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from i2i.cli.output import open_console
-from i2i.errors import ConfigError, did_you_mean
+from i2i.errors import ConfigError, TrainingError, did_you_mean
 from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
     from i2i.bench.bench import Plan
 
+SIGNALLED = 128  # a shell's exit status of a command that a signal ended, less the signal
 QUICK = {"seeds": 2, "base": ("--steps", "100"), "points": 3}
 """Six transfers, in less than 15 minutes on two cores."""
 
@@ -37,6 +39,8 @@ def bench(
                                                   "\\[default: branch, or the last]", show_default=False)] = None,
     quick: Annotated[bool, typer.Option("--quick", help="100 steps and 2 seeds, as a rehearsal.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 lets torch choose.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Trainings at the same time, each in a process with its share of the "
+                                      "threads.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for the bench: its plan and cells.")] = Path("runs/bench"),
     results: Annotated[Path | None, typer.Option(help="Folder for tables and figures. \\[default: OUT/results]",
@@ -50,35 +54,71 @@ def bench(
     """
     from i2i.bench import plots
     from i2i.bench.bench import Bench
+    from i2i.bench.jobs import threads_each
 
     plots.check_available()
+    threads = threads or (threads_each(jobs) if jobs > 1 else 0)
     plan = None if resume else _plan(options or (), backbones, transfers, variant or (), seeds, quick, threads, device)
     job = Bench(resume or out, plan, installed())
     against = _reference(reference, job.plan)
     job.claim()
-    _execute(job, against, results or job.folder / "results")
+    _execute(job, against, results or job.folder / "results", jobs)
 
 
-def _execute(job: Any, reference: str, folder: Path) -> None:
-    """Train and score every cell; rewrite the results after each completed seed."""
+def _execute(job: Any, reference: str, folder: Path, jobs: int) -> None:
+    """Train and score every cell; rewrite the results after each seed.
+
+    Raises:
+        TrainingError: A cell failed; the others have been trained.
+    """
+    from i2i.bench.bench import Failure
     from i2i.bench.output import TEXT, write_results
 
-    console, scored = open_console(), {}
-    for cell in job.train(_train):
-        scored[cell] = job.score(cell)
-        console.print(f"scored {cell.backbone} {cell.contender} seed {cell.seed}", highlight=False, markup=False)
-        if len(scored) % len(job.plan.contenders) == 0:
+    console, scored, failed = open_console(), {}, []
+    for number, outcome in enumerate(job.execute(_train if jobs == 1 else _in_a_process, jobs), start=1):
+        if isinstance(outcome, Failure):
+            failed.append(outcome)
+            console.print(str(outcome), highlight=False, markup=False)
+        else:
+            cell, results = outcome
+            scored[cell] = results
+            console.print(f"scored {cell}", highlight=False, markup=False)
+        if scored and number % len(job.plan.contenders) == 0:
             write_results(job, scored, reference, folder)
+    if failed:
+        if scored:
+            write_results(job, scored, reference, folder)
+        names = "; ".join(failure.what for failure in failed)
+        raise TrainingError(f"{len(failed)} failed: {names}. Repeat them with: i2i bench --resume {job.folder}.")
     console.print(f"Done: {folder / TEXT}", highlight=False, markup=False)
 
 
+def _in_a_process(arguments: Sequence[str]) -> None:
+    """Execute an i2i command in another process.
+
+    Raises:
+        TrainingError: It failed; the message is the command's.
+    """
+    result = subprocess.run([sys.executable, "-m", "i2i", *arguments], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+        raise TrainingError(lines[-1].removeprefix("error: "))
+
+
 def _train(arguments: Sequence[str]) -> None:
-    """Train by a command line; a status other than 0, which processes of its own return, ends the bench too."""
+    """Train by a command line; a signal to processes of its own, such as Ctrl-C, ends the bench too.
+
+    Raises:
+        TrainingError: Processes of its own failed, and have said why.
+    """
     from i2i.cli import invoke
 
     status = invoke(arguments)
-    if status:
+    if status > SIGNALLED:
         sys.exit(status)
+    if status:
+        raise TrainingError(f"exit status {status}")
 
 
 def _plan(

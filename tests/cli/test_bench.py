@@ -5,11 +5,13 @@ import json
 import shutil
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from i2i.config.toml import read_toml
 from i2i.models.checkpoint import load
-from tests.wording import mentions
+from tests.wording import check_line, mentions
 
 from .conftest import TINY
 
@@ -121,3 +123,23 @@ def test_another_plan_does_not_get_into_a_bench(compare, refused, folder, tmp_pa
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(refused, tmp_path, options, named):
     mentions(refused("bench", "--out", tmp_path / "bench", *options), *named)
     assert not (tmp_path / "bench").exists()
+
+
+def test_jobs_train_the_same_models_and_a_cell_that_fails_is_named(compare, i2i, folder, folder_root, tmp_path):
+    compare()
+    gentle, broken = (f"--transfer branch --transfer.branch_lr {rate}" for rate in ("0.5", "inf"))
+    variants = ("--variant", f"broken={broken}", "--variant", f"gentle={gentle}")
+    chosen = ("--jobs", 2, "--threads", 1, "--transfers", "none", *variants, "--seeds", 1, "--device", "cpu")
+    options = (*TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+    result = i2i("bench", *chosen, "--out", tmp_path / "jobs", "--", *options)
+    assert result.status == 2
+    check_line(result.out, "ugatit broken seed 0", "branch_lr", "inf")
+    check_line(result.err, "ugatit broken seed 0", f"--resume {tmp_path / 'jobs'}")
+    told = json.loads((tmp_path / "jobs" / "results" / "bench.json").read_text())
+    assert [cell["contender"] for cell in told["cells"]] == ["none", "gentle"]
+    for cell in ("none-0", "gentle-0"):
+        one, other = (root / "cells" / "ugatit" / cell for root in (folder, tmp_path / "jobs"))
+        desired, actual = (load_file(path / "model.safetensors") for path in (one, other))
+        assert desired.keys() == actual.keys()
+        assert all(torch.equal(actual[name], tensor) for name, tensor in desired.items())
+        assert (one / "bench-scores.json").read_text() == (other / "bench-scores.json").read_text()
