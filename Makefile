@@ -10,10 +10,10 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports docs clean
+.PHONY: help run test lint types imports docs bench-speed clean
 
 help: ## Show the tasks.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ARGS ?= --overwrite
 run: $(READY) ## Train on the embedded images and write runs/emoji-ugatit-branch anew; ARGS="..." gives i2i run other options.
@@ -34,6 +34,9 @@ imports: $(READY) ## Check who imports whom.
 
 docs: $(READY) ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
+
+bench-speed: $(READY) ## Time training steps against the published ones, and write the table of docs/speed.md; ARGS="..." goes to it.
+	$(BIN)/python benchmarks/speed.py $(ARGS)
 
 clean: ## Remove .venv, caches and built files; runs/ stays.
 	rm -rf .venv site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -24,15 +24,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from published import publish
 
 from i2i import load, read_image, save
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
-from i2i.nn import CamAttention, InstanceNorm, LayerInstanceNorm
-from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
 from i2i.registry.registry import installed
 
 
@@ -56,56 +53,12 @@ def main() -> None:
 def translate_plainly(model: Path, images: Path, out: Path) -> None:
     """Translate a folder, one image after the other."""
     out.mkdir()
-    generator = _published(load(model, judges=True).backbone.eval().generators["a2b"])
+    generator = publish(load(model, judges=True).backbone.eval().generators["a2b"])
     for path in sorted(images.iterdir()):
         x = torch.from_numpy(np.array(read_image(path))).permute(2, 0, 1)[None] / 127.5 - 1
         y = generator(x).image[0]
         pixels = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
         Image.fromarray(pixels.numpy()).save(out / path.name, quality=95, subsampling=0)
-
-
-class _Plain(nn.Module):
-    """A layer of ours, computed as published, with the same weights."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor, *style: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        layer = self.layer
-        if isinstance(layer, DoublingConv2d):
-            return F.conv2d(F.pad(F.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect"), layer.weight)
-        if isinstance(layer, ImageConv2d):
-            return F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), layer.weight)
-        if isinstance(layer, LayerInstanceNorm):
-            return _layer_instance_norm(layer, x, *style)
-        return _attend(layer, x) if isinstance(layer, CamAttention) else F.instance_norm(x)
-
-
-def _layer_instance_norm(layer: LayerInstanceNorm, x: Tensor, *style: Tensor) -> Tensor:
-    gamma, beta = (value[:, :, None, None] for value in style) if style else (layer.gamma, layer.beta)
-    ways = [
-        (x - x.mean(axes, keepdim=True)) / torch.sqrt(x.var(axes, keepdim=True) + layer.eps)
-        for axes in ((2, 3), (1, 2, 3))
-    ]
-    return (layer.rho * ways[0] + (1 - layer.rho) * ways[1]) * gamma + beta
-
-
-def _attend(layer: CamAttention, x: Tensor) -> tuple[Tensor, Tensor]:
-    average, maximum = F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)
-    logits, *weights = layer.heads(average, maximum)
-    maps = torch.cat([x * weight[:, :, None, None] for weight in weights], 1)
-    return F.leaky_relu(layer.merge(maps), layer.slope), logits
-
-
-def _published(network: nn.Module) -> nn.Module:
-    """Replace our faster layers by plain ones."""
-    ours = (DoublingConv2d, ImageConv2d, InstanceNorm, LayerInstanceNorm, CamAttention)
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, ours):
-                setattr(module, name, _Plain(child))
-    return network
 
 
 def _compare(folder: Path, options: argparse.Namespace) -> None:

@@ -32,9 +32,10 @@ def test_two_sub_steps_equal_one_step_of_the_joined_batch(tmp_path, registry, na
         precise(training_of(tmp_path, registry, name, backbone=backbone, ema=0.9, **how, **options))
         for how in ({"batch_size": 2}, {"accumulate": 2})
     )
-    for optimizer in (*joined.optimizers.values(), *parts.optimizers.values()):
-        for group in optimizer.param_groups:
-            group["eps"] = 1e-3  # Adam's default blows up rounding errors of gradients close to zero
+    if backbone == "ugatit":  # gradients reach 1e7, so that those near 1 are mostly rounding errors
+        for optimizer in (*joined.optimizers.values(), *parts.optimizers.values()):
+            for group in optimizer.param_groups:
+                group["eps"] = 1e6
     start = {name: tensor.clone() for name, tensor in joined.backbone.state_dict().items()}
     for _ in range(2):
         expected, report = joined.step(), parts.step()
