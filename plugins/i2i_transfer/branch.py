@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from i2i import (
@@ -24,6 +24,7 @@ from i2i import (
 from i2i.nn import CamHeads
 from i2i_transfer.fewshot import FewShot
 from i2i_transfer.judges import Judge, appoint
+from i2i_transfer.points import check_branched, chosen_points
 
 HALF = 0.5  # the released second stage halves the CAM term's weight
 
@@ -46,6 +47,12 @@ class Branch(FewShot):
     class Config(FewShot.Config):
         """Options of the branch transfer."""
 
+        branch_points: tuple[str, ...] | None = Field(
+            None,
+            min_length=1,
+            description="Modules of the generators that each group has, as paths with commas between them, such as "
+            "down.*,style,up.*; by default the outermost layers.",
+        )
         judge: Judge = Field(
             "branched",
             description="How discriminators treat groups: a group head on shared ones (as released), a "
@@ -79,6 +86,12 @@ class Branch(FewShot):
         def objective(self) -> Mapping[str, float | dict[str, Any]]:
             """Group classification, if ``judge`` includes it."""
             return {"group": self.group_weight} if self.provides else {}
+
+        @field_validator("branch_points", mode="before")
+        @classmethod
+        def _split(cls, value: Any) -> Any:
+            """Split comma-separated paths."""
+            return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
         @model_validator(mode="after")
         def _check_depth(self) -> Self:
@@ -123,7 +136,10 @@ class Branch(FewShot):
         return 1 if self.config.judge == "branched+classification" else self.config.judge_depth
 
     def _reshape(self, generator: Generator) -> None:
-        branch(generator, self._points(generator), self.base, self.groups)
+        points = self._points(generator)
+        branch(generator, points, self.base, self.groups)
+        if self.config.branch_points is not None:
+            check_branched(generator, points)
 
     def _points(self, generator: Generator) -> tuple[str, ...]:
         if self.config.cam == "group" and not generator.cam_points:
@@ -131,7 +147,9 @@ class Branch(FewShot):
                 f"--transfer.cam group needs a class-activation map, and the generator '{generator.name}' has none. "
                 "Set --transfer.cam shared."
             )
-        return generator.branch_points + (generator.cam_points if self.config.cam == "group" else ())
+        return chosen_points(generator, self.config.branch_points) + (
+            generator.cam_points if self.config.cam == "group" else ()
+        )
 
     def _route_judges(
         self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]

@@ -30,6 +30,10 @@ CASES = {
     "branch, cam a group": ({"cam": "group", "cam_groups": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
     "branch, frozen": ({"freeze_shared": True, "cam_groups": "all"}, ["woman", "woman"], ["man", "man"]),
     "branch, released": ({"updates": "released", "cam_groups": "base"}, ["trunk woman", "woman"], ["man", "man"]),
+    "branch, wider": (
+        {"branch_points": ("down.*", "blocks.0", "style", "decode.0", "up.*"), "cam_groups": "base"},
+        ["trunk woman", "woman"], ["man", "man"],
+    ),
     "branch, one layer": ({"judge_depth": 1, "cam_groups": "base"}, ["trunk woman", "trunk woman"], ["man", "man"]),
     "branch, head": ({"judge": "classification", "cam_groups": "base"}, ["trunk woman", "trunk"], ["man", "trunk"]),
     "branch, projection": (
