@@ -49,7 +49,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for package in packages():
         files.append(File.generated(config, f"internals/{package.name}.md", content=internals_page(package)))
     for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
+        if (folder / "bench.md").is_file():  # other folders hold pictures of a page written by hand
+            files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
         for picture in sorted(folder.glob("*.png")):
             files.append(File.generated(config, f"results/{folder.name}/{picture.name}", abs_src_path=str(picture)))
     return files
