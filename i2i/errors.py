@@ -81,4 +81,12 @@ def first_problem(error: ValidationError, reason: bool = True) -> str:
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "missing":
         return f"lacks '{key}'"
-    return f"has {first['input']!r} as '{key}'" + (f" ({first['msg']})" if reason else "")
+    if not key:
+        return f"does not hold together ({first['msg']})"
+    return f"has {_short(first['input'])} as '{key}'" + (f" ({first['msg']})" if reason else "")
+
+
+def _short(value: object) -> str:
+    """Return a value as text that fits a message; a damaged file can hold anything."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

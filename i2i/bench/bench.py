@@ -18,7 +18,6 @@ from i2i.bench.files import CellScores, ScoredModel, read_json, results_of_cell
 from i2i.bench.jobs import in_order
 from i2i.bench.statistics import Result
 from i2i.config.options import Options, option_values, validate
-from i2i.config.toml import read_toml, to_toml
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, I2IError
@@ -27,8 +26,9 @@ from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import load
 from i2i.registry.registry import Registry
 from i2i.runs.run import Run
-from i2i.storage.files import write_text
+from i2i.storage.files import inside, write_text
 from i2i.storage.run_folder import BASE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, STEPS
+from i2i.storage.toml import read_toml, to_toml
 
 PLAN_FILE, SCORES_FILE, CELLS = "bench.toml", "bench-scores.json", "cells"
 TRANSFERS = ("none", "mixed", "joint", "finetune", "branch-free", "branch")
@@ -154,7 +154,7 @@ class Bench:
 
     def base(self, backbone: str) -> Path:
         """Return the run folder of a base model."""
-        return self.folder / CELLS / backbone / "base"
+        return inside(self.folder / CELLS, backbone) / "base"
 
     def cells(self, backbone: str) -> list[Cell]:
         """Return the cells of a backbone; its base model must be trained."""
@@ -222,7 +222,7 @@ class Bench:
         return _resume(fresh, folder)
 
     def _cell(self, backbone: str, contender: str, seed: int, before: int, steps: int) -> Cell:
-        folder = self.base(backbone).with_name(f"{contender}-{seed}")
+        folder = inside(self.base(backbone).parent, f"{contender}-{seed}")
         taken = steps + (before if self._from_scratch(contender) else 0)
         keep = str(max(1, math.ceil(taken / self.plan.points)))
         options = (*self.plan.contenders[contender], "--seed", str(seed), *self.plan.everywhere, "--keep-every", keep)

@@ -19,7 +19,7 @@ from i2i.images.files import write_image
 from i2i.images.grids import Block
 from i2i.models.checkpoint import load
 from i2i.runs.setup import read_setup
-from i2i.storage.files import write_text
+from i2i.storage.files import inside, write_text
 from i2i.storage.run_folder import MODEL_FILE, read_config
 
 TEXT, LINES = "bench.md", "bench.csv"
@@ -46,9 +46,9 @@ def write_results(bench: Bench, scored: Scored, reference: str, folder: Path) ->
     for backbone, cells in _by_backbone(scored).items():
         results = [result for cell in cells for result in scored[cell]]
         for metric in statistics.metrics(results):
-            plots.dots(results, metric, folder / f"{backbone}-{metric}.png")
-            plots.curves(results, metric, folder / f"{backbone}-{metric}-seen.png")
-        write_image(plots.pictures(_blocks(bench, cells)), folder / f"{backbone}.png")
+            plots.dots(results, metric, inside(folder, f"{backbone}-{metric}.png"))
+            plots.curves(results, metric, inside(folder, f"{backbone}-{metric}-seen.png"))
+        write_image(plots.pictures(_blocks(bench, cells)), inside(folder, f"{backbone}.png"))
     write_bench_report(folder)
 
 

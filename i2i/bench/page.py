@@ -29,6 +29,7 @@ from i2i.report.charts import Chart, Series
 from i2i.report.dot_plots import MARKS, Dot, DotPlot, way
 from i2i.report.page import write_page
 from i2i.report.pictures import whole
+from i2i.storage.files import inside
 from i2i.storage.run_folder import REPORT_FILE
 
 TABLE = "bench.json"
@@ -123,7 +124,7 @@ def _content(bench: BenchResults, folder: Path) -> dict[str, Any]:
 
 def _part(backbone: str, results: Sequence[Result], tests: Sequence[PairedTest], folder: Path) -> BackbonePart:
     parts = [_metric(results, name, first) for name, first in metrics(results).items()]
-    picture = whole(folder / f"{backbone}.png", 1400)
+    picture = whole(inside(folder, f"{backbone}.png"), 1400)
     return BackbonePart(backbone, picture, parts, seen(results), [_test(test) for test in tests])
 
 

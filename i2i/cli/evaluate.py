@@ -86,11 +86,11 @@ def _config(folder: Path | None) -> dict[str, Any]:
 
 def _target(file: Path, folder: Path | None, is_folder: bool, out: Path | None, overwrite: bool) -> Path | None:
     """Return the file to write scores to; None without a run folder or --out."""
+    from i2i.storage.files import refuse_existing
     from i2i.storage.run_folder import scores_file
 
     if out is not None:
-        if out.exists() and not overwrite:
-            raise ConfigError(f"{out} exists already. Choose another --out, or replace it with --overwrite.")
+        refuse_existing([out], overwrite, [file])
         return out
     return None if folder is None else folder / scores_file("" if is_folder else file.stem)
 

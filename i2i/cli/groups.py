@@ -49,11 +49,10 @@ def export(
     """Write one group's tensors into a file, which attach puts into another copy of the same base."""
     from i2i.groups.stored import export as write
     from i2i.groups.stored import open_model
-    from i2i.storage.files import refuse_existing
+    from i2i.storage.files import inside, refuse_existing
     from i2i.storage.run_folder import model_file
 
-    name = f"{group}.safetensors"
-    target = out / name if out is not None and out.is_dir() else out or Path(name)
+    target = out if out is not None and not out.is_dir() else inside(out or Path(), f"{group}.safetensors")
     refuse_existing([target], overwrite, [model_file(run)])
     stored = open_model(run, installed())
     size = write(stored, group, target, judges)

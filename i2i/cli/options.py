@@ -19,9 +19,9 @@ from i2i.cli.command import COMPONENTS, Command
 from i2i.cli.output import open_console
 from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
-from i2i.config.toml import read_toml
 from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.registry.registry import installed
+from i2i.storage.toml import read_toml
 
 _PATHS = ("--out", "--resume", "--config", "--data")
 _NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model", "added"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from i2i.errors import ConfigError, did_you_mean
 
@@ -27,6 +27,10 @@ _TAKEN = frozenset(
     to_empty train training type update values xpu zero_grad
     """.split()  # noqa: SIM905
 )
+
+
+_LONGEST = 100
+"""The longest name of a group, in letters: file systems allow 255 with a suffix."""
 
 
 class Options(BaseModel):
@@ -76,12 +80,23 @@ def check_group_name(name: str) -> str:
     Raises:
         ConfigError: It is not.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN or len(name) > _LONGEST:
         raise ConfigError(
-            f"'{name}' is not a valid group name. Use letters, digits, '-' and '_', and no name of a torch method, "
-            f"such as '{re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-') or 'group'}-1'."
+            f"'{name}' is not a valid group name. Use up to {_LONGEST} letters, digits, '-' and '_', and no name of a "
+            f"torch method, such as '{_suggested(name)}-1'."
         )
     return name
+
+
+def _checked(name: str) -> str:
+    try:
+        return check_group_name(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+GroupName = Annotated[str, AfterValidator(_checked)]
+"""The name of a group in a file that pydantic reads: checked, since paths and modules are made from it."""
 
 
 def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
@@ -93,6 +108,10 @@ def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
     if group not in known:
         near = did_you_mean(group, known)
         raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(known)}.")
+
+
+def _suggested(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[: _LONGEST - 2] or "group"
 
 
 def _explain(error: Any, options: type[Options], where: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from i2i.config.options import Options, Section
+from i2i.config.options import GroupName, Options, Section
 
 PRESETS: dict[str, Section] = {
     "quick": {"size": 64, "batch_size": 4, "steps": 500},
@@ -30,7 +30,7 @@ CROP_MARGIN = 286 / 256
 class AddedGroup(Options):
     """A group that a run adds to a model that already has groups."""
 
-    group: str = Field(description="What it is called.")
+    group: GroupName = Field(description="What it is called.")
     root: Path | None = Field(None, description="Folder with trainA and trainB; None: a plugin's group of that name.")
     train_trunk: bool = Field(False, description="Also train what all groups share.")
 

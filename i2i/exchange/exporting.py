@@ -15,7 +15,7 @@ from i2i.contracts.discriminator import GroupHead
 from i2i.errors import CheckpointError, ConfigError
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
-from i2i.storage.files import refuse_existing, whole_file
+from i2i.storage.files import inside, refuse_existing, whole_file
 
 
 def export_checkpoint(
@@ -43,7 +43,7 @@ def export_checkpoint(
     single_file = len(contents) == 1 and is_file
     if is_file and not single_file:
         raise ConfigError(f"{name} consists of {len(contents)} files, {', '.join(contents)}. Name a folder: --out.")
-    targets = [out] if single_file else [out / file for file in contents]
+    targets = [out] if single_file else [inside(out, file) for file in contents]
     refuse_existing(targets, overwrite, sources)
     for target, content in zip(targets, contents.values(), strict=True):
         with whole_file(target) as temporary:

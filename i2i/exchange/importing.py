@@ -26,6 +26,7 @@ from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
+from i2i.storage.files import oddity
 from i2i.storage.run_folder import CONFIG_FILE, STAGE_FILES, claim, write_config
 from i2i.storage.tensor_file import find_broken
 
@@ -107,6 +108,8 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
     Raises:
         CheckpointError: The file is damaged, not a dictionary, or would run code.
     """
+    if odd := oddity(path):
+        raise CheckpointError(f"{path} {odd}. Name a checkpoint file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about old pickle protocols
@@ -203,7 +206,9 @@ def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:
 
 def _unnamed(path: Path, names: str) -> str:
     """Return the message for a path that no format accepts by its name, with a suggestion."""
-    if path.is_file():
+    if not path.is_dir():
+        if odd := oddity(path):
+            return f"{path} {odd}. Name a checkpoint file, or the folder that holds its files."
         endings = f"{', '.join(CHECKPOINT_SUFFIXES[:-1])} or {CHECKPOINT_SUFFIXES[-1]}"
         return f"{path} does not end in {endings}, as files of the known formats do ({names}). Rename it if it is one."
     files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in CHECKPOINT_SUFFIXES)

@@ -17,7 +17,7 @@ from i2i.contracts.branches import Branches
 from i2i.contracts.dataset import Dataset, Extended, Group
 from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import ConfigError
-from i2i.groups.stored import TensorOwnership, tensor_ownership
+from i2i.groups.stored import TensorOwnership, read_model_tensors, tensor_ownership
 from i2i.models.components import Components
 from i2i.models.data import resolve_data
 from i2i.models.description import ModelDescription, described, read_model_description
@@ -79,7 +79,8 @@ class GroupAddition:
     def __init__(self, chosen: Components, dataset: Dataset) -> None:
         added, file = added_to(chosen.config)
         stored = TensorFile(file)
-        description, self._before = described(stored), dict(stored)
+        description = described(stored)
+        self._before = read_model_tensors(chosen, description, stored)
         self._group, self._train_trunk = added.group, added.train_trunk
         self.model = Model(chosen, description.base, [*description.groups, added.group])
         self._ownership = tensor_ownership(chosen, description, self._before)

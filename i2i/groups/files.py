@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from i2i.groups.stored import StoredModel, export
-from i2i.storage.files import whole_file
+from i2i.storage.files import inside, whole_file
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import (
     BASE_FILE,
@@ -42,16 +42,16 @@ def keep(model: StoredModel, source: Path, out: Path | None = None, overwrite: b
         _copy(file.parent, out)
     with locked(folder / LOCK_FILE):
         if out is not None or source.is_dir():
-            write_groups(model, folder / GROUPS)
+            write_groups(model, folder)
         target = file if out is None else out / MODEL_FILE
         write(target, model.tensors, model.description.content())
     return target
 
 
 def write_groups(model: StoredModel, folder: Path) -> None:
-    """Write one small file per group, without discriminators, if groups share a trunk."""
+    """Write one small file per group into a run folder, without discriminators, if groups share a trunk."""
     for group in model.groups if model.ownership.templates and model.ownership.shared else ():
-        export(model, group, folder / f"{group}.safetensors", judges=False)
+        export(model, group, inside(folder, f"{GROUPS}/{group}.safetensors"), judges=False)
 
 
 def _copy(source: Path, folder: Path) -> None:

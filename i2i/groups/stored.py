@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 import i2i
-from i2i.config.options import check_group_name, refuse_unknown_group
+from i2i.config.options import GroupName, check_group_name, refuse_unknown_group
 from i2i.errors import CheckpointError, ConfigError
-from i2i.models.checkpoint import describe, resolve_described
+from i2i.models.checkpoint import as_weight, check_weights, describe, read_weights, resolve_described
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, described
 from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry
 from i2i.storage.run_folder import model_file
-from i2i.storage.tensor_file import Description, TensorFile, write
+from i2i.storage.tensor_file import Description, TensorFile, feed, write
 
 SLOT = "{group}"
 """What stands for the group in the names of its tensors."""
@@ -63,8 +63,8 @@ class GroupDescription(Description):
         version: The version of i2i that wrote it.
     """
 
-    group: str
-    base: str
+    group: GroupName
+    base: GroupName
     fingerprint: str
     structure: dict[str, Any]
     providers: dict[str, str] = {}
@@ -114,9 +114,7 @@ class StoredModel:
         """Return the SHA-256 of the structure and all trunk weights, which all groups share."""
         digest = hashlib.sha256(json.dumps(self.description.structure, sort_keys=True).encode())
         for name in sorted(self.ownership.shared):
-            tensor = self.tensors[name].contiguous()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+            feed(digest, name, self.tensors[name])
         return digest.hexdigest()
 
     def without(self, group: str) -> StoredModel:
@@ -168,9 +166,21 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
         CheckpointError: The model is missing, or does not match the installed plugins.
     """
     file = TensorFile(model_file(path))
-    description, tensors = described(file), dict(file)
+    description = described(file)
     components = resolve_described(description, file.path, registry)
+    tensors = read_model_tensors(components, description, file)
     return StoredModel(description, tensors, tensor_ownership(components, description, tensors))
+
+
+def read_model_tensors(chosen: Components, description: ModelDescription, file: TensorFile) -> dict[str, Tensor]:
+    """Return all tensors of a model, checked against the networks that its file describes.
+
+    Raises:
+        CheckpointError: They do not fit those networks, or hold NaN or infinity.
+    """
+    model = outline(chosen, description.base, description.groups)
+    check_weights(model, file)
+    return read_weights(model.backbone, file)
 
 
 def as_stored(model: Model) -> StoredModel:
@@ -242,8 +252,11 @@ def attach(model: StoredModel, file: Path, name: str | None = None) -> StoredMod
         )
     part = dict(stored)
     judges = {name: tensor for name, tensor in model.part(model.base).items() if name in model.ownership.judges}
-    _check_base(model, description, judges | part, file)
-    return model.adding(description.group if name is None else name, judges | part)
+    part = judges | part
+    _check_base(model, description, part, file)
+    likes = model.part(model.groups[0])
+    fitting = {key: as_weight(part[key], like, f"{file} is damaged: {key}") for key, like in likes.items()}
+    return model.adding(description.group if name is None else name, fitting)
 
 
 def weigh(tensors: Iterable[Tensor]) -> int:

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from i2i.errors import DataError
 from i2i.images.grids import LAYOUT
-from i2i.storage.files import whole_file
+from i2i.storage.files import oddity, whole_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 QUALITY = 95
@@ -99,6 +99,8 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path} does not exist. Check the name.")
     if path.is_dir():
         raise DataError(f"{path} is a folder, not an image file. Name a file in it.")
+    if odd := oddity(path):
+        raise DataError(f"{path} {odd}. Name an image file.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes). Replace or remove it.")
 

@@ -17,7 +17,7 @@ from i2i.models.description import ModelDescription, TrainedConfig, described
 from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry, installed
 from i2i.storage.run_folder import model_file
-from i2i.storage.tensor_file import TensorFile, write
+from i2i.storage.tensor_file import TensorFile, is_finite, write
 
 _TRAINED = (
     "preset", "batch_size", "steps", "transfer_steps", "seed", "precision",
@@ -100,10 +100,10 @@ def load_weights(model: Model, file: TensorFile) -> None:
     """Load weights from a file into a model.
 
     Raises:
-        CheckpointError: The weights are those of other networks.
+        CheckpointError: The weights are those of other networks, or hold NaN or infinity.
     """
     check_weights(model, file)
-    model.backbone.load_state_dict(dict(file))
+    model.backbone.load_state_dict(read_weights(model.backbone, file))
 
 
 def check_weights(model: Model, file: TensorFile) -> None:
@@ -121,6 +121,46 @@ def check_weights(model: Model, file: TensorFile) -> None:
             "out options that change the networks; without any, the file or a plugin has changed: get those that wrote "
             "it."
         )
+
+
+def read_weights(network: nn.Module, file: TensorFile, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of a network, which may be on the meta device, from a file, in the network's types.
+
+    Args:
+        network: The network, or its outline.
+        file: The file; `check_weights` has found that it fits.
+        prefix: What precedes the names in the file.
+
+    Raises:
+        CheckpointError: A tensor has another type, or holds NaN or infinity.
+    """
+    return {
+        name: as_weight(file[prefix + name], like, f"{file.path} is damaged: {prefix}{name}")
+        for name, like in network.state_dict().items()
+    }
+
+
+def as_weight(stored: Tensor, like: Tensor, which: str) -> Tensor:
+    """Return a copy of a stored tensor in the type of the model's tensor ``like``.
+
+    Args:
+        stored: The tensor, from a file.
+        like: The model's tensor, possibly on the meta device.
+        which: The beginning of the message: the file, and the name of the tensor.
+
+    Raises:
+        CheckpointError: One has real numbers, the other has not; or the copy holds NaN or infinity.
+    """
+    if stored.dtype != like.dtype and not (stored.is_floating_point() and like.is_floating_point()):
+        raise CheckpointError(f"{which} holds {_title(stored)}, not {_title(like)}. Restore it.")
+    copy = stored.to(like.dtype, copy=True)
+    if not is_finite(copy):
+        raise CheckpointError(f"{which} holds NaN or infinity. Restore it.")
+    return copy
+
+
+def _title(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 @dataclass(frozen=True)
@@ -158,13 +198,7 @@ class _Source:
             yield model
 
     def _fill(self, network: nn.Module, prefix: str = "") -> None:
-        tensors = {name: _copy(self.file[prefix + name], like) for name, like in network.state_dict().items()}
-        network.load_state_dict(tensors, assign=True)
-
-
-def _copy(stored: Tensor, like: Tensor) -> Tensor:
-    """Return a copy that does not depend on the file."""
-    return stored.to(like.dtype, copy=True)
+        network.load_state_dict(read_weights(network, self.file, prefix), assign=True)
 
 
 def _is_filled(network: nn.Module) -> bool:

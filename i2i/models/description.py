@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pydantic import model_validator
+
+from i2i.config.options import GroupName
 from i2i.errors import CheckpointError
 from i2i.storage.run_folder import MODEL_FILE
 from i2i.storage.tensor_file import Description, TensorFile
@@ -43,7 +46,7 @@ class BestScore(Description):
     value: float
     step: int = 0
     higher_is_better: bool = False
-    groups: tuple[str, ...] = ()
+    groups: tuple[GroupName, ...] = ()
 
 
 class ModelDescription(Description):
@@ -58,12 +61,20 @@ class ModelDescription(Description):
         best: The score, if this is the best model of a stage.
     """
 
-    base: str
-    groups: tuple[str, ...]
+    base: GroupName
+    groups: tuple[GroupName, ...]
     config: TrainedConfig
     version: str = ""
     providers: dict[str, str] = {}
     best: BestScore | None = None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        """Refuse two groups of one name, of which one would replace the other."""
+        names = (self.base, *self.groups)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two groups are called '{twice[0]}'")
+        return self
 
     @property
     def makers(self) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from i2i.contracts.metric import Images
 from i2i.contracts.pretrained import FeatureNetwork
+from i2i.errors import CheckpointError
 from i2i.storage.caches import cache_folder
-from i2i.storage.files import whole_file
+from i2i.storage.tensor_file import TensorFile, write
 
 KEY = "features"
 CPU = torch.device("cpu")
@@ -30,8 +29,7 @@ def extract_features(network: FeatureNetwork, images: Images, device: torch.devi
         return cached
     features = _computed(network, images, device)
     if file is not None:
-        with whole_file(file) as temporary:
-            save_file({KEY: features}, temporary)
+        write(file, {KEY: features}, {})
     elif network.fingerprint:
         images.features[network.fingerprint] = features
     return features
@@ -51,8 +49,6 @@ def _cache_file(network: FeatureNetwork, images: Images) -> Path | None:
 def _read(file: Path) -> Tensor | None:
     """Return cached features, or None if they are missing or unreadable."""
     try:
-        with safe_open(file, framework="pt") as held:
-            tensor: Tensor = held.get_tensor(KEY)
-            return tensor
-    except (OSError, SafetensorError):
+        return TensorFile(file).get(KEY)
+    except CheckpointError:
         return None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from i2i.config.toml import to_toml
 from i2i.errors import I2IError
 from i2i.hooks import hookimpl
 from i2i.report.charts import gauge_charts, loss_charts, score_charts
@@ -20,6 +19,7 @@ from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
 from i2i.report.tables import write_tables
 from i2i.storage.run_folder import REPORT_FILE, SAMPLES
+from i2i.storage.toml import to_toml
 
 if TYPE_CHECKING:
     from i2i.contracts.run_events import RunView

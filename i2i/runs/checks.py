@@ -11,16 +11,16 @@ from i2i.config.options import check_group_name
 from i2i.config.run import RunConfig
 from i2i.contracts.dataset import ONLY_GROUP, Dataset
 from i2i.contracts.pretrained import Pretrained
-from i2i.errors import CheckpointError, ConfigError, DataError
+from i2i.errors import ConfigError, DataError
 from i2i.groups.addition import check_added
 from i2i.groups.stored import tensor_ownership
-from i2i.models.checkpoint import check_weights
+from i2i.models.checkpoint import check_weights, read_weights
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, described, read_model_description
 from i2i.models.model import Model, outline
 from i2i.models.size import bounded
 from i2i.storage.run_folder import BASE_FILE
-from i2i.storage.tensor_file import TensorFile, find_broken
+from i2i.storage.tensor_file import TensorFile
 from i2i.training.loader import broken_images
 
 
@@ -65,7 +65,7 @@ def _check_model(components: Components, dataset: Dataset) -> Model:
             check_added(components, tensor_ownership(components, start, dict(file)), start)
         model = outline(components, base, groups)
         check_weights(model, file)
-        _refuse_broken_weights(file)
+        read_weights(model.backbone, file)
     if "transfer" in components.config.stages and not groups:
         return outline(components, base, new_groups(dataset, base))
     return model
@@ -136,12 +136,6 @@ def _check_served(file: str, start: ModelDescription, dataset: Dataset) -> None:
     lacking = ", ".join(group for group in served if group not in present)
     if lacking:
         raise ConfigError(f"The data lacks {lacking}, which {file} serves. Add a folder for each.")
-
-
-def _refuse_broken_weights(file: TensorFile) -> None:
-    broken = find_broken(file)
-    if broken is not None:
-        raise CheckpointError(f"{file.path} is damaged: {broken} holds NaN or infinity. Restore it.")
 
 
 def _refuse_broken(dataset: Dataset) -> None:

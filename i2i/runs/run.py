@@ -30,7 +30,7 @@ from i2i.runs.setup import RunSetup, read_setup, write_setup
 from i2i.runs.stages import Stage, start_of, start_stage, training_of
 from i2i.runs.state import StateDescription, collect_state, restore_state, saved_step, write_state
 from i2i.storage.locks import locked
-from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, GROUPS, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
+from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
 from i2i.training.step import Training
 from i2i.training.substeps import redistributed
 
@@ -182,7 +182,7 @@ class Run:
     def _finish(self) -> None:
         self._evaluate()
         if self.stage == "transfer":
-            write_groups(as_stored(self.model), self.folder / GROUPS)
+            write_groups(as_stored(self.model), self.folder)
         save(self.model, self.folder / STAGE_FILES[self.stage])  # last: this file marks the stage as finished
         self._announce("on_checkpoint", path=self.folder / STAGE_FILES[self.stage])
 

@@ -1,8 +1,9 @@
-"""Atomic writing of files."""
+"""Files by name: which may be read or replaced, paths that stay in their folder, and atomic writing."""
 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,20 +13,61 @@ from i2i.errors import ConfigError, DataError
 
 REMEDY = "Free some space or choose another place."
 
+_KINDS = {
+    stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"
+}  # fmt: skip
+
+
+def oddity(path: Path, limit: int | None = None) -> str:
+    """Say why ``path`` cannot be read as a file, to follow its name; "" if it can. A link counts as its target.
+
+    Reading a pipe can wait forever, and a device never ends: only regular files are opened.
+
+    Args:
+        path: The file.
+        limit: The most bytes that such a file may have; None: any number.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if stat.S_ISDIR(status.st_mode):
+        return "is a folder"
+    if not stat.S_ISREG(status.st_mode):
+        return f"is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a regular file"
+    if limit is not None and status.st_size > limit:
+        return f"has {status.st_size} bytes, and such a file has at most {limit}"
+    return ""
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of ``name`` in ``folder``, for names that come from a file or a plugin.
+
+    Raises:
+        DataError: The name leads out of the folder.
+    """
+    path = folder / name
+    if path.name in ("", "..") or "\0" in name or not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"The name {name!r} leads out of {folder}. Nothing was written; use a plain name.")
+    return path
+
 
 @contextmanager
 def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; if the block succeeds, sync it and replace ``path``.
 
     Missing folders are created. If the block raises, the temporary file is removed and ``path`` is unchanged.
+    Only a regular file is ever replaced, or a link to one.
 
     Args:
         path: The file.
         remedy: How to fix an unwritable file, for the message.
 
     Raises:
-        DataError: The file cannot be written.
+        DataError: The file cannot be written, or ``path`` is a folder, device, pipe or socket.
     """
+    if _exists(path) and (odd := _special(path)):
+        raise DataError(f"{path} {odd}, so it is not replaced. Choose another place.")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,13 +94,25 @@ def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[
     Missing folders are fine: `whole_file` creates them.
 
     Raises:
-        ConfigError: A target exists, or is an input file.
+        ConfigError: A target exists, is an input file, or is not a regular file, which is never replaced.
     """
     read = {os.path.realpath(source) for source in sources}  # Path.resolve raises on a loop of links
     for target in targets:
         if os.path.realpath(target) in read:
             raise ConfigError(f"{target} is the input file. Choose another --out.")
-        if target.is_dir():
-            raise ConfigError(f"{target} is a folder. Choose another --out.")
-        if target.exists() and not overwrite:
+        if not _exists(target):
+            continue
+        if odd := _special(target):
+            raise ConfigError(f"{target} {odd}. Choose another --out.")
+        if not overwrite:
             raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is something at ``path``, be it a link to nothing."""
+    return os.path.lexists(path)
+
+
+def _special(path: Path) -> str:
+    """Say what is at ``path``, to follow its name, if it is neither a regular file nor a link to nothing."""
+    return oddity(path) if path.exists() else ""

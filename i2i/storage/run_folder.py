@@ -9,10 +9,10 @@ from typing import Any
 
 import i2i
 from i2i.config.run import RunConfig
-from i2i.config.toml import read_toml, to_toml
 from i2i.errors import CheckpointError, ConfigError, DataError
-from i2i.storage.files import write_text
+from i2i.storage.files import oddity, write_text
 from i2i.storage.locks import locked
+from i2i.storage.toml import read_toml, to_toml
 
 MODEL_FILE, BASE_FILE, STATE_FILE = "model.safetensors", "base.safetensors", "state.safetensors"
 BEST_FILE = "best.safetensors"
@@ -114,7 +114,9 @@ def model_file(path: Path, names: Sequence[str] = (MODEL_FILE, BASE_FILE)) -> Pa
     """
     if not path.exists():
         raise CheckpointError(f"{path} does not exist. Name a run folder or a .safetensors file.")
-    if path.is_file():
+    if not path.is_dir():
+        if odd := oddity(path):
+            raise CheckpointError(f"{path} {odd}. Name a run folder or a .safetensors file.")
         return path
     for name in names:
         if (path / name).is_file():

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from i2i.config.toml import read_toml
 from i2i.models.checkpoint import load
+from i2i.storage.toml import read_toml
 from tests.wording import check_line, mentions
 
 from .conftest import TINY

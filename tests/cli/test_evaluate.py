@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from i2i.config.toml import to_toml
 from i2i.storage import tensor_file
 from i2i.storage.caches import digest
 from i2i.storage.run_folder import claim
+from i2i.storage.toml import to_toml
 from tests.cli.conftest import TINY
 from tests.wording import check, check_line, mentions
 

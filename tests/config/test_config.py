@@ -11,8 +11,8 @@ from pydantic import Field
 
 from i2i.config.options import Options, check_group_name, merge, option_values, validate
 from i2i.config.run import RunConfig
-from i2i.config.toml import read_toml, to_toml
 from i2i.errors import ConfigError, did_you_mean
+from i2i.storage.toml import read_toml, to_toml
 from tests.wording import check, refused
 
 

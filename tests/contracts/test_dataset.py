@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from i2i.config.toml import read_toml
 from i2i.contracts.dataset import Dataset, Extended, Group
 from i2i.errors import ConfigError, DataError, PluginError, UnknownComponentError
 from i2i.registry.registry import Registry, installed
 from i2i.runs.run import Run, create_run
+from i2i.storage.toml import read_toml
 from tests.conftest import write_noise
 from tests.wording import check, refused
 

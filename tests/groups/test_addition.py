@@ -10,7 +10,6 @@ import torch
 
 import i2i
 from i2i.config.options import merge
-from i2i.config.toml import read_toml
 from i2i.errors import ConfigError, DataError, UnknownComponentError
 from i2i.groups.stored import attach, open_model
 from i2i.models import checkpoint
@@ -18,6 +17,7 @@ from i2i.models.description import read_model_description
 from i2i.registry.registry import Registry, installed
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
+from i2i.storage.toml import read_toml
 from tests.conftest import write_noise
 from tests.contracts.test_dataset import PLUGIN
 from tests.evaluation.test_best import Provider

@@ -7,11 +7,11 @@ import torch
 
 from i2i import Metric
 from i2i.config.options import merge
-from i2i.config.toml import to_toml
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, UnknownComponentError
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
+from i2i.storage.toml import to_toml
 from tests.wording import refused
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 import i2i
 from i2i import report
 from i2i.config.options import merge
-from i2i.config.toml import read_toml
 from i2i.errors import CheckpointError, ConfigError, TrainingError
 from i2i.hooks import hookimpl
 from i2i.models import checkpoint
@@ -24,6 +23,7 @@ from i2i.runs.state import StateDescription
 from i2i.storage import tensor_file
 from i2i.storage.locks import locked
 from i2i.storage.tensor_file import read_description
+from i2i.storage.toml import read_toml
 from tests.wording import check, refused
 
 FILES = ("base.safetensors", "model.safetensors")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from i2i.config.options import merge
-from i2i.config.toml import to_toml
 from i2i.errors import CheckpointError
 from i2i.models import checkpoint
 from i2i.runs import run as run_module
@@ -13,6 +12,7 @@ from i2i.runs import setup
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
+from i2i.storage.toml import to_toml
 from tests.wording import refused
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 from i2i.errors import ConfigError, DataError
-from i2i.storage.files import refuse_existing, whole_file
+from i2i.storage.files import inside, oddity, refuse_existing, whole_file
 from tests.wording import refused
 
 
@@ -54,3 +57,66 @@ def test_the_remedy_can_be_the_places_own(tmp_path):
     (tmp_path / "file").touch()
     with refused(DataError, "below.txt", "Call mum."), whole_file(tmp_path / "file" / "below.txt", "Call mum."):
         pass
+
+
+@pytest.fixture(params=["pipe", "socket", "device", "link"])
+def special(request, tmp_path):
+    """Something in the file system that is no regular file, by each of its names."""
+    path = tmp_path / request.param
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "socket":
+        with socket.socket(socket.AF_UNIX) as open_:
+            open_.bind(str(path))
+    elif request.param == "link":
+        path.symlink_to("/dev/null")
+    else:
+        path = type(path)("/dev/null")
+    return path
+
+
+def test_only_regular_files_are_read_or_replaced(special):
+    before = special.lstat()
+    assert "not a regular file" in oddity(special)
+    with refused(ConfigError, special):
+        refuse_existing([special], True)
+    with refused(DataError, special), whole_file(special) as temporary:
+        temporary.write_text("never")
+    assert special.lstat() == before
+
+
+def test_a_link_counts_as_what_it_points_at(tmp_path):
+    (tmp_path / "target").write_text("older")
+    for link, target in (("link", "target"), ("dangling", "nothing"), ("folder", ".")):
+        (tmp_path / link).symlink_to(target)
+    for link in ("link", "dangling"):
+        with refused(ConfigError, tmp_path / link, "--overwrite"):
+            refuse_existing([tmp_path / link], False)
+        with whole_file(tmp_path / link) as temporary:
+            temporary.write_text("newer")
+        assert (tmp_path / link).read_text() == "newer"
+    with refused(ConfigError, tmp_path / "folder"):
+        refuse_existing([tmp_path / "folder"], True)
+    assert (tmp_path / "target").read_text() == "older"  # the link was replaced, and nothing elsewhere was written
+
+
+@pytest.mark.parametrize("name", ["a.png", "below/a.png", "...", "a..b", "-", "~", "below/../a"])
+def test_a_name_that_stays_in_its_folder(tmp_path, name):
+    assert inside(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "/etc/a", "below/../../a", "below/..", "away/a", "a\0b"])
+def test_a_name_that_leads_out_of_its_folder(tmp_path, name):
+    (tmp_path / "away").symlink_to(tmp_path.parent)
+    with refused(DataError, tmp_path, repr(name)):
+        inside(tmp_path, name)
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "long").write_bytes(bytes(11))
+    assert oddity(tmp_path) == "is a folder"
+    assert "11" in oddity(tmp_path / "long", limit=10)
+    assert not oddity(tmp_path / "long", limit=11)
+    for path in (tmp_path / "loop", tmp_path / "missing", tmp_path / ("a" * 5000), tmp_path / "a\0b"):
+        assert oddity(path).startswith("cannot be read (")
