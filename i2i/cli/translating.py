@@ -46,6 +46,9 @@ def translate(
     batch: Annotated[int | None, typer.Option(help="Images translated together. \\[default: by their size]",
                                               min=1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU cores to use. \\[default: all]", min=1)] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="Most pixels of an image at the size it is translated at; "
+                                                   "bounds the memory. \\[default: 16 times the training images']",
+                                                   min=1, show_default=False)] = None,
 ) -> None:  # fmt: skip
     """Translate images of any size; each keeps its size and name.
 
@@ -64,6 +67,7 @@ def translate(
             from i2i.translation.pipeline import Pipeline
 
             loaded = _model(model, group, detector, device)
+            loaded.max_pixels = max_pixels
             pipeline = Pipeline(loaded, group, direction, batch, threads, precision == "bf16", quality)
             failed = _report(console, pipeline.run(jobs), len(jobs), group == AUTO)
         total, lost = add_up(len(jobs), "images"), add_up(failed, "failures")

@@ -5,16 +5,11 @@ Files are read without running pickled code: torch's ``weights_only`` accepts on
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import Section
@@ -29,6 +24,7 @@ from i2i.registry.registry import Registry
 from i2i.storage.files import oddity
 from i2i.storage.run_folder import CONFIG_FILE, STAGE_FILES, claim, write_config
 from i2i.storage.tensor_file import find_broken
+from i2i.storage.torch_file import read_torch_file
 
 Contents = dict[str, Mapping[str, Any]]
 
@@ -108,16 +104,7 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
     Raises:
         CheckpointError: The file is damaged, not a dictionary, or would run code.
     """
-    if odd := oddity(path):
-        raise CheckpointError(f"{path} {odd}. Name a checkpoint file.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about old pickle protocols
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_refusal(path, error)) from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise CheckpointError(f"{path} is damaged, cut short, or not written by torch. Restore it.") from error
+    content = read_torch_file(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path} holds {type(content).__name__}, not networks by name. Name a checkpoint.")
     return content
@@ -183,15 +170,6 @@ def _network(key: str) -> str:
 def _title(network: str) -> str:
     kind, key = network.split(".")
     return f"generator {key}" if kind == "generators" else f"discriminator of domain {key}"
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    match = re.search(r"GLOBAL ([\w.]+)", str(error))
-    what = f"it needs {match[1]}" if match else "it is more than a plain archive of tensors"
-    return (
-        f"{path} is refused: {what}, and reading it could run code. Get plain state dicts from its authors, or, where "
-        "you trust it, load it yourself and save torch.save({name: network.state_dict()})."
-    )
 
 
 def _unknown(path: Path, candidates: list[Candidate], names: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 from i2i.errors import DataError
 from i2i.images.grids import LAYOUT
 from i2i.storage.files import oddity, whole_file
+
+MAX_PIXELS = 2**27
+"""Most pixels of an image file, 134 million: read as RGB with transparency, it takes 2 GB at its peak."""
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 QUALITY = 95
@@ -34,7 +40,7 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
     path = Path(path)
     try:
         _check_file(path)
-        with Image.open(path) as image:
+        with _opened(path) as image:
             return _to_rgb(_upright(image), background)
     except DataError:
         raise
@@ -90,6 +96,19 @@ def _png_metadata(image: Image.Image) -> PngInfo:
     if LAYOUT in image.info:
         metadata.add_text(LAYOUT, image.info[LAYOUT])
     return metadata
+
+
+def _opened(path: Path) -> Image.Image:
+    """Open an image file without decoding it; its header says how much memory decoding takes.
+
+    Raises:
+        DataError: It has more than ``MAX_PIXELS``.
+    """
+    image = Image.open(path)
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise DataError(f"{path} has {image.width} x {image.height} pixels, more than {MAX_PIXELS}. Make it smaller.")
+    return image
 
 
 def _check_file(path: Path) -> None:

@@ -11,6 +11,11 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from i2i.errors import DataError
+
+LONGEST = 16
+"""Times that an image's longer side may be as long as its shorter, unless a limit in pixels is given."""
+
 
 def to_tensor(image: Image.Image) -> Tensor:
     """Convert an RGB image to ``(3, H, W)`` in [-1, 1]."""
@@ -28,11 +33,34 @@ def to_image(x: Tensor) -> Image.Image:
     return Image.fromarray(rearrange(pixels, "c h w -> h w c").cpu().numpy())
 
 
-def fit_short_side(image: Image.Image, size: int) -> Image.Image:
-    """Resize the shorter side to ``size`` pixels, keeping the aspect ratio."""
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC) if image.size != (width, height) else image
+def fit_short_side(image: Image.Image, size: int, max_pixels: int | None = None) -> Image.Image:
+    """Resize the shorter side to ``size`` pixels, keeping the aspect ratio.
+
+    Raises:
+        DataError: As `fitted_size`.
+    """
+    fitted = fitted_size(*image.size, size, max_pixels)
+    return image.resize(fitted, Image.Resampling.BICUBIC) if image.size != fitted else image
+
+
+def fitted_size(width: int, height: int, size: int, max_pixels: int | None = None) -> tuple[int, int]:
+    """Return width and height with the shorter side at ``size`` pixels, before any memory is taken for them.
+
+    Raises:
+        DataError: They make more than ``max_pixels``; by default, the image is more than ``LONGEST`` times as long as
+            it is short.
+    """
+    if 0 in (width, height):
+        raise DataError(f"An image of {width} x {height} pixels is empty. Leave it out.")
+    scale = size / min(width, height)
+    fitted = max(size, round(width * scale)), max(size, round(height * scale))
+    limit = LONGEST * size * size if max_pixels is None else max_pixels
+    if fitted[0] * fitted[1] > limit:
+        raise DataError(
+            f"An image of {width} x {height} pixels becomes {fitted[0]} x {fitted[1]} where its shorter side is "
+            f"{size}; at most {limit} pixels are allowed. Crop it, or raise --max-pixels of i2i translate."
+        )
+    return fitted
 
 
 def crop_centre(image: Image.Image, size: int) -> Image.Image:

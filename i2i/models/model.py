@@ -23,7 +23,7 @@ from i2i.contracts.domains import Direction, Domain
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError
-from i2i.images.pixels import fit_short_side, to_image, to_tensor
+from i2i.images.pixels import fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.components import Components
 from i2i.registry.registry import Registry
 
@@ -45,11 +45,14 @@ class Model:
     Attributes:
         detector: Detects the group of an image for ``group="auto"``. None uses the discriminators' group head, or
             else the only installed detector.
+        max_pixels: Most pixels of an image at the size it is translated at, which bounds the memory; None: 16 times
+            the training images' area.
     """
 
     def __init__(self, chosen: Components, base: str, groups: Sequence[str] = ()) -> None:
         self.components = chosen
         self.detector: GroupDetector | None = None
+        self.max_pixels: int | None = None
         self.base = base
         self.new_groups: tuple[str, ...] = ()
         self.backbone: Backbone = chosen.build_backbone()
@@ -119,7 +122,7 @@ class Model:
 
         Raises:
             ConfigError: The group or direction does not exist, or ``"auto"`` has no way to detect groups.
-            DataError: ``image`` is not an image, or has the wrong shape or type.
+            DataError: ``image`` is not an image, has the wrong shape or type, or more pixels than ``max_pixels``.
         """
         self.check_group(group)
         if direction not in self.backbone.generators:
@@ -148,19 +151,20 @@ class Model:
             ConfigError: The model has no group head, and there is no detector, or more than one.
             PluginError: The detector returned a group the model does not have.
         """
-        x = to_tensor(fit_short_side(image, self.size)) if isinstance(image, Image.Image) else image
+        x = to_tensor(self._small(image)) if isinstance(image, Image.Image) else image
         batch = x if x.ndim == 4 else x[None]
         return self._detect(_resize(batch, self._fitted(batch)), direction)
 
     def _fitted(self, batch: Tensor) -> list[int]:
         """Return the height and width after resizing the shorter side to the training size."""
-        scale = self.size / min(batch.shape[-2:])
-        return [max(self.size, round(side * scale)) for side in batch.shape[-2:]]
+        height, width = batch.shape[-2:]
+        return list(fitted_size(width, height, self.size, self.max_pixels))[::-1]
+
+    def _small(self, image: Image.Image) -> Image.Image:
+        return fit_short_side(image, self.size, self.max_pixels)
 
     def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
-        if 0 in image.size:
-            raise DataError(f"An image of {image.width} x {image.height} pixels is empty. Leave it out.")
-        small = fit_short_side(image.convert("RGB"), self.size)
+        small = self._small(image.convert("RGB"))
         result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
         return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
 

@@ -187,9 +187,9 @@ def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
 
 
 def _read_torch(path: Path) -> Any:
-    import torch
+    from i2i.storage.torch_file import read_torch_file
 
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return read_torch_file(path)
 
 
 def _first_line(error: BaseException) -> str:

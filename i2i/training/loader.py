@@ -20,7 +20,7 @@ from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS, Batch, Domain
 from i2i.errors import DataError
 from i2i.images.files import read_image
-from i2i.images.pixels import from_bytes
+from i2i.images.pixels import fitted_size, from_bytes
 from i2i.training.decoding import DecodedImages
 
 
@@ -110,9 +110,13 @@ def broken_images(dataset: Dataset) -> list[str]:
 
 def _problem(path: Path) -> str:
     try:
-        read_image(path)
+        image = read_image(path)
     except DataError as error:
         return str(error)
+    try:
+        fitted_size(*image.size, min(image.size))
+    except DataError as error:
+        return f"{path}: {error}"
     return ""
 
 

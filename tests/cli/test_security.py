@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from i2i.storage.tensor_file import read, write
+from tests.cli.conftest import TINY
 from tests.wording import mentions
 
 COMMANDS = {
@@ -148,3 +149,18 @@ def test_half_precision_is_converted(i2i, run) -> None:
     tensors, content = read(run / "model.safetensors")
     write(run / "model.safetensors", {name: one.half() for name, one in tensors.items()}, content)
     assert i2i("translate", run, "photo.png").status == 0
+
+
+def test_the_pixels_of_a_translation_are_bounded(i2i, refused, run) -> None:
+    Image.new("L", (1, 12_000)).save("long.png")
+    mentions(refused("translate", run, "long.png", "--out", "out"), "long.png", 12_000, "--max-pixels")
+    assert i2i("translate", run, "photo.png", "--out", "out", "--max-pixels", "2000").status == 0
+    message = refused("translate", run, "photo.png", "--out", "other", "--max-pixels", "1000")
+    mentions(message, "photo.png", 1000, "--max-pixels")
+    assert not Path("other").exists()
+
+
+def test_training_images_too_long_are_named_before_the_start(refused, own_root, out) -> None:
+    Image.new("L", (1, 12_000)).save(own_root / "kid" / "trainA" / "long.png")
+    mentions(refused("run", *TINY, "--data", own_root, "--out", out), own_root / "kid/trainA/long.png", 12_000)
+    assert not out.exists()

@@ -178,6 +178,26 @@ def test_fit_short_side_leaves_a_fitting_image_alone() -> None:
     assert pixels.fit_short_side(image, 32) is image
 
 
+@pytest.mark.parametrize("size", [(1, 12_000), (1_000_000, 1), (100, 1601), (0, 5)])
+def test_an_image_too_long_to_fit_is_refused_before_it_takes_memory(size: tuple[int, int]) -> None:
+    with refused(DataError, *size):
+        pixels.fitted_size(*size, 256)
+
+
+def test_how_long_an_image_may_be() -> None:
+    assert pixels.fitted_size(100, 1600, 32) == (32, 512)
+    assert pixels.fitted_size(100, 3200, 32, max_pixels=32 * 1024) == (32, 1024)
+    with refused(DataError, "32", 32 * 1024 - 1, "--max-pixels"):
+        pixels.fitted_size(100, 3200, 32, max_pixels=32 * 1024 - 1)
+
+
+def test_an_image_file_of_too_many_pixels_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (12_000, 11_500)).save(tmp_path / "vast.png")
+    monkeypatch.setattr(Image.Image, "load", None)
+    with refused(DataError, tmp_path / "vast.png", 12_000, 11_500):
+        files.read_image(tmp_path / "vast.png")
+
+
 def test_crop_centre() -> None:
     image = Image.new("RGB", (30, 10), "white")
     image.paste(RED, (10, 0, 20, 10))
