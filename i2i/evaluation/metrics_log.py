@@ -86,7 +86,7 @@ def read_texts(path: Path, damaged: Callable[[DataError], None] | None = None) -
 def _parse(line: str, where: str) -> Line:
     try:
         entry = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON ({error}). Remove that line.") from error
     if not isinstance(entry, dict) or "stage" not in entry or not isinstance(entry.get("step"), int):
         raise DataError(f"{where} lacks stage or step. Remove that line.")

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from i2i.config.options import validate
-from i2i.config.run import INFORMATIVE, RunConfig
+from i2i.config.run import RunConfig
 from i2i.evaluation.metrics_log import Line, read_lines
-from i2i.storage.run_folder import CONFIG_FILE, METRICS_FILE, STAGE_FILES, read_config
+from i2i.storage.run_folder import METRICS_FILE, STAGE_FILES, read_run
 
 T = TypeVar("T")
 
@@ -64,8 +63,6 @@ def read_record(folder: Path) -> Record:
         ConfigError: It is not a run folder, or its configuration is wrong.
         DataError: ``metrics.jsonl`` is damaged.
     """
-    content = read_config(folder)
-    options = {name: value for name, value in content.items() if name not in INFORMATIVE}
-    config = validate(RunConfig, options, str(folder / CONFIG_FILE))
-    tables = content.get("versions", {}), content.get("machine", {})
-    return Record(folder, config, *tables, tuple(read_lines(folder / METRICS_FILE)))
+    stored = read_run(folder)
+    lines = tuple(read_lines(folder / METRICS_FILE))
+    return Record(folder, stored.config, stored.versions, stored.machine, lines)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from i2i.compute.engine import Engine
-from i2i.config.options import validate
-from i2i.config.run import INFORMATIVE, RunConfig
+from i2i.config.run import RunConfig
 from i2i.contracts.dataset import Dataset
 from i2i.errors import ConfigError
 from i2i.evaluation.best import check_evaluation
@@ -22,7 +21,7 @@ from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.runs.checks import check_data, check_logging, check_networks
 from i2i.runs.footprint import check_memory
-from i2i.storage.run_folder import CONFIG_FILE, claim, read_config, write_config
+from i2i.storage.run_folder import CONFIG_FILE, claim, read_run, write_config
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,10 @@ def read_setup(folder: Path, registry: Registry) -> RunSetup:
         ConfigError: The folder is not a run folder, or its ``run.toml`` is invalid.
         DataError: The data cannot be used.
     """
-    content = read_config(folder)
-    options = {name: value for name, value in content.items() if name not in INFORMATIVE}
-    config = validate(RunConfig, options, str(folder / CONFIG_FILE))
+    stored = read_run(folder)
+    config = stored.config
     chosen = resolve(config.model_dump(mode="json", exclude={"data"}), registry)
-    return RunSetup(config, chosen, _data(chosen, config, registry), content.get("machine", {}))
+    return RunSetup(config, chosen, _data(chosen, config, registry), stored.machine)
 
 
 def check_setup(given: Mapping[str, Any], registry: Registry) -> tuple[RunSetup, Engine]:

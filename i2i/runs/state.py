@@ -8,9 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from i2i.compute.threads import ThreadChoice
-from i2i.errors import TrainingError
+from i2i.errors import CheckpointError, TrainingError
 from i2i.storage.tensor_file import TensorFile, find_broken, read_description, write
 from i2i.training.step import Progress, Training, below
+
+_REMEDY = "Restore it, or remove it to train the stage from its start."
 
 
 class StateDescription(Progress):
@@ -55,7 +57,7 @@ def restore_state(path: Path, stage: str, training: Training) -> StateDescriptio
     Without a saved state of this stage, leave the training as it is, and return None.
 
     Raises:
-        CheckpointError: The file is damaged.
+        CheckpointError: The file is damaged, or of another run.
     """
     if not path.exists():
         return None
@@ -64,8 +66,15 @@ def restore_state(path: Path, stage: str, training: Training) -> StateDescriptio
     if state.stage != stage:
         return None
     tensors = dict(file)
-    training.backbone.load_state_dict(below(tensors, "weights"))
-    training.restore(tensors, state)
+    broken = find_broken(tensors)
+    if broken is not None:
+        raise CheckpointError(f"{path} is damaged: '{broken}' holds NaN or infinity. {_REMEDY}")
+    try:
+        training.backbone.load_state_dict(below(tensors, "weights"))
+        training.restore(tensors, state)
+    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} does not fit the run ({reason}). {_REMEDY}") from error
     return state
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import i2i
-from i2i.config.run import RunConfig
+from i2i.config.options import validate
+from i2i.config.run import INFORMATIVE, RunConfig
 from i2i.errors import CheckpointError, ConfigError, DataError
 from i2i.storage.files import oddity, write_text
 from i2i.storage.locks import locked
@@ -28,6 +30,9 @@ LOCK_FILE = "run.lock"
 
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
 
+_NAMED = ("backbone", "generator", "discriminator", "transfer", "data")
+"""The tables of ``run.toml`` that name a component; ``data`` is empty after an import."""
+
 _WRITTEN = (
     CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
     GROUPS,
@@ -43,6 +48,38 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{folder} is not a run folder: it has no {CONFIG_FILE}. Name a folder created by i2i run.")
     return read_toml(folder / CONFIG_FILE)
+
+
+@dataclass(frozen=True)
+class StoredConfig:
+    """The contents of ``run.toml``, checked.
+
+    Attributes:
+        config: The options.
+        versions: The versions of i2i and of each component's distribution.
+        machine: The machine the run was created on.
+    """
+
+    config: RunConfig
+    versions: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+def read_run(folder: Path) -> StoredConfig:
+    """Read and check ``run.toml``.
+
+    Raises:
+        ConfigError: The folder is not a run folder, or the file is damaged; the message names the table.
+    """
+    file, content = folder / CONFIG_FILE, read_config(folder)
+    informative = {name: content.pop(name, {}) for name in INFORMATIVE}
+    config = validate(RunConfig, content, str(file))
+    tables = {name: getattr(config, name) for name in _NAMED if name != "data" or config.data}
+    for name in (name for name, table in tables.items() if not isinstance(table.get("name"), str)):
+        raise ConfigError(f"{file} is damaged: [{name}] lacks its name. Restore it.")
+    for name in (name for name, table in informative.items() if not isinstance(table, dict)):
+        raise ConfigError(f"{file} is damaged: '{name}' is no table. Restore it.")
+    return StoredConfig(config, **informative)
 
 
 def run_folder(model: Path) -> Path | None:

@@ -38,9 +38,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.compute.engine import Engine
@@ -77,8 +79,8 @@ class Progress(Description):
         positions: Images drawn by group and domain, as counted by the loader.
     """
 
-    done: int
-    positions: dict[str, int]
+    done: int = Field(ge=0)
+    positions: dict[str, Annotated[int, Field(ge=0)]]
 
 
 class Training:

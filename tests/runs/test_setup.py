@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from i2i.config.options import merge
-from i2i.errors import CheckpointError
+from i2i.errors import CheckpointError, ConfigError
 from i2i.models import checkpoint
+from i2i.report.record import read_record
 from i2i.runs import run as run_module
 from i2i.runs import setup
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
-from i2i.storage.toml import to_toml
+from i2i.storage.files import write_text
+from i2i.storage.toml import read_toml, to_toml
 from tests.wording import refused
 
 
@@ -65,3 +68,47 @@ def test_a_state_with_a_damaged_description_is_refused(tmp_path, quick, registry
     tensor_file.write(state, tensors, {k: v for k, v in content.items() if k != "positions"})
     with refused(CheckpointError, state, "positions"):
         Run(tmp_path / "run", registry).execute()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors, content: content.update(done=-1),
+        lambda tensors, content: content["positions"].update(x=-1),
+        lambda tensors, content: tensors.pop(next(n for n in tensors if "generators" in n)),
+        lambda tensors, content: tensors.update(x=torch.full((2,), torch.nan)),
+        lambda tensors, content: tensors.update({"discriminator/x/exp_avg": torch.ones(1)}),
+    ],
+)
+def test_a_state_that_does_not_fit_its_run_is_refused(tmp_path, quick, registry, damage):
+    with pytest.raises(Stopped):
+        create_run(tmp_path / "run", quick, registry).execute(stop_after=1)
+    state = tmp_path / "run" / "state.safetensors"
+    tensors, content = tensor_file.read(state)
+    damage(tensors, content)
+    tensor_file.write(state, tensors, content)
+    with pytest.raises(CheckpointError, match="state.safetensors"):
+        Run(tmp_path / "run", registry).execute()
+
+
+@pytest.mark.parametrize("table", ["backbone", "generator", "discriminator", "transfer", "data"])
+def test_a_table_of_run_toml_without_a_name_is_refused(tmp_path, quick, registry, table):
+    create_run(tmp_path / "run", quick, registry)
+    file = tmp_path / "run" / "run.toml"
+    content = read_toml(file)
+    del content[table]["name"]
+    write_text(file, to_toml({**content, table: {**content[table], "other": 1}}))
+    with refused(ConfigError, file, f"[{table}]"):
+        Run(tmp_path / "run", registry)
+    with refused(ConfigError, file, f"[{table}]"):
+        read_record(tmp_path / "run")
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"stage": 1}', "\0", '{"stage":"base","step":' + "9" * 5000 + "}"])
+def test_a_damaged_log_does_not_stop_a_run(tmp_path, quick, registry, line, capsys):
+    with pytest.raises(Stopped):
+        create_run(tmp_path / "run", quick, registry).execute(stop_after=1)
+    (tmp_path / "run" / "metrics.jsonl").write_text(line + "\n")
+    Run(tmp_path / "run", registry).execute([MetricsFile()])
+    assert "metrics.jsonl, line 1" in capsys.readouterr().err
+    assert (tmp_path / "run" / "base.safetensors").is_file()
