@@ -17,6 +17,7 @@ from i2i.cli.command import expanded
 from i2i.cli.output import lasting_output, open_console
 from i2i.cli.sharing import processes_asked
 from i2i.errors import I2IError
+from i2i.registry.events import blamed
 from i2i.registry.registry import installed
 
 DEBUG = "I2I_DEBUG"
@@ -49,6 +50,10 @@ def _status(given: Sequence[str], debug: bool) -> int | str | None:
         _complain("interrupted", debug=False)
         return 130
     except Exception as error:
+        named = blamed(installed(), error)
+        if named is not None:
+            _complain(named, debug)
+            return 2
         _complain(f"{type(error).__name__}: {error} (this is a fault in i2i or a plugin; --debug shows where)", debug)
         return 1
 
@@ -104,7 +109,7 @@ def _version(asked: bool) -> None:
 
 def _common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin."),
+    strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin, or one that raises."),
     version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""

@@ -41,7 +41,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     run = validate(RunConfig, merge(_preset(given, backbone), given), "the run")
     parts = _parts(run, backbone, registry)
     losses = _losses(backbone, parts["transfer"], run.loss, registry)
-    providers = {kind: _provider(kind, part.component.name, registry) for kind, part in parts.items()}
+    providers = {kind: _provider(kind, part.name, registry) for kind, part in parts.items()}
     config = _completed(run, parts, losses, registry)
     chosen = Components(config, registry, losses=losses, providers=providers, **parts)
     if fitting:

@@ -33,17 +33,24 @@ class Configured(Generic[T]):
         component: The class.
         options: An instance of its ``Config``.
         inherited: Names of options taken from the backbone; a configuration need not repeat them.
+        given: The name in the configuration, such as ``sketch`` or ``my-plugin:sketch``; by default the class's own.
     """
 
     component: type[T]
     options: Any
     inherited: frozenset[str] = frozenset()
+    given: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that finds the component again."""
+        return self.given or self.component.name  # type: ignore[attr-defined]
 
     @property
     def section(self) -> Section:
         """The name and all options except inherited ones, as in ``run.toml``."""
         options = self.options.model_dump(mode="json", exclude=set(self.inherited))
-        return {"name": self.component.name, **options}  # type: ignore[attr-defined]
+        return {"name": self.name, **options}
 
     def build(self, *arguments: Any) -> T:
         """Construct the component."""
@@ -80,7 +87,8 @@ def configure(
     known = component.Config.model_fields.keys() - given.keys()
     inherited = {key: value for key, value in (shared or {}).items() if key in known}
     options = validate(component.Config, {**inherited, **given}, f"{kind} '{component.name}'")
-    return Configured(component, options, frozenset(inherited))
+    full = str(section.get("name", ""))
+    return Configured(component, options, frozenset(inherited), full if full.endswith(f":{component.name}") else "")
 
 
 @dataclass(frozen=True)

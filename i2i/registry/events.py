@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
+from types import ModuleType
 from typing import Any
 
 import pluggy
 
 from i2i.errors import I2IError, PluginError
+from i2i.registry.isolation import Escape, contained
 from i2i.registry.kinds import kind_of
 from i2i.registry.registry import DISABLE, Plugin, Registry
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,6 +26,7 @@ def listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]
     Raises:
         PluginError: A listener has an unknown hook, or one with wrong arguments.
     """
+    registry.silenced.clear()
     try:
         for listener in listeners:
             _listen(registry, listener)
@@ -31,22 +37,60 @@ def listening(registry: Registry, listeners: Sequence[object]) -> Iterator[None]
 
 
 def announce(registry: Registry, event: str, **details: Any) -> None:
-    """Call a hook of every plugin and listener.
+    """Call a hook of every plugin and listener; one that raises does not keep the event from the others.
+
+    A plugin that raises is switched off, with a warning, until the listening ends.
 
     Raises:
-        PluginError: A plugin raised; the message names it. Exceptions of other listeners propagate.
+        PluginError: A plugin raised, and the registry is strict; the message names it. Exceptions of other listeners
+            propagate.
     """
     hook = getattr(registry.hooks.hook, event)
+    names = dict(registry.hooks.list_name_plugin())
+    for listener in dict.fromkeys(one.plugin for one in reversed(hook.get_hookimpls())):
+        plugin = next((p for p in registry.plugins if p.module is listener), None)
+        if plugin is None or plugin.name not in registry.silenced:
+            others = [one for one in names.values() if one is not None and one is not listener]
+            with _switching_off(registry, plugin, event):
+                registry.hooks.subset_hook_caller(event, others)(**details)
+
+
+@contextmanager
+def _switching_off(registry: Registry, plugin: Plugin | None, event: str) -> Iterator[None]:
+    if plugin is None:
+        yield
+        return
     try:
-        hook(**details)
+        with contained():
+            yield
     except I2IError:
         raise
     except Exception as error:
-        module = _culprit(hook, error)
-        plugin = next((p for p in registry.plugins if module is not None and p.module is module), None)
-        if plugin is None:
-            raise
-        raise PluginError(_blame(plugin, event, error)) from error
+        if registry.strict:
+            raise PluginError(_blame(plugin, event, error)) from error
+        registry.silenced.add(plugin.name)
+        _LOGGER.warning("%s It is switched off for the rest of the run.", _blame(plugin, event, error))
+
+
+@contextmanager
+def naming(registry: Registry) -> Iterator[None]:
+    """Name the plugin whose code raised in the block, if it is not one of i2i's own.
+
+    Raises:
+        PluginError: A component of a plugin raised an error other than i2i's own, or tried to end the program.
+    """
+    try:
+        with contained():
+            yield
+    except I2IError:
+        raise
+    except Exception as error:
+        named = blamed(registry, error)
+        if named is not None:
+            raise named from error
+        if isinstance(error, Escape):
+            raise error.cause from None
+        raise
 
 
 @contextmanager
@@ -57,13 +101,20 @@ def blaming(registry: Registry, contract: type[Any], name: str) -> Iterator[None
         PluginError: The component raised an error other than i2i's own.
     """
     try:
-        yield
+        with contained():
+            yield
     except I2IError:
         raise
     except Exception as error:
         kind = kind_of(contract)
         plugin = next(p for p in registry.plugins if name in p.components.get(kind.name, ()))
         raise PluginError(_blame(plugin, f"{kind.title} '{name}'", error)) from error
+
+
+def blamed(registry: Registry, error: Exception) -> PluginError | None:
+    """Return an error that names the plugin whose code raised another; None if that was not a plugin's code."""
+    plugin, where = _culprit(registry, error)
+    return None if plugin is None else PluginError(_blame(plugin, where, error))
 
 
 def _listen(registry: Registry, listener: object) -> None:
@@ -75,15 +126,26 @@ def _listen(registry: Registry, listener: object) -> None:
         raise PluginError(f"The listener {type(listener).__name__} cannot be used: {reason}") from error
 
 
-def _culprit(hook: pluggy.HookCaller, error: Exception) -> object:
-    """Return the plugin whose hook implementation raised the error."""
-    passed = {frame.f_code for frame, _ in walk_tb(error.__traceback__)}
-    implementations = hook.get_hookimpls()
-    return next((i.plugin for i in implementations if getattr(i.function, "__code__", None) in passed), None)
+def _culprit(registry: Registry, error: Exception) -> tuple[Plugin | None, str]:
+    """Return the plugin whose code is innermost in the traceback of an error, and the function, if it is not i2i's."""
+    plugins = {_package(p.module): p for p in registry.plugins if p.module and not p.distribution.startswith("i2i ")}
+    cause = error.cause if isinstance(error, Escape) else error
+    for frame, _ in reversed(list(walk_tb(cause.__traceback__))):
+        plugin = plugins.get(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+        if plugin is not None:
+            return plugin, frame.f_code.co_qualname
+    return None, ""
+
+
+def _package(module: object) -> str:
+    """Return the package that the code of a plugin is in."""
+    name = module.__name__ if isinstance(module, ModuleType) else type(module).__module__
+    return name.partition(".")[0]
 
 
 def _blame(plugin: Plugin, where: str, error: Exception) -> str:
+    cause = error.cause if isinstance(error, Escape) else error
     return (
-        f"Plugin '{plugin.name}' ({plugin.distribution}) failed in {where}: {type(error).__name__}: {error}. "
+        f"Plugin '{plugin.name}' ({plugin.distribution}) failed in {where}: {type(cause).__name__}: {cause}. "
         f"Mend or uninstall it, or set {DISABLE}={plugin.name}."
     )

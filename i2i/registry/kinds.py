@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from i2i.config.options import Options
 from i2i.errors import PluginError, did_you_mean
 
 PASSES = frozenset(
@@ -60,8 +62,35 @@ class Kind:
             raise PluginError(f"{self.hook} returned {component!r}, which is not {what} of i2i.{self.contract}.")
         if not isinstance(getattr(component, "name", None), str):
             raise PluginError(f'{self.hook} returned {component.__name__}, which has no name. Set name = "...".')
+        self._check_name(component.name)
+        self._check_options(component)
         for attribute, allowed in self.passes.items():
             self._check_passes(component, attribute, set(allowed))
+
+    def _check_name(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*", name):
+            raise PluginError(
+                f"{self.hook} returned a {self.title} called {name!r}, which cannot be part of an option. Use letters "
+                "and digits, with single '-' and '_' between them."
+            )
+
+    def _check_options(self, component: Any) -> None:
+        """Refuse a ``Config`` that options cannot be built from, or that lacks those of the contract."""
+        wanted = getattr(self._contract(), "Config", None)
+        if wanted is None:
+            return
+        config = component.Config
+        if not _derives(config, Options):
+            raise PluginError(
+                f"The Config of the {self.title} '{component.name}' is {config!r}, which is no class of options. "
+                f"Derive it from i2i.{self.contract}.Config."
+            )
+        lacking = wanted.model_fields.keys() - config.model_fields.keys()
+        if lacking:
+            raise PluginError(
+                f"The Config of the {self.title} '{component.name}' lacks {min(lacking)!r}. Derive it from "
+                f"i2i.{self.contract}.Config."
+            )
 
     def _check_passes(self, component: Any, attribute: str, allowed: set[str]) -> None:
         declared: Any = getattr(component, attribute, frozenset())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import pluggy
 from i2i.errors import PluginError, UnknownComponentError, did_you_mean
 from i2i.hooks import PROJECT
 from i2i.registry import hookspecs
+from i2i.registry.isolation import Escape, contained, open_streams
 from i2i.registry.kinds import KINDS, Kind, kind_of
 
 DISABLE = "I2I_DISABLE_PLUGINS"
@@ -72,7 +74,8 @@ class Registry:
         self._strict = bool(os.environ.get(STRICT)) if strict is None else strict
         self._components: _Components | None = None
         left_out = set(_disabled() if disabled is None else disabled)
-        available = importlib.metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
+        self.silenced: set[str] = set()
+        available = self._discover() if entry_points is None else entry_points
         for entry_point in sorted(available, key=lambda e: e.name):
             if entry_point.name not in left_out:
                 self._load(entry_point)
@@ -104,14 +107,15 @@ class Registry:
         return cast(C, self._find(kind_of(contract), name))
 
     def names(self, contract: type[Any]) -> list[str]:
-        """Return the names of all components of a contract, sorted, without those that two plugins define."""
-        return sorted(name for name, providers in self._all()[kind_of(contract).name].items() if len(providers) == 1)
+        """Return the names of all components of a contract, sorted, without those that two other plugins define."""
+        kind = kind_of(contract)
+        return sorted(name for name in self._all()[kind.name] if len(self._providers(kind, name)) == 1)
 
     def provider(self, contract: type[Any], name: str) -> str:
         """Return the name and version of the distribution that provides a component."""
         kind = kind_of(contract)
         self._find(kind, name)
-        return self._all()[kind.name][name][0][1].distribution
+        return self._providers(kind, name)[0][1].distribution
 
     def groups_of(self, dataset: str) -> list[str]:
         """Return the names of the groups that extend a data set, sorted, with those that two plugins define."""
@@ -155,21 +159,34 @@ class Registry:
     def commands(self, app: Any) -> None:
         """Let every plugin add its commands."""
         for plugin in [p for p in self.plugins if "register_commands" in p.hooks and not p.error]:
-            with self._isolated(plugin):
+            with self._isolated(plugin), _only_new_commands(app):
                 self._call(plugin, "register_commands", app=app)
 
     def _find(self, kind: Kind, name: str) -> Any:
-        providers = self._all()[kind.name].get(name, [])
+        providers = self._providers(kind, name)
         if len(providers) == 1:
             return providers[0][0]
         if providers:
             raise PluginError(_conflict(kind, name, [plugin for _, plugin in providers]))
-        known = sorted(name for name, owners in self._all()[kind.name].items() if len(owners) == 1)
+        known = sorted(name for name in self._all()[kind.name] if len(self._providers(kind, name)) == 1)
         broken = "".join(f" Plugin '{p.name}' ({p.distribution}) is broken: {p.error}" for p in self.plugins if p.error)
         near = did_you_mean(name, known)
         raise UnknownComponentError(
             f"There is no {kind.title} '{name}'.{near} Known: {', '.join(known) or 'none'}.{broken}"
         )
+
+    def _providers(self, kind: Kind, name: str) -> list[tuple[Any, Plugin]]:
+        """Return the component of a name with its plugin; several if plugins other than i2i's collide.
+
+        ``distribution:name`` chooses between components of one name; without it, i2i's own is meant.
+        """
+        named = self._all()[kind.name]
+        maker, colon, rest = name.partition(":")
+        if colon and name not in named:
+            return [pair for pair in named.get(rest, []) if _maker(pair[1]) == maker][:1]
+        providers = named.get(name, [])
+        ours = [pair for pair in providers if _maker(pair[1]) == PROJECT]
+        return ours if len(ours) == 1 else providers
 
     def _all(self) -> _Components:
         if self._components is None:
@@ -204,11 +221,31 @@ class Registry:
         results = self.hooks.subset_hook_caller(hook, others)(**arguments)
         return results[0] if results else ()
 
+    def _discover(self) -> Iterator[EntryPoint]:
+        """Yield the entry points of all installed distributions; one whose list is malformed counts as broken."""
+        seen: set[str] = set()
+        for distribution in importlib.metadata.distributions():
+            name = _name_of(distribution)
+            if name in seen:
+                continue  # hidden by an earlier folder of sys.path, as for imports
+            seen.add(name)
+            try:
+                yield from distribution.entry_points.select(group=PROJECT)
+            except Exception as error:  # whatever the parser makes of it
+                broken = Plugin(
+                    name, name, error=f"its entry_points.txt is malformed ({_one_line(error)}).", cause=error
+                )
+                self.plugins.append(broken)
+                if self._strict:
+                    raise PluginError(_breakage(broken)) from error
+
     def _load(self, entry_point: EntryPoint) -> None:
         plugin = Plugin(entry_point.name, _describe(entry_point.dist))
         self.plugins.append(plugin)
         with self._isolated(plugin):
-            self._register(entry_point.load(), plugin)
+            with open_streams():
+                module = entry_point.load()
+            self._register(module, plugin)
 
     def _register(self, module: object, plugin: Plugin) -> None:
         taken = next((p for p in self.plugins if p.name == plugin.name and p.module is not None), None)
@@ -219,17 +256,54 @@ class Registry:
         self.check_hooks(module)
         plugin.hooks = tuple(sorted(caller.name for caller in self.hooks.get_hookcallers(module) or []))
 
+    @property
+    def strict(self) -> bool:
+        """Whether a broken plugin is an error, and so is a listener that raises."""
+        return self._strict
+
     @contextmanager
     def _isolated(self, plugin: Plugin) -> Iterator[None]:
         """If the block raises, mark the plugin as broken and remove it."""
         try:
-            yield
-        except (Exception, SystemExit) as error:
+            with contained():
+                yield
+        except Exception as error:
             plugin.error, plugin.cause, plugin.components, plugin.conflicts = _one_line(error), error, {}, []
             if plugin.module is not None and self.hooks.get_plugin(plugin.name) is plugin.module:
                 self.hooks.unregister(name=plugin.name)
             if self._strict:
                 raise PluginError(_breakage(plugin)) from error
+
+
+@contextmanager
+def _only_new_commands(app: Any) -> Iterator[None]:
+    """Let the block add commands to a typer application, and undo all that it adds if it replaces one.
+
+    Raises:
+        PluginError: It replaces a command, a command group or the options of ``i2i`` itself.
+    """
+    lists = (app.registered_commands, app.registered_groups)
+    before, callback, names = [list(one) for one in lists], app.registered_callback, _command_names(app)
+    try:
+        yield
+        after = _command_names(app)
+        taken = next((name for name in after if after.count(name) > 1), None)
+        if taken is not None:
+            raise PluginError(f"register_commands adds the command '{taken}', which i2i has already. Rename it.")
+        if app.registered_callback is not callback or not set(names) <= set(after):
+            raise PluginError("register_commands replaces what i2i itself does. Only add commands.")
+    except BaseException:
+        for one, kept in zip(lists, before, strict=True):
+            one[:] = kept
+        app.registered_callback = callback
+        raise
+
+
+def _command_names(app: Any) -> list[str]:
+    """Return the names of the commands and command groups of a typer application."""
+    commands = [one.name or one.callback.__name__.lower().replace("_", "-") for one in app.registered_commands]
+    groups = [one.name or getattr(one.typer_instance.info, "name", None) for one in app.registered_groups]
+    return [*commands, *(name for name in groups if isinstance(name, str))]
 
 
 @cache
@@ -255,7 +329,13 @@ def _breakage(plugin: Plugin) -> str:
 
 def _conflict(kind: Kind, name: str, owners: list[Plugin]) -> str:
     whose = " and ".join(f"plugin '{p.name}' of {p.distribution}" for p in owners)
-    return f"The {kind.title} '{name}' is defined by {whose}. Uninstall one, or name it in {DISABLE}."
+    choice = " or ".join(f"{_maker(p)}:{name}" for p in owners)
+    return f"The {kind.title} '{name}' is defined by {whose}. Name {choice}, uninstall one, or name it in {DISABLE}."
+
+
+def _maker(plugin: Plugin) -> str:
+    """Return the name of a plugin's distribution without its version."""
+    return plugin.distribution.partition(" ")[0]
 
 
 def _disabled() -> list[str]:
@@ -266,6 +346,15 @@ def _describe(distribution: Distribution | None) -> str:
     return f"{distribution.name} {distribution.version}" if distribution else "unknown"
 
 
+def _name_of(distribution: Distribution) -> str:
+    try:
+        return re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
+    except Exception:  # metadata that cannot be read
+        return "unknown"
+
+
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, Escape):
+        error = error.cause
     text = " ".join(str(error).split())
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

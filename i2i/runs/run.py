@@ -23,7 +23,7 @@ from i2i.groups.stored import as_stored
 from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
-from i2i.registry.events import announce, listening
+from i2i.registry.events import announce, listening, naming
 from i2i.registry.registry import Registry, installed
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
@@ -139,7 +139,7 @@ class Run:
             Stopped: Training was stopped on request before the end.
             ConfigError: Another command is running in the folder.
             TrainingError: A loss or a weight is NaN or infinity; the message says how to resume.
-            PluginError: A listener or metric from a plugin raised.
+            PluginError: A component from a plugin raised, or a listener from one did and the registry is strict.
             ProcessError: Another process failed.
         """
         with ExitStack() as held:
@@ -148,6 +148,7 @@ class Run:
             held.enter_context(self._interrupt.heard())
             held.enter_context(kept_threads())
             self._say = say
+            held.enter_context(naming(self.registry))
             for stage in self.config.stages:
                 if not self._is_finished(stage):
                     self._train(stage, stop_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i import Metric
+from i2i import Backbone, Metric
 from i2i.config.options import merge
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, UnknownComponentError
@@ -180,3 +180,11 @@ def test_what_a_transfer_provides_is_read_from_its_options_without_an_instance(r
     chosen = resolve({"transfer": {"judge": "classification", "group_weight": 2}}, registry)
     assert chosen.transfer.options.provides == {"group"}
     assert chosen.losses["group"].options.weight == 2
+
+
+def test_a_full_name_stays_in_the_configuration(tiny, registry):
+    given = {**{key: value for key, value in tiny.items() if key != "data"}, "backbone": {"name": "i2i:cyclegan"}}
+    chosen = resolve(given, registry)
+    assert chosen.config.backbone["name"] == "i2i:cyclegan"
+    assert chosen.providers["backbone"] == registry.provider(Backbone, "cyclegan")
+    assert resolve(chosen.config.model_dump(mode="json", exclude={"data"}), registry).backbone == chosen.backbone

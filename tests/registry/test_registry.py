@@ -8,6 +8,7 @@ import pytest
 
 import i2i
 from i2i import Backbone, Dataset, Metric
+from i2i.cli import application
 from i2i.contracts.loss import Loss
 from i2i.errors import PluginError, UnknownComponentError
 from i2i.hooks import hookimpl
@@ -31,6 +32,11 @@ CYCLE = GOOD.replace('"tv"', '"cycle"')
 BROKEN = {
     "import": ("raise OSError('the disk\\n  is full')", ["OSError: the disk is full"]),
     "exit": ("raise SystemExit(3)", ["SystemExit: 3"]),
+    "interrupt": ("raise KeyboardInterrupt('no')", ["KeyboardInterrupt: no"]),
+    "base": ("class Odd(BaseException): ...\nraise Odd('no')", ["Odd: no"]),
+    "markup": (GOOD.replace('"tv"', '"a b [red]"'), ["register_losses", "'a b [red]'"]),
+    "option": (GOOD.replace('"tv"', '"--steps"'), ["register_losses", "'--steps'"]),
+    "options": (GOOD.replace('name = "tv"', 'name = "tv"; Config = dict'), ["tv", "<class 'dict'>", "i2i.Loss.Config"]),
     "syntax": ("def (", ["SyntaxError"]),
     "typo": (
         GOOD.replace("register_losses", "register_loses"),
@@ -147,15 +153,28 @@ class TestConflicts:
     def _plugin(self, install) -> None:
         install("my-plugin", CYCLE)
 
-    def test_the_name_is_refused_with_both_distributions(self) -> None:
+    def test_a_name_of_two_other_plugins_is_refused_with_both_distributions(self, install) -> None:
+        for name in ("first", "second"):
+            install(name, GOOD)
         for ask in (lambda name: Registry().get(Loss, name), lambda name: Registry().provider(Loss, name)):
-            with refused(PluginError, "cycle", *self.OWNERS, "I2I_DISABLE_PLUGINS"):
-                ask("cycle")
+            with refused(PluginError, "tv", "first 1.0", "second 1.0", "first:tv", "I2I_DISABLE_PLUGINS"):
+                ask("tv")
+        assert "tv" not in Registry().names(Loss)
+        assert Registry().get(Loss, "second:tv").__module__ == "second"
 
-    def test_all_other_names_work(self) -> None:
+    def test_ours_keeps_its_name_and_both_have_a_full_one(self) -> None:
         registry = Registry()
-        assert {"adversarial", "cam", "group", "identity"} <= set(registry.names(Loss))
-        assert "cycle" not in registry.names(Loss)
+        ours = registry.get(Loss, "cycle")
+        assert ours.__module__ == "i2i_losses.terms"
+        assert registry.get(Loss, "i2i:cycle") is ours
+        assert registry.get(Loss, "my-plugin:cycle").__module__ == "my_plugin"
+        assert registry.provider(Loss, "my-plugin:cycle") == "my-plugin 1.0"
+        with refused(UnknownComponentError, "other:cycle"):
+            registry.get(Loss, "other:cycle")
+
+    def test_all_names_work(self) -> None:
+        registry = Registry()
+        assert {"adversarial", "cam", "cycle", "group", "identity"} <= set(registry.names(Loss))
         assert registry.get(Loss, "identity").name == "identity"
         assert not any(p.error for p in registry.plugins)
         conflicts = {p.name: p.conflicts for p in registry.plugins if p.conflicts}
@@ -261,3 +280,49 @@ def test_disabled_plugins_are_left_out_of_every_registry(monkeypatch) -> None:
 def test_what_is_no_contract_is_refused(registry) -> None:
     with refused(LookupError, "Translation"):
         registry.names(i2i.Translation)
+
+
+@pytest.mark.parametrize("content", ["[i2i]\nno equals sign\n", "[i2i]\nx = \n", "[i2i\n", "[i2i]\n= y\n", "\0"])
+def test_a_malformed_list_of_entry_points_spares_the_others(install, tmp_path, content) -> None:
+    install("good-plugin", GOOD)
+    install("bad-plugin", "")
+    (tmp_path / "site-packages" / "bad_plugin-1.0.dist-info" / "entry_points.txt").write_text(content)
+    registry = Registry()
+    assert registry.get(Loss, "tv").__module__ == "good_plugin"
+    assert registry.get(Loss, "cycle")
+
+
+def test_a_plugin_cannot_close_the_streams(install, capsys) -> None:
+    install(
+        "my-plugin",
+        GOOD.replace(
+            "    from i2i", "    import sys; sys.stdout.close(); sys.stderr.close(); sys.stdout = None\n    from i2i", 1
+        ),
+    )
+    Registry().get(Loss, "tv")
+    print("still open")
+    assert capsys.readouterr().out == "still open\n"
+
+
+COMMAND = """
+    from i2i import hookimpl
+
+    @hookimpl
+    def register_commands(app):
+        @app.command({name!r})
+        def other():
+            "Do something else."
+"""
+
+
+@pytest.mark.parametrize("name", ["run", "groups", "hello"])
+def test_a_command_that_replaces_another_is_refused(install, name) -> None:
+    install("a-plugin", COMMAND.format(name="hello"))
+    install("b-plugin", COMMAND.format(name=name))
+    registry = installed()
+    app = application(["--help"])
+    names = [command.name for command in app.registered_commands]
+    assert names.count("hello") == 1
+    assert names.count(name) == (0 if name == "groups" else 1)
+    broken = [p.error for p in registry.plugins if p.name == "b-plugin"]
+    mentions(broken[0], f"'{name}'")
