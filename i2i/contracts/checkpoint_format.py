@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,8 +128,8 @@ def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:
 
 
 def without_module_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the ``module.`` prefix that torch's DataParallel adds to every key."""
-    return {str(key).removeprefix("module."): tensor for key, tensor in state.items()}
+    """Drop the prefixes that wrappers add to keys: DataParallel's ``module.`` and torch.compile's ``_orig_mod.``."""
+    return {re.sub(r"^(?:module\.|_orig_mod\.)+", "", str(key)): tensor for key, tensor in state.items()}
 
 
 def join_states(states: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ Files are read without running pickled code: torch's ``weights_only`` accepts on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from i2i.compute.randomness import seed_everything
 from i2i.config.options import Section
 from i2i.contracts.checkpoint_format import CHECKPOINT_SUFFIXES, CheckpointFormat, Imported
 from i2i.errors import CheckpointError, I2IError
+from i2i.exchange.wrappers import precisions, prefixes, unwrapped
 from i2i.models.assembly import resolve
-from i2i.models.checkpoint import save
+from i2i.models.checkpoint import as_weight, save
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.pretrained.networks import PretrainedNetworks
@@ -55,6 +56,20 @@ class Candidate:
     reader: CheckpointFormat
     files: dict[str, Path]
     parts: Contents
+    wrappers: tuple[str, ...] = ()
+
+    def unwrapped(self) -> Candidate:
+        """Return the candidate with what is inside the wrappers of its files."""
+        inside = {part: unwrapped(content) for part, content in self.parts.items()}
+        keys = dict.fromkeys(".".join(path) for _, path in inside.values() if path)
+        return replace(self, parts={part: content for part, (content, _) in inside.items()}, wrappers=tuple(keys))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was looked through to find the networks."""
+        makers = dict.fromkeys(who for content in self.parts.values() for who in prefixes(content))
+        taken = [f"The networks were found under '{key}'." for key in self.wrappers]
+        return [*taken, *(f"The prefix that {who} puts before names was dropped." for who in makers)]
 
 
 def import_checkpoint(
@@ -85,7 +100,7 @@ def import_checkpoint(
     seed_everything(chosen.config.seed)
     model = Model(chosen, imported.base, imported.groups)
     model.prepare(PretrainedNetworks(registry))
-    notes = (*imported.notes, *_load(model, imported, path))
+    notes = (*candidate.notes, *imported.notes, *_load(model, imported, path))
     section = {} if data is None else _checked(data, registry)
     claim(folder, overwrite)
     write_config(folder, chosen.config.model_copy(update={"data": section}), chosen.providers)
@@ -119,12 +134,16 @@ def _recognise(path: Path, registry: Registry) -> Candidate:
     ]
     named = [(reader, files) for reader in readers if (files := reader.find(path))]
     candidates = [Candidate(r, files, {part: opened(file) for part, file in files.items()}) for r, files in named]
-    fitting = [candidate for candidate in candidates if candidate.reader.recognises(candidate.parts)]
+    fitting = _fitting(candidates) or _fitting([candidate.unwrapped() for candidate in candidates])
     if not fitting:
         raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names(CheckpointFormat))))
     if len(fitting) > 1 and path.is_dir():
         raise CheckpointError(_ambiguous(path, fitting))
     return fitting[0]
+
+
+def _fitting(candidates: list[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.reader.recognises(candidate.parts)]
 
 
 def _read(candidate: Candidate, size: int | None, path: Path) -> Imported:
@@ -159,8 +178,12 @@ def _load(model: Model, imported: Imported, path: Path) -> list[str]:
         raise CheckpointError(
             f"{path} holds NaN or infinity, first in our '{broken}'. Its training had diverged: take an earlier file."
         )
-    model.backbone.load_state_dict({**state, **imported.tensors})
-    return [f"{path} has no {_title(network)}: that network starts from random weights." for network in sorted(lacking)]
+    fitting = {key: as_weight(one, state[key], f"{path}: our '{key}'") for key, one in imported.tensors.items()}
+    model.backbone.load_state_dict({**state, **fitting})
+    converted = [f"Weights were converted from {kind} to float32." for kind in precisions(imported.tensors)]
+    return converted + [
+        f"{path} has no {_title(network)}: that network starts from random weights." for network in sorted(lacking)
+    ]
 
 
 def _network(key: str) -> str:

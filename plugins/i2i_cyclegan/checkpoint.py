@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from i2i import (
+    CHECKPOINT_SUFFIXES,
     CheckpointError,
     CheckpointFormat,
     CheckpointParts,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from i2i import Backbone
 
 NETWORKS = {"G_A": "generators.a2b", "G_B": "generators.b2a", "D_A": "discriminators.b", "D_B": "discriminators.a"}
-FILE = re.compile(r"(?P<epoch>.+)_net_(?P<network>G|[GD]_[AB])\.pth")
+FILE = re.compile(r"(?P<epoch>.+)_net_(?P<network>G|[GD]_[AB])\.pth", re.IGNORECASE)
+INTO_A = re.compile(r"(G_B|B2A)\.\w+", re.IGNORECASE)
+"""The end of the name of a lone generator from b to a, as in ``netG_B2A.pth``."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
 _OURS = (ResnetGenerator, UnetGenerator, PatchDiscriminator, PixelDiscriminator)
@@ -49,22 +52,24 @@ class PytorchCycleGAN(CheckpointFormat):
     def find(self, path: Path) -> dict[str, Path]:
         """Return the files of one epoch: the given file's, or the folder's latest."""
         folder = path if path.is_dir() else path.parent
-        matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.glob("*_net_*.pth"))}
+        matches = {file: FILE.fullmatch(file.name) for file in sorted(folder.iterdir())}
         named = {file: match for file, match in matches.items() if match}
+        if path.is_file() and path not in named and path.suffix.lower() in CHECKPOINT_SUFFIXES:
+            return {"G_B" if INTO_A.search(path.name) else "G_A": path}
         if not named or (path.is_file() and path not in named):
             return {}
         epoch = named[path]["epoch"] if path in named else max((match["epoch"] for match in named.values()), key=_age)
-        parts = {match["network"]: file for file, match in named.items() if match["epoch"] == epoch}
+        parts = {match["network"].upper(): file for file, match in named.items() if match["epoch"] == epoch}
         return {"G_A" if part == "G" else part: file for part, file in parts.items()}
 
     def recognises(self, parts: CheckpointParts) -> bool:
-        """Return whether there is a ResNet or U-Net generator from a to b."""
-        return _kind(without_module_prefix(parts.get("G_A", {}))) is not None
+        """Return whether there is a ResNet or U-Net generator, in either direction."""
+        return any(_kind(without_module_prefix(parts.get(name, {}))) is not None for name in ("G_A", "G_B"))
 
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the networks present."""
         states = {name: _modern(state) for name, state in parts.items()}
-        generator = _generator_options(states["G_A"])
+        generator = _generator_options(states.get("G_A") or states["G_B"])
         size = size or (2 ** generator["depth"] if "depth" in generator else PUBLISHED_SIZE)
         judge = _judge_options(next((states[name] for name in ("D_A", "D_B") if name in states), None))
         networks = _empty_networks(generator, judge, size)

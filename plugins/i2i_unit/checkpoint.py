@@ -113,8 +113,7 @@ class UNITRelease(CheckpointFormat):
 
 
 def _has_encoder(state: Any) -> bool:
-    keys = map(str, state) if isinstance(state, Mapping) else ()
-    return "enc.model.0.conv.weight" in {key.removeprefix("module.") for key in keys}
+    return isinstance(state, Mapping) and "enc.model.0.conv.weight" in without_module_prefix(state)
 
 
 def _states(parts: CheckpointParts, part: str) -> States:

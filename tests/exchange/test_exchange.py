@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,70 @@ def test_one_group_of_a_model_is_exported_as_a_model_of_its_own(light, tmp_path,
     assert not torch.equal(back.translate(x), light.translate(x, "all"))
     with refused(ConfigError, "men", "man"):
         only(light, "men")
+
+
+def generator() -> dict[str, torch.Tensor]:
+    """A generator as pytorch-CycleGAN-and-pix2pix saves it."""
+    return dict(torch.load(golden("cyclegan_resnet_6blocks_latest_net_G_A.pth"), weights_only=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("horse2zebra.pth", "b2a"),
+        ("netG_A2B.pth", "b2a"),
+        ("netG_B2A.pth", "a2b"),
+        ("latest_net_G_B.pth", "a2b"),
+        ("generator.pt", "b2a"),
+        ("GENERATOR.PTH", "b2a"),
+    ],
+)
+def test_a_lone_generator_is_recognised_by_its_content(tmp_path, registry, name, lacks) -> None:
+    torch.save(generator(), tmp_path / name)
+    arrival = import_checkpoint(tmp_path / name, tmp_path / "run", registry)
+    assert arrival.format == "pytorch-cyclegan"
+    assert any(f"no generator {lacks}" in note for note in arrival.notes)
+
+
+WRAPPERS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, Any]], tuple[str, ...]]] = {
+    "module": (lambda state: {f"module.module.{key}": one for key, one in state.items()}, ("DataParallel",)),
+    "compiled": (
+        lambda state: {f"module._orig_mod.{key}": one for key, one in state.items()},
+        ("DataParallel", "torch.compile"),
+    ),
+    "state_dict": (lambda state: {"state_dict": state, "epoch": 3}, ("'state_dict'",)),
+    "nested": (lambda state: {"model": {"state_dict": state}, "optimizer": {}}, ("'model.state_dict'",)),
+    "average": (lambda state: {"g_ema": state, "args": None}, ("'g_ema'",)),
+    "half": (lambda state: {key: one.half() for key, one in state.items()}, ("float16",)),
+    "double": (lambda state: {key: one.double() for key, one in state.items()}, ("float64",)),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_wrappers_are_looked_through_and_said(tmp_path, registry, wrapper) -> None:
+    wrap, said = WRAPPERS[wrapper]
+    torch.save(wrap(generator()), tmp_path / "x.pth")
+    arrival = import_checkpoint(tmp_path / "x.pth", tmp_path / "run", registry)
+    for words in said:
+        assert any(words in note for note in arrival.notes)
+    plain = tmp_path / "plain.pth"
+    torch.save(generator(), plain)
+    ours = import_checkpoint(plain, tmp_path / "plain", registry).model.backbone.generators["a2b"].state_dict()
+    for key, one in arrival.model.backbone.generators["a2b"].state_dict().items():
+        assert one.dtype == torch.float32
+        assert torch.allclose(one, ours[key], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["meta", "int64", "quantised"])
+@pytest.mark.filterwarnings("ignore")  # of quantised tensors
+def test_tensors_that_are_no_weights_are_refused(tmp_path, registry, kind) -> None:
+    state = generator()
+    key = "model.1.weight"
+    state[key] = {
+        "meta": lambda x: x.to("meta"),
+        "int64": lambda x: x.long(),
+        "quantised": lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+    }[kind](state[key])
+    torch.save(state, tmp_path / "x.pth")
+    with refused(CheckpointError, tmp_path / "x.pth", kind):
+        import_checkpoint(tmp_path / "x.pth", tmp_path / "run", registry)
