@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import sys
@@ -16,11 +17,12 @@ from i2i.cli import bench, data, estimate, evaluate, exchange, groups, plugins, 
 from i2i.cli.command import expanded
 from i2i.cli.output import lasting_output, open_console
 from i2i.cli.sharing import processes_asked
-from i2i.errors import I2IError
+from i2i.errors import ConfigError, I2IError
 from i2i.registry.events import blamed
 from i2i.registry.registry import installed
 
 DEBUG = "I2I_DEBUG"
+_REFUSALS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EROFS, errno.EISDIR}
 ANYWHERE = ("--debug", "--strict")
 """Flags accepted before or after the command."""
 
@@ -50,9 +52,9 @@ def _status(given: Sequence[str], debug: bool) -> int | str | None:
         _complain("interrupted", debug=False)
         return 130
     except Exception as error:
-        named = blamed(installed(), error)
-        if named is not None:
-            _complain(named, debug)
+        explained = blamed(installed(), error) or _refused_path(error)
+        if explained is not None:
+            _complain(explained, debug)
             return 2
         _complain(f"{type(error).__name__}: {error} (this is a fault in i2i or a plugin; --debug shows where)", debug)
         return 1
@@ -113,6 +115,17 @@ def _common(
     version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""
+
+
+def _refused_path(error: Exception) -> ConfigError | None:
+    """Return an error about a path that the system refuses: too long, forbidden, a loop of links, or no one's home."""
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # from Path.expanduser
+        return ConfigError("A path begins with ~ and the name of no user here. Write the whole path.")
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS or error.filename is None:
+        return None
+    name = str(error.filename)
+    shown = name if len(name) <= 200 else f"{name[:200]}…"
+    return ConfigError(f"{shown} cannot be used ({error.strerror}). Choose another path.")
 
 
 def _mistake(error: typer.TyperException) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from i2i.errors import ConfigError, DataError
+
+FRESH = 60
+"""Seconds for which the temporary file of an unknown process is kept."""
+
+_TEMPORARY = re.compile(r"\..*\.(\d+)-\d+\.part.*")
 
 REMEDY = "Free some space or choose another place."
 
@@ -80,6 +87,31 @@ def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files in a folder and its subfolders that killed processes of this machine left behind.
+
+    A file changed within the last ``FRESH`` seconds is kept: on a shared disk, its process may run elsewhere.
+    """
+    for path in [*folder.glob(".*.part*"), *folder.glob("*/.*.part*")]:
+        match = _TEMPORARY.fullmatch(path.name)
+        with suppress(OSError, OverflowError):
+            if match and not _is_running(int(match[1])) and time.time() - path.lstat().st_mtime > FRESH:
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Return whether a process of this machine runs; on Windows, where asking could interrupt it, always True."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:

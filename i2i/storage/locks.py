@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from i2i.errors import ConfigError, DataError
+from i2i.storage.files import remove_leftovers
 
 WAIT = 0.1
 """Seconds to keep trying, enough for a lock file that its holder has just removed."""
@@ -22,6 +23,8 @@ _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` during the block; the system releases it if the process dies.
 
+    Temporary files that killed processes left in the folder are removed.
+
     On file systems without locks, always succeed.
 
     Raises:
@@ -30,6 +33,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = FileLock(path, on_acquired=_sign)
     _acquire(lock, path)
+    remove_leftovers(path.parent)
     try:
         yield
     finally:

@@ -164,3 +164,26 @@ def test_training_images_too_long_are_named_before_the_start(refused, own_root, 
     Image.new("L", (1, 12_000)).save(own_root / "kid" / "trainA" / "long.png")
     mentions(refused("run", *TINY, "--data", own_root, "--out", out), own_root / "kid/trainA/long.png", 12_000)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x/" * 3000 + "x", "~nobody-here/x", "loop/x", "photo.png/x"])
+def test_paths_that_the_system_refuses(refused, run, tmp_path, path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for command in (
+        ("translate", path, "photo.png"),
+        ("translate", run, path),
+        ("evaluate", path),
+        ("run", "--config", path, "--out", "new"),
+        ("run", *TINY, "--data", f"{path}/", "--out", "new"),
+        ("import", path, "--out", "new"),
+        ("groups", "attach", run, path, "--overwrite"),
+        ("report", path),
+    ):
+        refused(*command)
+
+
+@pytest.mark.parametrize("path", ["", "."])
+def test_a_run_does_not_take_a_full_working_folder(refused, run, tmp_path, path) -> None:
+    before = listing(tmp_path)
+    mentions(refused("run", "--config", run / "run.toml", "--out", path), "--out")
+    assert listing(tmp_path) == before

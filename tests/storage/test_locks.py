@@ -83,3 +83,25 @@ def test_a_file_system_without_locks_counts_as_free(tmp_path, monkeypatch, code)
     with locked(tmp_path / "run.lock"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_dead_processes_are_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    old, below, fresh, ours, other = (
+        tmp_path / name
+        for name in (
+            f".model.{dead.pid}-1.part.safetensors",
+            f"groups/.kid.{dead.pid}-1.part.safetensors",
+            f".state.{dead.pid}-1.part.safetensors",
+            f".model.{os.getpid()}-1.part.safetensors",
+            ".notes.part",
+        )
+    )
+    below.parent.mkdir()
+    for path in (old, below, fresh, ours, other):
+        path.touch()
+        if path is not fresh:
+            os.utime(path, (0, 0))
+    with locked(tmp_path / "run.lock"):
+        assert [path.exists() for path in (old, below, fresh, ours, other)] == [False, False, True, True, True]
