@@ -31,7 +31,7 @@ LOCK_FILE = "run.lock"
 STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
 
 _NAMED = ("backbone", "generator", "discriminator", "transfer", "data")
-"""The tables of ``run.toml`` that name a component; ``data`` is empty after an import."""
+"""The tables of ``run.toml`` that name a component; some may be empty: ``data`` is after an import."""
 
 _WRITTEN = (
     CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
@@ -74,7 +74,8 @@ def read_run(folder: Path) -> StoredConfig:
     file, content = folder / CONFIG_FILE, read_config(folder)
     informative = {name: content.pop(name, {}) for name in INFORMATIVE}
     config = validate(RunConfig, content, str(file))
-    tables = {name: getattr(config, name) for name in _NAMED if name != "data" or config.data}
+    tables = {name: getattr(config, name) for name in _NAMED}
+    tables = {name: table for name, table in tables.items() if table or name in ("backbone", "transfer")}
     for name in (name for name, table in tables.items() if not isinstance(table.get("name"), str)):
         raise ConfigError(f"{file} is damaged: [{name}] lacks its name. Restore it.")
     for name in (name for name, table in informative.items() if not isinstance(table, dict)):
