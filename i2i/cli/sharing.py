@@ -29,8 +29,8 @@ def processes_asked(arguments: Sequence[str]) -> int:
 
 def _stored(given: dict[str, str]) -> object:
     """Return the number in the configuration file, or in the run.toml of the run to resume."""
-    from i2i.storage.toml import read_toml
     from i2i.storage.run_folder import CONFIG_FILE
+    from i2i.storage.toml import read_toml
 
     file = Path(given["--resume"]) / CONFIG_FILE if "--resume" in given else Path(given.get("--config", ""))
     with suppress(I2IError):  # the command itself will raise it

@@ -106,7 +106,8 @@ class Pipeline:
 
     def _reduced(self, picture: _Picture) -> _Picture:
         image = read_image(picture.job.source)
-        return replace(picture, small=fit_short_side(image, self.model.size, self.model.max_pixels), full_size=image.size)
+        small = fit_short_side(image, self.model.size, self.model.max_pixels)
+        return replace(picture, small=small, full_size=image.size)
 
     def _translate(self, batch: list[_Picture]) -> list[_Picture]:
         """Translate a batch; if that fails, each of its images alone, so that only the culprit fails."""
