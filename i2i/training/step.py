@@ -333,8 +333,20 @@ def _place(process: int) -> str:
 
 
 def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Load the state of an optimizer.
+
+    Raises:
+        ValueError: An entry has another shape than its parameter, or a parameter lacks an entry that others have.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split("/")
+        if tensor.ndim and tensor.shape != parameters[int(index)].shape:
+            raise ValueError(f"optimizer entry '{name}' has shape {tuple(tensor.shape)}")
         state.setdefault(int(index), {})[key] = tensor
+    keys = set().union(*state.values())
+    for number, entries in state.items():
+        if lacking := keys - entries.keys():
+            raise ValueError(f"optimizer entry '{number}/{min(lacking)}' is missing")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

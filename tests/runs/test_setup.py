@@ -78,6 +78,8 @@ def test_a_state_with_a_damaged_description_is_refused(tmp_path, quick, registry
         lambda tensors, content: tensors.pop(next(n for n in tensors if "generators" in n)),
         lambda tensors, content: tensors.update(x=torch.full((2,), torch.nan)),
         lambda tensors, content: tensors.update({"discriminator/x/exp_avg": torch.ones(1)}),
+        lambda tensors, content: tensors.pop("generator/0/exp_avg"),
+        lambda tensors, content: tensors.update({"generator/0/exp_avg": torch.ones(7, 7, 7)}),
     ],
 )
 def test_a_state_that_does_not_fit_its_run_is_refused(tmp_path, quick, registry, damage):
