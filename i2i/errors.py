@@ -78,12 +78,12 @@ def first_problem(error: ValidationError, reason: bool = True) -> str:
         reason: Add why the value does not fit.
     """
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
+    key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"lacks '{key}'"
     if not key:
-        return f"does not hold together ({first['msg']})"
-    return f"has {_short(first['input'])} as '{key}'" + (f" ({first['msg']})" if reason else "")
+        return f"does not hold together ({message})"
+    return f"has {_short(first['input'])} as '{key}'" + (f" ({message})" if reason else "")
 
 
 def _short(value: object) -> str:
