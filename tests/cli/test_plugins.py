@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 
 import pytest
 
@@ -95,11 +96,26 @@ def test_asking_for_what_a_broken_plugin_provides(refused, broken, folder_root, 
     assert not out.exists()
 
 
-def test_asking_for_a_name_of_two_plugins(refused, install, folder_root, out) -> None:
-    install("my-plugin", CYCLE)
-    message = refused("run", *TINY, "--data", folder_root, "--out", out)
-    mentions(message, "cycle", "losses", "i2i 0.1.0", "my-plugin 1.0", "I2I_DISABLE_PLUGINS")
+def test_asking_for_a_name_of_two_plugins(refused, install, folder_root, out, tmp_path) -> None:
+    install("my-plugin", GOOD)
+    install("other-plugin", GOOD)
+    (tmp_path / "my.toml").write_text("[loss]\ntv = 1")
+    message = refused("run", *TINY, "--data", folder_root, "--out", out, "--config", tmp_path / "my.toml")
+    mentions(
+        message, "tv", "my-plugin:tv", "my-plugin 1.0", "other-plugin:tv", "other-plugin 1.0", "I2I_DISABLE_PLUGINS"
+    )
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["cycle", "my-plugin:cycle"])
+def test_i2is_component_keeps_its_name_and_the_distribution_chooses_another(
+    i2i, install, folder_root, out, tmp_path, untrained, name
+) -> None:
+    install("my-plugin", CYCLE)
+    (tmp_path / "my.toml").write_text(f'[loss]\n"{name}" = 0.25')
+    result = i2i("run", *TINY, "--data", folder_root, "--out", out, "--config", tmp_path / "my.toml")
+    assert (result.status, result.err) == (0, "")
+    assert tomllib.loads((out / "run.toml").read_text())["loss"][name]["weight"] == 0.25
 
 
 def test_a_redefined_name_that_nobody_asks_for_does_not_matter(i2i, install, folder_root, out, untrained) -> None:
