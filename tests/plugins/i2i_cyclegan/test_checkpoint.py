@@ -109,7 +109,9 @@ def test_a_missing_or_foreign_parameter_is_named(registry: Registry) -> None:
         (["5_net_G_A.pth", "20_net_G_A.pth"], "", {"G_A": "20"}),
         (["5_net_G_A.pth", "5_net_G_B.pth", "20_net_G_A.pth"], "5_net_G_B.pth", {"G_A": "5", "G_B": "5"}),
         (["latest_net_G.pth"], "latest_net_G.pth", {"G_A": "latest"}),
-        (["other.pth", "latest_net_G_A.pth"], "other.pth", {}),
+        (["other.pth", "latest_net_G_A.pth"], "other.pth", {"G_A": "other.pth"}),  # its content decides
+        (["netG_B2A.PTH"], "netG_B2A.PTH", {"G_B": "netG_B2A.PTH"}),
+        (["other.txt", "latest_net_G_A.pth"], "other.txt", {}),
         (["model.pt"], "", {}),
     ],
 )
