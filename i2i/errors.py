@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -78,12 +78,17 @@ def first_problem(error: ValidationError, reason: bool = True) -> str:
         reason: Add why the value does not fit.
     """
     first = error.errors()[0]
-    key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    key, message = ".".join(map(str, first["loc"])), plain_reason(first)
     if first["type"] == "missing":
         return f"lacks '{key}'"
     if not key:
         return f"does not hold together ({message})"
     return f"has {_short(first['input'])} as '{key}'" + (f" ({message})" if reason else "")
+
+
+def plain_reason(details: Mapping[str, Any]) -> str:
+    """Return the reason in one of pydantic's errors, without the prefix of those that validators raise."""
+    return str(details["msg"]).removeprefix("Value error, ")
 
 
 def _short(value: object) -> str:

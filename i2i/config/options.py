@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from i2i.errors import ConfigError, did_you_mean
+from i2i.errors import ConfigError, did_you_mean, plain_reason
 
 Section = dict[str, Any]
 
@@ -124,7 +124,7 @@ def _explain(error: Any, options: type[Options], where: str) -> str:
         return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."
     if error["type"] == "missing" and len(error["loc"]) == 1:
         return f"{where} needs the option '{field}': {_purpose(options, field)}"
-    return f"{where}: option '{field}' cannot be {error['input']!r}: {error['msg']}."
+    return f"{where}: option '{field}' cannot be {error['input']!r}: {plain_reason(error).rstrip('.')}."
 
 
 def _purpose(options: type[Options], field: str) -> str:
