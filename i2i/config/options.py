@@ -82,7 +82,7 @@ def check_group_name(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in _TAKEN or len(name) > _LONGEST:
         raise ConfigError(
-            f"'{name}' is not a valid group name. Use up to {_LONGEST} letters, digits, '-' and '_', and no name of a "
+            f"{name!r} is not a valid group name. Use up to {_LONGEST} letters, digits, '-' and '_', and no name of a "
             f"torch method, such as '{_suggested(name)}-1'."
         )
     return name

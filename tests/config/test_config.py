@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from i2i.config.options import Options, check_group_name, merge, option_values, validate
-from i2i.config.run import RunConfig
+from i2i.config.run import AddedGroup, RunConfig
 from i2i.errors import ConfigError, did_you_mean
 from i2i.storage.toml import read_toml, to_toml
 from tests.wording import check, refused
@@ -149,6 +149,11 @@ def test_group_names_that_torch_or_files_cannot_bear(name) -> None:
         check_group_name(name)
     suggested = str(error.value).split("'")[-2]
     assert check_group_name(suggested) == suggested
+
+
+def test_a_group_name_that_no_encoding_has() -> None:
+    with refused(ConfigError, r"'\ud800'"):
+        validate(AddedGroup, {"group": "\ud800"}, "the run")
 
 
 def test_did_you_mean() -> None:
