@@ -84,7 +84,7 @@ def _provider(kind: str, name: str, registry: Registry) -> str:
 
 def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     name = given.get("preset", "quick")
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
     sections = {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)}

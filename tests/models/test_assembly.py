@@ -114,6 +114,7 @@ def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
         ({"loss": {"group": 1}, "transfer": {"name": "none"}}, ('none',)),
         ({"size": 32, "discriminator": {"global_layers": 7}}, (128, 32)),
         ({"preset": "slow"}, ('slow', 'quick', 'paper')),
+        ({"preset": ["quick"]}, ("['quick']", 'quick', 'paper')),
         ({"steps": "many"}, ('steps', 'many')),
         ({"stepps": 3}, ('stepps', 'steps')),
         ({"backbone": {"chanels": 3}}, ('ugatit', 'chanels', 'channels')),
