@@ -78,10 +78,13 @@ def test_a_plugin_that_raises_is_switched_off_with_one_warning(run, caplog, rais
 
 
 def test_ctrl_c_in_a_plugin_is_the_users():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), contained():
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt), contained():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("raised", ["ValueError('odd')", "SystemExit(0)", "KeyboardInterrupt()"])
