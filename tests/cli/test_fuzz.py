@@ -1,6 +1,6 @@
 """Files damaged or forged at random, given to commands: each ends with status 0 or 2, and writes nothing elsewhere.
 
-Each seed makes one input. The default run takes a few dozen; ``-m full`` takes 3,000 more.
+Each seed makes one input. The default run takes a few dozen; ``-m fuzz`` takes 3,000 more.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def test_odd_files_are_refused_or_read(fuzz, seed) -> None:
     fuzz(seed)
 
 
-@pytest.mark.full
+@pytest.mark.fuzz
 @pytest.mark.parametrize("first", range(1000, 1500, 50))
 def test_many_odd_files_are_refused_or_read(fuzz, first) -> None:
     for seed in range(first, first + 50):
