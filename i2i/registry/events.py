@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
 from types import ModuleType
@@ -57,19 +57,19 @@ def announce(registry: Registry, event: str, **details: Any) -> None:
 
 @contextmanager
 def _switching_off(registry: Registry, plugin: Plugin | None, event: str) -> Iterator[None]:
+    def switch_off(error: Exception) -> None:
+        blame = _blame(named, event, error)
+        if registry.strict:
+            raise PluginError(blame) from error
+        registry.silenced.add(named.name)
+        _LOGGER.warning("%s It is switched off for the rest of the run.", blame)
+
     if plugin is None:
         yield
         return
-    try:
-        with contained():
-            yield
-    except I2IError:
-        raise
-    except Exception as error:
-        if registry.strict:
-            raise PluginError(_blame(plugin, event, error)) from error
-        registry.silenced.add(plugin.name)
-        _LOGGER.warning("%s It is switched off for the rest of the run.", _blame(plugin, event, error))
+    named = plugin
+    with _handling(switch_off):
+        yield
 
 
 @contextmanager
@@ -79,18 +79,17 @@ def naming(registry: Registry) -> Iterator[None]:
     Raises:
         PluginError: A component of a plugin raised an error other than i2i's own, or tried to end the program.
     """
-    try:
-        with contained():
-            yield
-    except I2IError:
-        raise
-    except Exception as error:
+
+    def name(error: Exception) -> None:
         named = blamed(registry, error)
         if named is not None:
             raise named from error
         if isinstance(error, Escape):
             raise error.cause from None
-        raise
+        raise error
+
+    with _handling(name):
+        yield
 
 
 @contextmanager
@@ -100,15 +99,26 @@ def blaming(registry: Registry, contract: type[Any], name: str) -> Iterator[None
     Raises:
         PluginError: The component raised an error other than i2i's own.
     """
+
+    def blame(error: Exception) -> None:
+        kind = kind_of(contract)
+        plugin = next(p for p in registry.plugins if name in p.components.get(kind.name, ()))
+        raise PluginError(_blame(plugin, f"{kind.title} '{name}'", error)) from error
+
+    with _handling(blame):
+        yield
+
+
+@contextmanager
+def _handling(handle: Callable[[Exception], None]) -> Iterator[None]:
+    """Pass what a plugin's code raises in the block, or ends the program with, to ``handle``; not i2i's own errors."""
     try:
         with contained():
             yield
     except I2IError:
         raise
     except Exception as error:
-        kind = kind_of(contract)
-        plugin = next(p for p in registry.plugins if name in p.components.get(kind.name, ()))
-        raise PluginError(_blame(plugin, f"{kind.title} '{name}'", error)) from error
+        handle(error)
 
 
 def blamed(registry: Registry, error: Exception) -> PluginError | None:

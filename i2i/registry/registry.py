@@ -60,6 +60,9 @@ class Registry:
         disabled: Names of plugins to skip; by default those in ``I2I_DISABLE_PLUGINS``, comma-separated.
         strict: Raise for a broken plugin instead of recording the error; on by default if ``I2I_STRICT_PLUGINS``
             is set.
+
+    Attributes:
+        strict: Whether a broken plugin is an error, and so is a listener that raises.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Registry:
         self.hooks = pluggy.PluginManager(PROJECT)
         self.hooks.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
-        self._strict = bool(os.environ.get(STRICT)) if strict is None else strict
+        self.strict = bool(os.environ.get(STRICT)) if strict is None else strict
         self._components: _Components | None = None
         left_out = set(_disabled() if disabled is None else disabled)
         self.silenced: set[str] = set()
@@ -137,7 +140,7 @@ class Registry:
         Raises:
             PluginError: A plugin is already broken.
         """
-        self._strict = True
+        self.strict = True
         self._components = None  # so that names defined by two plugins are refused, too
         for plugin in self.plugins:
             if plugin.error:
@@ -211,7 +214,7 @@ class Registry:
 
     def _refuse_conflict(self, kind: Kind, name: str, owners: list[Plugin]) -> None:
         message = _conflict(kind, name, owners)
-        if self._strict:
+        if self.strict:
             raise PluginError(message)
         for plugin in owners:
             plugin.conflicts.append(message)
@@ -236,7 +239,7 @@ class Registry:
                     name, name, error=f"its entry_points.txt is malformed ({_one_line(error)}).", cause=error
                 )
                 self.plugins.append(broken)
-                if self._strict:
+                if self.strict:
                     raise PluginError(_breakage(broken)) from error
 
     def _load(self, entry_point: EntryPoint) -> None:
@@ -256,11 +259,6 @@ class Registry:
         self.check_hooks(module)
         plugin.hooks = tuple(sorted(caller.name for caller in self.hooks.get_hookcallers(module) or []))
 
-    @property
-    def strict(self) -> bool:
-        """Whether a broken plugin is an error, and so is a listener that raises."""
-        return self._strict
-
     @contextmanager
     def _isolated(self, plugin: Plugin) -> Iterator[None]:
         """If the block raises, mark the plugin as broken and remove it."""
@@ -271,7 +269,7 @@ class Registry:
             plugin.error, plugin.cause, plugin.components, plugin.conflicts = _one_line(error), error, {}, []
             if plugin.module is not None and self.hooks.get_plugin(plugin.name) is plugin.module:
                 self.hooks.unregister(name=plugin.name)
-            if self._strict:
+            if self.strict:
                 raise PluginError(_breakage(plugin)) from error
 
 
