@@ -10,9 +10,10 @@ base group's samples. Times are processor seconds, the lowest of ``--repeats``; 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
+
+from speed import Case, build_training
 
 COUNTS = (1, 2, 4, 8, 16)
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 560, 320, 60, 60, 20, 50
@@ -26,7 +27,7 @@ LINES = {  # colour, label, and the transfer's judge
 def main() -> None:
     options = _options()
     cells = [(line, count) for line in LINES for count in COUNTS]
-    trainings = {cell: build_training(options, *_spread(*cell), LINES[cell[0]][2]) for cell in cells}
+    trainings = {cell: build_few_shot(options, *_spread(*cell), LINES[cell[0]][2]) for cell in cells}
     times = {cell: [_seconds(training) for _ in range(2)] for cell, training in trainings.items()}
     for _ in range(options.repeats):
         for cell, training in trainings.items():
@@ -35,14 +36,13 @@ def main() -> None:
     for line, count in cells:
         groups, samples = _spread(line, count)
         lowest = min(times[line, count][1:])
-        print(f"{LINES[line][2]:14} {len(groups):2} groups x {samples:2} samples: {lowest:.3f} s")
+        print(f"{LINES[line][2]:14} {groups:2} groups x {samples:2} samples: {lowest:.3f} s")
     Path(options.out).write_text(draw_chart(seconds), encoding="utf-8")
 
 
-def _spread(line: str, count: int) -> tuple[tuple[str, ...], int]:
-    """Return the groups of a step, and the samples of each."""
-    groups, samples = (1, count) if line == "samples" else (count, COUNTS[-1] // count)
-    return tuple(f"group{number}" for number in range(groups)), samples
+def _spread(line: str, count: int) -> tuple[int, int]:
+    """Return the number of groups of a step, and the samples of each."""
+    return (1, count) if line == "samples" else (count, COUNTS[-1] // count)
 
 
 def _seconds(training) -> float:
@@ -51,31 +51,13 @@ def _seconds(training) -> float:
     return time.process_time() - start
 
 
-def build_training(options: argparse.Namespace, groups: tuple[str, ...], samples: int, judge: str):
+def build_few_shot(options: argparse.Namespace, groups: int, samples: int, judge: str):
     """Return the training of a small adapted model, whose steps draw only the new groups."""
-    from i2i.compute.engine import Engine
-    from i2i.compute.randomness import seed_everything
-    from i2i.models.assembly import resolve
-    from i2i.models.model import Model
-    from i2i.pretrained.networks import PretrainedNetworks
-    from i2i.registry.registry import installed
-    from i2i.testing import Noise
-    from i2i.training.loader import Loader
-    from i2i.training.step import Training
-
-    seed_everything(0)
-    transfer = {"name": "branch", "samples": samples, "judge": judge}
-    given = {"size": options.size, "backbone": {"channels": options.channels}, "transfer": transfer}
-    chosen = resolve(given, installed())
-    model = Model(chosen, "base", groups)
-    data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), options.size + 8)
-    draw = model.transfer.draw
-    model.transfer.draw = lambda batch_size, rng: draw(batch_size, rng)[1:]
-    return Training(
-        model.backbone, model.transfer, chosen.build_losses(model.transfer.config.provides),
-        Loader(data, options.size, 0), Engine("cpu", threads=1), steps=100, batch_size=1, seed=0,
-        pretrained=PretrainedNetworks(chosen.registry),
-    )  # fmt: skip
+    case = Case("ugatit", options.size, options.channels, groups=groups, samples=samples, judge=judge)
+    training = build_training(case, threads=1)
+    draw = training.transfer.draw
+    training.transfer.draw = lambda batch_size, rng: draw(batch_size, rng)[1:]
+    return training
 
 
 def draw_chart(seconds: dict[str, list[float]]) -> str:

@@ -41,6 +41,7 @@ class Case(NamedTuple):
     batch: int = 1
     groups: int = 0
     samples: int = 1
+    judge: str = "branched"
 
     @property
     def name(self) -> str:
@@ -119,7 +120,7 @@ def build_training(case: Case, threads: int, precision: str = "32") -> Any:
     seed_everything(0)
     groups = tuple(f"group{number}" for number in range(case.groups))
     given = {"size": case.size, "backbone": {"name": case.backbone, "channels": case.channels}}
-    transfer = {"transfer": {"name": "branch", "samples": case.samples}} if groups else {}
+    transfer = {"transfer": {"name": "branch", "samples": case.samples, "judge": case.judge}} if groups else {}
     chosen = resolve({**given, **transfer}, installed())
     data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), case.size + 8)
     model = Model(chosen, data.base, groups)

@@ -66,7 +66,7 @@ def _buffers(module: nn.Module) -> dict[str, Tensor]:
 @contextmanager
 def _buffers_as(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
     """Give a module earlier buffers inside the block, then its present ones again."""
-    present = {name: buffer for name, buffer in module.named_buffers()}
+    present = dict(module.named_buffers())
     _set(module, {name: buffer.clone() for name, buffer in buffers.items()})
     try:
         yield
