@@ -18,7 +18,7 @@ def speed(monkeypatch):
     import speed
 
     yield speed
-    for name in ("speed", "published", "published_step"):
+    for name in ("speed", "turns", "published", "published_step"):
         sys.modules.pop(name, None)
 
 
@@ -34,7 +34,7 @@ def test_the_published_step_has_the_losses_of_ours(speed, backbone):
 
 def test_the_table_is_of_the_rounds_at_hand(speed):
     page = speed.PAGE.read_text(encoding="utf-8")
-    assert speed.with_table(page, speed._rounds()) == page
+    assert speed.with_table(page, speed.rounds_kept()) == page
 
 
 def _case(speed, backbone):

@@ -125,6 +125,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_trained(refused, tmp
     assert not (tmp_path / "bench").exists()
 
 
+@pytest.mark.full
 def test_jobs_train_the_same_models_and_a_cell_that_fails_is_named(compare, i2i, folder, folder_root, tmp_path):
     compare()
     gentle, broken = (f"--transfer branch --transfer.branch_lr {rate}" for rate in ("0.5", "inf"))

@@ -174,6 +174,7 @@ class TestScoresFile:
 
 
 class TestModels:
+    @pytest.mark.full
     def test_the_best_of_an_emoji_run(self, i2i, tmp_path, folder_root) -> None:
         few = ["--data.render=32", '--data.shots={"man": [4, 3], "kid": [4, 3], "elderly": [4, 3], "woman": [6, 6]}']
         quick = [option for option in TINY if "step" not in option and "evaluate" not in option]

@@ -137,6 +137,7 @@ def test_the_process_group_is_taken_down_before_the_interpreter(folder):
     assert "terminate called" not in "".join(printed(folder, "stderr"))
 
 
+@pytest.mark.full
 def test_a_process_whose_peer_has_died_ends_by_itself():
     """The second process is killed after a meeting; nobody but the first one itself ends the first."""
     code = dedent("""
@@ -173,6 +174,7 @@ def test_a_process_whose_peer_has_died_ends_by_itself():
     assert "terminate called" not in first
 
 
+@pytest.mark.full
 def test_the_option_processes_gives_what_torchrun_gives(folder):
     launched = folder / "launched"
     status, printed, error = ended(
@@ -183,6 +185,7 @@ def test_the_option_processes_gives_what_torchrun_gives(folder):
         assert (launched / name).read_bytes() == (folder / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.full
 def test_sigterm_stops_all_processes_after_a_save_and_one_can_go_on(tmp_path, folder_root):
     running = long_run(tmp_path / "run", folder_root)
     running.terminate()
@@ -194,6 +197,7 @@ def test_sigterm_stops_all_processes_after_a_save_and_one_can_go_on(tmp_path, fo
     check_line(printed, "1 instead of 2 processes", "2 instead of 1 sub-steps", "2 sub-steps, as before.")
 
 
+@pytest.mark.full
 def test_a_killed_process_is_named_and_ends_the_run(tmp_path, folder_root):
     running = long_run(tmp_path / "run", folder_root)
     second = int(Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[-1])

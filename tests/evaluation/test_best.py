@@ -20,6 +20,7 @@ from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.listeners.samples import SampleGrids
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.storage import tensor_file
+from tests.sampling import sampled
 from tests.wording import refused
 
 BEST = "best.safetensors"
@@ -164,7 +165,7 @@ def test_the_best_model_is_a_model(tmp_path, given, registry):
     assert model.translate(torch.zeros(1, 3, 32, 32), "kid").isfinite().all()
 
 
-@pytest.mark.parametrize("stop", [1, 5])
+@pytest.mark.parametrize("stop", sampled(5, 1))
 def test_stopped_and_resumed_keeps_the_same(tmp_path, given, registry, stop):
     create_run(tmp_path / "whole", given, registry).execute([MetricsFile()])
     with pytest.raises(Stopped):

@@ -22,6 +22,7 @@ from tests.conftest import write_noise
 from tests.contracts.test_dataset import PLUGIN
 from tests.evaluation.test_best import Provider
 from tests.groups.test_stored import made
+from tests.sampling import sampled
 from tests.wording import mentions, refused
 
 TRANSFERS: dict[str, dict[str, Any]] = {
@@ -138,7 +139,7 @@ def test_one_after_another_to_twelve(adder, registry) -> None:
     assert len(i2i.load(file, registry).groups) == 1 + 12
 
 
-@pytest.mark.parametrize("transfer", ["branched", "classification"])
+@pytest.mark.parametrize("transfer", sampled("classification", "branched"))
 def test_stopped_and_resumed_ends_with_the_same_bytes(adder, registry, transfer) -> None:
     before = adder.start(TRANSFERS[transfer])
     whole = adder.add(before, out="whole", transfer_steps=3)
@@ -149,7 +150,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(adder, registry, transfer)
     assert (adder.folder / "parts" / "model.safetensors").read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("transfer", ["branched", "classification"])
+@pytest.mark.parametrize("transfer", sampled("classification", "branched"))
 def test_models_on_the_way_keep_every_bit_too_and_training_goes_on(adder, root, transfer) -> None:
     for part in ("testA", "testB"):
         write_noise(root / part, 1)

@@ -61,7 +61,7 @@ def test_each_group_adds_the_same_number_of_parameters(registry, tiny):
     groups = ["a", "b", "c", "d", "e"]
     for transfer in ("branch", "finetune", "joint", "adapter"):
         chosen = resolve({**{k: v for k, v in tiny.items() if k != "data"}, "transfer": {"name": transfer}}, registry)
-        actual = footprint._parameters(chosen, "woman", groups)
+        actual = footprint._parameters(footprint.outline(chosen, "woman"), chosen, groups)
         assert actual == ModelSize.of(Model(chosen, "woman", groups).backbone).total
 
 

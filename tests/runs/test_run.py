@@ -24,12 +24,13 @@ from i2i.storage import tensor_file
 from i2i.storage.locks import locked
 from i2i.storage.tensor_file import read_description
 from i2i.storage.toml import read_toml
+from tests.sampling import sampled
 from tests.wording import check, refused
 
 FILES = ("base.safetensors", "model.safetensors")
 
 
-@pytest.fixture(scope="module", params=["ugatit", "cyclegan"])
+@pytest.fixture(scope="module", params=sampled("cyclegan", "ugatit"))
 def given(request, tiny):
     return merge(tiny, {"backbone": {"name": request.param}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
 
@@ -108,7 +109,7 @@ def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path, given, re
     assert first[1] != other[1]
 
 
-@pytest.mark.parametrize("stops", [(1,), (4,), (2, 3, 6)])
+@pytest.mark.parametrize("stops", sampled([2, 3, 6], [1], [4]))
 def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry, whole, stops):
     run = create_run(tmp_path / "parts", given, registry)
     for stop in stops:
@@ -144,7 +145,7 @@ def test_a_resumed_run_takes_the_threads_that_the_stopped_one_settled_on(tmp_pat
     assert (resumed.threads, resumed.thread_schedule) == (state.threads, state.thread_schedule)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", sampled(signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 def test_a_signal_saves_after_the_step_at_hand(tmp_path, given, registry, whole, number):
     run = create_run(tmp_path / "run", given, registry)
     handler = signal.getsignal(number)
@@ -253,7 +254,7 @@ class TestStart:
         assert all(torch.equal(old[name], new[name]) for name in old)
         assert i2i.load(tmp_path / "more").groups == ("woman", "kid", "man")
 
-    @pytest.mark.parametrize("stop", [1, 5])
+    @pytest.mark.parametrize("stop", sampled(5, 1))
     def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, given, registry, base, stop):
         given = {**given, "base_model": str(base)}
         create_run(tmp_path / "whole", given, registry).execute(listeners())
@@ -270,7 +271,7 @@ class TestStart:
         x = torch.rand(1, 3, 32, 32)
         torch.testing.assert_close(i2i.load(tmp_path / "still").translate(x), i2i.load(base).translate(x))
 
-    @pytest.mark.parametrize("judge", ["branched", "classification"])
+    @pytest.mark.parametrize("judge", sampled("classification", "branched"))
     def test_a_model_with_groups_goes_on(self, tmp_path, given, registry, base, judge):
         given = {**given, "stages": ["transfer"], "transfer": {"judge": judge}}
         create_run(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()

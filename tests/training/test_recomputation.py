@@ -14,6 +14,7 @@ from i2i.models.model import Model
 from i2i.nn import SpectralConv2d
 from i2i.registry.registry import Registry
 from i2i.training.recomputation import recompute
+from tests.sampling import sampled
 from tests.trainings import training_on
 
 CASES = [
@@ -49,7 +50,7 @@ def trained(given, dataset, registry, low_memory):
     return {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}, losses
 
 
-@pytest.mark.parametrize("given", CASES, ids=str)
+@pytest.mark.parametrize("given", sampled(CASES[-1], *CASES[:-1]), ids=str)
 def test_steps_are_the_same_to_the_bit(given, dataset, registry):
     desired, losses = trained(given, dataset, registry, low_memory=False)
     actual, same_losses = trained(given, dataset, registry, low_memory=True)

@@ -84,6 +84,7 @@ def adding_baby(run, out, registry):
     )
 
 
+@pytest.mark.full
 def test_a_group_can_be_added_to_a_file_of_the_paper_and_take_anothers_place(registry, file, faces, tmp_path):
     torch.save(file, tmp_path / "theirs.pt")
     run, data = tmp_path / "run", {"name": "folder", "root": str(faces)}
