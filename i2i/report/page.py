@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def flags(text: str) -> Markup:
     return Markup(_FLAG.sub(r"<code>\g<0></code>", str(escape(text))))
 
 
+@cache  # which keeps the compiled templates
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("i2i.report"),

@@ -77,13 +77,14 @@ def check_memory(components: Components, dataset: Dataset, device: torch.device)
     _refuse(Footprint(0, loaded, _image_bytes(loaded, config), 0), memory, config, ())
     base, groups = groups_of(components, dataset)
     with bounded("backbone", components.backbone, networks=4):
-        _refuse(Footprint(_size(components, base, ()), 0, 0, 0), memory, config, ())
-    parameters = _parameters(components, base, groups)
+        model = outline(components, base)
+        _refuse(Footprint(_count(model), 0, 0, 0), memory, config, ())
+    parameters = _parameters(model, components, groups)
     _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), 0), memory, config, groups)
-    for samples in _samples(components, base, groups):
-        count = samples * config.accumulate
-        activations = _activations(outline(components, base), samples) if config.memory == "normal" else 0
-        _refuse(Footprint(parameters, count, _image_bytes(count, config), activations), memory, config, groups)
+    samples = max(_samples(components, base, groups), default=0)
+    loaded = samples * config.accumulate
+    activations = _activations(model, samples) if samples and config.memory == "normal" else 0
+    _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), activations), memory, config, groups)
 
 
 def _refuse(footprint: Footprint, memory: int, config: RunConfig, groups: Sequence[str]) -> None:
@@ -119,15 +120,16 @@ def _samples(components: Components, base: str, groups: Sequence[str]) -> list[i
     return samples
 
 
-def _parameters(components: Components, base: str, groups: Sequence[str]) -> int:
-    """Count the parameters of the model; each group after the first adds the same number."""
+def _parameters(model: Model, components: Components, groups: Sequence[str]) -> int:
+    """Count the parameters of a base model with more groups; each group after the first adds the same number."""
+    counts = [_count(model)]
     with bounded("transfer", components.transfer, networks=12):
-        counts = [_size(components, base, groups[:n]) for n in range(min(2, len(groups)) + 1)]
+        counts += [_count(outline(components, model.base, groups[:n])) for n in (1, 2) if n <= len(groups)]
     return counts[-1] + (counts[-1] - counts[-2]) * (len(groups) - 2) if len(groups) > 2 else counts[-1]
 
 
-def _size(components: Components, base: str, groups: Sequence[str]) -> int:
-    return ModelSize.of(outline(components, base, groups).backbone).total
+def _count(model: Model) -> int:
+    return ModelSize.of(model.backbone).total
 
 
 def _activations(model: Model, samples: int) -> int:
