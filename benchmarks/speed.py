@@ -1,13 +1,14 @@
 """Time our training step against the published one, side by side: ``make bench-speed``.
 
-    python benchmarks/speed.py [--cases ugatit-128 ...] [--rounds 3] [--steps 3] [--threads 2] [--table]
+    python benchmarks/speed.py [--cases ugatit-128 ...] [--rounds 3] [--turns 5] [--threads 1] [--table]
 
 The published side has the same networks with their layers as published (`published.py`), and the order of its step:
 translations are generated anew for each update, one call for each purpose, real images and fakes are judged in
 separate calls, groups come one after the other, and gradients flow wherever the published code lets them. It runs
-twice: as shipped, with the C library's default allocator, and with the allocator tuned as ours is. Each measurement is
-a process of its own; the three alternate. Rounds are kept in benchmarks/results/speed/rounds.jsonl, so a stopped
-comparison continues, and ``--table`` writes their medians into docs/speed.md.
+twice: as shipped, with the C library's default allocator, and with the allocator tuned as ours is. Each side is a
+process of its own, and they take turns step by step (`turns.py`). A third process measures how fast the machine
+convolves: 3x3, 256 to 256 channels, 64 x 64 pixels. Rounds are kept in benchmarks/results/speed/rounds.jsonl, so a
+stopped comparison continues, and ``--table`` writes their medians into docs/speed.md.
 """
 
 from __future__ import annotations
@@ -18,18 +19,27 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+from turns import Turn, serve, take_turns
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = ROOT / "benchmarks" / "results" / "speed" / "rounds.jsonl"
 PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- speed table -->", "<!-- end of speed table -->"
-SIDES = ("shipped", "tuned", "ours")
+RIVALS = ("shipped", "tuned")
+RIVAL, OURS, PEAK = "rival", "ours", "peak"
+HEADINGS = (
+    "step", "threads, rounds", "shipped / ours (wall)", "tuned / ours (wall)", "shipped / ours (CPU)",
+    "tuned / ours (CPU)", "ours, s", "share of convolution peak", "GiB shipped / ours",
+)  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -76,32 +86,56 @@ CASES = {
 
 def main() -> None:
     options = _options()
-    if options.measure:
-        print(json.dumps(measure(CASES[options.cases[0]], options)))
-        return
+    if options.measure == PEAK:
+        serve(_peak(options.threads))
+    elif options.measure:
+        serve(_step(CASES[options.cases[0]], options))
+    else:
+        _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> None:
     if not options.table:
         for number in range(options.rounds):
             for name in options.cases:
                 _add_round(name, number, options)
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), _rounds()), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), rounds_kept()), encoding="utf-8")
 
 
-def measure(case: Case, options: argparse.Namespace) -> dict[str, float]:
-    """Return the median wall and processor seconds per step, and the peak of the process in GiB."""
-    training = build_training(case, options.threads)
-    step = training.step
-    if options.measure != "ours":
+def _step(case: Case, options: argparse.Namespace) -> Callable[[], Turn]:
+    """Return a turn: one step, with its wall and processor seconds and the peak of the process so far in GiB."""
+    step = build_training(case, options.threads).step
+    if options.measure != OURS:
         from published_step import PublishedStep
 
-        step = PublishedStep(training).step
-    step()
-    times = []
-    for _ in range(options.steps):
-        wall, cpu = time.perf_counter(), time.process_time()
+        step = PublishedStep(step.__self__).step
+    with FlopCounterMode(display=False) as counter:
         step()
-        times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    wall, cpu = (statistics.median(each) for each in zip(*times, strict=True))
-    return {"wall": wall, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    return lambda: {**_timed(step), "operations": counter.get_total_flops(), "peak": _used()}
+
+
+def _peak(threads: int) -> Callable[[], Turn]:
+    """Return a turn: ten forward passes of the convolution that stands for the machine's speed."""
+    torch.set_num_threads(threads)
+    x, weight = torch.randn(1, 256, 64, 64), torch.randn(256, 256, 3, 3)
+
+    def convolve() -> None:
+        for _ in range(10):
+            F.conv2d(x, weight, padding=1)
+
+    with FlopCounterMode(display=False) as counter:
+        convolve()
+    return lambda: {**_timed(convolve), "operations": counter.get_total_flops()}
+
+
+def _timed(work: Callable[[], Any]) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def _used() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def build_training(case: Case, threads: int, precision: str = "32") -> Any:
@@ -139,14 +173,10 @@ def with_table(page: str, rounds: list[dict[str, Any]]) -> str:
 
 
 def table(rounds: list[dict[str, Any]]) -> str:
-    """Return the medians as a Markdown table: ratios of paired rounds, processor time, wall time and peaks."""
+    """Return the medians as a Markdown table."""
     if not rounds:
         return "Nothing is measured yet: run `make bench-speed`."
-    lines = [
-        "| step | threads, rounds | shipped / ours (wall) | tuned / ours (wall) | shipped / ours (CPU) "
-        "| tuned / ours (CPU) | ours, s | GiB shipped / ours |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = [_row(HEADINGS), "|" + "---|" * len(HEADINGS)]
     for name, case in CASES.items():
         for threads in sorted({r["threads"] for r in rounds if r["case"] == name}):
             lines.append(_line(case, threads, [r for r in rounds if (r["case"], r["threads"]) == (name, threads)]))
@@ -156,42 +186,55 @@ def table(rounds: list[dict[str, Any]]) -> str:
 
 
 def _line(case: Case, threads: int, rounds: list[dict[str, Any]]) -> str:
-    ratios = [
-        statistics.median(r[side][what] / r["ours"][what] for r in rounds)
-        for what in ("wall", "cpu") for side in ("shipped", "tuned")
-    ]  # fmt: skip
-    ours = statistics.median(r["ours"]["wall"] for r in rounds)
-    peaks = [statistics.median(r[side]["peak"] for r in rounds) for side in ("shipped", "ours")]
-    cells = [str(case), f"{threads}, {len(rounds)}", *(f"{ratio:.2f}" for ratio in ratios), f"{ours:.2f}"]
-    return f"| {' | '.join(cells)} | {peaks[0]:.2f} / {peaks[1]:.2f} |"
+    ratios = [_median(rounds, rival, lambda turn, what=what: turn[RIVAL][what] / turn[OURS][what])
+              for what in ("wall", "cpu") for rival in RIVALS]  # fmt: skip
+    seconds = _median(rounds, RIVALS[1], lambda turn: turn[OURS]["wall"])
+    share = _median(rounds, RIVALS[1], lambda turn: _rate(turn[OURS]) / _rate(turn[PEAK]))
+    peaks = [_median(rounds, RIVALS[0], lambda turn, side=side: turn[side]["peak"]) for side in (RIVAL, OURS)]
+    cells = [str(case), f"{threads}, {len(rounds)}", *(f"{ratio:.2f}" for ratio in ratios), f"{seconds:.2f}",
+             f"{share:.0%}", f"{peaks[0]:.2f} / {peaks[1]:.2f}"]  # fmt: skip
+    return _row(cells)
+
+
+def _median(rounds: list[dict[str, Any]], rival: str, value: Callable[[dict[str, Turn]], float]) -> float:
+    """Return the median over the rounds of the median over the turns."""
+    return statistics.median(statistics.median(map(value, r[rival])) for r in rounds)
+
+
+def _rate(turn: Turn) -> float:
+    """Return operations per second of processor time."""
+    return float(turn["operations"] / turn["cpu"])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _add_round(name: str, number: int, options: argparse.Namespace) -> None:
-    done = [r for r in _rounds() if (r["case"], r["threads"]) == (name, options.threads)]
+    done = [r for r in rounds_kept() if (r["case"], r["threads"]) == (name, options.threads)]
     if len(done) > number:
         return
-    load = os.getloadavg()[0]
-    sides = {side: _spawn(name, side, options) for side in SIDES}
+    record = {"case": name, "threads": options.threads, "load": os.getloadavg()[0], "machine": _machine()}
+    record |= {rival: _pair(name, rival, options) for rival in RIVALS}
     ROUNDS.parent.mkdir(parents=True, exist_ok=True)
     with ROUNDS.open("a", encoding="utf-8") as file:
-        record = {"case": name, "threads": options.threads, "load": load, "machine": _machine(), **sides}
         file.write(json.dumps(record) + "\n")
-    print(f"{name}: " + ", ".join(f"{side} {cost['wall']:.2f} s ({cost['cpu']:.2f} s CPU)"
-                                 for side, cost in sides.items()), flush=True)  # fmt: skip
+    print(_line(CASES[name], options.threads, [record]), flush=True)
 
 
-def _spawn(name: str, side: str, options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, __file__, "--cases", name, "--measure", side, "--threads", str(options.threads),
-               "--steps", str(options.steps)]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    if side == "shipped":
-        environment["I2I_KEEP_ALLOCATOR"] = "1"
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    cost: dict[str, float] = json.loads(output.splitlines()[-1])
-    return cost
+def _pair(name: str, rival: str, options: argparse.Namespace) -> list[dict[str, Turn]]:
+    """Let one published side and ours take turns; return each turn of both, and of the convolution."""
+    given = ["--cases", name, "--threads", str(options.threads)]
+    commands = {side: [__file__, *given, "--measure", measure]
+                for side, measure in {RIVAL: rival, OURS: OURS, PEAK: PEAK}.items()}  # fmt: skip
+    environments = {side: {"OMP_NUM_THREADS": str(options.threads)} for side in commands}
+    if rival == "shipped":
+        environments[RIVAL]["I2I_KEEP_ALLOCATOR"] = "1"
+    return take_turns(commands, options.turns, environments)
 
 
-def _rounds() -> list[dict[str, Any]]:
+def rounds_kept() -> list[dict[str, Any]]:
+    """Return the rounds measured so far."""
     return [json.loads(line) for line in ROUNDS.read_text(encoding="utf-8").splitlines()] if ROUNDS.exists() else []
 
 
@@ -204,10 +247,10 @@ def _machine() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    for name, default in {"rounds": 3, "steps": 3, "threads": 1}.items():
+    for name, default in {"rounds": 3, "turns": 5, "threads": 1}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--table", action="store_true", help="Write the table of the rounds at hand, without timing.")
-    parser.add_argument("--measure", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=(*RIVALS, OURS, PEAK), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

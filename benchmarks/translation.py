@@ -13,32 +13,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from published import publish
+from turns import Cost, print_ratios, timed
 
 from i2i import load, read_image, save
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i.registry.registry import installed
-
-
-class Cost(NamedTuple):
-    """Of one process: seconds in all and to the first image, and processor seconds."""
-
-    wall: float
-    first: float
-    cpu: float
 
 
 def main() -> None:
@@ -72,11 +61,10 @@ def _compare(folder: Path, options: argparse.Namespace) -> None:
     rounds = [{name: _measure(side, folder, name, number, options.cores) for name, side in sides.items()}
               for number in range(options.rounds)]  # fmt: skip
     for name in sides:
-        wall, first, cpu = (statistics.median(r[name][i] for r in rounds) for i in range(3))
+        wall, cpu = (statistics.median(getattr(r[name], what) for r in rounds) for what in ("wall", "cpu"))
+        first = statistics.median(float(r[name].output) for r in rounds)
         print(f"{name:6} {wall:6.1f} s, first image after {first:.1f} s, {cpu:6.1f} s of processor time")
-    for what in ("wall", "cpu"):
-        ratios = sorted(getattr(r["plain"], what) / getattr(r["ours"], what) for r in rounds)
-        print(f"ratio of {what:5} {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    print_ratios(rounds)
     print("difference in 8-bit values: largest {:.0f}, mean {:.4f}".format(*_difference(folder)))
 
 
@@ -91,19 +79,12 @@ def _prepare(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _measure(command: list[str], folder: Path, name: str, number: int, cores: int) -> Cost:
+    """Return the cost of a translation; its output is the seconds to its first image."""
     out = folder / f"{name}-{number}"
     places = {"model": folder / "model.safetensors", "images": folder / "images", "out": out}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(cores)}
-    process = subprocess.Popen([sys.executable, *(part.format(**places) for part in command)], env=environment,
-                               stdout=subprocess.DEVNULL)  # fmt: skip
-    status = process.wait()
-    wall, after = time.time() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if status:
-        raise SystemExit(f"{name} failed")
-    cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
-    first = min(path.stat().st_mtime for path in out.iterdir()) - start
-    return Cost(wall, first, cpu)
+    start = time.time()
+    cost = timed([part.format(**places) for part in command], {"OMP_NUM_THREADS": str(cores)})
+    return cost._replace(output=str(min(path.stat().st_mtime for path in out.iterdir()) - start))
 
 
 def _difference(folder: Path) -> tuple[float, float]:
