@@ -23,6 +23,9 @@ INFORMATIVE = frozenset({"versions", "machine"})
 MOST_PROCESSES = 256
 """Processes that a command line may start."""
 
+MOST_ROLLBACKS = 3
+"""Times that a stage is rolled back after NaN or infinity."""
+
 CROP_MARGIN = 286 / 256
 """Size of resized images relative to the crop, as published for CycleGAN and U-GAT-IT."""
 
@@ -82,6 +85,11 @@ class RunConfig(Options):
     threads: int = Field(0, ge=0, description="CPU threads; 0 tries one and all cores, and takes the faster.")
     processes: int = Field(
         1, ge=1, le=MOST_PROCESSES, description="Processes of this host that share the training, as under torchrun."
+    )
+    on_nan: Literal["stop", "rollback"] = Field(
+        "stop",
+        description="When a loss or weight is NaN or infinite: stop, or resume from the last saved state with half "
+        f"the learning rate, up to {MOST_ROLLBACKS} times per stage.",
     )
     checkpoint_every: int = Field(200, ge=1, description="Steps between saves of the training state.")
     keep_every: int = Field(0, ge=0, description="Steps between models that are kept in RUN/steps; 0 keeps none.")

@@ -24,6 +24,7 @@ class RunView(Protocol):
         steps: Total steps of the stage.
         samples_per_step: Images drawn per domain and step.
         seen: Group to number of domain b images drawn so far in this stage.
+        halvings: Times the learning rates of this stage were halved after NaN or infinity.
         model: The current model.
         averaged: Returns a context in which the generators have their averaged weights, if ``ema`` is on.
     """
@@ -44,6 +45,8 @@ class RunView(Protocol):
     def samples_per_step(self) -> int: ...  # noqa: D102
     @property
     def seen(self) -> Mapping[str, int]: ...  # noqa: D102
+    @property
+    def halvings(self) -> int: ...  # noqa: D102
     @property
     def model(self) -> Translator: ...  # noqa: D102
     @property

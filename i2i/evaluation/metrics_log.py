@@ -20,6 +20,7 @@ class Line(BaseModel):
         step: The step.
         seconds: Time since the previous line.
         seen: Number of domain b images drawn so far, by group.
+        halvings: Times the learning rates had been halved after NaN or infinity.
         losses: Mean over the step, by loss.
         scores: Judgements by group and metric.
         overall: Mean over groups, by metric.
@@ -35,6 +36,7 @@ class Line(BaseModel):
     step: int
     seconds: float | None = None
     seen: dict[str, int] | None = None
+    halvings: int | None = None
     losses: dict[str, float] | None = None
     scores: StoredScores | None = None
     overall: dict[str, StoredJudgement] | None = None

@@ -39,6 +39,7 @@ def facts(record: Record) -> dict[str, str]:
         "Images": f"{config.size} px, {config.batch_size} per step",
         "Steps": ", ".join(f"{stage} {record.step(stage)}" for stage in record.stages),
         "Time": _time(record),
+        "Rolled back": _rollbacks(record),
         "Options": _options(record),
         "Machine": ", ".join(str(machine[key]) for key in ("processor", "system") if key in machine),
         "Computed": _computed(record),
@@ -65,6 +66,13 @@ def _named(section: Mapping[str, Any], *details: str) -> str:
 def _time(record: Record) -> str:
     by_stage = {stage: sum(s for _, s in record.of(stage, lambda line: line.seconds)) for stage in record.stages}
     return ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in by_stage.items() if seconds)
+
+
+def _rollbacks(record: Record) -> str:
+    by_stage = {stage: max((n for _, n in record.of(stage, lambda line: line.halvings)), default=0)
+                for stage in record.stages}  # fmt: skip
+    counts = [f"{stage} {number}" for stage, number in by_stage.items() if number]
+    return f"{', '.join(counts)} (each time with half the learning rate)" if counts else ""
 
 
 def _options(record: Record) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import seed_everything
 from i2i.compute.threads import ThreadChoice, kept_threads
+from i2i.config.run import MOST_ROLLBACKS
 from i2i.errors import TrainingError
 from i2i.evaluation.best import Best, decider
 from i2i.evaluation.scoring import Evaluation
@@ -28,7 +29,7 @@ from i2i.registry.registry import Registry, installed
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
 from i2i.runs.stages import Stage, start_of, start_stage, training_of
-from i2i.runs.state import StateDescription, collect_state, restore_state, saved_step, write_state
+from i2i.runs.state import StateDescription, collect_state, halve_rate, restore_state, saved_step, write_state
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
 from i2i.training.step import Training
@@ -65,6 +66,7 @@ class Run:
         steps: Total steps of the stage.
         samples_per_step: Images of one domain per step.
         seen: Images of domain b drawn in this stage so far, by group.
+        halvings: Times the learning rates of this stage were halved, after NaN or infinity.
         model: The current model.
         averaged: Context manager that gives the generators their averaged weights, as saved, if ``ema`` is on.
     """
@@ -79,7 +81,7 @@ class Run:
         self.engine = engine or Engine(self.config.device, self.config.precision, self.config.threads)
         self._processes = self.engine.processes
         self._accumulate = redistributed(self.config.accumulate, self._processes_before, self._processes.count)
-        self.stage, self.step, self.steps, self.samples_per_step = "base", 0, 0, 0
+        self.stage, self.step, self.steps, self.samples_per_step, self.halvings = "base", 0, 0, 0, 0
         self.seen: Mapping[str, int] = {}
         self.model: Model
         self._addition: GroupAddition | None = None
@@ -128,6 +130,8 @@ class Run:
     ) -> None:
         """Train all unfinished stages, resuming from the saved state. Ctrl-C, SIGTERM and SIGHUP save and stop.
 
+        With ``on_nan = "rollback"``, a stage that runs into NaN or infinity resumes by itself.
+
         With several processes, all must call this; only the first one writes, evaluates and has listeners.
 
         Args:
@@ -161,24 +165,53 @@ class Run:
         return self._processes.any(self._processes.first and (self.folder / STAGE_FILES[stage]).exists())
 
     def _train(self, stage: str, stop_after: int | None) -> None:
-        seed_everything(self.config.seed)
         self.stage = stage
-        started = start_stage(stage, self.components, self.dataset, self.pretrained, self.folder / BASE_FILE)
-        self.model, self.steps, self._addition = started.model, started.steps, started.addition
-        training = self._training(started)
-        self._restore(training)
-        self._processes.once(self._prepare_evaluation)
-        self._announce("on_train_start")
-        try:
-            self._loop(training, stop_after)
-        except TrainingError as error:
-            raise TrainingError(f"{error} {self._way_on()}") from error
-        finally:
-            self._announce("on_train_end")
+        while not self._completes(self._start(), stop_after):
+            pass  # rolled back
         with self.averaged():
             if self._addition is not None:
                 self._addition.settle()
             self._processes.once(self._finish)
+
+    def _start(self) -> Training:
+        """Return the training of the stage, at its saved state if there is one."""
+        seed_everything(self.config.seed)
+        self.averaged = nullcontext  # lets go of an earlier training
+        started = start_stage(self.stage, self.components, self.dataset, self.pretrained, self.folder / BASE_FILE)
+        self.model, self.steps, self._addition = started.model, started.steps, started.addition
+        training = self._training(started)
+        self._restore(training)
+        self._processes.once(self._prepare_evaluation)
+        return training
+
+    def _completes(self, training: Training, stop_after: int | None) -> bool:
+        """Train to the end of the stage; return False after a rollback, from which the stage is to be started again."""
+        self._announce("on_train_start")
+        try:
+            self._loop(training, stop_after)
+        except TrainingError as error:
+            self._roll_back(error)
+            return False
+        finally:
+            self._announce("on_train_end")
+        return True
+
+    def _roll_back(self, error: TrainingError) -> None:
+        """Halve the learning rates of the saved state.
+
+        Raises:
+            TrainingError: The options ask to stop instead, or the stage was rolled back too often.
+        """
+        path, number = self.folder / STATE_FILE, self.halvings + 1
+        if self.config.on_nan == "stop":
+            raise TrainingError(f"{error} {self._way_on()}") from error
+        if number > MOST_ROLLBACKS:
+            raise TrainingError(f"{error} The stage was rolled back {self.halvings} times. {self._way_on()}") from error
+        self._processes.once(lambda: halve_rate(path))
+        self._say(
+            f"{error} Resuming from step {saved_step(path, self.stage)} with half the learning rate (rollback {number} "
+            f"of {MOST_ROLLBACKS})."
+        )
 
     def _finish(self) -> None:
         self._evaluate()
@@ -205,6 +238,8 @@ class Run:
             self._announce("on_checkpoint", path=self._best.path)
 
     def _loop(self, training: Training, stop_after: int | None) -> None:
+        if self.config.on_nan == "rollback" and training.done == self.halvings == 0:
+            self._save_state(training)
         before = self.config.steps if self.stage == "transfer" and "base" in self.config.stages else 0
         while training.done < training.steps:
             signal = self._processes.largest(self._interrupt.signal)
@@ -258,7 +293,7 @@ class Run:
     def _restore(self, training: Training) -> None:
         state = restore_state(self.folder / STATE_FILE, self.stage, training)
         self._threads = self._thread_choice(state)
-        self.step, self.seen = training.done, training.seen
+        self.step, self.seen, self.halvings = training.done, training.seen, training.halvings
 
     def _thread_choice(self, state: StateDescription | None) -> ThreadChoice:
         """Return the choice of threads of the stage, which continues that of a saved state."""
@@ -270,9 +305,10 @@ class Run:
     def _way_on(self) -> str:
         step = saved_step(self.folder / STATE_FILE, self.stage)
         saved = f"the start of the stage '{self.stage}'" if step is None else f"step {step}"
+        rollback = ', or on_nan to "rollback"' if self.config.on_nan == "stop" else ""
         return (
-            f'To resume from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE} or set precision to "32", '
-            f"then --resume {self.folder}."
+            f"To resume from {saved}, lower lr in [backbone] of {self.folder / CONFIG_FILE}, or set precision to "
+            f'"32"{rollback}, then --resume {self.folder}.'
         )
 
     def _announce(self, event: str, **details: Any) -> None:

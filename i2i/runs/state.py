@@ -30,9 +30,18 @@ class StateDescription(Progress):
 
 
 def collect_state(training: Training) -> dict[str, Tensor]:
-    """Return the weights, and all other tensors that the next step depends on; all processes have to call."""
+    """Return the weights, and all other tensors that the next step depends on; all processes have to call.
+
+    Raises:
+        TrainingError: In all processes: a tensor of one of them holds NaN or infinity.
+    """
     weights = {f"weights/{name}": tensor for name, tensor in training.backbone.state_dict().items()}
-    return weights | training.state()
+    tensors = weights | training.state()
+    broken = find_broken(tensors)
+    if training.engine.processes.any(broken is not None):
+        where = broken or "the state of another process"
+        raise TrainingError(f"Step {training.done}: {where} holds NaN or infinity.")
+    return tensors
 
 
 def write_state(
@@ -41,12 +50,8 @@ def write_state(
     """Write what `collect_state` returned, completely or not at all.
 
     Raises:
-        TrainingError: A tensor holds NaN or infinity.
         DataError: The file cannot be written.
     """
-    broken = find_broken(tensors)
-    if broken is not None:
-        raise TrainingError(f"Step {training.done}: {broken} holds NaN or infinity.")
     threads = {"threads": choice.settled, "thread_schedule": choice.schedule} if choice.schedule else {}
     write(path, tensors, {"stage": stage, **training.progress().content(), **threads})
 
@@ -76,6 +81,20 @@ def restore_state(path: Path, stage: str, training: Training) -> StateDescriptio
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} does not fit the run ({reason}). {_REMEDY}") from error
     return state
+
+
+def halve_rate(path: Path) -> StateDescription:
+    """Halve the learning rates that a stage resumes with, and return the new description of its state.
+
+    Raises:
+        CheckpointError: The file is damaged.
+        DataError: It cannot be written.
+    """
+    file = TensorFile(path)
+    state = StateDescription.of(file.content, path)
+    halved = state.model_copy(update={"halvings": state.halvings + 1})
+    write(path, dict(file), halved.content())
+    return halved
 
 
 def saved_step(path: Path, stage: str) -> int | None:

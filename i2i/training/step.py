@@ -3,7 +3,7 @@
 `Training.step` runs one step:
 
 1. **Learning rates.** `Training._set_learning_rates` scales them by `Backbone.lr_factor`: constant during the first
-   half of a stage, then linearly down to zero.
+   half of a stage, then linearly down to zero. After a rollback they are halved.
 2. **Images.** `SubStepSchedule.load` gets the groups of the step from the transfer (`Transfer.draw`) and one image of
    each domain per sample from the loader (`Loader.batch`). The result is a list of sub-batches. With `branch`, one
    holds base samples and one holds samples of all new groups.
@@ -77,10 +77,12 @@ class Progress(Description):
     Attributes:
         done: Steps taken.
         positions: Images drawn by group and domain, as counted by the loader.
+        halvings: Times the learning rates were halved.
     """
 
     done: int = Field(ge=0)
     positions: dict[str, Annotated[int, Field(ge=0)]]
+    halvings: int = Field(0, ge=0)
 
 
 class Training:
@@ -126,7 +128,8 @@ class Training:
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
-        self.steps, self.batch_size, self.accumulate, self.done = steps, batch_size, accumulate, 0
+        self.steps, self.batch_size, self.accumulate = steps, batch_size, accumulate
+        self.done, self.halvings = 0, 0
         self._schedule = SubStepSchedule(transfer, loader, engine.processes, batch_size, accumulate, seed)
         if low_memory:
             recompute(backbone)
@@ -199,11 +202,11 @@ class Training:
 
     def progress(self) -> Progress:
         """Return the state that is not tensors."""
-        return Progress(done=self.done, positions=dict(self.loader.positions))
+        return Progress(done=self.done, positions=dict(self.loader.positions), halvings=self.halvings)
 
     def restore(self, tensors: Mapping[str, Tensor], progress: Progress) -> None:
         """Restore the results of `state` and `progress`; exact with the same number of processes."""
-        self.done = progress.done
+        self.done, self.halvings = progress.done, progress.halvings
         self.loader.positions = dict(progress.positions)
         for side, optimizer in self.optimizers.items():
             _restore(optimizer, below(tensors, side))
@@ -240,7 +243,7 @@ class Training:
         return self.backbone.optimizer(groups)
 
     def _set_learning_rates(self) -> None:
-        factor = self.backbone.lr_factor(self.done, self.steps)
+        factor = self.backbone.lr_factor(self.done, self.steps) * 0.5**self.halvings
         for side, optimizer in self.optimizers.items():
             for group, rate in zip(optimizer.param_groups, self._rates[side], strict=True):
                 group["lr"] = rate * factor

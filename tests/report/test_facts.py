@@ -30,6 +30,11 @@ def test_a_finished_run(finished):
     ]
 
 
+def test_a_run_that_was_rolled_back(folder):
+    write_lines(folder, {"stage": "base", "step": 1}, {"stage": "base", "step": 2, "halvings": 2})
+    assert facts(read_record(folder))["Rolled back"] == "base 2 (each time with half the learning rate)"
+
+
 def test_a_run_that_was_stopped(folder):
     check(status(read_record(folder)), "base", "0 of 40")
     write_lines(folder, {"stage": "base", "step": 40, "losses": {}}, {"stage": "transfer", "step": 3, "losses": {}})

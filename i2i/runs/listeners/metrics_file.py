@@ -42,7 +42,8 @@ class MetricsFile:
         """Add a line of losses; its seconds count everything since the previous line."""
         now = time.monotonic()
         seconds, self._before = round(now - self._before, 4), now
-        counted = {"seen": dict(run.seen), "seconds": seconds}
+        counted: dict[str, Any] = {"seen": dict(run.seen), "seconds": seconds}
+        counted |= {"halvings": run.halvings} if run.halvings else {}
         write_line(run, {"stage": run.stage, "step": step, **counted, "losses": dict(losses)})
 
     @hookimpl
