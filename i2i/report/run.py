@@ -18,7 +18,7 @@ from i2i.report.page import write_page
 from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
 from i2i.report.tables import write_tables
-from i2i.storage.run_folder import REPORT_FILE, SAMPLES
+from i2i.storage.run_folder import CONFIG_FILE, REPORT_FILE, SAMPLES
 from i2i.storage.toml import to_toml
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ class Reporter:
 
     @hookimpl(trylast=True)
     def on_train_end(self, run: RunView) -> None:
-        """Write the page if the run was stopped; a finished run writes it after the final evaluation."""
-        if run.step < run.steps:
+        """Write the page if the run was stopped; a finished run writes it after the final evaluation.
+
+        A run also stops because its folder vanished.
+        """
+        if run.step < run.steps and (run.folder / CONFIG_FILE).exists():
             self._write(run.folder)
 
     def _write(self, folder: Path) -> None:

@@ -88,6 +88,7 @@ class Run:
         self._best: Best | None = None
         self.averaged: Callable[[], AbstractContextManager[None]] = nullcontext
         self._say: Callable[[str], object] = str
+        self._check_folder: Callable[[], object] = bool  # in other processes than the first
         self._threads: ThreadChoice
         self._interrupt = Interrupt(twice=self._processes.count == 1)
 
@@ -142,12 +143,13 @@ class Run:
         Raises:
             Stopped: Training was stopped on request before the end.
             ConfigError: Another command is running in the folder.
+            DataError: The folder or its lock vanished.
             TrainingError: A loss or a weight is NaN or infinity; the message says how to resume.
             PluginError: A component from a plugin raised, or a listener from one did and the registry is strict.
             ProcessError: Another process failed.
         """
         with ExitStack() as held:
-            self._processes.once(lambda: held.enter_context(locked(self.folder / LOCK_FILE)))
+            self._processes.once(lambda: self._lock(held))
             held.enter_context(listening(self.registry, listeners if self._processes.first else ()))
             held.enter_context(self._interrupt.heard())
             held.enter_context(kept_threads())
@@ -156,6 +158,9 @@ class Run:
             for stage in self.config.stages:
                 if not self._is_finished(stage):
                     self._train(stage, stop_after)
+
+    def _lock(self, held: ExitStack) -> None:
+        self._check_folder = held.enter_context(locked(self.folder / LOCK_FILE)).check
 
     def base_model(self) -> Model:
         """Load the model the transfer starts from."""
@@ -193,7 +198,8 @@ class Run:
             self._roll_back(error)
             return False
         finally:
-            self._announce("on_train_end")
+            if self._processes.first:
+                announce(self.registry, "on_train_end", run=self)
         return True
 
     def _roll_back(self, error: TrainingError) -> None:
@@ -312,8 +318,11 @@ class Run:
         )
 
     def _announce(self, event: str, **details: Any) -> None:
+        """Send an event in the first process; before and after it, when files are written, the folder must be there."""
         if self._processes.first:
+            self._check_folder()
             announce(self.registry, event, run=self, **details)
+            self._check_folder()
 
 
 def create_run(

@@ -19,8 +19,51 @@ WAIT = 0.1
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
+class Hold:
+    """A folder with a held lock file.
+
+    Args:
+        path: The lock file, held by this process; a file system without locks may not have it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = {one: _identity(one) for one in (path.parent, path) if one.exists()}
+
+    def check(self) -> None:
+        """Refuse to go on if the folder or the lock file is no longer there, or another has taken its place.
+
+        Raises:
+            DataError: So it is. Writing would make the folder again, or disturb the command that now uses it.
+        """
+        gone = next((one for one, identity in self._known.items() if _identity(one) != identity), None)
+        if gone is not None:
+            what, folder = "replaced" if gone.exists() else "moved or removed", self._path.parent
+            remedy = "Put it back" if gone == folder else "Make sure that no other command uses the folder"
+            raise DataError(
+                f"{gone} was {what} while this command used {folder}, where nothing more is written. {remedy}, then "
+                "repeat or resume the command."
+            )
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the lock file is still that of this process."""
+        return self._path in self._known and _identity(self._path) == self._known[self._path]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what distinguishes a file from others that get its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise DataError(f"{path} cannot be reached ({error.strerror}). Check its disk, then resume.") from error
+        return None
+    return status.st_dev, status.st_ino
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[Hold]:
     """Hold the lock file ``path`` during the block; the system releases it if the process dies.
 
     Temporary files that killed processes left in the folder are removed.
@@ -29,16 +72,21 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: The lock is held, so the folder is in use.
-        DataError: It cannot be created.
+        DataError: It cannot be created; or the block raised, and the folder or the lock has vanished.
     """
     lock = FileLock(path, on_acquired=_sign)
     _acquire(lock, path)
     remove_leftovers(path.parent)
+    hold = Hold(path)
     try:
-        yield
+        yield hold
+    except OSError:
+        hold.check()
+        raise
     finally:
         with suppress(OSError):  # while still held, so that no other holder's file is removed; Windows keeps the file
-            path.unlink()
+            if hold.lasts:
+                path.unlink()
         lock.release()
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 import i2i
 from i2i import report
 from i2i.config.options import merge
-from i2i.errors import CheckpointError, ConfigError, TrainingError
+from i2i.errors import CheckpointError, ConfigError, DataError, TrainingError
 from i2i.hooks import hookimpl
 from i2i.models import checkpoint
 from i2i.runs.listeners.metrics_file import MetricsFile
@@ -363,6 +363,28 @@ class TestNumbersThatAreNotFinite:
             create_run(tmp_path / "run", given, registry).execute([Spoiler(3)])
         Run(tmp_path / "run", registry).execute()
         assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+
+
+@pytest.mark.parametrize("vanishing", ["", "run.lock"])
+@pytest.mark.parametrize(("event", "when"), [("on_step", 3), ("on_step", 4), ("on_evaluate", 4)])
+def test_a_folder_or_lock_that_vanishes_stops_the_run(tmp_path, quick, registry, vanishing, event, when):
+    folder, left = tmp_path / "run", []
+
+    def move(self, run, step):
+        if step == when:
+            (folder / vanishing).rename(tmp_path / "moved")
+            left.extend(written_in(tmp_path))
+
+    mover = type("Mover", (), {event: hookimpl(trylast=True)(move)})()
+    with refused(DataError, folder / vanishing, "resume"):
+        create_run(folder, quick, registry).execute([*listeners(), mover])
+    assert written_in(tmp_path) == left
+
+
+def written_in(folder):
+    """Return the files in a folder, except the reports, which may be written at the end of a stopped run."""
+    tables = {"report.html", "losses.csv", "scores.csv"}
+    return sorted(path for path in folder.rglob("*") if path.name not in tables)
 
 
 def test_two_in_one_folder_are_refused(tmp_path, tiny, registry):

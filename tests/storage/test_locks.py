@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,39 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
     assert path.exists()
     with locked(path):
         pass
+
+
+@pytest.mark.parametrize("vanish", [Path.unlink, lambda path: path.parent.rename(path.parent.with_name("moved"))])
+def test_what_vanishes_is_noticed(tmp_path, vanish):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with locked(folder / "run.lock") as hold:
+        hold.check()
+        vanish(folder / "run.lock")
+        with refused(DataError, folder):
+            hold.check()
+
+
+def test_a_lock_that_another_command_took_over_stays(tmp_path):
+    path = tmp_path / "run.lock"
+    with locked(path) as hold:
+        path.rename(tmp_path / "taken")
+        with locked(path) as other:
+            with refused(DataError, path):
+                hold.check()
+            other.check()
+            assert path.exists()
+            path.rename(tmp_path / "other")
+            path.touch()
+    assert path.exists()
+
+
+def test_a_block_that_fails_because_its_folder_vanished_says_so(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with refused(DataError, folder), locked(folder / "run.lock"):
+        shutil.rmtree(folder)
+        (folder / "metrics.jsonl").open("a")
 
 
 def test_a_lock_in_a_place_that_cannot_be_written_to(tmp_path):
