@@ -24,7 +24,7 @@ from i2i.storage.caches import digest
 
 T = TypeVar("T")
 CHUNK = 16  # images per batch
-CROP = "shorter side resized bicubic, middle square"
+CROP = "sRGB, shorter side resized bicubic, middle square"
 
 
 def square(path: Path, size: int) -> Image.Image:

@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from i2i.errors import DataError
+from i2i.images.colours import to_srgb
 from i2i.images.grids import LAYOUT
 from i2i.storage.files import oddity, whole_file
 
@@ -32,16 +32,19 @@ _TURNS = dict(enumerate((
 
 
 def read_image(path: str | os.PathLike[str], background: str = "white") -> Image.Image:
-    """Read any image file as 8-bit RGB: EXIF rotation applied, alpha laid over ``background``, 16 bits scaled.
+    """Read any image file as 8-bit sRGB: EXIF rotation and colour profile applied, alpha laid over ``background``.
+
+    Integers of 16 bits are scaled from 0..65535, floats from 0..1.
 
     Raises:
-        DataError: The file is missing, empty, damaged, truncated, or not an image.
+        DataError: The file is missing, empty, damaged, truncated, or not an image, or its range of values is ambiguous.
     """
     path = Path(path)
     try:
         _check_file(path)
         with _opened(path) as image:
-            return _to_rgb(_upright(image), background)
+            deep = _is_deep(image)
+            return to_srgb(_upright(image), background, path, deep)
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
@@ -98,7 +101,7 @@ def _png_metadata(image: Image.Image) -> PngInfo:
     return metadata
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path) -> ImageFile.ImageFile:
     """Open an image file without decoding it; its header says how much memory decoding takes.
 
     Raises:
@@ -134,17 +137,6 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image, background: str) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        image = _scale_to_8_bits(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        canvas = Image.new("RGBA", layer.size, background)
-        image = Image.alpha_composite(canvas, layer)
-    return image.convert("RGB")
-
-
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, dtype=np.float64)
-    top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max(initial=1.0)))
-    return Image.fromarray((values / top * 255.0).round().clip(0, 255).astype(np.uint8))
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Return whether an image that is not decoded yet has 16 bits per channel."""
+    return any(";16" in str(tile[3]) for tile in image.tile)
