@@ -14,7 +14,7 @@ from rich.markup import escape
 
 import i2i
 from i2i.cli import bench, data, estimate, evaluate, exchange, groups, plugins, report, training, translating, weights
-from i2i.cli.command import expanded
+from i2i.cli.command import expanded, guarded
 from i2i.cli.output import lasting_output, open_console
 from i2i.cli.sharing import processes_asked
 from i2i.errors import ConfigError, I2IError
@@ -72,12 +72,12 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     for command in training.COMMANDS:
         app.command(command.name, help=command.help)(expanded(command, arguments))
     app.command(estimate.COMMAND.name, help=estimate.COMMAND.help)(expanded(estimate.COMMAND, arguments))
-    app.command("translate")(translating.translate)
+    app.command("translate")(guarded(translating.translate))
     app.command(evaluate.COMMAND.name, help=evaluate.COMMAND.help)(expanded(evaluate.COMMAND, arguments))
-    app.command("bench")(bench.bench)
-    app.command("report")(report.report)
-    app.command("import")(exchange.import_)
-    app.command("export")(exchange.export)
+    app.command("bench")(guarded(bench.bench))
+    app.command("report")(guarded(report.report))
+    app.command("import")(guarded(exchange.import_))
+    app.command("export")(guarded(exchange.export))
     app.add_typer(groups.application(arguments), name="groups")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(data.app, name="data")

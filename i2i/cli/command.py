@@ -1,11 +1,17 @@
-"""Commands with options that depend on the components named on the command line."""
+"""Commands that run components, and whose options may depend on the components named on the command line."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
+
+from i2i.registry.events import naming
+from i2i.registry.registry import installed
+
+P = ParamSpec("P")
 
 COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
 
@@ -34,8 +40,19 @@ class Command:
         return inspect.cleandoc(self.function.__doc__ or "")
 
 
+def guarded(function: Callable[P, None]) -> Callable[P, None]:
+    """Return a command that names the plugin whose component raises in it, or tries to end the program."""
+
+    @wraps(function)
+    def run(*values: P.args, **options: P.kwargs) -> None:
+        with naming(installed()):
+            function(*values, **options)
+
+    return run
+
+
 def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...] = ()) -> Callable[..., None]:
-    """Return the command's function, adding the options of its components if ``arguments`` call it.
+    """Return the command's function, `guarded`, adding the options of its components if ``arguments`` call it.
 
     Building those options imports pydantic and torch, which would slow down a plain ``i2i --help``.
 
@@ -53,7 +70,7 @@ def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...]
         from i2i.cli.options import nested
 
         passed = {name: value for name, value in values.items() if name in keys}
-        command.function(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
+        guarded(command.function)(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
 
     run.__signature__ = inspect.Signature([*declared, *(_options(command, arguments[len(path) :]) if called else ())])  # type: ignore[attr-defined]
     run.__doc__ = command.help

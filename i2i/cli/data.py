@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from i2i.cli.command import guarded
 from i2i.cli.output import open_console
 from i2i.errors import DataError
 from i2i.registry.registry import installed, summary
@@ -27,6 +28,7 @@ def list_() -> None:
 
 
 @app.command()
+@guarded
 def check(
     data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
 ) -> None:

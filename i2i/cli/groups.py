@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from i2i.cli import training
-from i2i.cli.command import Command, expanded
+from i2i.cli.command import Command, expanded, guarded
 from i2i.cli.output import open_console
 from i2i.errors import ConfigError
 from i2i.registry.registry import installed
@@ -120,10 +120,10 @@ ADD = Command("add", add, components=("transfer",), lacking=("steps", "extra_gro
 def application(arguments: Sequence[str]) -> typer.Typer:
     """Return the commands; ``add`` gets the options of its model's transfer if ``arguments`` call it."""
     app = typer.Typer(help="List, add, export, attach and remove the groups of a model.", no_args_is_help=True)
-    app.command("list")(list_)
+    app.command("list")(guarded(list_))
     app.command(ADD.name, help=ADD.help)(expanded(ADD, arguments, within=("groups",)))
     for command in (export, attach, remove):
-        app.command()(command)
+        app.command()(guarded(command))
     return app
 
 

@@ -155,7 +155,8 @@ def _package(module: object) -> str:
 
 def _blame(plugin: Plugin, where: str, error: Exception) -> str:
     cause = error.cause if isinstance(error, Escape) else error
+    reason = ": ".join(filter(None, (type(cause).__name__, str(cause))))
     return (
-        f"Plugin '{plugin.name}' ({plugin.distribution}) failed in {where}: {type(cause).__name__}: {cause}. "
+        f"Plugin '{plugin.name}' ({plugin.distribution}) failed in {where}: {reason}. "
         f"Mend or uninstall it, or set {DISABLE}={plugin.name}."
     )

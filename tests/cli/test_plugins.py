@@ -181,3 +181,62 @@ def test_a_model_whose_plugin_is_missing(refused, trained, folder_root, tmp_path
     message = refused("translate", trained, image, "--out", tmp_path / "new")
     mentions(message, f"{trained}/model.safetensors", "i2i 0.1.0", "ugatit")
     assert not (tmp_path / "new").exists()
+
+
+QUITTING = """
+    import os
+    import sys
+
+    from i2i import Metric, Score, hookimpl
+    from i2i_cyclegan.networks import ResnetGenerator
+
+    class Odd(BaseException):
+        pass
+
+    def quit(part):
+        if os.environ.get("QUITTING") == part:
+            {ending}
+
+    class Quitter(ResnetGenerator):
+        name = "quitter"
+
+        def forward(self, x):
+            quit("generator")
+            return super().forward(x)
+
+    class Brightness(Metric):
+        name = "brightness"
+
+        def score(self, case):
+            quit("metric")
+            return Score(float(next(iter(case.fake)).mean()), 0.0, 0.0, 1)
+
+    @hookimpl
+    def register_generators():
+        return [Quitter]
+
+    @hookimpl
+    def register_metrics():
+        return [Brightness]
+"""
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(0)", "raise KeyboardInterrupt", "raise Odd('enough')"])
+def test_a_component_that_ends_the_program_is_named(i2i, refused, install, monkeypatch, tmp_path, folder_root, ending):
+    install("my-plugin", QUITTING.format(ending=ending), "0.3")
+    model, photograph = tmp_path / "run", folder_root / "man" / "testA" / "0.png"
+    parts = ["--backbone", "cyclegan", "--generator", "quitter", "--evaluate.metrics", "brightness"]
+    assert i2i("train", *TINY, *parts, "--data", folder_root, "--out", model).status == 0
+    for part, command in {
+        "generator": ["translate", model, photograph, "--out", tmp_path / "out.png"],
+        "metric": ["evaluate", model, "--metrics", "brightness"],
+    }.items():
+        monkeypatch.setenv("QUITTING", part)
+        mentions(refused(*command), "'my-plugin'", "my-plugin 0.3")
+    monkeypatch.setenv("QUITTING", "generator")
+    mentions(refused("evaluate", model, "--metrics", "brightness", "--out", tmp_path / "scores.json"), "my-plugin 0.3")
+
+
+def test_a_plugins_command_may_exit(i2i, install) -> None:
+    install("my-plugin", COMMAND.replace('print("hello", name)', "raise SystemExit(7)"))
+    assert i2i("hello").status == 7
