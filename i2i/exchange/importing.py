@@ -51,12 +51,13 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A possible format, with the files it would read and their contents."""
+    """A possible format, with the files it would read and their contents; ``rivals`` fit the same folder."""
 
     reader: CheckpointFormat
     files: dict[str, Path]
     parts: Contents
     wrappers: tuple[str, ...] = ()
+    rivals: tuple[Candidate, ...] = ()
 
     def unwrapped(self) -> Candidate:
         """Return the candidate with what is inside the wrappers of its files."""
@@ -66,10 +67,17 @@ class Candidate:
 
     @property
     def notes(self) -> list[str]:
-        """What was looked through to find the networks."""
+        """What else was there, and what was looked through to find the networks."""
+        taken_as = f"The folder was read as {self.reader.name}."
+        others = [f"{taken_as} It also has {rival.title}: name a file of it to import that." for rival in self.rivals]
         makers = dict.fromkeys(who for content in self.parts.values() for who in prefixes(content))
         taken = [f"The networks were found under '{key}'." for key in self.wrappers]
-        return [*taken, *(f"The prefix that {who} puts before names was dropped." for who in makers)]
+        return [*others, *taken, *(f"The prefix that {who} puts before names was dropped." for who in makers)]
+
+    @property
+    def title(self) -> str:
+        """The format and its files."""
+        return f"{self.reader.name} ({', '.join(file.name for file in self.files.values())})"
 
 
 def import_checkpoint(
@@ -87,8 +95,8 @@ def import_checkpoint(
         overwrite: Replace an existing run in ``folder``.
 
     Raises:
-        CheckpointError: The files are missing, damaged, would run code, match no known format or several, or do not
-            fit the format.
+        CheckpointError: The files are missing, damaged, would run code, match no known format, or do not fit the
+            format.
         ConfigError: ``folder`` is not empty, or ``data`` is invalid.
         DataError: The data cannot be used.
     """
@@ -137,9 +145,7 @@ def _recognise(path: Path, registry: Registry) -> Candidate:
     fitting = _fitting(candidates) or _fitting([candidate.unwrapped() for candidate in candidates])
     if not fitting:
         raise CheckpointError(_unknown(path, candidates, ", ".join(registry.names(CheckpointFormat))))
-    if len(fitting) > 1 and path.is_dir():
-        raise CheckpointError(_ambiguous(path, fitting))
-    return fitting[0]
+    return replace(fitting[0], rivals=tuple(fitting[1:] if path.is_dir() else ()))
 
 
 def _fitting(candidates: list[Candidate]) -> list[Candidate]:
@@ -215,8 +221,3 @@ def _unnamed(path: Path, names: str) -> str:
     files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in CHECKPOINT_SUFFIXES)
     instead = f"Name a file in it, such as {path / files[-1]}." if files else "Name a checkpoint file."
     return f"{path} has no files by the names that known formats use in a folder ({names}). {instead}"
-
-
-def _ambiguous(path: Path, fitting: list[Candidate]) -> str:
-    formats = "; ".join(f"{one.reader.name} ({', '.join(file.name for file in one.files.values())})" for one in fitting)
-    return f"{path} holds checkpoints of several formats: {formats}. Name a file of the one that you mean."

@@ -204,19 +204,19 @@ def test_a_size_that_the_networks_cannot_have_is_told_with_file_and_format(tmp_p
         import_checkpoint(golden("fewshot.pt"), tmp_path / "run", registry, size=32)
 
 
-def test_a_folder_with_checkpoints_of_several_formats_is_refused_and_a_file_of_it_is_not(tmp_path, registry) -> None:
+def test_a_folder_with_checkpoints_of_several_formats_says_which_was_taken(tmp_path, registry) -> None:
     folder = tmp_path / "both"
     folder.mkdir()
     for name in CYCLEGAN:
         shutil.copy(golden(f"cyclegan_resnet_6blocks_{name}"), folder / name)
     for part in ("gen", "dis"):
         shutil.copy(golden(f"unit_{part}_00001000.pt"), folder / f"{part}_00001000.pt")
-    with refused(
-        CheckpointError, folder, "pytorch-cyclegan", ", ".join(sorted(CYCLEGAN)), "dis_00001000.pt", "gen_00001000.pt"
-    ):
-        import_checkpoint(folder, tmp_path / "run", registry, size=64)
-    arrival = import_checkpoint(folder / "gen_00001000.pt", tmp_path / "run", registry, size=64)
-    assert arrival.format == "unit"
+    arrival = import_checkpoint(folder, tmp_path / "taken", registry, size=64)
+    assert arrival.format == "pytorch-cyclegan"
+    assert sorted(file.name for file in arrival.sources) == sorted(CYCLEGAN)
+    check(arrival.notes[0], "pytorch-cyclegan", "unit", "gen_00001000.pt", "dis_00001000.pt")
+    arrival = import_checkpoint(folder / "gen_00001000.pt", tmp_path / "other", registry, size=64)
+    assert (arrival.format, arrival.notes) == ("unit", ())
     assert sorted(file.name for file in arrival.sources) == ["dis_00001000.pt", "gen_00001000.pt"]
 
 
