@@ -79,11 +79,14 @@ def first_problem(error: ValidationError, reason: bool = True) -> str:
     """
     first = error.errors()[0]
     key, message = ".".join(map(str, first["loc"])), plain_reason(first)
+    which = f"'{key}'"
+    if key.endswith(".[key]"):
+        which = f"a key of '{'.'.join(map(str, first['loc'][:-2]))}'"
     if first["type"] == "missing":
         return f"lacks '{key}'"
     if not key:
         return f"does not hold together ({message})"
-    return f"has {_short(first['input'])} as '{key}'" + (f" ({message})" if reason else "")
+    return f"has {_short(first['input'])} as {which}" + (f" ({message})" if reason else "")
 
 
 def plain_reason(details: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from i2i.bench.statistics import PairedTest, Result
+from i2i.config.options import GroupName
 from i2i.contracts.scores import StoredScores, plain
 from i2i.errors import DataError, first_problem
 from i2i.storage.files import write_text
@@ -30,7 +31,7 @@ class ScoredModel(BaseModel):
 
     step: int
     final: bool
-    seen: dict[str, int]
+    seen: dict[GroupName, int]
     scores: StoredScores
 
     def content(self) -> dict[str, Any]:

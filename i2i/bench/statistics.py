@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
+from i2i.config.options import GroupName
 from i2i.contracts.metric import Score
 from i2i.contracts.scores import Judgement, Scores
 from i2i.report.dot_plots import Mark
@@ -86,7 +87,7 @@ class PairedTest:
     """
 
     metric: str
-    group: str
+    group: GroupName
     reference: str
     other: str
     difference: Mean

@@ -99,6 +99,16 @@ GroupName = Annotated[str, AfterValidator(_checked)]
 """The name of a group in a file that pydantic reads: checked, since paths and modules are made from it."""
 
 
+def _checked_pair(pair: str) -> str:
+    for name in pair.split("/"):
+        _checked(name)
+    return pair
+
+
+GroupAndDomain = Annotated[str, AfterValidator(_checked_pair)]
+"""A group and a domain with a slash between, in either order, in a file that pydantic reads."""
+
+
 def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
     """Raise if a model lacks a group.
 

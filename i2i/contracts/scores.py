@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from i2i.config.options import GroupName
 from i2i.contracts.metric import Score
 
 _FORMER_KEYS = {"floor": "real_drawings", "ceiling": "untranslated"}
@@ -84,7 +85,7 @@ def _without_nulls(content: object) -> object:
 StoredJudgement = Annotated[Judgement, BeforeValidator(_without_nulls)]
 """A judgement that pydantic can read back from the output of `plain_judgement`."""
 
-StoredScores = dict[str, dict[str, StoredJudgement]]
+StoredScores = dict[GroupName, dict[str, StoredJudgement]]
 """Scores that pydantic can read back from the output of `plain`."""
 
 

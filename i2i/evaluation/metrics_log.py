@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from i2i.config.options import GroupAndDomain, GroupName
 from i2i.contracts.scores import StoredJudgement, StoredScores
 from i2i.errors import DataError, first_problem
 
@@ -35,15 +36,15 @@ class Line(BaseModel):
     stage: str
     step: int
     seconds: float | None = None
-    seen: dict[str, int] | None = None
+    seen: dict[GroupName, int] | None = None
     halvings: int | None = None
     losses: dict[str, float] | None = None
     scores: StoredScores | None = None
     overall: dict[str, StoredJudgement] | None = None
-    symptoms: dict[str, dict[str, float]] | None = None
-    images: dict[str, dict[str, int]] | None = None
-    overfitting: dict[str, float] | None = None
-    augmentation: dict[str, float] | None = None
+    symptoms: dict[GroupName, dict[str, float]] | None = None
+    images: dict[GroupName, dict[str, int]] | None = None
+    overfitting: dict[GroupName, float] | None = None
+    augmentation: dict[GroupAndDomain, float] | None = None
 
     @property
     def when(self) -> str:

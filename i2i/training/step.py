@@ -47,6 +47,7 @@ from torch import Tensor, nn
 
 from i2i.compute.engine import Engine
 from i2i.compute.randomness import random_state, seed_process, set_random_state
+from i2i.config.options import GroupAndDomain
 from i2i.contracts.augmentation import Augmentation, Unaugmented
 from i2i.contracts.backbone import Backbone, Side
 from i2i.contracts.domains import Batch
@@ -81,7 +82,7 @@ class Progress(Description):
     """
 
     done: int = Field(ge=0)
-    positions: dict[str, Annotated[int, Field(ge=0)]]
+    positions: dict[GroupAndDomain, Annotated[int, Field(ge=0)]]
     halvings: int = Field(0, ge=0)
 
 

@@ -152,6 +152,19 @@ def test_damaged_results(tmp_path, text, named):
         write_bench_report(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["scores", "seen", "group"])
+def test_groups_that_are_no_names(folder, place):
+    content = json.loads((folder / "bench.json").read_text())
+    if place == "group":
+        next(iter(content["tests"].values()))[0]["group"] = "../evil"
+    else:
+        model = content["cells"][0]["models"][0]
+        model[place] = {"../evil": next(iter(model[place].values()))}
+    (folder / "bench.json").write_text(json.dumps(content))
+    with refused(DataError, folder / "bench.json", place):
+        write_bench_report(folder)
+
+
 def test_without_scipy(folder, monkeypatch):
     original = builtins.__import__
 

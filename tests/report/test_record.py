@@ -62,6 +62,24 @@ def test_a_damaged_line_is_named(folder, text, named):
         read_record(folder)
 
 
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"scores": {"../evil": {}}},
+        {"seen": {"../evil": 1}},
+        {"symptoms": {"../evil": {}}},
+        {"images": {"../evil": {}}},
+        {"overfitting": {"../evil": 1.0}},
+        {"augmentation": {"a/../evil": 1.0}},
+    ],
+    ids=lambda figures: next(iter(figures)),
+)
+def test_a_group_that_is_no_name_is_refused(folder, figures):
+    write_lines(folder, {"stage": "base", "step": 1, **figures})
+    with refused(DataError, folder / "metrics.jsonl", "line 1", "evil"):
+        read_record(folder)
+
+
 def test_a_folder_that_holds_no_run(tmp_path):
     with refused(ConfigError, tmp_path, "run.toml", "i2i run"):
         read_record(tmp_path)

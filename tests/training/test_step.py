@@ -7,11 +7,11 @@ from i2i.compute.engine import Engine
 from i2i.compute.randomness import random_state, seed_everything, set_random_state
 from i2i.config.options import merge
 from i2i.contracts.transfer import Route
-from i2i.errors import PluginError, TrainingError
+from i2i.errors import CheckpointError, PluginError, TrainingError
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
-from i2i.training.step import SIDES, Training
+from i2i.training.step import SIDES, Progress, Training
 from tests.trainings import training_on
 from tests.wording import refused
 
@@ -172,3 +172,9 @@ def test_a_route_without_parameters_that_learn_is_passed_over(training):
     before = [p.clone() for p in training.backbone.parameters()]
     training.step()
     assert all(torch.equal(p, old) for p, old in zip(training.backbone.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("stream", ["../evil/a", "to/a", ""])
+def test_streams_in_a_state_are_checked(tmp_path, stream):
+    with refused(CheckpointError, tmp_path, "positions", stream, varies="such as '[^']*'"):
+        Progress.of({"done": 1, "positions": {stream: 2}}, tmp_path)
