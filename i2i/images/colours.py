@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from i2i.errors import DataError
@@ -19,6 +18,9 @@ DARKEST = 4095
 
 ALIKE = 2
 """Levels of 255 by which a profile may differ from sRGB without being converted; standard profiles differ by 1."""
+
+STRIP = 2**22
+"""Pixels that are converted at a time, so that a large image takes little more than its own memory, twice."""
 
 _LOGGER = logging.getLogger(__name__)
 _MORE_THAN_8 = ("I", "F")  # what modes of more than 8 bits begin with
@@ -40,6 +42,18 @@ def to_srgb(image: Image.Image, background: str, name: object, deep: bool = Fals
     Raises:
         DataError: It has more than 8 bits, and which values are black and white is unknown.
     """
+    _check_range(image, name, deep)
+    rows = max(1, STRIP // image.width)
+    if rows >= image.height:
+        return _to_srgb(image, background, name)
+    whole = Image.new("RGB", image.size)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(_to_srgb(strip, background, name), (0, top))
+    return whole
+
+
+def _to_srgb(image: Image.Image, background: str, name: object) -> Image.Image:
     profile, alpha = image.info.get("icc_profile"), None
     if image.mode.startswith(_MORE_THAN_8):
         image = _to_8_bits(image, name)
@@ -47,8 +61,6 @@ def to_srgb(image: Image.Image, background: str, name: object, deep: bool = Fals
         image = image if image.mode == "LA" else image.convert("RGBA")
         alpha = image.getchannel("A")
     image = _opaque(image)
-    if deep:
-        _refuse_faint(np.asarray(image), DARKEST >> 8, name)
     image = _converted(image, profile, name) if profile else image.convert("RGB")
     image.info.pop("icc_profile", None)
     return image if alpha is None else _laid_over(image, alpha, background)
@@ -59,28 +71,31 @@ def _laid_over(image: Image.Image, alpha: Image.Image, background: str) -> Image
     return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
 
 
-def _to_8_bits(image: Image.Image, name: object) -> Image.Image:
-    """Scale 16-bit integers from 0..65535, and floats from 0..1.
-
-    Pillow reads deep PGM files as 32-bit integers, scaled to 16 bits.
-    """
-    values = np.asarray(image)
-    if image.mode == "F":
-        _refuse_unless(bool(np.isfinite(values).all()), "holds NaN or infinity", name)
-        _refuse_range(values, values.min() >= 0 and values.max() <= 1, "floats, which are read from 0 to 1", name)
-        return Image.fromarray((values * np.float32(255)).round().astype(np.uint8))
+def _check_range(image: Image.Image, name: object, deep: bool) -> None:
+    """Refuse integers whose black and white are unknown. Pillow reads deep PGM files as 32 bits, scaled from 16."""
     if image.mode == "I":
-        _refuse_range(values, image.format == "PPM", "32-bit integers, whose black and white are unknown", name)
-    _refuse_faint(values, DARKEST, name)
-    return Image.fromarray(_LEVELS[values.clip(0, 65535)])
+        _refuse_unless(image.format == "PPM", f"holds {_range(image)} as 32-bit integers", name)
+    if deep or image.mode.startswith("I"):
+        extrema = np.atleast_2d(np.array(image.getextrema()))
+        levels = [high for band, (_, high) in zip(image.getbands(), extrema, strict=True) if band != "A"]
+        faint = DARKEST if image.mode.startswith("I") else DARKEST >> 8
+        _refuse_unless(not 0 < max(levels) <= faint, "uses only the lower 12 of its 16 bits", name)
 
 
-def _refuse_faint(values: NDArray[np.generic], darkest: int, name: object) -> None:
-    _refuse_unless(not 0 < values.max() <= darkest, "uses only the lower 12 of its 16 bits", name)
+def _to_8_bits(image: Image.Image, name: object) -> Image.Image:
+    """Scale 16-bit integers from 0..65535, and floats from 0..1."""
+    values = np.asarray(image)
+    if image.mode != "F":
+        return Image.fromarray(_LEVELS[values.clip(0, 65535)])
+    _refuse_unless(bool(np.isfinite(values).all()), "holds NaN or infinity", name)
+    known = values.min() >= 0 and values.max() <= 1
+    _refuse_unless(known, f"holds {_range(image)} as floats, which are read from 0 to 1", name)
+    return Image.fromarray((values * np.float32(255)).round().astype(np.uint8))
 
 
-def _refuse_range(values: NDArray[np.generic], known: bool, kind: str, name: object) -> None:
-    _refuse_unless(known, f"holds {values.min():g} to {values.max():g} as {kind}", name)
+def _range(image: Image.Image) -> str:
+    low, high = image.getextrema()
+    return f"{low:g} to {high:g}"
 
 
 def _refuse_unless(known: bool, what: str, name: object) -> None:

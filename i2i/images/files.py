@@ -16,7 +16,9 @@ from i2i.images.grids import LAYOUT
 from i2i.storage.files import oddity, whole_file
 
 MAX_PIXELS = 2**27
-"""Most pixels of an image file, 134 million: read as RGB with transparency, it takes 2 GB at its peak."""
+"""Most pixels of an image file, 134 million: read as RGB with transparency, it takes 1.1 GB at its peak."""
+_DECODING = {"JPEG2000": 4}
+"""Times the memory that decoding takes in some formats."""
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
 
@@ -42,9 +44,8 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
     path = Path(path)
     try:
         _check_file(path)
-        with _opened(path) as image:
-            deep = _is_deep(image)
-            return to_srgb(_upright(image), background, path, deep)
+        image, turn = _decoded(path, background)  # the image as stored is freed before it is turned
+        return image if turn is None else image.transpose(turn)
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
@@ -105,12 +106,13 @@ def _opened(path: Path) -> ImageFile.ImageFile:
     """Open an image file without decoding it; its header says how much memory decoding takes.
 
     Raises:
-        DataError: It has more than ``MAX_PIXELS``.
+        DataError: It has more than ``MAX_PIXELS``, or fewer in a format that takes more memory per pixel.
     """
     image = Image.open(path)
-    if image.width * image.height > MAX_PIXELS:
+    limit = MAX_PIXELS // _DECODING.get(str(image.format), 1)
+    if image.width * image.height > limit:
         image.close()
-        raise DataError(f"{path} has {image.width} x {image.height} pixels, more than {MAX_PIXELS}. Make it smaller.")
+        raise DataError(f"{path} has {image.width} x {image.height} pixels, more than {limit}. Make it smaller.")
     return image
 
 
@@ -127,14 +129,20 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path} is empty (0 bytes). Replace or remove it.")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; other tags, and an EXIF that cannot be read, are ignored."""
-    image.load()
+def _decoded(path: Path, background: str) -> tuple[Image.Image, Image.Transpose | None]:
+    """Return an image as 8-bit sRGB, and what makes it upright."""
+    with _opened(path) as image:
+        deep = _is_deep(image)
+        image.load()
+        return to_srgb(image, background, path, deep), _turn(image)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return what the EXIF orientation asks for; other tags, and an EXIF that cannot be read, are ignored."""
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # whatever a damaged tag makes of it
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:

@@ -1,6 +1,8 @@
-"""Files damaged or forged at random, given to commands: each ends with status 0 or 2, and writes nothing elsewhere.
+"""Files damaged or forged at random, given to commands.
 
-Each seed makes one input. The default run takes a few dozen; ``-m fuzz`` takes 3,000 more.
+Each command ends with status 0 or 2 within 30 seconds, takes less than 2 GB, and writes nothing elsewhere.
+
+Each seed makes one input. The default run takes a few dozen; ``-m fuzz`` takes 3,500 more.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import pytest
 import torch
 from PIL import Image
 
+from i2i.images.files import MAX_PIXELS
 from i2i.runs.run import Stopped, create_run
 from i2i.storage.tensor_file import read, write
 from tests.cli.conftest import Command
+from tests.limits import bounded
 
 ODD_VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 7, 2**31, 10**30, 0.5, -0.0, float("nan"), float("inf"), "", "x", "../evil", "/evil", "a\0b",
@@ -82,7 +86,8 @@ class Case:
         """Run a command line on the input."""
         os.chdir(self.work)
         command = [str(word).format(run=self.run) for word in words]
-        result = i2i(*command)
+        with bounded():
+            result = i2i(*command)
         assert result.status in (0, 2), (command, result)
         assert "Traceback" not in result.out + result.err, (command, result)
         assert (result.status == 2) == ("error: " in result.err), (command, result)
@@ -187,6 +192,22 @@ def fuzz_image(case: Case, i2i: Command, trained: Path, halted: Path) -> None:
     case.check(i2i, "translate", trained, name, "--out", "new", "--format", "png")
 
 
+def fuzz_size(case: Case, i2i: Command, trained: Path, halted: Path) -> None:
+    """Give an image of many pixels in a small file."""
+    kind, mode = case.random.choice(FORMATS[:6]), case.random.choice(("1", "L", "P", "RGB", "RGBA"))
+    width, height = (round(2 ** case.random.uniform(0, 16)) for _ in range(2))
+    if width * height > MAX_PIXELS * 2:
+        height = 2 * MAX_PIXELS // width
+    mode = "L" if kind in ("jpeg", "bmp") and mode != "RGB" else mode
+    name = case.work / f"large.{kind}"
+    try:
+        Image.new(mode, (width, height)).save(name, kind)
+    except (OSError, ValueError):
+        name.write_bytes(b"")  # the format has no images of this size
+    if name.stat().st_size < 2**20:
+        case.check(i2i, "translate", trained, name.name, "--out", "new", "--format", "png", "--overwrite")
+
+
 def fuzz_state(case: Case, i2i: Command, trained: Path, halted: Path) -> None:
     shutil.copytree(halted, case.run)
     forge(case.run / "state.safetensors", case.random)
@@ -202,7 +223,7 @@ def fuzz_checkpoint(case: Case, i2i: Command, trained: Path, halted: Path) -> No
 
 
 KINDS: tuple[Callable[[Case, Command, Path, Path], None], ...] = (
-    fuzz_config, fuzz_model, fuzz_group, fuzz_image, fuzz_state, fuzz_checkpoint
+    fuzz_config, fuzz_model, fuzz_group, fuzz_image, fuzz_size, fuzz_state, fuzz_checkpoint
 )  # fmt: skip
 
 

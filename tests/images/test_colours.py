@@ -185,3 +185,18 @@ def test_known_ranges_keep_the_brightness_between_images(tmp_path, kind):
 def test_deep_pgm_files_are_read(tmp_path):
     (tmp_path / "image.pgm").write_bytes(b"P5 2 1 4095\n" + bytes([0, 0, 15, 255]))
     assert read(tmp_path / "image.pgm") == [[0, 0, 0], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "I;16", "F", "CMYK"])
+def test_strips_of_a_large_image_are_read_as_the_whole(tmp_path, monkeypatch, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (24, 20, 4), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(noise[..., 0].astype(np.uint16) * np.arange(24, dtype=np.uint16)[:, None] * 11)
+    elif mode == "F":
+        image = Image.fromarray(noise[..., 0].astype(np.float32) / 255)
+    else:
+        image = Image.fromarray(noise).convert(mode)
+    image.save(tmp_path / "image.tif")
+    whole = np.asarray(read_image(tmp_path / "image.tif"))
+    monkeypatch.setattr(colours, "STRIP", 60)
+    assert np.array_equal(np.asarray(read_image(tmp_path / "image.tif")), whole)
