@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
@@ -44,7 +45,16 @@ class Part:
         options = getattr(whole, self.key).model_dump(exclude={"weight"}, exclude_none=True)
         given = {"channels": whole.channels, **options, "size": whole.size // self.scale}
         known = {name: value for name, value in given.items() if name in self.component.Config.model_fields}
-        return self.component(validate(self.component.Config, known, f"discriminator '{self.component.name}'"))
+        with self.own_options():
+            return self.component(validate(self.component.Config, known, f"discriminator '{self.component.name}'"))
+
+    @contextmanager
+    def own_options(self) -> Iterator[None]:
+        """Name the options in errors as the joined discriminator has them: ``--discriminator.patch_2.layers``."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("--discriminator.", f"--discriminator.{self.key}.")) from error
 
     def options(self) -> type[Options]:
         """Return the options class: the part's options, all optional, and its weight."""
@@ -73,8 +83,9 @@ class JoinedDiscriminator(Discriminator):
 
     def assemble(self, lookup: Lookup) -> None:
         """Assemble the parts."""
-        for part in self._built:
-            part.assemble(lookup)
+        for part, built in zip(self.joined, self._built, strict=True):
+            with part.own_options():
+                built.assemble(lookup)
         if all(part.feature_channels for part in self._built):
             self.feature_channels = tuple(width for part in self._built for width in part.feature_channels)
 

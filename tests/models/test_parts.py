@@ -14,6 +14,7 @@ from i2i.models.assembly import resolve
 from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
 from i2i.models.parts import find_discriminator
+from tests.wording import refused
 
 THREE = "timm+patch+patch/2"
 SMALL = {"timm": {"network": "test_resnet", "weights": "random"}, "patch": {"layers": 2}, "patch_2": {"channels": 3}}
@@ -131,6 +132,12 @@ def test_a_wrong_name_is_explained(registry, name, error, message):
 def test_wrong_options_are_explained(registry, options, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         chosen(registry, **options)
+
+
+def test_an_error_of_a_part_names_the_parts_option(registry):
+    timm = {**SMALL["timm"], "scales": 30}
+    with refused(ConfigError, "--discriminator.timm.scales", 30):
+        chosen(registry, timm=timm).build_discriminator()
 
 
 def _featureless(component):
