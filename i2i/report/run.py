@@ -18,7 +18,7 @@ from i2i.report.page import write_page
 from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
 from i2i.report.tables import write_tables
-from i2i.storage.run_folder import CONFIG_FILE, REPORT_FILE, SAMPLES
+from i2i.storage.run_folder import CONFIG_FILE, REPORT_FILE, SAMPLES, STAGE_FILES
 from i2i.storage.toml import to_toml
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Writes the report after every evaluation and when training stops; a report that fails ends no run.
+    """Writes the report after every evaluation, when training stops, and when a stage has saved its model.
+
+    A report that fails ends no run.
 
     Args:
         console: Receives the warning if the report fails; standard error by default.
@@ -47,6 +49,12 @@ class Reporter:
         A run also stops because its folder vanished.
         """
         if run.step < run.steps and (run.folder / CONFIG_FILE).exists():
+            self._write(run.folder)
+
+    @hookimpl(trylast=True)
+    def on_checkpoint(self, run: RunView, path: Path) -> None:
+        """Write the page again once a stage has its model, which is what makes a run finished."""
+        if path == run.folder / STAGE_FILES[run.stage]:
             self._write(run.folder)
 
     def _write(self, folder: Path) -> None:

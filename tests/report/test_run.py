@@ -8,6 +8,8 @@ from i2i.report import Reporter, write_report
 from i2i.report.facts import status
 from i2i.report.findings import looked_for
 from i2i.report.record import read_record
+from i2i.runs.listeners.metrics_file import MetricsFile
+from i2i.runs.run import create_run
 from tests.report.conftest import score, write_lines
 from tests.wording import check_line
 
@@ -88,6 +90,21 @@ def test_the_page_is_written_at_every_evaluation_and_when_training_stops(finishe
     Reporter().on_train_end(SimpleNamespace(folder=finished, step=20, steps=20))
     assert not path.exists()  # the evaluation that comes next will write it
     Reporter().on_train_end(SimpleNamespace(folder=finished, step=19, steps=20))
+    assert path.is_file()
+
+
+def test_a_finished_run_has_a_page_that_says_so(tmp_path, tiny, registry):
+    create_run(tmp_path, tiny, registry).execute([Reporter(), MetricsFile()])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<span class="chip good">finished</span>' in page
+    assert "not finished" not in page
+
+
+def test_the_page_is_written_again_for_the_model_of_a_stage_alone(finished):
+    path, at = finished / "report.html", SimpleNamespace(folder=finished, stage="transfer")
+    Reporter().on_checkpoint(at, finished / "state.safetensors")
+    assert not path.exists()
+    Reporter().on_checkpoint(at, finished / "model.safetensors")
     assert path.is_file()
 
 
