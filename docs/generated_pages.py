@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 
 import i2i
 from i2i import cli
+from i2i.cli.help import panels, record
 from i2i.registry.kinds import KINDS
 from i2i.registry.registry import Registry, summary
 
@@ -24,10 +24,13 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line
 
-This page lists all commands. It is generated from the code and matches `i2i COMMAND --help`. `i2i run`, `train`,
-`transfer` and `evaluate` also take the options of the components that you name: `i2i run --backbone cyclegan --help`
-shows CycleGAN's. This page shows those of the default components; [Components](components.md) lists the options of all
-components.
+This page lists all commands with all options, as `i2i COMMAND --help-all` does; `--help`, or `-h`, shows the options
+that most people need. It is generated from the code. `i2i run`, `train`, `transfer` and `evaluate` also take the
+options of the components that you name: `i2i run --backbone cyclegan --help-all` shows CycleGAN's. This page shows
+those of the default components; [Components](components.md) lists the options of all components.
+
+In place of a value, `N` is a whole number, `X` a number, `TEXT,...` any number of texts with commas between them, and
+`JSON` a table such as `{"man": [75, 15]}`.
 
 Exit status: 0 success; 1 error in i2i or a plugin; 2 invalid input; 130 stopped by Ctrl-C.
 """
@@ -89,7 +92,7 @@ def results_page(folder: Path) -> str:
 
 def cli_page() -> str:
     """Return the command line as Markdown; with the options of the default components."""
-    program = typer.main.get_command(cli.application(["run", "train", "transfer", "evaluate"]))
+    program = cli.program(["run", "train", "transfer", "evaluate"])
     return "\n".join([CLI_INTRODUCTION, *_command(program, "i2i")])
 
 
@@ -116,24 +119,12 @@ def _command(command: Any, path: str) -> Iterator[str]:
     context = command.context_class(command, info_name=path)
     yield f"## `{path}`\n\n{_prose(inspect.cleandoc(command.help or ''))}\n"
     yield f"```text\n{command.get_usage(context)}\n```\n"
-    for panel, parameters in _panels(command, context).items():
+    for panel, parameters in panels(command, context).items():
         yield f"**{panel}**\n"
-        yield _table(("", "meaning"), [_described(parameter, context) for parameter in parameters])
+        records = (record(parameter, context) for parameter in parameters)
+        yield _table(("", "meaning"), [(f"`{flags}`", meaning) for flags, meaning in records])
     for name, inner in getattr(command, "commands", {}).items():
         yield from _command(inner, f"{path} {name}")
-
-
-def _panels(command: Any, context: Any) -> dict[str, list[Any]]:
-    panels: dict[str, list[Any]] = {}
-    for parameter in command.get_params(context):
-        default = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        panels.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(parameter)
-    return panels
-
-
-def _described(parameter: Any, context: Any) -> tuple[str, str]:
-    flags, meaning = parameter.get_help_record(context)
-    return f"`{flags}`", meaning
 
 
 def _component(kind: str, component: type[Any], provider: str) -> Iterator[str]:

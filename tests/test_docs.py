@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import typer
 
 from i2i import Backbone, Loss, Transfer, cli, hooks
 from i2i.compute.processes import Processes
@@ -85,7 +84,7 @@ def test_the_example_of_a_hook_implements_it(name):
 def test_the_cli_page_shows_every_command(generated):
     page = generated.cli_page()
 
-    commands = list(_commands(typer.main.get_command(cli.application()), "i2i"))
+    commands = list(_commands(cli.program(), "i2i"))
 
     assert {"i2i run", "i2i translate", "i2i plugins show"} <= set(commands)
     assert re.findall(r"^## `(.+)`$", page, re.MULTILINE) == commands
@@ -95,8 +94,8 @@ def test_the_cli_page_shows_options_of_components(generated):
     page = generated.cli_page()
 
     for flag in (
-        "--out",
-        "--backbone.channels",
+        "-o, --out PATH",
+        "--backbone.channels N",
         "--transfer.judge",
         "--loss.adversarial.mode",
         "--metric.kernel.network",

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 from rich.markup import escape
@@ -15,6 +16,7 @@ from rich.markup import escape
 import i2i
 from i2i.cli import bench, data, estimate, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded, guarded
+from i2i.cli.help import CONTEXT, readable
 from i2i.cli.output import lasting_output, open_console
 from i2i.cli.sharing import processes_asked
 from i2i.errors import ConfigError, I2IError
@@ -66,7 +68,12 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     ``arguments`` must not contain the flags of ``ANYWHERE``.
     """
     app = typer.Typer(
-        name="i2i", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+        name="i2i",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings=CONTEXT,
     )
     app.callback()(_common)
     for command in training.COMMANDS:
@@ -86,6 +93,11 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
+def program(arguments: Sequence[str] = ()) -> Any:
+    """Return the command that `application` describes, with help that people can read."""
+    return readable(typer.main.get_command(application(arguments)))
+
+
 def invoke(arguments: Sequence[str]) -> int:
     """Execute one command in this process and return its status; exceptions propagate."""
     if "--strict" in arguments:
@@ -96,8 +108,7 @@ def invoke(arguments: Sequence[str]) -> int:
         from i2i.compute.launch import launch
 
         return launch(processes, "i2i", arguments)
-    app = application(rest)
-    status = app(args=rest, prog_name="i2i", standalone_mode=False) or 0
+    status = program(rest).main(args=rest, prog_name="i2i", standalone_mode=False) or 0
     if status == 130:  # typer's status for Ctrl-C
         raise KeyboardInterrupt
     return int(status)

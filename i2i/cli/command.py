@@ -13,6 +13,16 @@ from i2i.registry.registry import installed
 
 P = ParamSpec("P")
 
+import typer
+
+from i2i.cli.help import show_all
+
+HELP_ALL = inspect.Parameter(
+    "help_all",
+    inspect.Parameter.KEYWORD_ONLY,
+    annotation=bool,
+    default=typer.Option(False, "--help-all", help="Show all options and exit.", callback=show_all, is_eager=True),
+)
 COMPONENTS = ("backbone", "generator", "discriminator", "transfer", "data")
 
 
@@ -69,10 +79,12 @@ def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...]
     def run(**values: Any) -> None:
         from i2i.cli.options import nested
 
+        del values[HELP_ALL.name]
         passed = {name: value for name, value in values.items() if name in keys}
         guarded(command.function)(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
 
-    run.__signature__ = inspect.Signature([*declared, *(_options(command, arguments[len(path) :]) if called else ())])  # type: ignore[attr-defined]
+    more = _options(command, arguments[len(path) :]) if called else []
+    run.__signature__ = inspect.Signature([*declared, HELP_ALL, *more])  # type: ignore[attr-defined]
     run.__doc__ = command.help
     return run
 

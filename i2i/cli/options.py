@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
+from i2i.cli.help import TYPES
 from i2i.cli.output import open_console
 from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
@@ -23,7 +24,11 @@ from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.registry.registry import installed
 from i2i.storage.toml import read_toml
 
-_PATHS = ("--out", "--resume", "--config", "--data")
+_PATHS = ("--out", "-o", "--resume", "--config", "--data")
+_PLAIN = frozenset(
+    {"preset", "size", "batch_size", "steps", "transfer_steps", "seed", "device", "processes", "augment"}
+)
+"""Options of a run that plain ``--help`` shows; all others, and those of components, are behind ``--help-all``."""
 _NOT_SCALAR = {*COMPONENTS, "loss", "evaluate", "metric", "stages", "base_model", "added"}
 
 
@@ -188,7 +193,7 @@ def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
 def _section(prefix: str, options: type[Options], values: Mapping[str, Any], panel: str) -> list[inspect.Parameter]:
     signature: list[inspect.Parameter] = []
     for name, info in options.model_fields.items():
-        value = values.get(name, info.get_default(call_default_factory=True))
+        value = values.get(name, None if info.is_required() else info.get_default(call_default_factory=True))
         if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
             signature += _section(f"{prefix}.{name}", info.annotation, value, panel)
         else:
@@ -218,13 +223,13 @@ def _started_from(arguments: Sequence[str]) -> Section:
 def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) -> inspect.Parameter:
     key = "__".join([*prefix.split("."), name]) if prefix else name
     flag = _flag(prefix, name)
-    text = info.description or ""
-    if default is not None:
+    text, hidden = info.description or "", bool(prefix) or name not in _PLAIN
+    if default not in (None, ()):
         text += f" [default: {_shown(default)}]"
     if info.annotation in (bool, bool | None):
         negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
-        return _parameter(key, f"{flag}/{negative}", text, None, panel, bool)
-    return _parameter(key, flag, text, _metavar(info.annotation), panel)
+        return _parameter(key, f"{flag}/{negative}", text, TYPES[bool], panel, bool, hidden)
+    return _parameter(key, flag, text, _metavar(info.annotation), panel, hidden=hidden)
 
 
 def _flag(prefix: str, name: str) -> str:
@@ -234,21 +239,27 @@ def _flag(prefix: str, name: str) -> str:
 
 
 def _parameter(
-    key: str, flag: str, text: str, metavar: str | None, panel: str, kind: type[bool] | type[str] = str
+    key: str, flag: str, text: str, metavar: str, panel: str, kind: type[bool] | type[str] = str, hidden: bool = False
 ) -> inspect.Parameter:
-    option = typer.Option(None, flag, help=escape(text), metavar=metavar, rich_help_panel=panel, show_default=False)
+    option = typer.Option(
+        None, flag, help=escape(text), metavar=metavar, rich_help_panel=panel, show_default=False, hidden=hidden
+    )
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 
 def _metavar(annotation: Any) -> str:
+    """Return what stands for a value in help: ``N``, ``warm|fresh``, ``X,X`` or ``TEXT,...``."""
     origin, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not type(None)]
     if origin is Literal:
         return "|".join(str(choice) for choice in inner)
+    if origin is tuple:
+        return ",".join("..." if one is Ellipsis else _metavar(one) for one in inner)
     if origin in (Union, UnionType) and len(inner) == 1:
         return _metavar(inner[0])
-    return str(getattr(annotation, "__name__", "value")).upper()
+    return TYPES.get(origin or annotation, "VALUE")
 
 
 def _shown(default: Any) -> str:
-    plain = list(default) if isinstance(default, tuple) else default
-    return json.dumps(plain) if isinstance(plain, dict | list | bool) else str(plain)
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return json.dumps(default) if isinstance(default, dict | bool) else str(default)

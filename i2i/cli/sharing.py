@@ -11,6 +11,7 @@ from i2i.errors import I2IError
 
 SHARED = (("run",), ("train",), ("transfer",), ("groups", "add"))
 """The commands that train."""
+HELP = {"--help", "-h", "--help-all"}
 
 
 def processes_asked(arguments: Sequence[str]) -> int:
@@ -19,7 +20,7 @@ def processes_asked(arguments: Sequence[str]) -> int:
     It is 1 for commands that train nothing, under torchrun, and for a number that is none: the command refuses it.
     """
     trains = any(tuple(arguments[: len(path)]) == path for path in SHARED)
-    if not trains or "--help" in arguments or "TORCHELASTIC_RUN_ID" in os.environ:
+    if not trains or HELP & {*arguments} or "TORCHELASTIC_RUN_ID" in os.environ:
         return 1
     from i2i.config.options import option_values
 

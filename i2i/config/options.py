@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from i2i.errors import ConfigError, did_you_mean, plain_reason
 
@@ -34,9 +34,21 @@ _LONGEST = 100
 
 
 class Options(BaseModel):
-    """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows."""
+    """Options of one component: fields with types, bounds, defaults and a description that ``--help`` shows.
+
+    A tuple can also be given as text with commas between its items.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: Any) -> Any:
+        """Split the text given for a tuple at its commas."""
+        texts = {name: value for name, value in values.items() if isinstance(value, str)}
+        known = {name: text for name, text in texts.items() if name in cls.model_fields}
+        lists = {name: _items(text) for name, text in known.items() if _takes_tuple(cls.model_fields[name].annotation)}
+        return {**values, **lists}
 
 
 def validate(options: type[O], values: Mapping[str, Any], where: str) -> O:
@@ -118,6 +130,14 @@ def refuse_unknown_group(group: str, known: Sequence[str]) -> None:
     if group not in known:
         near = did_you_mean(group, known)
         raise ConfigError(f"The model has no group '{group}'.{near} It has: {', '.join(known)}.")
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _takes_tuple(annotation: Any) -> bool:
+    return tuple in {get_origin(one) for one in (annotation, *get_args(annotation))}
 
 
 def _suggested(name: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from i2i.config.options import GroupName, Options, Section
 
@@ -55,12 +55,6 @@ class Evaluating(Options):
         default=None,
         description="Metrics by name, with commas between them; by default all that weights and data allow.",
     )
-
-    @field_validator("metrics", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        """Split comma-separated names."""
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
 class RunConfig(Options):

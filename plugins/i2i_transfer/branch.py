@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from i2i import (
@@ -86,12 +86,6 @@ class Branch(FewShot):
         def objective(self) -> Mapping[str, float | dict[str, Any]]:
             """Group classification, if ``judge`` includes it."""
             return {"group": self.group_weight} if self.provides else {}
-
-        @field_validator("branch_points", mode="before")
-        @classmethod
-        def _split(cls, value: Any) -> Any:
-            """Split comma-separated paths."""
-            return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
         @model_validator(mode="after")
         def _check_depth(self) -> Self:

@@ -169,7 +169,7 @@ class TestAdd:
 
     @pytest.mark.parametrize("flags", [(), ("--debug", "--strict")])
     def test_help_shows_the_transfers_options(self, i2i, run, flags) -> None:
-        text = i2i(*flags, "groups", "add", run, "--help").out
+        text = i2i(*flags, "groups", "add", run, "--help-all").out
         assert "--transfer.branch_lr" in text
         assert "--transfer-steps" in text
-        assert "│ --size" not in text
+        assert "  --size" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,18 @@ def test_metrics_and_their_options(resolved) -> None:
     assert config["evaluate"] == {"every": 2, "best": "kernel", "metrics": ["l1", "kernel"]}
     assert config["metric"] == {"kernel": {"network": "alexnet:relu3"}}
     assert resolved("--overwrite")["metric"] == {}
+
+
+def test_commas_separate_the_items_of_a_tuple(resolved) -> None:
+    config = resolved("--backbone.betas", "0.4, 0.9", "--transfer.branch_points=down.0,up.*")
+    assert config["backbone"]["betas"] == [0.4, 0.9]
+    assert config["transfer"]["branch_points"] == ["down.0", "up.*"]
+    assert resolved("--backbone.betas=[0.3, 0.8]")["backbone"]["betas"] == [0.3, 0.8]
+
+
+def test_out_has_a_short_form(i2i, folder_root, out, untrained) -> None:
+    assert i2i("run", *TINY, "--data", folder_root, "-o", out).status == 0
+    assert (out / "run.toml").is_file()
 
 
 def test_switches_have_two_sides(resolved) -> None:
@@ -155,18 +168,18 @@ def test_run_folders_are_named_after_what_runs(i2i, folder_root, tmp_path, untra
 
 class TestHelp:
     def test_shows_the_options_of_the_default_components(self, i2i) -> None:
-        text = " ".join(i2i("run", "--help").out.split())
+        text = " ".join(i2i("run", "--help-all").out.split())
         for words in (
             "[default: ugatit]", "[default: branch]",
             "[default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
             "[default: 4]", "Backbone 'ugatit'",
             "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0005]",
-            "--backbone.light --backbone.no-light",
+            "--backbone.light / --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
 
     def test_shows_the_options_of_the_chosen_components(self, i2i) -> None:
-        text = " ".join(i2i("run", "--backbone", "cyclegan", "--data", "folder", "--help").out.split())
+        text = " ".join(i2i("run", "--backbone", "cyclegan", "--data", "folder", "--help-all").out.split())
         for words in (
             "Backbone 'cyclegan'", "--backbone.pool_size", "[default: 50]", "Generator 'resnet'", "--generator.blocks",
             "[default: 6]", "Discriminator 'patch'", "Data 'folder'",
@@ -177,7 +190,7 @@ class TestHelp:
 
     def test_shows_the_defaults_of_the_configuration_file(self, i2i, toml) -> None:
         file = toml("[backbone]\nname = 'cyclegan'\npool_size = 17")
-        assert "[default: 17]" in i2i("run", "--config", file, "--help").out
+        assert "[default: 17]" in i2i("run", "--config", file, "--help-all").out
 
     def test_works_where_the_chosen_parts_do_not_fit(self, i2i) -> None:
         assert i2i("run", "--generator=resnet", "--help").status == 0
@@ -191,6 +204,34 @@ class TestHelp:
     def test_of_translate_tells_the_default_group(self, i2i) -> None:
         rows = [" ".join(line.split()) for line in i2i("translate", "--help").out.splitlines()]
         check(next(row for row in rows if row.startswith("│ --group")), "[default:")
+
+    @pytest.mark.parametrize("flag", ["--help", "-h"])
+    def test_leaves_out_what_few_people_need(self, i2i, monkeypatch, flag) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        text = i2i("run", flag).out
+        assert len(text.splitlines()) <= 70
+        for word in ("--backbone.channels", "--loss.cam", "--metric.fid", "--crop-margin"):
+            assert word not in text
+        for word in ("--backbone ", "--data ", "--steps ", "--out ", "--help-all"):
+            assert word in text
+        assert "Backbone 'ugatit' (7)" in " ".join(text.split())
+
+    def test_of_all_options_cuts_no_name_off(self, i2i, monkeypatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        text = i2i("run", "--discriminator=timm+patch", "--data=folder", "--help-all").out
+        assert "--loss.face_identity.crop / --loss.face_identity.no-crop\n" in text
+        assert "--transfer.freeze_shared / --transfer.no-freeze_shared\n" in text
+        assert "\n  --backbone.betas X,X\n      Adam's betas. [default: 0.5,0.999]\n" in text
+        assert "\n  --transfer.branch_points TEXT,...\n" in text
+        assert not re.search(r"TUPLE|DICT|STR|INT|Undefined|default: \[", text)
+
+    @pytest.mark.parametrize(
+        "command", ["run", "evaluate", "translate", "bench", "groups export", "import", "groups add"]
+    )
+    def test_names_types_as_people_do(self, i2i, command) -> None:
+        text = i2i(*command.split(), "--help").out
+        assert not re.search(r"<\w|range|bool|TUPLE|DICT|list\[", text)
+        assert re.search(r"--out +-o ", text)
 
 
 class TestNested:

@@ -170,7 +170,7 @@ def test_a_plugin_that_fails_to_add_commands_does_not_matter(i2i, install) -> No
 
 def test_a_plugins_loss_gets_options_and_help(i2i, install, folder_root, out, untrained) -> None:
     install("my-plugin", GOOD)
-    assert "--loss.tv" in i2i("run", "--help").out
+    assert "--loss.tv" in i2i("run", "--help-all").out
     assert i2i("run", *TINY, "--data", folder_root, "--out", out, "--loss.tv", "0.5").status == 0
     assert "[loss.tv]\nweight = 0.5\n" in (out / "run.toml").read_text()
 

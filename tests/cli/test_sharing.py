@@ -21,6 +21,8 @@ from tests.cli.conftest import TINY
         ("run --processes 1.5", 1),
         ("run --processes 1000000000", 1),
         ("run --processes 3 --help", 1),
+        ("run -h --processes 3", 1),
+        ("run --processes 3 --help-all", 1),
         ("groups list --processes 3", 1),
         ("translate run --processes 3", 1),
         ("run --resume nowhere", 1),

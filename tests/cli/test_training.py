@@ -98,8 +98,8 @@ def test_training_goes_on_from_a_model(i2i, base, folder_root, out, untrained, c
 
 
 def test_the_help_shows_the_options_of_the_model(i2i, base) -> None:
-    text = i2i("train", base, "--help").out
-    assert re.search(r"--backbone\.channels .*default: 4", text)
+    text = i2i("train", base, "--help-all").out
+    assert re.search(r"--backbone\.channels N\n.*default: 4", text)
     assert "--backbone.pool_size" in text
 
 
