@@ -14,10 +14,23 @@ import typer
 from rich.markup import escape
 
 import i2i
-from i2i.cli import bench, data, estimate, evaluate, exchange, groups, plugins, report, training, translating, weights
 from i2i.cli.command import expanded, guarded
+from i2i.cli import (
+    bench,
+    completion,
+    data,
+    estimate,
+    evaluate,
+    exchange,
+    groups,
+    plugins,
+    report,
+    training,
+    translating,
+    weights,
+)
 from i2i.cli.help import CONTEXT, readable
-from i2i.cli.output import lasting_output, open_console
+from i2i.cli.output import VOLUMES, lasting_output, open_console, set_volume
 from i2i.cli.sharing import processes_asked
 from i2i.errors import ConfigError, I2IError
 from i2i.registry.events import blamed
@@ -25,13 +38,14 @@ from i2i.registry.registry import installed
 
 DEBUG = "I2I_DEBUG"
 _REFUSALS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EROFS, errno.EISDIR}
-ANYWHERE = ("--debug", "--strict")
+ANYWHERE = ("--debug", "--strict", *VOLUMES)
 """Flags accepted before or after the command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``i2i`` and exit: 0 on success, 1 on an internal error, 2 on a user error, 130 on Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    set_volume(given)
     with lasting_output():
         status = _status(given, "--debug" in given or bool(os.environ.get(DEBUG)))
     sys.exit(status)
@@ -70,7 +84,6 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app = typer.Typer(
         name="i2i",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings=CONTEXT,
@@ -103,6 +116,8 @@ def invoke(arguments: Sequence[str]) -> int:
     if "--strict" in arguments:
         installed().refuse_broken()
     rest = [argument for argument in arguments if argument not in ANYWHERE]
+    if completion.asked():
+        return int(_completing().main(args=rest, prog_name="i2i", standalone_mode=False) or 0)
     processes = processes_asked(rest)
     if processes > 1:
         from i2i.compute.launch import launch
@@ -114,6 +129,17 @@ def invoke(arguments: Sequence[str]) -> int:
     return int(status)
 
 
+def _completing() -> Any:
+    """Return the program with the options of what has been typed so far, if that makes sense yet."""
+    words = completion.words()
+    try:
+        command = program(words)
+    except I2IError:
+        command = program(words[:1])
+    completion.uncover(command)
+    return command
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"i2i {i2i.__version__}")
@@ -123,6 +149,8 @@ def _version(asked: bool) -> None:
 def _common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin, or one that raises."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only results, warnings and errors."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Print more: all losses, all scores, files saved."),
     version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""

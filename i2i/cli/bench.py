@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from i2i.cli.output import open_console
+from i2i.cli.output import open_console, open_remarks
 from i2i.errors import ConfigError, TrainingError, did_you_mean
 from i2i.registry.registry import installed
 
@@ -82,7 +82,7 @@ def _execute(job: Any, reference: str, folder: Path, jobs: int) -> None:
         else:
             cell, results = outcome
             scored[cell] = results
-            console.print(f"scored {cell}", highlight=False, markup=False)
+            open_remarks().print(f"scored {cell}", highlight=False, markup=False)
         if scored and number % len(job.plan.contenders) == 0:
             write_results(job, scored, reference, folder)
     if failed:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from i2i.cli.command import guarded
-from i2i.cli.output import open_console
+from i2i.cli.output import JSON, open_console, print_json
 from i2i.errors import DataError
 from i2i.registry.registry import installed, summary
 
@@ -16,14 +16,21 @@ app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(json: JSON = False) -> None:
     """Show the data sets that plugins provide."""
     from i2i.contracts.dataset import Dataset
 
     registry = installed()
+    rows = [
+        {"name": name, "description": summary(registry.get(Dataset, name)), "from": registry.provider(Dataset, name)}
+        for name in registry.names(Dataset)
+    ]
+    if json:
+        print_json(rows)
+        return
     table = Table("data set", "description", "from", box=None, padding=(0, 2, 0, 0))
-    for name in registry.names(Dataset):
-        table.add_row(name, summary(registry.get(Dataset, name)), registry.provider(Dataset, name))
+    for row in rows:
+        table.add_row(*row.values())
     open_console(soft_wrap=False).print(table)
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from i2i.cli.command import Command
-from i2i.cli.output import open_console
+from i2i.cli.output import JSON, open_console, print_json
 from i2i.errors import ConfigError, DataError
 from i2i.registry.registry import installed
 
@@ -42,6 +42,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="File for the scores. \\[default: scores.json in the run folder]",
                                              show_default=False)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
+    json: JSON = False,
 ) -> None:  # fmt: skip
     """Score a model's translations of held-out images per group, next to real drawings and untranslated sources.
 
@@ -67,11 +68,17 @@ def evaluate(
     evaluation.load(engine.device)
     translator.check_group(through)
     _check_groups(file, translator, dataset, evaluation)
-    scores, console = evaluation.scores(translator, through=through), open_console()
+    scores = evaluation.scores(translator, through=through)
+    content = score_content(file, translator, section, evaluation, scores, registry, engine)
+    content |= {"translated_as": through} if through else {}
+    if target is not None:
+        write_scores(content, target)
+    if json:
+        print_json(content)
+        return
+    console = open_console()
     _show(console, scores, translator, through)
     if target is not None:
-        content = score_content(file, translator, section, evaluation, scores, registry, engine)
-        write_scores({**content, "translated_as": through} if through else content, target)
         console.print(str(target), highlight=False, markup=False)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from i2i.cli.output import open_console
+from i2i.cli.output import open_console, open_remarks
 from i2i.registry.registry import installed
 
 
@@ -30,9 +30,9 @@ def import_(
     section = data_section(data) if data else None
     note_namesake(section or {})
     arrival = import_checkpoint(path, out, installed(), size=size, data=section, overwrite=overwrite)
-    console = open_console()
+    console, remarks = open_console(), open_remarks()
     if arrival.sources != (path,):
-        console.print(f"read: {', '.join(map(str, arrival.sources))}", highlight=False, markup=False)
+        remarks.print(f"read: {', '.join(map(str, arrival.sources))}", highlight=False, markup=False)
     for note in arrival.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(_summary(arrival), highlight=False, markup=False)

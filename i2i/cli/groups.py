@@ -11,7 +11,7 @@ from rich.table import Table
 
 from i2i.cli import training
 from i2i.cli.command import Command, expanded, guarded
-from i2i.cli.output import open_console
+from i2i.cli.output import JSON, open_console, print_json
 from i2i.errors import ConfigError
 from i2i.registry.registry import installed
 
@@ -23,15 +23,22 @@ Out = Annotated[Path | None, typer.Option(help="Folder for the changed model.", 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Change RUN itself; with --out, replace what that holds.")]
 
 
-def list_(run: ModelPath) -> None:
+def list_(run: ModelPath, json: JSON = False) -> None:
     """Show the groups of a model, with the bytes of each and its share of the model."""
     from i2i.groups.stored import open_model, weigh
 
     stored = open_model(run, installed())
-    table = Table("group", "bytes", "of the model", "to translate", box=None, padding=(0, 2, 0, 0))
+    sizes: dict[str, tuple[int, int]] = {}
     for group in (stored.base, *stored.groups):
         part = stored.part(group)
-        size, used = weigh(part.values()), weigh(t for name, t in part.items() if name.startswith("generators."))
+        used = weigh(tensor for name, tensor in part.items() if name.startswith("generators."))
+        sizes[group] = weigh(part.values()), used
+    if json:
+        groups = [{"name": group, "bytes": size, "to_translate": used} for group, (size, used) in sizes.items()]
+        print_json({"base": stored.base, "bytes": stored.size, "groups": groups})
+        return
+    table = Table("group", "bytes", "of the model", "to translate", box=None, padding=(0, 2, 0, 0))
+    for group, (size, used) in sizes.items():
         base = " (base)" if group == stored.base else ""
         table.add_row(group + base, str(size), f"{size / stored.size:.1%}", f"{used / stored.size:.1%}")
     open_console(soft_wrap=False).print(table)

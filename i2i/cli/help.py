@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import typer.core
 from rich.markup import escape
 from rich.padding import Padding
 
@@ -20,6 +21,15 @@ TYPES = {bool: "", int: "N", float: "X", str: "TEXT", Path: "PATH", dict: "JSON"
 
 SHORT = {"--out": "-o"}
 """Short forms, which every command accepts that has the option."""
+
+
+class Listing(typer.core.TyperGroup):
+    """A group of commands that lists if no command is named; the options of ``list`` follow the group's name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert ``list`` unless a command or help is named."""
+        named = bool(args) and (not args[0].startswith("-") or args[0] in CONTEXT["help_option_names"])
+        return super().parse_args(ctx, args if named or ctx.resilient_parsing else ["list", *args])
 
 
 def readable(command: Any, path: str = "i2i") -> Any:

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
 from i2i.cli.help import TYPES
-from i2i.cli.output import open_console
+from i2i.cli.output import open_remarks
 from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
 from i2i.errors import ConfigError, I2IError, did_you_mean
@@ -122,7 +122,7 @@ def note_namesake(data: Mapping[str, Any]) -> None:
     name = str(data.get("name", ""))
     if name and "root" not in data and Path(name).is_dir():
         note = f"--data {name} is the data set of that name. To use the folder instead: --data ./{name}"
-        open_console(error=True).print(note, highlight=False, markup=False)
+        open_remarks(error=True).print(note, highlight=False, markup=False)
 
 
 def _literal(value: Any) -> Any:

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any, TextIO
+from contextvars import ContextVar
+from enum import IntEnum
+from typing import Annotated, Any, TextIO
 
+import typer
 from rich.console import Console
 
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+"""The option of commands that list something."""
 WIDE = 10_000
 """Columns where there is no terminal, so that no table cuts or wraps its cells."""
+
+
+class Volume(IntEnum):
+    """How much commands print: results, warnings and errors alone; remarks and progress, too; details, too."""
+
+    QUIET = -1
+    NORMAL = 0
+    VERBOSE = 1
+
+
+VOLUMES = {"--quiet": Volume.QUIET, "-q": Volume.QUIET, "--verbose": Volume.VERBOSE, "-v": Volume.VERBOSE}
+volume: ContextVar[Volume] = ContextVar("volume", default=Volume.NORMAL)
+"""What the user asked for by ``--quiet`` or ``--verbose``."""
+
+
+def set_volume(arguments: Sequence[str]) -> None:
+    """Set the volume that a command line asks for; the last flag counts."""
+    volume.set(next((VOLUMES[flag] for flag in reversed(arguments) if flag in VOLUMES), Volume.NORMAL))
+
+
+def open_remarks(*, error: bool = False, quiet: bool = False, soft_wrap: bool = True) -> Console:
+    """Return a console for remarks and progress, which ``--quiet`` silences."""
+    return open_console(error=error, quiet=quiet or volume.get() is Volume.QUIET, soft_wrap=soft_wrap)
+
+
+def print_json(content: object) -> None:
+    """Print content as JSON, the same on a terminal and in a file."""
+    open_console().out(json.dumps(content, indent=2, ensure_ascii=False, default=str), highlight=False)
 
 
 def open_console(*, error: bool = False, quiet: bool = False, soft_wrap: bool = True) -> Console:

@@ -9,25 +9,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from i2i.cli.output import open_console
+from i2i.cli.help import Listing
+from i2i.cli.output import JSON, open_console, print_json
 from i2i.errors import UnknownComponentError, did_you_mean
 from i2i.registry.registry import Plugin, Registry, installed, summary
 
-app = typer.Typer(help="List plugins, their hooks and components.", invoke_without_command=True, no_args_is_help=False)
-
-
-@app.callback()
-def main(context: typer.Context) -> None:
-    """List plugins unless a command is named."""
-    if context.invoked_subcommand is None:
-        list_()
+app = typer.Typer(cls=Listing, help="List plugins, their hooks and components.")
 
 
 @app.command("list")
-def list_() -> None:
+def list_(json: JSON = False) -> None:
     """Show every plugin with its distribution, version, hooks and components; broken ones in red."""
-    console = open_console(soft_wrap=False)
     plugins = _loaded().plugins
+    if json:
+        print_json([_entry(plugin) for plugin in plugins])
+        return
+    console = open_console(soft_wrap=False)
     table = Table("plugin", "distribution", "hooks", "components", box=None, padding=(0, 2, 0, 0))
     for plugin in plugins:
         row = (plugin.name, plugin.distribution, ", ".join(plugin.hooks), _components(plugin))
@@ -38,10 +35,17 @@ def list_() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="The plugin.")]) -> None:
+def show(name: Annotated[str, typer.Argument(help="The plugin.")], json: JSON = False) -> None:
     """Show one plugin's components with their options."""
     registry, console = _loaded(), open_console(soft_wrap=False)
     plugin = _find(registry, name)
+    if json:
+        options = [
+            {"kind": kind, "name": one.name, "summary": summary(one), "options": _described(one)}
+            for kind, one in registry.provided_by(plugin)
+        ]
+        print_json({**_entry(plugin), "components": options})
+        return
     console.print(f"[bold]{escape(plugin.name)}[/] of {escape(plugin.distribution)}", highlight=False)
     for problem in _problems(plugin):
         _complain(problem, console)
@@ -67,10 +71,25 @@ def _find(registry: Registry, name: str) -> Plugin:
 
 def _options(component: type[Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    fields = component.Config.model_fields if hasattr(component, "Config") else {}  # metrics have none
-    for name, info in fields.items():
-        table.add_row(name, escape(info.description or ""))
+    for name, description in _described(component).items():
+        table.add_row(name, escape(description))
     return table
+
+
+def _described(component: type[Any]) -> dict[str, str]:
+    """Return the options of a component with their meaning."""
+    fields = component.Config.model_fields if hasattr(component, "Config") else {}  # metrics have none
+    return {name: info.description or "" for name, info in fields.items()}
+
+
+def _entry(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "hooks": plugin.hooks,
+        "components": {kind: names for kind, names in plugin.components.items() if names},
+        "problems": _problems(plugin),
+    }
 
 
 def _components(plugin: Plugin) -> str:

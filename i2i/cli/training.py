@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.cli.output import open_console
+from i2i.cli.output import Volume, open_console, open_remarks, volume
 from i2i.errors import ConfigError
 from i2i.registry.registry import installed
 
@@ -98,9 +98,11 @@ def execute(job: Run, resume: Path | None, stop_after: int | None) -> None:
     from i2i.storage.run_folder import REPORT_FILE
 
     console = open_console(quiet=not job.engine.processes.first)
-    _introduce(job, console, resume is not None)
+    remarks = open_remarks(quiet=not job.engine.processes.first)
+    _introduce(job, remarks, resume is not None)
     try:
-        job.execute(_listeners(job, console), stop_after, partial(console.print, highlight=False, markup=False))
+        say = partial(remarks.print, highlight=False, markup=False)
+        job.execute(_listeners(job, console, remarks), stop_after, say)
     except runs.Stopped as stop:
         stopped = f"Stopped after step {job.step} of {job.steps} ({job.stage})."
         console.print(f"{stopped} Resume with: {_resume_line(job)}", markup=False)
@@ -234,7 +236,7 @@ def _place(job: Run) -> str:
     return f"{job.engine.device} in {count} processes" if count > 1 else str(job.engine.device)
 
 
-def _listeners(job: Run, console: Console) -> list[object]:
+def _listeners(job: Run, console: Console, remarks: Console) -> list[object]:
     from i2i import report
     from i2i.runs.listeners import metrics_file, overfitting, progress, samples
     from i2i.runs.listeners.diagnosis import Diagnosis
@@ -242,9 +244,9 @@ def _listeners(job: Run, console: Console) -> list[object]:
     from i2i.runs.listeners.tensorboard import TensorBoard
 
     gauge = overfitting.OverfittingGauge(console)
-    display = progress.ProgressDisplay(console, gauge=gauge)
+    display = progress.ProgressDisplay(remarks, gauge=gauge, details=volume.get() is Volume.VERBOSE)
     watching = [display, metrics_file.MetricsFile(console), samples.SampleGrids(), gauge, Diagnosis(console)]
-    watching.append(Forecast(console))
+    watching.append(Forecast(remarks))
     logging = [TensorBoard()] if job.config.log == "tensorboard" else []
     return [report.Reporter(console), *watching, *logging]
 

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from i2i.cli.output import open_console
+from i2i.cli.help import Listing
+from i2i.cli.output import JSON, open_console, open_remarks, print_json
 from i2i.contracts.weights import FoundWeights, WeightsSource
 from i2i.pretrained.weights import download, sources, state_of
 from i2i.registry.registry import installed
 
-app = typer.Typer(help="List pretrained networks, or download one.", invoke_without_command=True, no_args_is_help=False)
+app = typer.Typer(cls=Listing, help="List pretrained networks, or download one.")
 _COLOURS = {"verified": "green", "damaged": "red", "missing": "yellow"}
 
 
-@app.callback()
-def main(context: typer.Context) -> None:
-    """List weights unless a command is named."""
-    if context.invoked_subcommand is None:
-        list_()
-
-
 @app.command("list")
-def list_() -> None:
+def list_(json: JSON = False) -> None:
     """Show every source of weights: its use, its file and whether that is verified, or how to get it."""
+    if json:
+        print_json([_entry(source) for source in sources(installed())])
+        return
     console = open_console(soft_wrap=False)
     for network, group in groupby(sources(installed()), key=lambda source: source.network):
         network_sources = list(group)
@@ -40,9 +37,9 @@ def list_() -> None:
 @app.command("download")
 def download_(name: Annotated[str, typer.Argument(help="A source or a network that the list names.")]) -> None:
     """Fetch weights from their official address into torch's cache, and verify them."""
-    console = open_console(soft_wrap=False)
+    console, remarks = open_console(soft_wrap=False), open_remarks(soft_wrap=False)
     columns = (TextColumn(escape(name)), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=remarks, disable=remarks.quiet or not remarks.is_terminal) as bar:
         task = bar.add_task(name)
         path = download(installed(), name, lambda done, total: bar.update(task, completed=done, total=total or None))
     console.print(str(path), soft_wrap=True, highlight=False)
@@ -58,6 +55,12 @@ def _table(network_sources: list[WeightsSource]) -> Table:
         where = str(path) if path else source.remedy
         table.add_row(escape(source.name), f"[{_COLOURS.get(state, 'default')}]{state}[/]", escape(where))
     return table
+
+
+def _entry(source: WeightsSource) -> dict[str, Any]:
+    path = source.locate()
+    where = {"network": source.network, "enables": source.enables, "file": path}
+    return {"name": source.name, **where, "state": _state(source, path), "remedy": "" if path else source.remedy}
 
 
 def _state(source: WeightsSource, path: Path | None) -> str:

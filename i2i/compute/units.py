@@ -18,6 +18,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def clock(seconds: float) -> str:
+    """Format a duration as a clock does.
+
+    Examples:
+        >>> clock(289), clock(3725)
+        ('4:49', '1:02:05')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def byte_size(count: int) -> str:
     """Format a number of bytes.
 

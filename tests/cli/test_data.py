@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from tests.wording import check, mentions
 
 
@@ -36,3 +38,8 @@ def test_check_of_one_group(i2i, folder_root) -> None:
 
 def test_check_of_an_unknown_data_set(refused) -> None:
     mentions(refused("data", "check", "emojy"), "emojy", "emoji")
+
+
+def test_data_sets_as_json(i2i) -> None:
+    sets = {one["name"]: one for one in json.loads(i2i("data", "list", "--json").out)}
+    assert "OpenMoji" in sets["emoji"]["description"]

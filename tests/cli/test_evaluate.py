@@ -261,3 +261,8 @@ class TestRefusals:
 
     def test_no_model(self, refused, tmp_path) -> None:
         mentions(refused("evaluate", tmp_path / "none"), tmp_path / "none", ".safetensors")
+
+
+def test_scores_as_json(i2i, run) -> None:
+    result = i2i("evaluate", run, "--metrics=l1", "--json")
+    assert json.loads(result.out) == json.loads((run / "scores.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -173,3 +174,10 @@ class TestAdd:
         assert "--transfer.branch_lr" in text
         assert "--transfer-steps" in text
         assert "  --size" not in text
+
+
+def test_groups_as_json(i2i, trained) -> None:
+    content = json.loads(i2i("groups", "list", trained, "--json").out)
+    assert content["base"] == "woman"
+    assert [one["name"] for one in content["groups"]] == ["woman", "kid", "man"]
+    assert all(0 < one["to_translate"] < one["bytes"] < content["bytes"] for one in content["groups"][1:])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from i2i import cli
 from i2i.cli.output import lasting_output, open_console
-from tests.cli.conftest import TINY
+from tests.cli.conftest import TINY, Command
 
 FULL = Path("/dev/full")
 
@@ -88,6 +90,41 @@ def test_tables_are_never_cut_where_there_is_no_terminal(
 def test_columns_are_those_that_the_user_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     assert open_console().width == 60
+
+
+@pytest.mark.parametrize("flag", ["-q", "--quiet"])
+def test_a_quiet_run_prints_its_result_alone(i2i: Command, folder_root: Path, out: Path, flag: str) -> None:
+    result = i2i("train", *TINY[:2], "--steps=1", *TINY[4:], "--data", folder_root, "--out", out, flag)
+    assert (result.status, result.err) == (0, "")
+    line, *rest = result.out.splitlines()
+    assert str(out / "report.html") in line
+    assert rest == []
+
+
+def test_a_verbose_run_prints_the_files_that_it_saves(i2i: Command, folder_root: Path, out: Path) -> None:
+    result = i2i("-v", "train", *TINY[:2], "--steps=1", *TINY[4:], "--data", folder_root, "--out", out)
+    assert f"saved {out}/base.safetensors" in result.out
+    assert i2i("train", "-v", "-q", "--resume", out).out.count("\n") == 1  # the last flag counts
+
+
+def test_quiet_commands_list_what_they_are_asked_for(i2i: Command) -> None:
+    assert "emoji" in i2i("-q", "data", "list").out
+
+
+@pytest.mark.parametrize("arguments", [("run", "--help"), ("run", "--help-all"), ("plugins",), ("run", "--stepps=1")])
+def test_no_color_means_none(arguments: tuple[str, ...]) -> None:
+    """At a terminal, where there are colours without NO_COLOR."""
+    code = f"from i2i.cli import main; main({list(arguments)})"
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
+    plain, coloured = (
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment | extra, capture_output=True, text=True, check=False
+        )
+        for extra in ({"NO_COLOR": "1"}, {})
+    )
+    colour = r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38;)[0-9;]*m"
+    assert not re.search(colour, plain.stdout + plain.stderr)
+    assert re.search(r"\x1b\[", coloured.stdout + coloured.stderr)
 
 
 def execute(*arguments: object) -> object:

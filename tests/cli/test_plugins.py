@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 
@@ -240,3 +241,21 @@ def test_a_component_that_ends_the_program_is_named(i2i, refused, install, monke
 def test_a_plugins_command_may_exit(i2i, install) -> None:
     install("my-plugin", COMMAND.replace('print("hello", name)', "raise SystemExit(7)"))
     assert i2i("hello").status == 7
+@pytest.mark.parametrize("arguments", [("plugins", "list", "--json"), ("plugins", "--json")])
+def test_plugins_as_json(i2i, arguments) -> None:
+    plugins = {one["name"]: one for one in json.loads(i2i(*arguments).out)}
+    assert plugins["cyclegan"]["components"]["generator"] == ["resnet", "unet"]
+    assert plugins["cyclegan"]["problems"] == []
+
+
+def test_one_plugin_as_json(i2i) -> None:
+    shown = json.loads(i2i("plugins", "show", "cyclegan", "--json").out)
+    backbone = next(one for one in shown["components"] if one["kind"] == "backbone")
+    assert backbone["name"] == "cyclegan"
+    assert "pool_size" in backbone["options"]
+
+
+def test_a_broken_plugin_is_in_the_json(i2i, install) -> None:
+    install("my-plugin", "import nowhere_to_be_found")
+    plugins = {one["name"]: one for one in json.loads(i2i("plugins", "--json").out)}
+    assert "nowhere_to_be_found" in plugins["my-plugin"]["problems"][0]

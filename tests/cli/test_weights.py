@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from http.server import ThreadingHTTPServer
 
 import pytest
@@ -92,3 +93,10 @@ def test_download_without_a_server(refused, install, torch_home) -> None:
         url = f"http://127.0.0.1:{closed.server_port}"
     install("my-plugin", PLUGIN.format(url=url, sha256=SHA256, size=0))
     mentions(refused("weights", "download", "my-net"), f"{url}/net.pth")
+
+
+@pytest.mark.parametrize("arguments", [("weights", "list", "--json"), ("weights", "--json")])
+def test_weights_as_json(i2i, arguments) -> None:
+    for one in json.loads(i2i(*arguments).out):
+        assert set(one) == {"name", "network", "enables", "file", "state", "remedy"}
+        assert bool(one["file"]) != bool(one["remedy"])

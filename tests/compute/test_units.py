@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from i2i.compute.units import byte_size, duration, millions
+from i2i.compute.units import byte_size, clock, duration, millions
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,11 @@ from i2i.compute.units import byte_size, duration, millions
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (61.9, "1:01"), (3599, "59:59"), (36_000, "10:00:00")])
+def test_clock(seconds, text):
+    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from i2i.config.options import merge
 from i2i.contracts.scores import Judgement
@@ -33,6 +34,22 @@ def given(tiny):
 def entries(folder):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [entry for entry in map(json.loads, lines) if "overfitting" in entry]
+
+
+LOSSES = {
+    "discriminator/adversarial": 2.848,
+    "generator/adversarial": 3.141,
+    "generator/cycle": 0.751,
+    "generator/identity": 0.65,
+    "generator/cam": 1.806,
+}
+
+
+def staged(at, note=""):
+    """Add what the display shows at the start of a stage."""
+    at.samples_per_step = 4
+    at.model.backbone.discriminators = {"a": SimpleNamespace(note=note)}
+    return at
 
 
 @pytest.fixture
@@ -142,6 +159,60 @@ class TestProgressDisplay:
         first, second = console.file.getvalue().splitlines()
         assert first.endswith("G cycle 1.000")
         assert second.endswith("G cycle 1.000  D overfits kid 0.70")
+
+    @pytest.mark.parametrize(
+        ("columns", "losses"),
+        [
+            (80, []),
+            (100, ["D adversarial 2.848"]),
+            (160, ["D adversarial 2.848", "G adversarial 3.141", "G cycle 0.751", "G identity 0.650"]),
+        ],
+    )
+    def test_shows_stage_bar_step_and_time_left_at_any_width(self, run, columns, losses):
+        terminal = Console(file=io.StringIO(), width=columns, force_terminal=True, color_system=None)
+        at, display = staged(run(100_000)), ProgressDisplay(terminal)
+        display.on_train_start(at)
+        display._started -= 100
+        display._first = 99_000
+        at.steps = 150_000
+        display._bar.update(display._task, total=at.steps)
+        display.on_step(at, 100_000, LOSSES)
+        display.on_train_end(at)
+        drawn = Text.from_ansi(terminal.file.getvalue().replace("\r", "\n")).plain.splitlines()
+        line = [one.rstrip() for one in drawn if "━" in one][-1]
+        stage, bar, *rest = line.split()
+        assert (stage, set(bar)) == ("transfer", {"━"})
+        assert len(bar) >= 15
+        shown = " ".join(rest)
+        assert shown == " ".join(["100000/150000 40.0 images/s, 1:23:20 left", *losses])
+        assert len(line) <= columns
+
+    def test_prints_all_losses_scores_and_files_if_details_are_asked_for(self, run, tmp_path):
+        terminal = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+        at, display = staged(run(1000)), ProgressDisplay(terminal, details=True)
+        at.model.groups = ("woman", "kid")
+        display.on_train_start(at)
+        display.on_step(at, 1000, LOSSES)
+        display.on_evaluate(at, 1000, {"woman": {"l1": Judgement(0.25, 0.25, 0.25, 3), "ssim": Judgement()}})
+        display.on_checkpoint(at, tmp_path / "state.safetensors")
+        display.on_train_end(at)
+        text = Text.from_ansi(terminal.file.getvalue()).plain
+        for part in ("G cam 1.806", "scores: l1 0.250", "woman: l1 0.250", f"saved {tmp_path}/state.safetensors"):
+            assert part in text
+
+    def test_prints_nothing_and_draws_no_bar_on_a_quiet_console(self, run):
+        silent = Console(file=io.StringIO(), force_terminal=True, quiet=True)
+        at, display = staged(run(1000)), ProgressDisplay(silent)
+        display.on_train_start(at)
+        display.on_step(at, 1000, LOSSES)
+        display.on_train_end(at)
+        assert silent.file.getvalue() == ""
+
+    def test_prints_the_note_of_a_discriminator_once(self, run, console):
+        at, display = staged(run(1), note="Using 5 and 4 layers."), ProgressDisplay(console)
+        for at.stage in ("base", "transfer"):
+            display.on_train_start(at)
+        assert console.file.getvalue().count("Using 5 and 4 layers.") == 1
 
 
 class TestMetricsFile:
