@@ -17,6 +17,7 @@ SOLID = 0.9  # a pixel is white if all channels are above this, black if all are
 BEND = 3  # half-width of a spectral peak in cycles per image; its surroundings extend three times as far
 FAINT = 0.004  # amplitude of an invisible pattern
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+FLAT, EDGE = 0.02, 0.3  # changes of luma from pixel to pixel: below, nothing is seen; above, a line is
 ALIKE = 0.02  # mean difference between sources below which differences between translations are meaningless
 
 
@@ -120,6 +121,22 @@ def copying(look: Look) -> float | None:
     return None if spread < ALIKE else 1 - float((look.fake - look.source).abs().mean()) / spread
 
 
+def smears(look: Look, fewest: int = 4) -> float | None:
+    """Return how much blurrier, or how much less flat, translations are than drawings, whichever is more.
+
+    Blurrier: 1 - the contrast of a pixel with its neighbours in translations / that in drawings. Less flat: the share
+    of pixels at a gradual change of luma, neither flat nor an edge, in translations beyond that in drawings, as a
+    part of what it could be. 0: like drawings; 1: without any contrast, or gradual everywhere.
+    """
+    if min(len(look.fake), len(look.real)) < fewest:
+        return None
+    fake, real = _luma(look.fake), _luma(look.real)
+    contrast, gradual = _contrast(real), _gradual(real)
+    if contrast < ALIKE or gradual == 1:
+        return None
+    return max(1 - _contrast(fake) / contrast, (_gradual(fake) - gradual) / (1 - gradual))
+
+
 SYMPTOMS = (
     Symptom(
         "blobs",
@@ -164,6 +181,14 @@ SYMPTOMS = (
         "Train longer ({steps}), or lower --loss.identity and --loss.cycle, which reward leaving images unchanged.",
         copying,
     ),
+    Symptom(
+        "smears",
+        "Smears",
+        0.3,
+        "Translations are blurrier than drawings, or shade gradually where drawings have flat colours and sharp lines.",
+        "Train longer ({steps}). If they stay, use a larger model (--backbone.channels) or more drawings.",
+        smears,
+    ),
 )
 """All symptoms. Each limit separates good translations and drawings from images with the symptom, as checked in
 ``tests/evaluation/test_symptoms.py``."""
@@ -186,6 +211,19 @@ def afflicted(measured: Mapping[str, Mapping[str, float]], symptom: Symptom) -> 
 
 def _luma(x: Tensor) -> Tensor:
     return einsum(x, torch.tensor(LUMA), "n c h w, c -> n h w")
+
+
+def _contrast(luma: Tensor) -> float:
+    """Return the standard deviation of pixels from the mean of their neighbourhood, over all images ``(N, H, W)``."""
+    around = F.avg_pool2d(F.pad(luma[:, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[:, 0]
+    return float(reduce((luma - around) ** 2, "n h w -> n", "mean").sqrt().mean())
+
+
+def _gradual(luma: Tensor) -> float:
+    """Return the share of pixels whose luma changes by more than `FLAT` and less than `EDGE` to the next pixel."""
+    across, down = luma[:, :-1, 1:] - luma[:, :-1, :-1], luma[:, 1:, :-1] - luma[:, :-1, :-1]
+    change = torch.hypot(across, down)
+    return float(((change > FLAT) & (change < EDGE)).float().mean())
 
 
 def _excess(look: Look, sign: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from i2i import Dataset
-from i2i.evaluation.symptoms import SYMPTOMS, Look, blobs, checkerboard, copying, figures, inversion, sameness
+from i2i.evaluation.symptoms import SYMPTOMS, Look, blobs, checkerboard, copying, figures, inversion, sameness, smears
 from i2i.images.files import read_image
 from i2i.images.pixels import crop_centre, fit_short_side, to_tensor
 from i2i.registry.registry import Registry
@@ -146,7 +146,7 @@ def test_sameness_by_hand():
 
 def test_identical_outputs_are_found(look):
     fake = soft(look.source).mean(0, keepdim=True) + 0.1 * soft(look.source)
-    assert found(translated(look, fake)) == {"sameness"}
+    assert found(translated(look, fake)) == {"sameness", "smears"}  # blurred
 
 
 def test_copying_by_hand():
@@ -157,7 +157,7 @@ def test_copying_by_hand():
 
 
 def test_untouched_sources_are_found(look):
-    assert found(translated(look, look.source * 0.97)) == {"copying"}
+    assert found(translated(look, look.source * 0.97)) == {"copying", "smears"}  # softer than these drawings
 
 
 def test_every_symptom_says_what_helps():
@@ -165,3 +165,30 @@ def test_every_symptom_says_what_helps():
         assert "--" in symptom.remedy("base")
         assert symptom.meaning.endswith(".")
     assert len({symptom.name for symptom in SYMPTOMS}) == len(SYMPTOMS)
+
+
+@pytest.mark.parametrize("group", ["woman", "man", "kid", "elderly"])
+def test_blurred_drawings_are_smears_and_drawings_are_not(emoji, group):
+    own = emoji[group]
+    blurred = F.avg_pool2d(F.pad(own.fake, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    assert abs(smears(own)) < 0.15
+    assert "smears" in found(Look(own.source, blurred, own.real))
+
+
+def test_gradual_shading_with_sharp_lines_is_smears(look):
+    """As a young generator paints: lines are there, faces are clouds."""
+    clouds = 0.25 * torch.sin(torch.arange(SIZE) / 2.5)[:, None] * torch.sin(torch.arange(SIZE) / 3)[None]
+    painted = (look.fake * 0.8 + clouds).clamp(-1, 1)
+    assert "smears" in found(Look(look.source, painted, look.real))
+
+
+def test_smears_by_hand():
+    flat, edge = torch.zeros(4, 3, 16, 16), torch.zeros(4, 3, 16, 16)
+    edge[..., 8:] = 1.0
+    ramp = torch.linspace(-1, 1, 16).expand(4, 3, 16, 16)
+    assert smears(Look(edge, edge, edge)) == 0.0
+    assert smears(Look(edge, flat, edge)) == 1.0  # no contrast at all
+    assert smears(Look(edge, 0.9 * edge, edge)) == pytest.approx(0.1)
+    assert smears(Look(edge, ramp, edge)) == pytest.approx(1.0)  # gradual everywhere
+    assert smears(Look(edge, edge, flat)) is None  # drawings without contrast
+    assert smears(Look(edge[:3], edge[:3], edge)) is None
