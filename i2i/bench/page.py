@@ -138,7 +138,7 @@ def _metric(results: Sequence[Result], metric: str, first: Judgement) -> MetricP
     ]
     plots = [_dot_plot(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
     charts = [_chart(results, group, metric) for group in columns[:-1]]
-    return MetricPart(metric, way(up), first.measured, columns, rows, plots, [one for one in charts if one.series])
+    return MetricPart(metric, way(up), first.measured, columns, rows, plots, [one for one in charts if one.has_curve])
 
 
 def _cell(score: Mean | None, is_best: bool) -> Cell:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A6D00", "#444444")
-"""The Okabe-Ito palette, which colour-blind readers can distinguish."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#222222", "#8A6D00", "#56B4E9")
+"""The Okabe-Ito palette, which colour-blind readers can distinguish; the two blues are as far apart as can be."""
 
 
 def check_available() -> None:
@@ -91,10 +91,10 @@ def curves(results: Sequence[Result], metric: str, path: Path) -> None:
 
 
 def _curve(panel: Axes, points: Sequence[Point], name: str, colour: str) -> None:
-    """Plot mean and range over seeds; a single point becomes a horizontal line."""
+    """Plot mean and range over seeds; a single point is a larger dot."""
     xs, ys = [point.seen for point in points], [point.value for point in points]
     if len(points) == 1:
-        panel.axhline(ys[0], color=colour, linewidth=1.4, label=name)
+        panel.plot(xs, ys, "o", color=colour, markersize=6, label=name)
         return
     panel.plot(xs, ys, "-o", color=colour, markersize=3, linewidth=1.4, label=name)
     low, high = ([end(point.values) for point in points] for end in (min, max))

@@ -63,9 +63,16 @@ def served(model: Translator, group: str) -> str | None:
     return group if group in model.groups else None
 
 
-def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8) -> list[Block]:
-    """Return one block per group: sources, translations by each labelled model, and true translations if known."""
-    return [_block(models, dataset, group, count) for group in dataset.groups]
+def show(models: Mapping[str, Translator], dataset: Dataset, count: int = 8, *, drawings: bool = False) -> list[Block]:
+    """Return one block per group: sources, translations by each labelled model, and true translations if known.
+
+    Args:
+        models: The models by label.
+        dataset: The data.
+        count: Images per row.
+        drawings: Where no true translations are known, add a row of real drawings, which belong to no source.
+    """
+    return [_block(models, dataset, group, count, drawings) for group in dataset.groups]
 
 
 @contextmanager
@@ -90,7 +97,7 @@ def _key(paths: Sequence[Path], size: int) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if paths else ""
 
 
-def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count: int) -> Block:
+def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count: int, drawings: bool) -> Block:
     sources, truths = _examples(dataset, group, count)
     rows = [("source", [square(path, 256) for path in sources])]
     for label, model in models.items():
@@ -98,6 +105,9 @@ def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count
         rows.append((label, [to_image(image) for image in images]))
     if truths:
         rows.append(("true drawing", [square(path, 256) for path in truths]))
+    elif drawings:
+        real = spread(dataset.test(group, "b") or dataset.train(group, "b"), len(sources))
+        rows.append(("real drawings", [square(path, 256) for path in real]))
     return Block(group, rows)
 
 

@@ -184,7 +184,7 @@ SYMPTOMS = (
     Symptom(
         "smears",
         "Smears",
-        0.3,
+        0.2,
         "Translations are blurrier than drawings, or shade gradually where drawings have flat colours and sharp lines.",
         "Train longer ({steps}). If they stay, use a larger model (--backbone.channels) or more drawings.",
         smears,

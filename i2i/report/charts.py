@@ -59,13 +59,17 @@ class Chart:
         return min(places), max(places)
 
     def points(self, series: Series) -> str:
-        """Return a curve as SVG polyline points in a square of ``SIDE``; a single value gives a flat line."""
+        """Return a curve as SVG polyline points in a square of ``SIDE``; a single value is a line of no length."""
         left, right = self.ends
         heights = [SIDE * (self.high - value) / (self.high - self.low) for value in series.values]
-        if len(heights) == 1:
-            return f"0,{heights[0]:.0f} {SIDE},{heights[0]:.0f}"
         across = [SIDE * (place - left) / max(1e-9, right - left) for place in series.at]
-        return " ".join(f"{x:.0f},{y:.0f}" for x, y in zip(across, heights, strict=True))
+        points = [f"{x:.0f},{y:.0f}" for x, y in zip(across, heights, strict=True)]
+        return " ".join(points * 2 if len(points) == 1 else points)
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether any of its curves has more than one value; otherwise there is nothing to draw."""
+        return any(len(one.at) > 1 for one in self.series)
 
     def content(self) -> dict[str, object]:
         """Return the values for the page's script as JSON-serialisable objects."""
@@ -77,13 +81,13 @@ class Chart:
 
 
 def loss_charts(record: Record, stage: str) -> list[Chart]:
-    """Return one chart per loss of a stage, with separate curves for generator and discriminator."""
+    """Return one chart per loss of a stage, with separate curves for generator and discriminator; none of one step."""
     curves = _curves(record.of(stage, lambda line: line.losses))
     terms: dict[str, list[Series]] = {}
     for name, series in curves.items():
         side, _, term = name.rpartition("/")
         terms.setdefault(term, []).append(Series(side or term, series.at, series.values))
-    return [Chart(term, series) for term, series in terms.items()]
+    return [chart for term, series in terms.items() if (chart := Chart(term, series)).has_curve]
 
 
 def gauge_charts(record: Record, stage: str) -> list[Chart]:
@@ -92,7 +96,7 @@ def gauge_charts(record: Record, stage: str) -> list[Chart]:
     augmentation = record.of(stage, lambda line: line.augmentation)
     gauges = {"overfitting of discriminators": overfitting, "probability of augmentation": augmentation}
     curves = {title: list(_curves(points).values()) for title, points in gauges.items()}
-    return [Chart(title, series) for title, series in curves.items() if series]
+    return [chart for title, series in curves.items() if (chart := Chart(title, series)).has_curve]
 
 
 def score_charts(record: Record, stage: str) -> list[Chart]:

@@ -26,15 +26,16 @@ _STEP = re.compile(r"(?P<stage>[a-z]+)-(?P<step>\d+)")
 
 @dataclass(frozen=True)
 class Strip:
-    """Images of the same size side by side, with a label, as one data URI."""
+    """``count`` images of the same size side by side, with a label, as one data URI."""
 
     label: str
     picture: str
+    count: int
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """One group's images: stacked strips of ``count`` images each."""
+    """One group's images: stacked strips, the longest with ``count`` images."""
 
     group: str
     count: int
@@ -63,7 +64,11 @@ def galleries(path: Path, side: int = SHARP) -> list[Gallery]:
         DataError: The file is damaged.
     """
     return [
-        Gallery(block.title, len(block.rows[0][1]), [Strip(label, strip(row, side)) for label, row in block.rows])
+        Gallery(
+            block.title,
+            max(len(row) for _, row in block.rows),
+            [Strip(label, strip(row, side), len(row)) for label, row in block.rows],
+        )
         for block in _blocks(path)
     ]
 

@@ -14,10 +14,12 @@ from i2i.report.charts import gauge_charts, loss_charts, score_charts
 from i2i.report.dot_plots import dot_plots
 from i2i.report.facts import facts, image_rows, status, title
 from i2i.report.findings import findings, looked_for
+from i2i.report.metrics import meaning
 from i2i.report.page import write_page
 from i2i.report.pictures import film, galleries, whole
 from i2i.report.record import Record, read_record
 from i2i.report.tables import write_tables
+from i2i.report.verdict import verdict
 from i2i.storage.run_folder import CONFIG_FILE, REPORT_FILE, SAMPLES, STAGE_FILES
 from i2i.storage.toml import to_toml
 
@@ -89,15 +91,17 @@ def _content(record: Record) -> dict[str, Any]:
     tables = {name: table for name, table in known.items() if table}
     stages = record.stages
     result = next((path for path in _results(record) if path.is_file()), Path())
-    shown = galleries(result)
+    shown, found, looked, plots = galleries(result), findings(record), looked_for(record), dot_plots(record)
     return {
         "title": title(record),
         "status": status(record),
-        "findings": findings(record),
-        "looked_for": looked_for(record),
+        "verdict": verdict(status(record), plots, found, bool(looked)),
+        "findings": found,
+        "looked_for": looked,
         "galleries": shown,
         "result": "" if shown else whole(result),
-        "dot_plots": dot_plots(record),
+        "dot_plots": plots,
+        "meanings": {plot.metric: meaning(plot.metric) for plot in plots},
         "score_charts": [(stage, score_charts(record, stage)) for stage in stages],
         "film": film(record.folder, record.config.stages),
         "loss_charts": [(stage, loss_charts(record, stage)) for stage in stages],

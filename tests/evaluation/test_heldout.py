@@ -114,3 +114,10 @@ def test_every_group_is_shown_by_its_own_branch(tiny, registry, tmp_path):
 
 def _pixels(images):
     return [image.tobytes() for image in images]
+
+
+def test_real_drawings_stand_in_where_no_true_translation_is_known(tmp_path):
+    data = Noise(tmp_path, ("woman", "man"))
+    for block in show({}, data, count=2, drawings=True):
+        assert [(label, len(images)) for label, images in block.rows] == [("source", 2), ("real drawings", 2)]
+    assert [label for label, _ in show({}, data)[0].rows] == ["source"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from i2i.report import write_report
+from tests.report.conftest import SHADES
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -75,6 +76,45 @@ def picture(cell) -> str:
     return found
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_an_image_is_enlarged_with_those_of_its_column(visit, viewport):
+    watched = visit(viewport)
+    page = watched.page
+    cell = page.locator("#result [data-group=woman] .cell[aria-label='woman, translation 6']")
+    small = cell.bounding_box()["width"]
+    cell.click()
+    large = page.locator("dialog .cell")
+    assert page.locator("dialog figcaption").all_inner_texts() == list(SHADES)
+    assert large.first.bounding_box()["width"] > 1.5 * small
+    assert picture(large.nth(2)) == picture(cell)
+    shot = Image.open(io.BytesIO(large.nth(2).screenshot())).convert("RGB")
+    assert shot.getpixel((shot.width // 2, shot.height // 2)) == pytest.approx((SHADES["translation"], 200, 0), abs=15)
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+    cell.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("dialog").count() == 1
+    assert watched.complaints == []
+
+
+def test_the_curves_of_none_and_branch_cannot_be_confused(visit):
+    """They are the first and the sixth of the transfers compared by default."""
+    for scheme in ("light", "dark"):
+        page = visit(color_scheme=scheme).page
+        colours = page.evaluate(
+            """() => [...Array(8).keys()].map((i) => getComputedStyle(document.body).getPropertyValue(`--c${i}`))
+            .map((colour) => Object.assign(document.createElement("i"), { style: `color:${colour}` }))
+            .map((i) => { document.body.append(i); return getComputedStyle(i).color.match(/\\d+/g).map(Number); })"""
+        )
+        distances = {
+            (one, other): sum((a - b) ** 2 for a, b in zip(colours[one], colours[other], strict=True)) ** 0.5
+            for one in range(8)
+            for other in range(one)
+        }
+        assert distances[5, 0] > 100
+        assert min(distances.values()) > 40
+
+
 def test_pictures_are_drawn(visit):
     """From edge to edge a cell on the screen has the colour of its image in the grid."""
     page = visit().page
@@ -118,15 +158,16 @@ def test_a_finger_reads_a_chart_out(visit):
     assert plot.locator(".tip").inner_text() == "step 1\ngenerator 2\ndiscriminator 1"
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overflows_sideways_on_a_phone(visit, scheme):
-    page = visit(PHONE, color_scheme=scheme).page
+def test_nothing_is_wider_than_the_page_tables_included(visit, viewport, scheme):
+    page = visit(viewport, color_scheme=scheme).page
     for details in page.locator("details").all():
         details.evaluate("details => { details.open = true; }")
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
     over = page.evaluate(
         """() => [...document.querySelectorAll("main *, header *, footer")]
-        .filter((one) => !one.closest(".scroll, pre, nav, svg, [hidden]"))
+        .filter((one) => !one.closest("pre, svg, [hidden]"))
         .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
         .map((one) => one.outerHTML.slice(0, 80))"""
     )

@@ -30,9 +30,18 @@ def test_a_chart_of_scores_need_not_reach_down_to_zero():
     assert Chart("x", [series], zero=False).points(series) == "0,0 1000,1000"
 
 
-def test_a_single_value_is_a_flat_line():
-    series = Series("x", [7], [3.0])
-    assert Chart("x", [series]).points(series) == "0,0 1000,0"
+def test_a_single_value_is_a_dot_at_its_place_and_no_level_line():
+    single = Series("x", [7], [3.0])
+    chart = Chart("x", [single, Series("y", [5, 9], [6.0, 6.0])])
+    assert chart.points(single) == "500,500 500,500"
+    assert chart.has_curve
+    assert not Chart("x", [single]).has_curve
+
+
+def test_one_step_makes_no_chart(folder):
+    losses = {"stage": "base", "step": 1, "losses": {"generator/cycle": 1.0}}
+    write_lines(folder, losses, {"stage": "base", "step": 1, "overfitting": {"woman": 0.5}, "augmentation": {}})
+    assert loss_charts(read_record(folder), "base") == gauge_charts(read_record(folder), "base") == []
 
 
 def test_curves_of_a_chart_share_its_axes():

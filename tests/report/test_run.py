@@ -3,10 +3,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from markupsafe import escape
 
 from i2i.report import Reporter, write_report
 from i2i.report.facts import status
 from i2i.report.findings import looked_for
+from i2i.report.metrics import meaning
 from i2i.report.record import read_record
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import create_run
@@ -38,8 +40,16 @@ def test_the_page_shows_every_part(page):
     assert "<code>--generator</code> ugatit" in page
     assert "kid: n too small for l1: 1 of 2" in page
     assert page.count("<polyline") == 2 * (2 + 1) + 2 * 2 + 2 * (2 + 1)  # losses, overfitting, scores of two stages
-    assert "<td>kid</td>" in page
+    assert '<td data-head="images of">kid</td>' in page
     assert "processor = &#34;Abacus&#34;" in page
+
+
+def test_the_page_begins_with_a_verdict_and_explains_each_metric(page):
+    assert page.index('<p class="verdict">Finished: by lpips, translations are ') < page.index("<nav")
+    assert "1 warning." in page
+    for metric in ("lpips", "l1"):
+        assert f'<p class="meaning">{escape(meaning(metric))}</p>' in page
+    assert meaning("nobody-knows") == ""
 
 
 def test_a_run_that_has_only_begun_has_a_page_too(folder):
@@ -69,7 +79,7 @@ def test_an_interval_that_is_not_known_is_not_shown(folder):
 
 
 def test_names_cannot_break_the_page(folder):
-    write_lines(folder, {"stage": "base", "step": 1, "losses": {"<b>'\"&": 1.0}})
+    write_lines(folder, *({"stage": "base", "step": step, "losses": {"<b>'\"&": 1.0}} for step in (1, 2)))
     page = write_report(folder).read_text(encoding="utf-8")
     assert "<b>'" not in page
     assert "\\u003cb\\u003e\\u0027" in page

@@ -57,5 +57,33 @@ function project(film) {
   show();
 }
 
+// Shows what was selected large: an image with those of the other rows in its column, or a picture by itself.
+function enlarge(selected) {
+  const dialog = document.body.appendChild(document.createElement("dialog"));
+  dialog.append(selected.matches("img") ? selected.cloneNode() : column(selected));
+  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+}
+
+function column(cell) {
+  const place = [...cell.parentElement.children].indexOf(cell), large = document.createElement("div");
+  large.className = "large";
+  for (const cells of cell.closest(".sheet").querySelectorAll(".cells")) {
+    const one = cells.children[place];
+    if (!one) continue;
+    const figure = large.appendChild(document.createElement("figure")), copy = one.cloneNode();
+    for (const name of ["--strip", "--of", "--last"]) copy.style.setProperty(name, getComputedStyle(one).getPropertyValue(name));
+    copy.removeAttribute("tabindex");
+    figure.append(copy, Object.assign(document.createElement("figcaption"), { textContent: cells.previousElementSibling.textContent }));
+  }
+  return large;
+}
+
+document.querySelectorAll(".gallery .cell, main img").forEach((one) => {
+  one.tabIndex = 0;
+  one.addEventListener("click", () => enlarge(one));
+  one.addEventListener("keydown", (event) => { if (event.key === "Enter") enlarge(one); });
+});
 document.querySelectorAll("figure.chart").forEach(readOut);
 document.querySelectorAll("#film").forEach(project);

@@ -21,7 +21,7 @@ class SampleGrids:
         """Draw a grid every ``sample_every`` steps."""
         if time_for_samples(run, step):
             with run.averaged():
-                blocks = show({"translation": run.model}, run.dataset)
+                blocks = show({"translation": run.model}, run.dataset, drawings=True)
             write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}-{step:06d}.png")
 
     @hookimpl
@@ -30,7 +30,7 @@ class SampleGrids:
         if step < run.steps:
             return
         models = {"base model": run.base_model(), "translation": run.model} if run.stage == "transfer" else None
-        blocks = show(models or {"translation": run.model}, run.dataset)
+        blocks = show(models or {"translation": run.model}, run.dataset, drawings=True)
         write_image(grid(blocks), run.folder / SAMPLES / f"{run.stage}.png")
 
 

@@ -1,0 +1,15 @@
+"""What metrics mean, for readers of a page."""
+
+from __future__ import annotations
+
+from i2i.contracts.metric import Metric
+from i2i.errors import I2IError
+from i2i.registry.registry import installed, summary
+
+
+def meaning(name: str) -> str:
+    """Return what a metric measures, from its plugin; empty if that is not installed here."""
+    try:
+        return summary(installed().get(Metric, name))
+    except I2IError:
+        return ""
