@@ -22,11 +22,13 @@ from i2i.bench.statistics import (
     metrics,
     seen,
 )
+from i2i.bench.verdict import verdict
 from i2i.compute.units import duration
 from i2i.contracts.scores import Judgement
 from i2i.errors import ConfigError
 from i2i.report.charts import Chart, Series
 from i2i.report.dot_plots import MARKS, Dot, DotPlot, way
+from i2i.report.metrics import meaning
 from i2i.report.page import write_page
 from i2i.report.pictures import whole
 from i2i.storage.files import inside
@@ -43,6 +45,7 @@ class MetricPart:
     Attributes:
         metric: The metric.
         way: Which direction is better.
+        meaning: What it measures.
         measured: Network, resizing and images.
         groups: The columns of the table.
         rows: One row per contender: its name, then per group its mean over seeds and whether that is the best.
@@ -52,6 +55,7 @@ class MetricPart:
 
     metric: str
     way: str
+    meaning: str
     measured: str
     groups: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -113,6 +117,7 @@ def _content(bench: BenchResults, folder: Path) -> dict[str, Any]:
         "title": f"{', '.join(plan.contenders)} compared",
         "done": f"{len(cells)} of {plan.trainings} training runs",
         "complete": len(cells) >= plan.trainings,
+        "verdicts": [verdict(name, one, bench.tests.get(name, ())) for name, one in by_backbone.items()],
         "backbones": [_part(name, results, bench.tests.get(name, ()), folder) for name, results in by_backbone.items()],
         "seeds": plan.seeds,
         "time": duration(sum(cell.seconds for cell in cells)),
@@ -137,8 +142,8 @@ def _metric(results: Sequence[Result], metric: str, first: Judgement) -> MetricP
         for name in contenders(results)
     ]
     plots = [_dot_plot(results, group, metric, scores[group]) for group in (columns[-1], *columns[:-1])]
-    charts = [_chart(results, group, metric) for group in columns[:-1]]
-    return MetricPart(metric, way(up), first.measured, columns, rows, plots, [one for one in charts if one.has_curve])
+    charts = [chart for group in columns[:-1] if (chart := _chart(results, group, metric)).has_curve]
+    return MetricPart(metric, way(up), meaning(metric), first.measured, columns, rows, plots, charts)
 
 
 def _cell(score: Mean | None, is_best: bool) -> Cell:

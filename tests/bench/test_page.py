@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from i2i.errors import ConfigError, DataError
 from tests.report.conftest import score
 from tests.wording import refused
 
+EMOJI = Path(__file__).parents[2] / "benchmarks" / "results" / "emoji-ugatit"
 GAP = {"none": 0.3, "joint": 0.2, "branch": 0.1}
 """What each contender scores above the seed's hundredth, in the end."""
 
@@ -121,7 +123,10 @@ def test_the_page(folder):
     assert "none, joint, branch compared" in page
     assert "6 of 9 training runs" in page
     assert page.count("data:image/webp") == 1
-    assert '<td>joint</td><td class="number">10</td><td class="number">100</td>' in page.replace("'", '"')
+    steps, seen = (
+        f'<td class="number" data-head="{head}">{text}</td>' for head, text in (("steps", 10), ("woman", 100))
+    )
+    assert f'<td data-head="">joint</td>{steps}{seen}' in page
     assert "branch - none" in page
     assert "-0.200 ± 0.100" in page
     assert "i2i transfer base --transfer joint --seed 1" in page
@@ -176,6 +181,33 @@ def test_without_scipy(folder, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", importing)
     with refused(ConfigError, "pip install 'i2i[bench]'"):
         write_bench_report(folder)
+
+
+@pytest.mark.parametrize("viewport", [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_a_whole_bench_opens_with_the_winners_and_cuts_nothing(browser, tmp_path, viewport):
+    width, height = viewport
+    for name in ("bench.json", "ugatit.png"):
+        shutil.copy(EMOJI / name, tmp_path)
+    page, complaints, requests = browser.new_page(viewport={"width": width, "height": height}), [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    path = write_bench_report(tmp_path)
+    page.goto(path.as_uri())
+    assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+    assert 0 < page.evaluate("document.querySelector('#details').getBoundingClientRect().top") < 2 * height
+    for details in page.locator("details").all():
+        details.evaluate("details => { details.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    over = page.evaluate(
+        """() => [...document.querySelectorAll("body *")].filter((one) => !one.closest("pre, svg, [hidden]"))
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
+        .map((one) => one.outerHTML.slice(0, 80))"""
+    )
+    assert over == []
+    page.locator("main img").first.click()
+    assert page.locator("dialog img").evaluate("image => image.clientWidth === image.naturalWidth")
+    assert complaints == []
 
 
 def test_it_loads_and_fits_a_phone(browser, folder):
