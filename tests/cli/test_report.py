@@ -29,7 +29,7 @@ def test_writes_the_page_of_a_run_anew(i2i, run):
 def test_a_run_looks_for_symptoms_and_leaves_tables(trained):
     assert '"symptoms": {' in (trained / "metrics.jsonl").read_text(encoding="utf-8")
     page = (trained / "report.html").read_text(encoding="utf-8")
-    assert ("Checked for" in page) != ("Remedy:" in page)
+    assert ("None of these faults" in page) != ("Remedy:" in page)
     assert {"losses.csv", "scores.csv"} <= {path.name for path in trained.iterdir()}
 
 

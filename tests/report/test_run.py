@@ -57,7 +57,7 @@ def test_a_run_that_has_only_begun_has_a_page_too(folder):
     assert status(read_record(folder)) in page
     for part in ("result", "scores", "film", "losses"):
         assert f'id="{part}"' not in page
-    assert "Checked for" not in page
+    assert "None of these faults" not in page
 
 
 def test_the_legend_shows_a_base_model_where_there_is_one(finished, folder, page):
