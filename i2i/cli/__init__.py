@@ -14,7 +14,6 @@ import typer
 from rich.markup import escape
 
 import i2i
-from i2i.cli.command import expanded, guarded
 from i2i.cli import (
     bench,
     completion,
@@ -29,6 +28,7 @@ from i2i.cli import (
     translating,
     weights,
 )
+from i2i.cli.command import expanded, guarded
 from i2i.cli.help import CONTEXT, readable
 from i2i.cli.output import VOLUMES, lasting_output, open_console, set_volume
 from i2i.cli.sharing import processes_asked

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec
 
+import typer
+
+from i2i.cli.help import show_all
 from i2i.registry.events import naming
 from i2i.registry.registry import installed
 
 P = ParamSpec("P")
-
-import typer
-
-from i2i.cli.help import show_all
 
 HELP_ALL = inspect.Parameter(
     "help_all",

@@ -241,6 +241,8 @@ def test_a_component_that_ends_the_program_is_named(i2i, refused, install, monke
 def test_a_plugins_command_may_exit(i2i, install) -> None:
     install("my-plugin", COMMAND.replace('print("hello", name)', "raise SystemExit(7)"))
     assert i2i("hello").status == 7
+
+
 @pytest.mark.parametrize("arguments", [("plugins", "list", "--json"), ("plugins", "--json")])
 def test_plugins_as_json(i2i, arguments) -> None:
     plugins = {one["name"]: one for one in json.loads(i2i(*arguments).out)}
