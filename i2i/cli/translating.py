@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from i2i.cli.output import open_console
+from i2i.cli.panels import in_panels
+from i2i.cli.translate_panels import Choice, Computing, Output, Sharpness
 from i2i.contracts.detector import AUTO, GroupDetector
 from i2i.errors import ConfigError, DataError
 from i2i.registry.registry import installed
@@ -19,37 +21,18 @@ from i2i.registry.registry import installed
 if TYPE_CHECKING:
     from i2i.models.model import Model
     from i2i.translation.jobs import Job
-    from i2i.translation.pipeline import Outcome
+    from i2i.translation.pipeline import Outcome, Pipeline
 
 
+@in_panels
 def translate(
     model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
-    images: Annotated[list[str], typer.Argument(help="Image files, folders of images, globs, or - for standard "
-                                                "input.")],
-    group: Annotated[str | None, typer.Option(help="Translate as this group. \\[default: the base group] With auto "
-                                              "each image decides.")] = None,
-    detector: Annotated[str | None, typer.Option(help="With --group auto: the detector of groups, from a plugin. "
-                                                 "\\[default: the model's group head]")] = None,
-    out: Annotated[str | None, typer.Option(help="Folder for the translations, one image file, or - for standard "
-                                            "output. \\[default: translated; for standard input, -]",
-                                            show_default=False)] = None,
-    direction: Annotated[Literal["a2b", "b2a"], typer.Option(help="Which way.")] = "a2b",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing translations.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out images that have a translation: "
-                                                "goes on where a batch stopped.")] = False,
-    recursive: Annotated[bool, typer.Option("--recursive", help="Include subfolders; translations keep them.")] = False,
-    format_: Annotated[Literal["jpg", "png", "webp", "avif", "tif", "bmp"] | None, typer.Option(
-        "--format", help="Format of the translations. \\[default: that of each image]")] = None,
-    quality: Annotated[int, typer.Option(help="Of JPEG, WebP and AVIF.", min=1, max=100)] = 95,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[Literal["32", "bf16"], typer.Option(help="bf16 computes in bfloat16.")] = "32",
-    batch: Annotated[int | None, typer.Option(help="Images translated together. \\[default: by their size]",
-                                              min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU cores to use. \\[default: all]", min=1)] = None,
-    max_pixels: Annotated[int | None, typer.Option(help="Most pixels of an image at the size it is translated at; "
-                                                   "bounds the memory. \\[default: 16 times the training images']",
-                                                   min=1, show_default=False)] = None,
-) -> None:  # fmt: skip
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, globs, or - for standard input.")],
+    choice: Choice,
+    output: Output,
+    sharpness: Sharpness,
+    computing: Computing,
+) -> None:
     """Translate images of any size; each keeps its size and name.
 
     An image that fails is reported, and the others go on. Under torchrun, each process translates its share.
@@ -57,19 +40,14 @@ def translate(
     from i2i.compute.processes import add_up
     from i2i.translation.streams import STREAM, streams_as_files
 
-    place = out or (STREAM if images == [STREAM] else "translated")
-    suffix = None if format_ is None else f".{format_}"
-    with streams_as_files(images, place, suffix) as (patterns, folder):
+    place = output.out or (STREAM if images == [STREAM] else "translated")
+    with streams_as_files(images, place, output.suffix) as (patterns, folder):
         console = open_console(error=place == STREAM)
-        jobs = _jobs(console, patterns, folder, suffix, recursive, overwrite, skip_existing)
+        jobs = _jobs(console, patterns, folder, choice, output)
         failed = 0
         if jobs:
-            from i2i.translation.pipeline import Pipeline
-
-            loaded = _model(model, group, detector, device)
-            loaded.max_pixels = max_pixels
-            pipeline = Pipeline(loaded, group, direction, batch, threads, precision == "bf16", quality)
-            failed = _report(console, pipeline.run(jobs), len(jobs), group == AUTO)
+            pipeline = _pipeline(_model(model, choice, computing.device), choice, output, sharpness, computing)
+            failed = _report(console, pipeline, jobs)
         total, lost = add_up(len(jobs), "images"), add_up(failed, "failures")
         if lost:
             raise DataError(f"{total - lost} of {total} images translated.")
@@ -83,32 +61,24 @@ class _Speed(ProgressColumn):
         return Text(f"{speed:.1f} images/s" if speed else "")
 
 
-def _jobs(
-    console: Console,
-    patterns: Sequence[str],
-    out: str,
-    suffix: str | None,
-    recursive: bool,
-    overwrite: bool,
-    skip_existing: bool,
-) -> Sequence[Job]:
+def _jobs(console: Console, patterns: Sequence[str], out: str, choice: Choice, output: Output) -> Sequence[Job]:
     """Return this process's share of the work, without what is done."""
     from i2i.compute.processes import share
     from i2i.storage.files import refuse_existing
     from i2i.translation.jobs import find_sources, plan
 
-    if overwrite and skip_existing:
+    if output.overwrite and choice.skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other. Leave one of them out.")
-    sources = find_sources(patterns, out, recursive)
-    jobs = share(plan(sources, out, suffix))
-    left = [job for job in jobs if not job.target.exists()] if skip_existing else jobs
+    sources = find_sources(patterns, out, choice.recursive)
+    jobs = share(plan(sources, out, output.suffix))
+    left = [job for job in jobs if not job.target.exists()] if choice.skip_existing else jobs
     if len(left) < len(jobs):
         console.print(f"{len(jobs) - len(left)} of {len(jobs)} images have a translation already.", highlight=False)
-    refuse_existing((job.target for job in left), overwrite, sources)
+    refuse_existing((job.target for job in left), output.overwrite, sources)
     return left
 
 
-def _model(path: Path, group: str | None, detector: str | None, device: str) -> Model:
+def _model(path: Path, choice: Choice, device: str) -> Model:
     from i2i.compute.allocator import tune_allocator
     from i2i.compute.devices import choose_device
     from i2i.models.checkpoint import load
@@ -116,11 +86,28 @@ def _model(path: Path, group: str | None, detector: str | None, device: str) -> 
     chosen = choose_device(device)
     tune_allocator()
     model = load(path)
-    model.check_group(group)
-    if detector is not None:
-        model.detector = _detector(detector, group)
+    model.check_group(choice.group)
+    if choice.detector is not None:
+        model.detector = _detector(choice.detector, choice.group)
     model.backbone.to(chosen)
     return model
+
+
+def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness, computing: Computing) -> Pipeline:
+    from i2i.translation.pipeline import Pipeline
+
+    model.max_pixels = sharpness.max_pixels
+    return Pipeline(
+        model,
+        choice.group,
+        choice.direction,
+        computing.batch,
+        computing.threads,
+        half=computing.precision == "bf16",
+        size=sharpness.size,
+        tiles=sharpness.tiles,
+        quality=output.quality,
+    )
 
 
 def _detector(name: str, group: str | None) -> GroupDetector:
@@ -129,21 +116,25 @@ def _detector(name: str, group: str | None) -> GroupDetector:
     return installed().get(GroupDetector, name)()
 
 
-def _report(console: Console, outcomes: Iterable[Outcome], total: int, detected: bool) -> int:
-    """Show what becomes of each image, and a bar on a terminal; return how many failed."""
-    errors, failed, done = open_console(error=True), 0, 0
+def _report(console: Console, pipeline: Pipeline, jobs: Sequence[Job]) -> int:
+    """Translate, showing what becomes of each image, and a bar on a terminal; return how many failed."""
+    from i2i.translation.tally import Tally
+
+    errors, tally = open_console(error=True), Tally(pipeline.model.size, len(jobs))
     columns = BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            for outcome in progress.track(outcomes, total):
-                done += 1
-                failed += bool(outcome.error)
+            for outcome in progress.track(pipeline.run(jobs), len(jobs)):
+                tally.add(outcome)
                 shown = errors if outcome.error else console
-                shown.print(outcome.error or _line(outcome, detected), highlight=False, markup=False)
+                shown.print(outcome.error or _line(outcome, pipeline.group == AUTO), highlight=False, markup=False)
     except KeyboardInterrupt:
-        errors.print(f"{done - failed} of {total} images translated. Go on with --skip-existing.", highlight=False)
+        made = tally.done - tally.failed
+        errors.print(f"{made} of {len(jobs)} images translated. Go on with --skip-existing.", highlight=False)
         raise
-    return failed
+    for note in tally.notes():
+        console.print(note, highlight=False)
+    return tally.failed
 
 
 def _line(outcome: Outcome, detected: bool) -> str:

@@ -58,7 +58,8 @@ def fitted_size(width: int, height: int, size: int, max_pixels: int | None = Non
     if fitted[0] * fitted[1] > limit:
         raise DataError(
             f"An image of {width} x {height} pixels becomes {fitted[0]} x {fitted[1]} where its shorter side is "
-            f"{size}; at most {limit} pixels are allowed. Crop it, or raise --max-pixels of i2i translate."
+            f"{size}; at most {limit} pixels are allowed. Crop it, or translate it by i2i translate "
+            "--tiles or with a higher --max-pixels."
         )
     return fitted
 

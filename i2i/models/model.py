@@ -23,11 +23,14 @@ from i2i.contracts.domains import Direction, Domain
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError
-from i2i.images.pixels import fit_short_side, fitted_size, to_image, to_tensor
+from i2i.images.pixels import LONGEST, fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.components import Components
 from i2i.registry.registry import Registry
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
+
+MOST_AT_ONCE = 2**22
+"""Most pixels translated at once at a size of the caller's choice, unless the training size allows more."""
 
 _SLACK = 0.01  # tolerance for rounding and resizing
 
@@ -106,39 +109,57 @@ class Model:
             self.backbone.discriminators = judges
             self._unread = None
 
-    def translate(self, image: I, group: str | None = None, direction: Direction = "a2b") -> I:
+    def translate(self, image: I, group: str | None = None, direction: Direction = "a2b", size: int | None = None) -> I:
         """Translate an image or a batch as a member of ``group``.
 
-        Images are resized so that the shorter side has the training size, translated, and resized back.
+        Images are resized so that the shorter side has ``size`` pixels, translated, and resized back.
 
         Args:
             image: A PIL image; a ``(H, W, 3)`` array of 8-bit values; or a ``(3, H, W)`` or ``(N, 3, H, W)`` tensor
                 in [-1, 1].
             group: One of ``groups``; None is the base group; ``"auto"`` detects the group of each image, see `detect`.
             direction: ``a2b`` or ``b2a``.
+            size: The shorter side to translate at; None is the side of the training images. Larger sizes are sharper,
+                and differ the more from what the model learned.
 
         Returns:
             The translation, with the type, height and width of ``image``.
 
         Raises:
-            ConfigError: The group or direction does not exist, or ``"auto"`` has no way to detect groups.
+            ConfigError: The group or direction does not exist, ``"auto"`` has no way to detect groups, or the generator
+                takes no other ``size``.
             DataError: ``image`` is not an image, has the wrong shape or type, or more pixels than ``max_pixels``.
         """
         self.check_group(group)
         if direction not in self.backbone.generators:
             raise ConfigError(f"There is no direction '{direction}'. Use a2b or b2a.")
+        self.check_size(size, direction)
         if isinstance(image, Image.Image):
-            return self._translate_image(image, group, direction)
+            return self._translate_image(image, group, direction, size)
         if isinstance(image, np.ndarray):
-            return np.asarray(self._translate_image(_image_of(image), group, direction))
+            return np.asarray(self._translate_image(_image_of(image), group, direction, size))
         if isinstance(image, Tensor):
-            return self._translate_tensor(image, group, direction)
+            return self._translate_tensor(image, group, direction, size)
         raise DataError(f"A {type(image).__name__} is not an image. {_REMEDY}")
 
     def check_group(self, group: str | None) -> None:
         """Raise `ConfigError`, suggesting the nearest name, if the model does not serve ``group``."""
         if group not in (None, AUTO):
             refuse_unknown_group(group, self.groups)
+
+    def check_size(self, size: int | None, direction: Direction = "a2b", any_size: bool = False) -> None:
+        """Raise `ConfigError` if the generator of a direction cannot translate at ``size``, or at any size."""
+        if (any_size or size not in (None, self.size)) and self.backbone.generator(direction).fixed_size:
+            raise ConfigError(
+                f"This model's generator takes images of {self.size} x {self.size} px only (--backbone.no-light), so "
+                f"it translates at no other size and not in tiles. Leave out --size and --tiles."
+            )
+
+    def pixel_limit(self, size: int | None = None) -> int | None:
+        """Return the most pixels to translate at once at a size; None leaves that to the image's shape."""
+        if self.max_pixels is not None or size is None:
+            return self.max_pixels
+        return max(MOST_AT_ONCE, LONGEST * self.size**2)
 
     def detect(self, image: Image.Image | Tensor, direction: Direction = "a2b") -> tuple[str, ...]:
         """Return the group that ``translate(image, "auto")`` would use for an image, or for each image of a batch.
@@ -151,24 +172,26 @@ class Model:
             ConfigError: The model has no group head, and there is no detector, or more than one.
             PluginError: The detector returned a group the model does not have.
         """
-        x = to_tensor(self._small(image)) if isinstance(image, Image.Image) else image
+        x = to_tensor(self._small(image, None)) if isinstance(image, Image.Image) else image
         batch = x if x.ndim == 4 else x[None]
-        return self._detect(_resize(batch, self._fitted(batch)), direction)
+        return self._detect(_resize(batch, self._fitted(batch, None)), direction)
 
-    def _fitted(self, batch: Tensor) -> list[int]:
-        """Return the height and width after resizing the shorter side to the training size."""
+    def _fitted(self, batch: Tensor, size: int | None) -> list[int]:
+        """Return the height and width after resizing the shorter side to ``size``, or else the training size."""
         height, width = batch.shape[-2:]
-        return list(fitted_size(width, height, self.size, self.max_pixels))[::-1]
+        return list(fitted_size(width, height, size or self.size, self.pixel_limit(size)))[::-1]
 
-    def _small(self, image: Image.Image) -> Image.Image:
-        return fit_short_side(image, self.size, self.max_pixels)
+    def _small(self, image: Image.Image, size: int | None) -> Image.Image:
+        return fit_short_side(image, size or self.size, self.pixel_limit(size))
 
-    def _translate_image(self, image: Image.Image, group: str | None, direction: Direction) -> Image.Image:
-        small = self._small(image.convert("RGB"))
+    def _translate_image(
+        self, image: Image.Image, group: str | None, direction: Direction, size: int | None
+    ) -> Image.Image:
+        small = self._small(image.convert("RGB"), size)
         result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
         return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
 
-    def _translate_tensor(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
+    def _translate_tensor(self, x: Tensor, group: str | None, direction: Direction, size: int | None) -> Tensor:
         if x.ndim not in (3, 4) or x.shape[-3] != 3:
             raise DataError(f"An image tensor is (3, H, W) or (N, 3, H, W), not {tuple(x.shape)}.")
         if not x.is_floating_point() or not x.numel():
@@ -176,7 +199,7 @@ class Model:
         if not x.abs().max() <= 1 + _SLACK:
             raise DataError(f"An image tensor holds values in [-1, 1], not {x.min():.3g} to {x.max():.3g}. Scale it.")
         batch = x if x.ndim == 4 else x[None]
-        small = _resize(batch, self._fitted(batch))
+        small = _resize(batch, self._fitted(batch, size))
         result = _resize(self._run(small, group, direction), list(batch.shape[-2:]))
         return result if x.ndim == 4 else result[0]
 
@@ -184,7 +207,7 @@ class Model:
     def _run(self, x: Tensor, group: str | None, direction: Direction) -> Tensor:
         """Translate ``x``, ``(N, 3, h, w)``, padded to a size the generator accepts."""
         if group == AUTO:
-            groups = self._detect(x, direction)
+            groups = self.detect(x, direction)
             return torch.cat([self._run(one[None], name, direction) for one, name in zip(x, groups, strict=True)])
         network = self.backbone.generator(direction)
         height, width = x.shape[-2:]

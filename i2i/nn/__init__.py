@@ -11,6 +11,7 @@ from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage
+from i2i.nn.statistics import channel_means
 
 __all__ = [
     "CamAttention",
@@ -22,6 +23,7 @@ __all__ = [
     "ResidualBlock",
     "SpectralConv2d",
     "SpectralLinear",
+    "channel_means",
     "channel_moments",
     "doubling_stage",
     "each_stage",

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from i2i.nn.statistics import in_parts, over_image
+
 
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return, per channel and sample, the sum of squared deviations from the mean, and the mean.
@@ -20,7 +22,11 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Two ``(N, C)``. Divided by H * W, the first is the biased variance; by H * W - 1, the unbiased one.
+        For a tile of an image (see `i2i.nn.statistics`) they are those of the image, scaled to the tile's pixels.
     """
+    if in_parts():
+        var, mean = over_image(widen(x), _var_mean)
+        return var * x[0, 0].numel(), mean
     moments: tuple[Tensor, Tensor] = _Moments.apply(widen(x))
     return moments
 

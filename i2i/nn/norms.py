@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from i2i.nn.joint import per_sample, stack
 from i2i.nn.moments import as_one_sample, channel_moments, is_eager_cpu, scale_channels, widen
+from i2i.nn.statistics import in_parts
 
 
 class InstanceNorm(nn.Module):
@@ -30,12 +31,19 @@ class InstanceNorm(nn.Module):
             ValueError: The maps have a single pixel, so no variance.
         """
         pixels = x.shape[2] * x.shape[3]
+        if in_parts():
+            return self._in_parts(widen(x), pixels).to(x.dtype)
         if pixels == 1:
             raise ValueError(f"Instance normalisation needs more than one pixel per channel, but got {tuple(x.shape)}.")
         if not is_eager_cpu(x):
             return F.instance_norm(x, eps=self.eps)
         normalised: Tensor = _Instance.apply(widen(x), self.eps)
         return normalised.to(x.dtype)
+
+    def _in_parts(self, x: Tensor, pixels: int) -> Tensor:
+        squares, mean = channel_moments(x)
+        scale = torch.rsqrt(squares / pixels + self.eps)
+        return scale_channels(x, scale, -mean * scale)
 
 
 class LayerInstanceNorm(nn.Module):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import TypeVar
+
+import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -56,3 +59,15 @@ def sort_numbered(items: Iterable[tuple[int, T]]) -> Iterator[T]:
         while early and early[0][0] == following:
             yield heappop(early)[1]
             following += 1
+
+
+@contextmanager
+def worker_threads(count: int, cores: int = 1) -> Iterator[Executor]:
+    """Yield threads that compute with so many cores each; the block's end waits for what they are at, and no more."""
+    before = torch.get_num_threads()
+    threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(max(1, cores),))
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)

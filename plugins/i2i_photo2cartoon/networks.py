@@ -16,6 +16,7 @@ from i2i.nn import (
     ImageConv2d,
     LayerInstanceNorm,
     ResidualBlock,
+    channel_means,
     doubling_stage,
     each_stage,
     entry_stage,
@@ -74,9 +75,9 @@ class HourglassGenerator(Generator):
         maps, within = self._encode(x)
         x, cam_logits = self.attention(within[-1])
         heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
-        style = F.relu(self.style(_means(x) if self.config.light else rearrange(x, "n c h w -> n (c h w)")))
+        style = F.relu(self.style(channel_means(x) if self.config.light else rearrange(x, "n c h w -> n (c h w)")))
         for block, content in zip(self.decode, reversed(within), strict=True):
-            x = block(x, _means(content), style)
+            x = block(x, channel_means(content), style)
         return Translation(self.up(x), cam_logits, heatmap, encoded=[*maps, within[1], within[-1]])
 
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -150,10 +151,6 @@ class _SteeredBlock(nn.Module):
 
 def _exit() -> nn.Sequential:
     return nn.Sequential(ImageConv2d(3, 3), nn.Tanh())
-
-
-def _means(x: Tensor) -> Tensor:
-    return reduce(x, "n c h w -> n c", "mean")
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:

@@ -20,6 +20,7 @@ from i2i.nn import (
     ResidualBlock,
     SpectralConv2d,
     SpectralLinear,
+    channel_means,
     doubling_stage,
     each_stage,
     entry_stage,
@@ -168,7 +169,7 @@ class _Style(nn.Module):
         self.gamma, self.beta = nn.Linear(channels, channels, bias=False), nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        pooled = reduce(x, "n c h w -> n c", "mean") if self.pooled else rearrange(x, "n c h w -> n (c h w)")
+        pooled = channel_means(x) if self.pooled else rearrange(x, "n c h w -> n (c h w)")
         code = self.mlp(pooled)
         return self.gamma(code), self.beta(code)
 

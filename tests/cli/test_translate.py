@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from i2i import cli
+from tests.cli.conftest import TINY, train
 from tests.contracts.test_detector import PLUGIN
 from tests.wording import check_line, mentions
 
@@ -168,6 +171,77 @@ class TestManyImages:
     def test_a_device_that_is_not_there(self, refused, trained, album) -> None:
         message = refused("translate", trained, album, "--device", "tpu", varies=r"\(there is.+?\)")
         mentions(message, "tpu", "--device", "cpu")
+
+
+class TestSharpness:
+    @pytest.fixture
+    def large(self, tmp_path) -> Path:
+        Image.effect_noise((300, 150), 80).convert("RGB").save(tmp_path / "large.png")
+        return tmp_path / "large.png"
+
+    @pytest.fixture
+    def translated(self, i2i, trained, large, tmp_path):
+        def call(*options: object) -> tuple[np.ndarray, str]:
+            out = tmp_path / f"new{len(list(tmp_path.iterdir()))}.png"
+            result = i2i("translate", trained, large, *options, "--out", out)
+            assert result.status == 0, result
+            with Image.open(out) as image:
+                assert image.size == (300, 150)
+                return np.asarray(image, np.int16), result.out
+
+        return call
+
+    def test_a_larger_size_keeps_detail_and_is_noted(self, translated) -> None:
+        blurred, note = translated()
+        check_line(note, "1 of 1", 32, "--size", "--tiles")
+        sharp, note = translated("--size", 150)
+        check_line(note, "1 of 1", 32, "--size")
+        assert _detail(sharp) > 2 * _detail(blurred)
+
+    def test_a_small_image_is_noted(self, translated, large) -> None:
+        check_line(translated("--size=400")[1], "1 of 1", 400, "half")
+
+    def test_tiles_translate_at_the_size_of_the_image(self, translated) -> None:
+        whole, _ = translated("--size=150")
+        tiled, _ = translated("--tiles", "--threads=2", "--batch=2")
+        assert np.abs(whole - tiled).mean() < 3
+        halved, _ = translated("--tiles", "--size=75")
+        assert _detail(halved) < _detail(tiled)
+
+    def test_tiles_of_a_detected_group_and_in_bfloat16(self, translated, install) -> None:
+        install("my-light", PLUGIN.format(name="light"))
+        _, lines = translated("--tiles", "--group=auto", "--precision=bf16")
+        assert lines.splitlines()[0].endswith(("(woman)", "(kid)", "(man)"))
+
+    def test_a_size_beyond_the_limit(self, refused, trained, large, target) -> None:
+        message = refused("translate", trained, large, "--size=150", "--max-pixels=9999", "--out", target)
+        mentions(message, large, 9999, "--tiles", "--max-pixels")
+
+    @pytest.mark.parametrize("option", [["--size=64"], ["--tiles"]])
+    def test_a_generator_of_one_size(self, refused, folder_root, large, tmp_path, option) -> None:
+        arguments = [*TINY, "--steps=1", "--backbone.no-light", "--data", folder_root]
+        train("train", *arguments, "--out", tmp_path / "rigid")
+        message = refused("translate", tmp_path / "rigid", large, *option, "--out", tmp_path / "new")
+        mentions(message, "32 x 32", "--size", "--tiles")
+
+
+@pytest.mark.full
+def test_a_large_photograph_in_tiles_takes_less_than_2_gb(trained, tmp_path) -> None:
+    Image.effect_noise((6000, 4000), 80).convert("RGB").save(tmp_path / "large.jpg")
+    program = (
+        "import resource, sys\nfrom i2i import cli\ntry:\n    cli.main(sys.argv[1:])\nfinally:\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    arguments = ["translate", trained, tmp_path / "large.jpg", "--tiles", "--out", tmp_path / "new.jpg"]
+    result = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[-1]) * 1024 < 2e9
+    with Image.open(tmp_path / "new.jpg") as image:
+        assert image.size == (6000, 4000)
+
+
+def _detail(pixels: np.ndarray) -> float:
+    return float(np.abs(np.diff(pixels, axis=1)).mean())
 
 
 class TestStreams:

@@ -1,0 +1,53 @@
+"""What to say about many translations in the end: how many failed, and which were made far from the training size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from i2i.translation.pipeline import Outcome
+
+FAR_LARGER, FAR_SMALLER, FAR_FROM_TRAINING = 4.0, 0.5, 2.0
+
+
+class Tally:
+    """Counts outcomes.
+
+    Args:
+        trained: Side of the training images in pixels.
+        total: The number of images.
+    """
+
+    def __init__(self, trained: int, total: int) -> None:
+        self.done = self.failed = 0
+        self._trained, self._total = trained, total
+        self._far: Counter[str] = Counter()
+        self._at = trained
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        self.done += 1
+        self.failed += bool(outcome.error)
+        if not outcome.error:
+            self._at = outcome.shorter
+            self._far["reduced"] += outcome.reduction > FAR_LARGER
+            self._far["enlarged"] += outcome.reduction < FAR_SMALLER
+            self._far["beyond"] += outcome.shorter > FAR_FROM_TRAINING * self._trained
+
+    def notes(self) -> Iterator[str]:
+        """Yield one sentence per way in which images were far from the training size, with what to do."""
+        if count := self._far["reduced"]:
+            yield (
+                f"{count} of {self._total} images are over 4 times as large as the {self._at} px they were translated "
+                f"at, so their translations are blurred. For sharper ones, use --size or --tiles."
+            )
+        if count := self._far["enlarged"]:
+            yield (
+                f"{count} of {self._total} images are less than half as large as the {self._at} px they were "
+                f"translated at. Larger ones would give better translations."
+            )
+        if count := self._far["beyond"]:
+            yield (
+                f"{count} of {self._total} images were translated at more than twice the {self._trained} px of the "
+                f"training images. Look at them closely; a smaller --size is nearer to the training."
+            )
