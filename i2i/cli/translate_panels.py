@@ -36,6 +36,9 @@ class Output:
     overwrite: Annotated[bool, option("Replace existing translations.")] = False
     format: Annotated[Format | None, option("Format of the translations. [default: that of each image]")] = None
     quality: Annotated[int, option("Of JPEG, WebP and AVIF.", min=1, max=100)] = 95
+    side_by_side: Annotated[bool, option("Write the source beside its translation, as one image.")] = False
+    heatmap: Annotated[bool, option(
+        "Write the generator's attention over the source beside the translation (ugatit, photo2cartoon).")] = False
 
     @property
     def suffix(self) -> str | None:

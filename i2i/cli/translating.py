@@ -95,6 +95,7 @@ def _model(path: Path, choice: Choice, device: str) -> Model:
 
 def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness, computing: Computing) -> Pipeline:
     from i2i.translation.pipeline import Pipeline
+    from i2i.translation.sheets import Sheet
 
     model.max_pixels = sharpness.max_pixels
     return Pipeline(
@@ -107,6 +108,7 @@ def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness
         size=sharpness.size,
         tiles=sharpness.tiles,
         quality=output.quality,
+        sheet=Sheet(output.side_by_side, output.heatmap),
     )
 
 

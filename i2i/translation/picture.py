@@ -21,6 +21,7 @@ class Picture:
         small: What is translated, then the translation.
         full_size: Width and height of the source.
         shorter: The shorter side that is translated.
+        attention: The generator's attention, if it is to be shown.
         group: The group it was translated as; None is the base group.
         error: Why it goes no further; "" if it does.
     """
@@ -30,6 +31,7 @@ class Picture:
     small: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
     full_size: tuple[int, int] = (1, 1)
     shorter: int = 1
+    attention: Image.Image | None = None
     group: str | None = None
     error: str = ""
 

@@ -20,6 +20,7 @@ from i2i.images.pixels import fit_short_side, to_image, to_tensor
 from i2i.models.model import Model, evaluating
 from i2i.translation.jobs import Job
 from i2i.translation.picture import Picture, attempt, unforeseen
+from i2i.translation.sheets import Sheet, attention_of
 from i2i.translation.stages import grouped, in_order, sort_numbered, worker_threads
 from i2i.translation.tiles import SIDE, translate_in_tiles
 
@@ -63,6 +64,7 @@ class Pipeline:
         size: The shorter side to translate at; None is that of the training images, or with ``tiles`` the image's.
         tiles: Translate one image at a time, in overlapping tiles.
         quality: Of lossy formats, from 1 to 100.
+        sheet: The panels of the images to write.
     """
 
     model: Model
@@ -74,6 +76,7 @@ class Pipeline:
     size: int | None = None
     tiles: bool = False
     quality: int = QUALITY
+    sheet: Sheet = field(default_factory=Sheet)
     _detecting: Lock = field(default_factory=Lock)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -85,6 +88,7 @@ class Pipeline:
             ConfigError: An option does not fit the model, and so concerns every image.
         """
         self.model.check_size(self.size, self.direction, any_size=self.tiles)
+        self.sheet.check(self.model, self.direction)
         workers = self._workers(len(jobs))
         files, most = self._files(), -(-len(jobs) // workers)
         ahead = files if self.tiles else 2 * workers * min(most, self._fitting(self.model.size, self.model.size))
@@ -158,17 +162,19 @@ class Pipeline:
             members = [index for index, one in enumerate(groups) if one == group]
             with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.half):
                 y[members] = self.model.translate(x[members], group, self.direction, min(x.shape[-2:]))
-        return [
-            replace(picture, small=to_image(image), group=group)
-            for picture, image, group in zip(batch, y, groups, strict=True)
-        ]
+        translated = zip(batch, map(to_image, y), groups, strict=True)
+        return [self._made(picture, image, group) for picture, image, group in translated]
 
     def _in_tiles(self, picture: Picture) -> Picture:
         group = self._groups(to_tensor(fit_short_side(picture.small, self.model.size))[None])[0]
         with worker_threads(self._cores()) as threads:
             how = self.batch or self._fitting(SIDE, SIDE), self.half, threads
             translation = translate_in_tiles(self.model, picture.small, group, self.direction, *how)
-        return replace(picture, small=translation, group=group)
+        return self._made(picture, translation, group)
+
+    def _made(self, picture: Picture, translation: Image.Image, group: str | None) -> Picture:
+        attention = attention_of(self.model, picture.small, group, self.direction) if self.sheet.heatmap else None
+        return replace(picture, small=translation, group=group, attention=attention)
 
     def _groups(self, x: Tensor) -> Sequence[str | None]:
         if self.group != AUTO:
@@ -182,5 +188,8 @@ class Pipeline:
         return picture.number, Outcome(picture.job, picture.group, written.error, reduction, picture.shorter)
 
     def _stored(self, picture: Picture) -> Picture:
-        write_image(picture.enlarged(), picture.job.target, self.quality)
+        image = picture.enlarged()
+        if self.sheet != Sheet():
+            image = self.sheet.arrange(read_image(picture.job.source), picture.attention, image)
+        write_image(image, picture.job.target, self.quality)
         return picture

@@ -30,7 +30,7 @@ SIDE = 256
 OVERLAP = 96
 """Least pixels by which neighbours overlap; half of them are about what the published networks see around a pixel."""
 
-SAMPLE, PATCH = 2**19, 32
+SAMPLE, PATCH = 2**18, 32
 """Pixels of the patches that statistics are computed from, unless ``max_pixels`` is set, and the side of one.
 
 Many small patches give better statistics than a few large ones, although all see the edges of their own.

@@ -244,6 +244,40 @@ def _detail(pixels: np.ndarray) -> float:
     return float(np.abs(np.diff(pixels, axis=1)).mean())
 
 
+class TestSheets:
+    @pytest.mark.parametrize(
+        ("options", "panels"),
+        [(["--side-by-side"], 2), (["--heatmap"], 2), (["--side-by-side", "--heatmap", "--group=kid"], 3)],
+    )
+    @pytest.mark.parametrize("more", [[], ["--tiles"], ["--direction=b2a", "--size=64"]])
+    def test_panels(self, i2i, trained, image, target, options, panels, more) -> None:
+        assert i2i("translate", trained, image, *options, *more, "--out", target).status == 0
+        with Image.open(target / "face.png") as sheet, Image.open(image) as source:
+            assert sheet.size == (45 * panels, 70)
+            first = np.asarray(sheet.crop((0, 0, 45, 70)))
+            assert np.array_equal(first, source) == ("--side-by-side" in options)
+            bare = target / "bare.png"
+            bare_options = [one for one in options if one.startswith("--group")]
+            i2i("translate", trained, image, *bare_options, *more, "--out", bare)
+            assert np.array_equal(np.asarray(sheet.crop((45 * panels - 45, 0, 45 * panels, 70))), Image.open(bare))
+
+    def test_attention_is_where_the_generator_looks(self, i2i, trained, image, target, monkeypatch) -> None:
+        spot = Image.new("L", (8, 8))
+        spot.putpixel((6, 1), 255)
+        monkeypatch.setattr("i2i.translation.pipeline.attention_of", lambda *_: spot)
+        assert i2i("translate", trained, image, "--heatmap", "--out", target).status == 0
+        warmth = np.asarray(Image.open(target / "face.png").crop((0, 0, 45, 70)), np.int16)
+        hottest = np.unravel_index((warmth[..., 0] - warmth[..., 2]).argmax(), (70, 45))
+        assert (hottest[0] < 35, hottest[1] > 22) == (True, True)
+
+    def test_a_generator_without_attention(self, refused, folder_root, image, tmp_path) -> None:
+        arguments = [*TINY, "--steps=1", "--backbone=cyclegan", "--data", folder_root, "--out", tmp_path / "cycle"]
+        train("train", *arguments)
+        message = refused("translate", tmp_path / "cycle", image, "--heatmap", "--out", tmp_path / "new")
+        mentions(message, "resnet", "--heatmap", "ugatit", "photo2cartoon")
+        assert not (tmp_path / "new").exists()
+
+
 class TestStreams:
     @pytest.fixture
     def piped(self, image, monkeypatch) -> None:
