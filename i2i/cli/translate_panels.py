@@ -36,6 +36,8 @@ class Output:
     overwrite: Annotated[bool, option("Replace existing translations.")] = False
     format: Annotated[Format | None, option("Format of the translations. [default: that of each image]")] = None
     quality: Annotated[int, option("Of JPEG, WebP and AVIF.", min=1, max=100)] = 95
+    no_metadata: Annotated[bool, option(
+        "Leave out the source's transparency, EXIF tags (also camera and place), dpi and colour profile.")] = False
     side_by_side: Annotated[bool, option("Write the source beside its translation, as one image.")] = False
     heatmap: Annotated[bool, option(
         "Write the generator's attention over the source beside the translation (ugatit, photo2cartoon).")] = False

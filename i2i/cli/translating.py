@@ -109,6 +109,7 @@ def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness
         tiles=sharpness.tiles,
         quality=output.quality,
         sheet=Sheet(output.side_by_side, output.heatmap),
+        metadata=not output.no_metadata,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 from PIL.PngImagePlugin import PngInfo
@@ -21,6 +22,7 @@ _DECODING = {"JPEG2000": 4}
 """Times the memory that decoding takes in some formats."""
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)  # which is left out
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 QUALITY = 95
@@ -77,20 +79,21 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def write_image(image: Image.Image, path: Path, quality: int = QUALITY) -> None:
+def write_image(image: Image.Image, path: Path, quality: int = QUALITY, **metadata: Any) -> None:
     """Write an image atomically; JPEG with full colour resolution (4:4:4).
 
     Args:
         image: The image.
         path: The file; its suffix decides the format.
         quality: Of lossy formats, from 1 to 100.
+        metadata: More arguments for Pillow's ``save``, such as ``dpi``.
 
     Raises:
         DataError: The path cannot be written to, or its suffix is not an image format.
     """
     with whole_file(path) as temporary:
         try:
-            image.save(temporary, pnginfo=_png_metadata(image), quality=quality, subsampling="4:4:4")
+            image.save(temporary, pnginfo=_png_metadata(image), quality=quality, subsampling="4:4:4", **metadata)
         except (ValueError, KeyError) as error:
             raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
@@ -102,7 +105,7 @@ def _png_metadata(image: Image.Image) -> PngInfo:
     return metadata
 
 
-def _opened(path: Path) -> ImageFile.ImageFile:
+def open_image(path: Path) -> ImageFile.ImageFile:
     """Open an image file without decoding it; its header says how much memory decoding takes.
 
     Raises:
@@ -129,9 +132,16 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path} is empty (0 bytes). Replace or remove it.")
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Decode an image and apply its EXIF orientation."""
+    image.load()
+    turn = _turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
 def _decoded(path: Path, background: str) -> tuple[Image.Image, Image.Transpose | None]:
     """Return an image as 8-bit sRGB, and what makes it upright."""
-    with _opened(path) as image:
+    with open_image(path) as image:
         deep = _is_deep(image)
         image.load()
         return to_srgb(image, background, path, deep), _turn(image)

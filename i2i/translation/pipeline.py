@@ -16,6 +16,7 @@ from i2i.contracts.detector import AUTO
 from i2i.contracts.domains import Direction
 from i2i.errors import ConfigError
 from i2i.images.files import MAX_PIXELS, QUALITY, read_image, write_image
+from i2i.images.metadata import Metadata
 from i2i.images.pixels import fit_short_side, to_image, to_tensor
 from i2i.models.model import Model, evaluating
 from i2i.translation.jobs import Job
@@ -65,6 +66,7 @@ class Pipeline:
         tiles: Translate one image at a time, in overlapping tiles.
         quality: Of lossy formats, from 1 to 100.
         sheet: The panels of the images to write.
+        metadata: Keep transparency, EXIF tags, resolution and colour profile; see `i2i.images.metadata`.
     """
 
     model: Model
@@ -77,6 +79,7 @@ class Pipeline:
     tiles: bool = False
     quality: int = QUALITY
     sheet: Sheet = field(default_factory=Sheet)
+    metadata: bool = True
     _detecting: Lock = field(default_factory=Lock)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -132,7 +135,8 @@ class Pipeline:
     def _reduced(self, picture: Picture) -> Picture:
         image = read_image(picture.job.source)
         small = self._fitted(image)
-        return replace(picture, small=small, full_size=image.size, shorter=min(small.size))
+        metadata = Metadata.of(picture.job.source) if self.metadata else Metadata()
+        return replace(picture, small=small, full_size=image.size, shorter=min(small.size), metadata=metadata)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return an image at the size that it is translated at."""
@@ -188,8 +192,10 @@ class Pipeline:
         return picture.number, Outcome(picture.job, picture.group, written.error, reduction, picture.shorter)
 
     def _stored(self, picture: Picture) -> Picture:
-        image = picture.enlarged()
-        if self.sheet != Sheet():
+        image, target = picture.enlarged(), picture.job.target
+        if self.sheet == Sheet():
+            image = picture.metadata.added_to(image, target.suffix)
+        else:
             image = self.sheet.arrange(read_image(picture.job.source), picture.attention, image)
-        write_image(image, picture.job.target, self.quality)
+        write_image(image, target, self.quality, **picture.metadata.options())
         return picture

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from safetensors.torch import save_file
 
 from i2i import cli
@@ -276,6 +276,34 @@ class TestSheets:
         message = refused("translate", tmp_path / "cycle", image, "--heatmap", "--out", tmp_path / "new")
         mentions(message, "resnet", "--heatmap", "ugatit", "photo2cartoon")
         assert not (tmp_path / "new").exists()
+
+
+class TestMetadata:
+    @pytest.fixture
+    def transparent(self, tmp_path) -> Path:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Make] = "Leica"
+        layer = Image.effect_noise((40, 50), 80).convert("RGBA")
+        layer.paste((0, 0, 0, 0), (0, 0, 20, 50))
+        layer.save(tmp_path / "cut-out.png", exif=exif, dpi=(300, 300))
+        return tmp_path / "cut-out.png"
+
+    @pytest.mark.parametrize("more", [[], ["--tiles"]])
+    def test_what_is_not_colour_is_kept(self, i2i, trained, transparent, target, more) -> None:
+        assert i2i("translate", trained, transparent, *more, "--out", target).status == 0
+        with Image.open(target / "cut-out.png") as actual:
+            assert [actual.getpixel((x, 25))[3] for x in (5, 35)] == [0, 255]
+            assert (actual.getexif()[ExifTags.Base.Make], round(actual.info["dpi"][0])) == ("Leica", 300)
+
+    def test_nothing_is_kept_on_request(self, i2i, trained, transparent, target) -> None:
+        assert i2i("translate", trained, transparent, "--no-metadata", "--out", target).status == 0
+        with Image.open(target / "cut-out.png") as actual:
+            assert (actual.mode, len(actual.getexif()), "dpi" in actual.info) == ("RGB", 0, False)
+
+    def test_a_jpeg_has_the_translated_background(self, i2i, trained, transparent, target) -> None:
+        assert i2i("translate", trained, transparent, "--format=jpg", "--out", target).status == 0
+        with Image.open(target / "cut-out.jpg") as actual:
+            assert (actual.mode, actual.getexif()[ExifTags.Base.Make]) == ("RGB", "Leica")
 
 
 class TestStreams:
