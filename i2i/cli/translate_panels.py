@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from i2i.cli.panels import option
 
-Format = Literal["jpg", "png", "webp", "avif", "tif", "bmp"]
+Format = Literal["jpg", "png", "webp", "avif", "tif", "bmp", "gif", "heic"]
 
 # fmt: off
 
@@ -22,6 +22,7 @@ class Choice:
     detector: Annotated[str | None, option(
         "With --group auto: the detector of groups, from a plugin. [default: the model's group head]")] = None
     recursive: Annotated[bool, option("Include subfolders; translations keep them.")] = False
+    frames: Annotated[bool, option("Translate all frames of animated GIF, WebP and PNG, not only the first.")] = False
     skip_existing: Annotated[bool, option(
         "Leave out images that have a translation: goes on where a batch stopped.")] = False
 
@@ -35,7 +36,7 @@ class Output:
         "[default: translated; for standard input, -]")] = None
     overwrite: Annotated[bool, option("Replace existing translations.")] = False
     format: Annotated[Format | None, option("Format of the translations. [default: that of each image]")] = None
-    quality: Annotated[int, option("Of JPEG, WebP and AVIF.", min=1, max=100)] = 95
+    quality: Annotated[int, option("Of JPEG, WebP, AVIF, HEIC and videos.", min=1, max=100)] = 95
     no_metadata: Annotated[bool, option(
         "Leave out the source's transparency, EXIF tags (also camera and place), dpi and colour profile.")] = False
     side_by_side: Annotated[bool, option("Write the source beside its translation, as one image.")] = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TimeRemainingColumn
 from rich.text import Text
 
 from i2i.cli.output import open_console
@@ -51,6 +52,20 @@ def translate(
         total, lost = add_up(len(jobs), "images"), add_up(failed, "failures")
         if lost:
             raise DataError(f"{total - lost} of {total} images translated.")
+
+
+class _Frames:
+    """A bar for the frames of a film."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def __call__(self, job: Job, done: int, total: int | None) -> None:
+        """Show how many frames are done."""
+        if self._task is None:
+            self._task = self._progress.add_task(job.source.name)
+        self._progress.update(self._task, completed=done, total=total)
 
 
 class _Speed(ProgressColumn):
@@ -110,6 +125,7 @@ def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness
         quality=output.quality,
         sheet=Sheet(output.side_by_side, output.heatmap),
         metadata=not output.no_metadata,
+        frames=choice.frames,
     )
 
 
@@ -127,7 +143,8 @@ def _report(console: Console, pipeline: Pipeline, jobs: Sequence[Job]) -> int:
     columns = BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            for outcome in progress.track(pipeline.run(jobs), len(jobs)):
+            watching = replace(pipeline, watch=_Frames(progress))
+            for outcome in progress.track(watching.run(jobs), len(jobs)):
                 tally.add(outcome)
                 shown = errors if outcome.error else console
                 shown.print(outcome.error or _line(outcome, pipeline.group == AUTO), highlight=False, markup=False)

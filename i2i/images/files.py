@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from i2i.errors import DataError
 from i2i.images.colours import to_srgb
 from i2i.images.grids import LAYOUT
+from i2i.images.heic import HEIC_SUFFIXES, enable_heic, is_heic
 from i2i.storage.files import oddity, whole_file
 
 MAX_PIXELS = 2**27
@@ -24,7 +25,7 @@ _DECODING = {"JPEG2000": 4}
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
 warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)  # which is left out
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", *HEIC_SUFFIXES)
 QUALITY = 95
 """Of JPEG, WebP and AVIF files, from 1 to 100."""
 
@@ -91,6 +92,8 @@ def write_image(image: Image.Image, path: Path, quality: int = QUALITY, **metada
     Raises:
         DataError: The path cannot be written to, or its suffix is not an image format.
     """
+    if path.suffix.lower() in HEIC_SUFFIXES:
+        enable_heic(path)
     with whole_file(path) as temporary:
         try:
             image.save(temporary, pnginfo=_png_metadata(image), quality=quality, subsampling="4:4:4", **metadata)
@@ -111,6 +114,8 @@ def open_image(path: Path) -> ImageFile.ImageFile:
     Raises:
         DataError: It has more than ``MAX_PIXELS``, or fewer in a format that takes more memory per pixel.
     """
+    if is_heic(path):
+        enable_heic(path)
     image = Image.open(path)
     limit = MAX_PIXELS // _DECODING.get(str(image.format), 1)
     if image.width * image.height > limit:

@@ -69,7 +69,7 @@ class Metadata:
     def of(cls, path: str | os.PathLike[str]) -> Metadata:
         """Read what a readable image file holds; what is damaged is left out."""
         with open_image(Path(path)) as image:
-            return cls(_alpha(image), _exif(image), _dpi(image.info), bool(image.info.get("icc_profile")))
+            return cls(opacity(image), _exif(image), _dpi(image.info), bool(image.info.get("icc_profile")))
 
     def added_to(self, image: Image.Image, suffix: str) -> Image.Image:
         """Return an RGB image with the opacity of the source, if files with this suffix can hold it."""
@@ -85,7 +85,8 @@ class Metadata:
         return {name: value for name, value in given.items() if value}
 
 
-def _alpha(image: Image.Image) -> Image.Image | None:
+def opacity(image: Image.Image) -> Image.Image | None:
+    """Return the opacity of an image, upright, as grey values; None if all of it is opaque."""
     if not image.has_transparency_data:
         return None
     alpha = upright(image).convert("RGBA").getchannel("A")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from i2i.errors import ConfigError, DataError
 from i2i.images.files import list_images
+from i2i.translation.videos import VIDEO_SUFFIXES, is_video
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,13 @@ def _nothing(problem: str) -> list[Path]:
 
 def _is_file(out: str, sources: int) -> bool:
     suffix = Path(out).suffix
-    named = suffix.lower() in Image.registered_extensions() or (sources == 1 and suffix[1:].isalpha())
+    known = suffix.lower() in (*Image.registered_extensions(), *VIDEO_SUFFIXES)
+    named = known or (sources == 1 and suffix[1:].isalpha())
     return named and not out.endswith("/") and not Path(out).is_dir()
 
 
 def _renamed(name: Path, suffix: str | None) -> Path:
-    return name if suffix is None else name.with_suffix(suffix)
+    return name if suffix is None or is_video(name) else name.with_suffix(suffix)
 
 
 def _check_file(jobs: Sequence[Job], out: str, suffix: str | None) -> None:

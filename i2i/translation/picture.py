@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from i2i.errors import DataError
+from i2i.errors import ConfigError, DataError
 from i2i.images.metadata import Metadata
 from i2i.translation.jobs import Job
 
@@ -23,6 +23,7 @@ class Picture:
         full_size: Width and height of the source.
         shorter: The shorter side that is translated.
         metadata: What the translation keeps of the source besides its colours.
+        source: The source, if it cannot be read again to be shown.
         attention: The generator's attention, if it is to be shown.
         group: The group it was translated as; None is the base group.
         error: Why it goes no further; "" if it does.
@@ -34,6 +35,7 @@ class Picture:
     full_size: tuple[int, int] = (1, 1)
     shorter: int = 1
     metadata: Metadata = field(default_factory=Metadata)
+    source: Image.Image | None = None
     attention: Image.Image | None = None
     group: str | None = None
     error: str = ""
@@ -49,7 +51,11 @@ class Picture:
 
 
 def attempt(what: str, step: Callable[[Picture], Picture], picture: Picture) -> Picture:
-    """Take a step with a picture that has not failed before; what the step raises becomes the picture's error."""
+    """Take a step with a picture that has not failed before; what the step raises becomes the picture's error.
+
+    Raises:
+        ConfigError: An option is at fault, and so every picture would be.
+    """
     if picture.error:
         return picture
     try:
@@ -57,6 +63,8 @@ def attempt(what: str, step: Callable[[Picture], Picture], picture: Picture) -> 
     except DataError as error:
         source = str(picture.job.source)
         return replace(picture, error=str(error) if source in str(error) else f"{source}: {error}")
+    except ConfigError:
+        raise
     except Exception as error:
         return replace(picture, error=unforeseen(picture.job, what, error))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, groupby
 from threading import Lock
 
 import torch
@@ -14,11 +14,12 @@ from torch import Tensor
 
 from i2i.contracts.detector import AUTO
 from i2i.contracts.domains import Direction
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, DataError
 from i2i.images.files import MAX_PIXELS, QUALITY, read_image, write_image
 from i2i.images.metadata import Metadata
 from i2i.images.pixels import fit_short_side, to_image, to_tensor
 from i2i.models.model import Model, evaluating
+from i2i.translation.films import check_film, frame_total, is_film, rewrite
 from i2i.translation.jobs import Job
 from i2i.translation.picture import Picture, attempt, unforeseen
 from i2i.translation.sheets import Sheet, attention_of
@@ -66,6 +67,8 @@ class Pipeline:
         tiles: Translate one image at a time, in overlapping tiles.
         quality: Of lossy formats, from 1 to 100.
         sheet: The panels of the images to write.
+        frames: Translate all frames of animated images, not only the first; those of videos always are.
+        watch: Called after each frame of a film with its job, how many are done, and the total if it is known.
         metadata: Keep transparency, EXIF tags, resolution and colour profile; see `i2i.images.metadata`.
     """
 
@@ -80,6 +83,8 @@ class Pipeline:
     quality: int = QUALITY
     sheet: Sheet = field(default_factory=Sheet)
     metadata: bool = True
+    frames: bool = False
+    watch: Callable[[Job, int, int | None], None] = lambda *_: None
     _detecting: Lock = field(default_factory=Lock)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -92,6 +97,13 @@ class Pipeline:
         """
         self.model.check_size(self.size, self.direction, any_size=self.tiles)
         self.sheet.check(self.model, self.direction)
+        for job in jobs:
+            check_film(job)
+        runs = groupby(jobs, lambda job: is_film(job.source, self.frames))
+        for is_a_film, some in ((is_a_film, list(some)) for is_a_film, some in runs):
+            yield from map(self._film, some) if is_a_film else self._stills(some)
+
+    def _stills(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         workers = self._workers(len(jobs))
         files, most = self._files(), -(-len(jobs) // workers)
         ahead = files if self.tiles else 2 * workers * min(most, self._fitting(self.model.size, self.model.size))
@@ -104,6 +116,42 @@ class Pipeline:
             translated = in_order(self._translate, batches, translators, workers + 1)
             written = in_order(self._write, chain.from_iterable(translated), writers, files + 1)
             yield from sort_numbered(written)
+
+    def _film(self, job: Job) -> Outcome:
+        return self._outcome(attempt("translated", self._rewritten, Picture(0, job)))
+
+    def _rewritten(self, picture: Picture) -> Picture:
+        """Translate a film; with ``"auto"``, its first frame decides the group of all."""
+        shown = picture
+
+        def translated(images: Iterator[Image.Image]) -> Iterator[Image.Image]:
+            nonlocal shown
+            first = next(images, None)
+            if first is None:
+                return
+            group = self._groups(to_tensor(fit_short_side(first, self.model.size))[None])[0]
+            shown = replace(self._frame(picture, first), group=group)
+            yield from replace(self, group=group)._each_frame(picture, chain([first], images))
+
+        rewrite(picture.job, translated, self.quality)
+        return shown
+
+    def _frame(self, film: Picture, image: Image.Image) -> Picture:
+        small = self._fitted(image)
+        source = image if self.sheet.source or self.sheet.heatmap else None
+        return replace(film, small=small, full_size=image.size, shorter=min(small.size), source=source)
+
+    def _each_frame(self, film: Picture, images: Iterable[Image.Image]) -> Iterator[Image.Image]:
+        total, workers = frame_total(film.job.source), 1 if self.tiles else self._workers(MOST_WORKERS)
+        with evaluating(self.model.backbone), worker_threads(workers, self._cores() // workers) as translators:
+            pictures = (self._frame(film, image) for image in images)
+            batches = grouped(pictures, Picture.likeness, self._most, wait=CPU_PIXELS)
+            translated = chain.from_iterable(in_order(self._translate, batches, translators, workers + 1))
+            for number, picture in enumerate(translated, start=1):
+                if picture.error:
+                    raise DataError(picture.error)
+                yield self._arranged(picture)
+                self.watch(film.job, number, total)
 
     def _cores(self) -> int:
         return self.cores or torch.get_num_threads()
@@ -188,14 +236,20 @@ class Pipeline:
 
     def _write(self, picture: Picture) -> tuple[int, Outcome]:
         written = attempt("written", self._stored, picture)
+        return picture.number, self._outcome(written)
+
+    def _outcome(self, picture: Picture) -> Outcome:
         reduction = min(picture.full_size) / picture.shorter
-        return picture.number, Outcome(picture.job, picture.group, written.error, reduction, picture.shorter)
+        return Outcome(picture.job, picture.group, picture.error, reduction, picture.shorter)
 
     def _stored(self, picture: Picture) -> Picture:
-        image, target = picture.enlarged(), picture.job.target
-        if self.sheet == Sheet():
-            image = picture.metadata.added_to(image, target.suffix)
-        else:
-            image = self.sheet.arrange(read_image(picture.job.source), picture.attention, image)
-        write_image(image, target, self.quality, **picture.metadata.options())
+        image = picture.metadata.added_to(self._arranged(picture), picture.job.target.suffix)
+        write_image(image, picture.job.target, self.quality, **picture.metadata.options())
         return picture
+
+    def _arranged(self, picture: Picture) -> Image.Image:
+        """Return what is written in place of an image or frame."""
+        if self.sheet == Sheet():
+            return picture.enlarged()
+        source = picture.source or read_image(picture.job.source)
+        return self.sheet.arrange(source, picture.attention, picture.enlarged())
