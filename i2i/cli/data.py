@@ -1,8 +1,9 @@
-"""``i2i data``: list data sets, and check one."""
+"""``i2i data``: list data sets, check one, and draw its contact sheet."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,7 +13,14 @@ from i2i.cli.output import JSON, open_console, print_json
 from i2i.errors import DataError
 from i2i.registry.registry import installed, summary
 
-app = typer.Typer(help="List data sets, or check one.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from i2i.contracts.dataset import Dataset
+
+app = typer.Typer(help="List data sets, check one, or draw its contact sheet.", no_args_is_help=True)
+
+Named = Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")]
 
 
 @app.command("list")
@@ -37,23 +45,73 @@ def list_(json: JSON = False) -> None:
 @app.command()
 @guarded
 def check(
-    data: Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")],
+    data: Named,
+    size: Annotated[int | None, typer.Option(help="The side you will train at. \\[default: that of i2i run]",
+                                             min=16, show_default=False)] = None,
+) -> None:  # fmt: skip
+    """Open every image, count them by group, and say what may spoil a training; status 2 when any cannot be read."""
+    from i2i.config.run import RunConfig
+    from i2i.training.inspection import findings, look_at
+    from i2i.training.loader import broken_images
+
+    section, dataset = _built(data)
+    _print_counts(dataset)
+    problems = broken_images(dataset)
+    if problems:
+        raise DataError("\n".join(problems))
+    console, images = open_console(), look_at(dataset)
+    _print_skipped(console, section, [image.path for image in images])
+    for finding in findings(dataset, images, size or RunConfig.model_fields["size"].default):
+        console.print(f"- {finding.problem} {finding.remedy}", highlight=False, markup=False)
+
+
+@app.command()
+def sheet(
+    data: Named,
+    out: Annotated[Path, typer.Option(help="The image to write.")] = Path("sheet.png"),
+    images: Annotated[int, typer.Option(help="Most images per row.", min=1)] = 10,
+    cell: Annotated[int, typer.Option(help="Side of each in pixels.", min=16)] = 96,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Open every image, and count them by group; status 2 when any cannot be read."""
+    """Draw a contact sheet: images of each group, domain and part, evenly chosen and cropped to squares."""
+    from i2i.images.files import write_image
+    from i2i.images.grids import grid
+    from i2i.storage.files import refuse_existing
+    from i2i.training.contact_sheet import blocks_of
+
+    _, dataset = _built(data)
+    refuse_existing([out], overwrite)
+    write_image(grid(blocks_of(dataset, images, cell), cell), out)
+    open_console().print(f"{data} -> {out}", highlight=False, markup=False)
+
+
+def _built(data: str) -> tuple[dict[str, Any], Dataset]:
+    """Return the configuration of a data set, and the data set."""
     from i2i.cli.options import data_section, note_namesake
     from i2i.models.data import build_data, resolve_data
-    from i2i.training.loader import broken_images
 
     section = data_section(data)
     note_namesake(section)
     choice = resolve_data({"data": section}, installed())
-    dataset = build_data(choice, installed().groups_of(choice.component.name), installed())
+    return section, build_data(choice, installed().groups_of(choice.component.name), installed())
+
+
+def _print_counts(dataset: Dataset) -> None:
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
     for group in dataset.groups:
         counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]
         base = " (base)" if group == dataset.base else ""
         table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
     open_console(soft_wrap=False).print(table)
-    problems = broken_images(dataset)
-    if problems:
-        raise DataError("\n".join(problems))
+
+
+def _print_skipped(console: Console, section: dict[str, Any], used: list[Path]) -> None:
+    """Say which files of a folder are not used, and why."""
+    from i2i.images.files import IMAGE_SUFFIXES
+    from i2i.training.inspection import skipped
+
+    if "root" not in section:
+        return
+    for reason, paths in skipped(Path(section["root"]), used, IMAGE_SUFFIXES):
+        few = ", ".join(str(path) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+        console.print(f"- {len(paths)} skipped, {reason}: {few}", highlight=False, markup=False)

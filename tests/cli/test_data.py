@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 
-from tests.wording import check, mentions
+from PIL import Image
+
+from i2i.images.grids import cut
+from tests.wording import check, check_line, mentions
 
 
 def test_list(i2i) -> None:
@@ -16,7 +19,7 @@ def test_list(i2i) -> None:
 def test_check_counts_by_group(i2i, folder_root) -> None:
     result = i2i("data", "check", folder_root)
     assert (result.status, result.err) == (0, "")
-    assert [line.split() for line in result.out.splitlines()[1:]] == [
+    assert [line.split() for line in result.out.splitlines()[1:4]] == [
         ["woman", "(base)", "8", "8", "2", "2", "0"],
         ["kid", "2", "1", "2", "2", "0"],
         ["man", "3", "2", "2", "2", "0"],
@@ -43,3 +46,21 @@ def test_check_of_an_unknown_data_set(refused) -> None:
 def test_data_sets_as_json(i2i) -> None:
     sets = {one["name"]: one for one in json.loads(i2i("data", "list", "--json").out)}
     assert "OpenMoji" in sets["emoji"]["description"]
+
+
+def test_check_says_what_may_spoil_a_training_and_what_is_skipped(i2i, own_root) -> None:
+    (own_root / "man" / "trainA" / "notes.txt").touch()
+    result = i2i("data", "check", own_root, "--size=64")
+    assert (result.status, result.err) == (0, "")
+    check_line(result.out, "skipped", own_root / "man" / "trainA" / "notes.txt")
+    check_line(result.out, "woman has 8", "--augment ada")
+    check_line(result.out, "of 3 images of man, train a", "--size 64", "40 x 40")
+
+
+def test_sheet(i2i, refused, folder_root, tmp_path) -> None:
+    result = i2i("data", "sheet", folder_root, "--out", tmp_path / "sheet.png", "--images=4", "--cell=32")
+    assert (result.status, result.out) == (0, f"{folder_root} -> {tmp_path}/sheet.png\n")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert [len(block.rows) for block in cut(sheet)] == [4, 4, 4]
+        assert cut(sheet)[0].title == "woman (base)"
+    mentions(refused("data", "sheet", folder_root, "--out", tmp_path / "sheet.png"), tmp_path / "sheet.png")

@@ -63,7 +63,7 @@ class TestAnimations:
             assert ([round(duration) for _, duration in found], actual.info["loop"]) == (DURATIONS, 3)
         for number, (frame, _) in enumerate(found):
             difference = np.abs(np.asarray(frame, int) - np.asarray(model.translate(colours(number)), int))
-            assert difference.mean() < (12 if ".gif" in (suffix, out) or out == ".webp" else 4)
+            assert difference.mean() < (12 if {suffix, out} & {".gif", ".webp"} else 4)
 
     @staticmethod
     def shown(frame: Image.Image) -> tuple[Image.Image, float]:
