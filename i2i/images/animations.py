@@ -12,11 +12,10 @@ from PIL import Image, ImageSequence
 from i2i.errors import ConfigError, DataError
 from i2i.images.colours import to_srgb
 from i2i.images.files import open_image
-from i2i.images.metadata import opacity
+from i2i.images.metadata import frames_in, opacity
 from i2i.storage.files import whole_file
 
 ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
-_FORMATS = ("GIF", "WEBP", "PNG")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def frame_count(path: Path) -> int:
     """Return how many frames an image file has; 1 if it is not animated, or cannot be read."""
     try:
         with open_image(path) as image:
-            return int(getattr(image, "n_frames", 1)) if image.format in _FORMATS else 1
+            return frames_in(image)
     except Exception:  # reading the image will say why
         return 1
 

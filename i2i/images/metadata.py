@@ -58,18 +58,21 @@ class Metadata:
         exif: EXIF tags as bytes; empty if there are none, or they cannot be read.
         dpi: Dots per inch, horizontally and vertically.
         profiled: Whether the file has a colour profile.
+        frames: More than 1 for animations.
     """
 
     alpha: Image.Image | None = None
     exif: bytes = b""
     dpi: tuple[float, float] | None = None
     profiled: bool = False
+    frames: int = 1
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> Metadata:
         """Read what a readable image file holds; what is damaged is left out."""
         with open_image(Path(path)) as image:
-            return cls(opacity(image), _exif(image), _dpi(image.info), bool(image.info.get("icc_profile")))
+            alpha, exif, dpi = opacity(image), _exif(image), _dpi(image.info)
+            return cls(alpha, exif, dpi, bool(image.info.get("icc_profile")), frames_in(image))
 
     def added_to(self, image: Image.Image, suffix: str) -> Image.Image:
         """Return an RGB image with the opacity of the source, if files with this suffix can hold it."""
@@ -83,6 +86,11 @@ class Metadata:
         """Return arguments for Pillow's ``save``."""
         given = {"exif": self.exif, "dpi": self.dpi, "icc_profile": _srgb() if self.profiled else None}
         return {name: value for name, value in given.items() if value}
+
+
+def frames_in(image: Image.Image) -> int:
+    """Return the number of frames of an animation; 1 for other images, also those of several pages."""
+    return int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "WEBP", "PNG") else 1
 
 
 def opacity(image: Image.Image) -> Image.Image | None:

@@ -43,6 +43,7 @@ class Outcome:
         error: Why there is no translation; "" if there is one.
         reduction: Times that the source's shorter side is longer than what was translated.
         shorter: The shorter side that was translated.
+        dropped: Frames of the source that were left out.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class Outcome:
     error: str = ""
     reduction: float = field(default=1.0, compare=False)
     shorter: int = field(default=1, compare=False)
+    dropped: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,8 @@ class Pipeline:
 
     def _outcome(self, picture: Picture) -> Outcome:
         reduction = min(picture.full_size) / picture.shorter
-        return Outcome(picture.job, picture.group, picture.error, reduction, picture.shorter)
+        dropped = picture.metadata.frames - 1
+        return Outcome(picture.job, picture.group, picture.error, reduction, picture.shorter, dropped)
 
     def _stored(self, picture: Picture) -> Picture:
         image = picture.metadata.added_to(self._arranged(picture), picture.job.target.suffix)

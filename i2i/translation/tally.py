@@ -1,4 +1,4 @@
-"""What to say about many translations in the end: how many failed, and which were made far from the training size."""
+"""What to say about many translations in the end: how many failed, and which images were far from the training's."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class Tally:
             self._at = outcome.shorter
             self._far["reduced"] += outcome.reduction > FAR_LARGER
             self._far["enlarged"] += outcome.reduction < FAR_SMALLER
+            self._far["animated"] += outcome.dropped > 0
             self._far["beyond"] += outcome.shorter > FAR_FROM_TRAINING * self._trained
 
     def notes(self) -> Iterator[str]:
-        """Yield one sentence per way in which images were far from the training size, with what to do."""
+        """Yield one sentence per way in which images were far from what the model can use, with what to do."""
         if count := self._far["reduced"]:
             yield (
                 f"{count} of {self._total} images are over 4 times as large as the {self._at} px they were translated "
@@ -46,6 +47,8 @@ class Tally:
                 f"{count} of {self._total} images are less than half as large as the {self._at} px they were "
                 f"translated at. Larger ones would give better translations."
             )
+        if count := self._far["animated"]:
+            yield f"{count} of {self._total} images are animated; only first frames were translated. For all, use --frames."
         if count := self._far["beyond"]:
             yield (
                 f"{count} of {self._total} images were translated at more than twice the {self._trained} px of the "

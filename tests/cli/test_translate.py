@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -304,6 +305,62 @@ class TestMetadata:
         assert i2i("translate", trained, transparent, "--format=jpg", "--out", target).status == 0
         with Image.open(target / "cut-out.jpg") as actual:
             assert (actual.mode, actual.getexif()[ExifTags.Base.Make]) == ("RGB", "Leica")
+
+
+class TestFrames:
+    @pytest.fixture
+    def animation(self, tmp_path) -> Path:
+        images = [Image.effect_noise((40, 40), 80) for _ in range(3)]
+        images[0].save(tmp_path / "wave.gif", save_all=True, append_images=images[1:], duration=50)
+        return tmp_path / "wave.gif"
+
+    def test_all_frames_on_request(self, i2i, trained, animation, target, monkeypatch) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        result = i2i("translate", trained, animation, "--frames", "--format=webp", "--out", target)
+        assert (result.status, "3/3" in result.out) == (0, True)
+        with Image.open(target / "wave.webp") as actual:
+            assert actual.n_frames == 3
+
+    def test_the_first_frame_with_a_note(self, i2i, trained, animation, target) -> None:
+        result = i2i("translate", trained, animation, "--out", target)
+        check_line(result.out, "1 of 1", "--frames")
+
+    def test_videos_by_a_quoted_glob_keep_their_format(self, i2i, trained, tmp_path, target) -> None:
+        av = pytest.importorskip("av", reason="PyAV is missing: pip install 'i2i[video]'")
+        with av.open(str(tmp_path / "film.mp4"), "w") as container:
+            stream = container.add_stream("libx264", 10)
+            stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+            for _ in range(4):
+                image = Image.effect_noise((48, 32), 80).convert("RGB")
+                container.mux(stream.encode(av.VideoFrame.from_image(image)))
+            container.mux(stream.encode())
+        result = i2i("translate", trained, tmp_path / "*.mp4", "--format=png", "--group=auto", "--out", target)
+        assert result.status == 2  # as nothing can detect groups
+        result = i2i("translate", trained, tmp_path / "*.mp4", "--format=png", "--out", target)
+        assert (result.status, listed(target)) == (0, ["film.mp4"])
+
+
+def test_200_images_are_resumed_after_an_interruption(trained, tmp_path) -> None:
+    (tmp_path / "album").mkdir()
+    for number in range(200):
+        Image.effect_noise((40, 40), 80).convert("RGB").save(tmp_path / "album" / f"{number:03}.png")
+    new = tmp_path / "new"
+    arguments = [sys.executable, "-m", "i2i", "translate", trained, tmp_path / "album", "--out", new]
+    arguments += ["--size=160", "--batch=1", "--threads=1", "--skip-existing"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        while process.stdout.readline().count("->"):
+            if new.is_dir() and len(listed(new)) >= 5:
+                process.send_signal(signal.SIGINT)
+                break
+        _, errors = process.communicate(timeout=120)
+    assert (process.returncode, "--skip-existing" in errors) == (130, True)
+    done = {path: path.stat().st_mtime_ns for path in new.glob("*.png")}
+    assert 5 <= len(done) < 200
+    result = subprocess.run(arguments, capture_output=True, text=True)
+    assert (result.returncode, result.stdout.count("->")) == (0, 200 - len(done))
+    assert listed(new) == [f"{number:03}.png" for number in range(200)]  # nothing half-written is left
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items())
 
 
 class TestStreams:
