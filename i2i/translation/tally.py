@@ -48,7 +48,7 @@ class Tally:
                 f"translated at. Larger ones would give better translations."
             )
         if count := self._far["animated"]:
-            yield f"{count} of {self._total} images are animated; only first frames were translated. For all, use --frames."
+            yield f"{count} of {self._total} images are animated. Only first frames were translated; --frames does all."
         if count := self._far["beyond"]:
             yield (
                 f"{count} of {self._total} images were translated at more than twice the {self._trained} px of the "

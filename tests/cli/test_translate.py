@@ -340,6 +340,7 @@ class TestFrames:
         assert (result.status, listed(target)) == (0, ["film.mp4"])
 
 
+@pytest.mark.full
 def test_200_images_are_resumed_after_an_interruption(trained, tmp_path) -> None:
     (tmp_path / "album").mkdir()
     for number in range(200):
