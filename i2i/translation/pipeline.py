@@ -65,7 +65,8 @@ class Pipeline:
         batch: The most images, or tiles, translated together; None lets their size decide.
         cores: CPU cores to use; None is as many as torch would, which obeys torchrun and ``OMP_NUM_THREADS``.
         half: Compute in bfloat16 where torch considers it safe.
-        size: The shorter side to translate at; None is that of the training images, or with ``tiles`` the image's.
+        size: The shorter side to translate at; None is that of the training images, or with ``tiles`` the image's
+            if that is larger.
         tiles: Translate one image at a time, in overlapping tiles.
         quality: Of lossy formats, from 1 to 100.
         sheet: The panels of the images to write.
@@ -191,7 +192,7 @@ class Pipeline:
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return an image at the size that it is translated at."""
         if self.tiles:
-            return fit_short_side(image, self.size or min(image.size), MAX_PIXELS)
+            return fit_short_side(image, self.size or max(self.model.size, min(image.size)), MAX_PIXELS)
         return fit_short_side(image, self.size or self.model.size, self.model.pixel_limit(self.size))
 
     def _translate(self, batch: list[Picture]) -> list[Picture]:

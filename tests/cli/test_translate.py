@@ -209,6 +209,12 @@ class TestSharpness:
         halved, _ = translated("--tiles", "--size=75")
         assert _detail(halved) < _detail(tiled)
 
+    def test_tiles_of_an_image_smaller_than_the_training_images(self, i2i, trained, tmp_path) -> None:
+        Image.effect_noise((9, 5), 80).convert("RGB").save(tmp_path / "small.png")
+        assert i2i("translate", trained, tmp_path / "small.png", "--tiles", "--out", tmp_path / "new.png").status == 0
+        with Image.open(tmp_path / "new.png") as image:
+            assert image.size == (9, 5)
+
     def test_tiles_of_a_detected_group_and_in_bfloat16(self, translated, install) -> None:
         install("my-light", PLUGIN.format(name="light"))
         _, lines = translated("--tiles", "--group=auto", "--precision=bf16")
