@@ -65,7 +65,7 @@ def test_transparency_of_every_mode(tmp_path, mode, suffix) -> None:
         palette.paste(0, (0, 0, 6, 8))
         palette.save(source, transparency=0)
     else:
-        (Image.new("I;16", SIZE, 999) if mode == "I;16" else layer.convert(mode)).save(source)
+        (Image.new("I;16", SIZE, 40_000) if mode == "I;16" else layer.convert(mode)).save(source)
     with kept(source, suffix) as actual:
         assert actual.size == SIZE
         if mode in ("RGBA", "LA", "P") and suffix not in (".jpg", ".bmp"):

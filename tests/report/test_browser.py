@@ -90,10 +90,10 @@ def test_an_image_is_enlarged_with_those_of_its_column(visit, viewport):
     shot = Image.open(io.BytesIO(large.nth(2).screenshot())).convert("RGB")
     assert shot.getpixel((shot.width // 2, shot.height // 2)) == pytest.approx((SHADES["translation"], 200, 0), abs=15)
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
     cell.focus()
     page.keyboard.press("Enter")
-    assert page.locator("dialog").count() == 1
+    page.locator("dialog").wait_for(state="visible")
     assert watched.complaints == []
 
 

@@ -73,7 +73,7 @@ def test_a_run_leaves_everything_the_design_names(tmp_path, tiny, registry):
     grids = {p.name for p in (tmp_path / "run" / "samples").iterdir()}
     assert grids == {"base-000003.png", "base.png", "transfer-000002.png", "transfer.png"}
     with Image.open(tmp_path / "run" / "samples" / "transfer.png") as grid:
-        assert grid.size == (130 + 2 * 100, 3 * (30 + 3 * 100) + 4)  # two held-out images; three groups of three rows
+        assert grid.size == (130 + 2 * 100, 3 * (30 + 4 * 100) + 4)  # two held-out images; three groups of four rows
 
 
 def test_models_are_kept_on_the_way(tmp_path, quick, registry):
