@@ -77,7 +77,8 @@ def _operations(chosen: Components) -> int:
             model.judge(passes, side)
             terms = [getattr(loss, side)(passes) for loss in losses.values()]
             total = sum(term.sum() for term in terms if term is not None)
-            total.backward(inputs=list(model.networks(side).parameters()), retain_graph=True)
+            learning = [parameter for parameter in model.networks(side).parameters() if parameter.requires_grad]
+            total.backward(inputs=learning, retain_graph=True)
     return counter.get_total_flops()
 
 

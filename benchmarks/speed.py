@@ -140,6 +140,7 @@ def _used() -> float:
 
 def build_training(case: Case, threads: int, precision: str = "32") -> Any:
     """Return a training whose model is untrained and whose images are noise."""
+    from i2i import Backbone
     from i2i.compute.engine import Engine
     from i2i.compute.randomness import seed_everything
     from i2i.contracts.transfer import NoTransfer
@@ -153,7 +154,8 @@ def build_training(case: Case, threads: int, precision: str = "32") -> Any:
 
     seed_everything(0)
     groups = tuple(f"group{number}" for number in range(case.groups))
-    given = {"size": case.size, "backbone": {"name": case.backbone, "channels": case.channels}}
+    published = {"discriminator": installed().get(Backbone, case.backbone).Config.model_fields["discriminator"].default}
+    given = {"size": case.size, "backbone": {"name": case.backbone, "channels": case.channels, **published}}
     transfer = {"transfer": {"name": "branch", "samples": case.samples, "judge": case.judge}} if groups else {}
     chosen = resolve({**given, **transfer}, installed())
     data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), case.size + 8)

@@ -68,6 +68,8 @@ def tiny(folder_root: Path) -> dict[str, Any]:
         "device": "cpu",
         "backbone": {"channels": 4},
         "generator": {"blocks": 1},
+        "discriminator": {"name": "patch"},
+        "ema": 0.0,
         "evaluate": {"metrics": ["l1"]},
         "data": {"name": "folder", "root": str(folder_root)},
     }

@@ -87,21 +87,24 @@ def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
     if not isinstance(name, str) or name not in PRESETS:
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
-    sections = {k: v for k, v in backbone.presets.get(name, {}).items() if _suits(k, given, backbone)}
+    preset = backbone.presets.get(name, {})
+    sections = {kind: section for kind, section in preset.items() if _suits(kind, given, backbone, preset)}
     return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in sections.items()})
 
 
-def _giving_way(kind: str, section: Section, given: Mapping[str, Any]) -> Section:
+def _giving_way(kind: str, section: Any, given: Mapping[str, Any]) -> Any:
     """Drop preset options of a part that the user set for the backbone, so that the part inherits them."""
-    shared = given.get("backbone", {}) if kind in ("generator", "discriminator") else {}
+    if kind not in ("generator", "discriminator"):
+        return section
+    shared = given.get("backbone", {})
     return {option: value for option, value in section.items() if option not in shared}
 
 
-def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone]) -> bool:
-    """Return whether a preset's section applies: its options only fit the backbone's default part."""
+def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone], preset: Section) -> bool:
+    """Return whether a preset's section applies: its options only fit the part that the preset stands for."""
     if section not in ("generator", "discriminator"):
         return True
-    default = backbone.Config.model_fields[section].default
+    default = preset.get("backbone", {}).get(section, backbone.Config.model_fields[section].default)
     return bool(component_name(given, section, given.get("backbone", {}).get(section, default)) == default)
 
 

@@ -14,7 +14,7 @@ from i2i.registry.registry import installed
 from tests.wording import check
 
 TINY = ["--size=32", "--batch-size=2", "--steps=3", "--transfer-steps=2", "--device=cpu"]
-TINY += ["--backbone.channels=4", "--generator.blocks=1", "--evaluate.metrics=l1"]
+TINY += ["--backbone.channels=4", "--generator.blocks=1", "--discriminator=ugatit", "--ema=0", "--evaluate.metrics=l1"]
 
 
 @dataclass(frozen=True)

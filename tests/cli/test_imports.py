@@ -11,6 +11,7 @@ import pytest
 
 from i2i.contracts.backbone import Backbone
 from i2i.registry.registry import Registry
+from tests.trainings import published_backbone
 
 HEAVY = ("torch", "torchmetrics", "lightning_fabric", "PIL", "numpy")
 SLOW = (
@@ -80,9 +81,12 @@ from i2i.models.assembly import resolve
 from i2i.models.model import outline
 from i2i.registry.registry import Registry
 registry = Registry()
-for name in {names}:
-    model = outline(resolve({{"backbone": {{"name": name}}}}, registry), "woman", ["man"])
+for backbone in {backbones}:
+    model = outline(resolve({{"backbone": backbone}}, registry), "woman", ["man"])
     assert all(tensor.is_meta for tensor in model.backbone.state_dict().values())
 """
-    done = python(code.format(names=registry.names(Backbone)) + report(SLOW))
+    done = python(
+        code.format(backbones=[published_backbone(registry, name, 16) for name in registry.names(Backbone)])
+        + report(SLOW)
+    )
     assert (done.returncode, done.stderr) == (0, "\n")

@@ -24,6 +24,14 @@ def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
     assert config.transfer["branch_lr"] == 5  # from the strategy's own
 
 
+def test_the_quick_preset_chooses_joined_discriminators_and_their_options_give_way(registry) -> None:
+    config = resolve({}, registry).config
+    assert (config.discriminator["name"], config.ema) == ("timm+patch+patch/2", 0.998)
+    assert (config.discriminator["patch"]["layers"], config.discriminator["patch_2"]["layers"]) == (2, 2)
+    for given in ({"discriminator": {"name": "patch"}}, {"backbone": {"discriminator": "patch"}}):
+        assert resolve(given, registry).config.discriminator == {"name": "patch", "layers": None}
+
+
 def test_paper_preset_is_as_published(registry) -> None:
     config = resolve({"preset": "paper"}, registry).config
     assert (config.size, config.batch_size, config.steps) == (256, 1, 100_000)
@@ -112,7 +120,7 @@ def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
         ({"loss": {"group": 1}},
          ('group', 'branch', '--loss.group 0')),
         ({"loss": {"group": 1}, "transfer": {"name": "none"}}, ('none',)),
-        ({"size": 32, "discriminator": {"global_layers": 7}}, (128, 32)),
+        ({"size": 32, "discriminator": {"name": "ugatit", "global_layers": 7}}, (128, 32)),
         ({"preset": "slow"}, ('slow', 'quick', 'paper')),
         ({"preset": ["quick"]}, ("['quick']", 'quick', 'paper')),
         ({"steps": "many"}, ('steps', 'many')),

@@ -17,7 +17,11 @@ from i2i.models.parts import find_discriminator
 from tests.wording import refused
 
 THREE = "timm+patch+patch/2"
-SMALL = {"timm": {"network": "test_resnet", "weights": "random"}, "patch": {"layers": 2}, "patch_2": {"channels": 3}}
+SMALL = {
+    "timm": {"network": "test_resnet", "weights": "random"},
+    "patch": {"layers": 2},
+    "patch_2": {"channels": 3, "layers": None},
+}
 
 
 def chosen(registry, name=THREE, **options):

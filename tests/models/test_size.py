@@ -27,7 +27,10 @@ def test_parameters_of_both_sides(registry, tiny):
     [
         ({"backbone": {"channels": 10**9}}, ("generator 'ugatit'", "--backbone.channels (1000000000)")),
         ({"backbone": {"channels": 10**21}}, ("generator 'ugatit'", "--backbone.channels")),
-        ({"discriminator": {"channels": 10**9}}, ("discriminator 'ugatit'", "--discriminator.channels (1000000000)")),
+        (
+            {"discriminator": {"name": "ugatit", "channels": 10**9}},
+            ("discriminator 'ugatit'", "--discriminator.channels (1000000000)"),
+        ),
         ({"backbone": {"light": False}, "size": 2**20}, ("generator 'ugatit'", "--size (1048576)")),
     ],
 )
@@ -47,4 +50,5 @@ def test_a_network_of_countless_layers_is_refused_before_it_is_complete(registry
 def test_depths_are_bounded(registry, backbone):
     option = {"cyclegan": "layers", "unit": "scales", "ugatit": "global_layers"}[backbone]
     with refused(ConfigError, option, "1000000"):
-        resolve({"backbone": {"name": backbone}, "discriminator": {option: 10**6}}, registry)
+        judge = {"cyclegan": "patch", "unit": "multiscale", "ugatit": "ugatit"}[backbone]
+        resolve({"backbone": {"name": backbone}, "discriminator": {"name": judge, option: 10**6}}, registry)

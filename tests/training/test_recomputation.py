@@ -15,13 +15,16 @@ from i2i.nn import SpectralConv2d
 from i2i.registry.registry import Registry
 from i2i.training.recomputation import recompute
 from tests.sampling import sampled
-from tests.trainings import training_on
+from tests.trainings import published_backbone, training_on
 
 CASES = [
-    {"backbone": {"name": "ugatit", "channels": 4}, "generator": {"blocks": 2}},
-    {"backbone": {"name": "ugatit", "channels": 4}, "transfer": {"name": "branch", "judge": "classification"}},
+    {"backbone": {"name": "ugatit", "channels": 4, "discriminator": "ugatit"}, "generator": {"blocks": 2}},
     {
-        "backbone": {"name": "ugatit", "channels": 4},
+        "backbone": {"name": "ugatit", "channels": 4, "discriminator": "ugatit"},
+        "transfer": {"name": "branch", "judge": "classification"},
+    },
+    {
+        "backbone": {"name": "ugatit", "channels": 4, "discriminator": "ugatit"},
         "loss": {"adversarial": {"r1": 1.0}},
         "transfer": {"name": "finetune"},
     },
@@ -61,7 +64,7 @@ def test_steps_are_the_same_to_the_bit(given, dataset, registry):
 
 @pytest.mark.parametrize("name", ["ugatit", "cyclegan", "unit", "photo2cartoon"])
 def test_stages_keep_a_third_of_the_activations_or_less(name, registry):
-    model = Model(resolve({"size": 64, "backbone": {"name": name, "channels": 8}}, registry), "woman")
+    model = Model(resolve({"size": 64, "backbone": published_backbone(registry, name, 8)}, registry), "woman")
     kept = {}
     for low in (False, True):
         if low:
@@ -71,7 +74,7 @@ def test_stages_keep_a_third_of_the_activations_or_less(name, registry):
 
 
 def test_the_mode_of_evaluation_recomputes_nothing(registry):
-    model = Model(resolve({"size": 64, "backbone": {"channels": 4}}, registry), "woman")
+    model = Model(resolve({"size": 64, "backbone": published_backbone(registry, "ugatit", 4)}, registry), "woman")
     x = torch.rand(1, 3, 64, 64)
     desired = model.translate(x)
     recompute(model.backbone)

@@ -19,7 +19,7 @@ from i2i.registry.registry import Registry
 from i2i.testing import Noise
 from i2i.training.average import Average
 from i2i.training.step import Training
-from tests.trainings import training_on
+from tests.trainings import published_backbone, training_on
 
 BASE, NEW = "woman", ("man", "kid")
 # Who changes, in generators and discriminators: the trunk, or a group's own, on a base sample and on one of "man".
@@ -83,7 +83,7 @@ def training_of(
 ) -> Training:
     """Return the training of a second stage, not yet begun; options are those of the transfer."""
     seed_everything(0)
-    own = {"size": 32, "backbone": {"name": backbone, "channels": 4}}
+    own = {"size": 32, "backbone": published_backbone(registry, backbone, 4)}
     own |= {"generator": {"blocks": 1}} if backbone != "photo2cartoon" else {}
     chosen = resolve(merge(own, {"transfer": {"name": name, **options}}), registry)
     model = Model(chosen, BASE)
