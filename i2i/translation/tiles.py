@@ -1,9 +1,9 @@
 """Translating one large image in overlapping tiles, which share the statistics of the whole image.
 
-A tile with statistics of its own would get its own brightness and colours. So the image is first translated whole, as
-large as ``Model.pixel_limit`` allows, and its tiles are normalised with the statistics of that pass. Those of a smaller
-image are not quite those of the image, and a pixel near the edge of a tile sees less than its surroundings, so tiles
-are close to a translation in one piece, but not equal.
+A tile with statistics of its own would get its own brightness and colours. So a first pass over the whole image, or
+over small patches spread over it if it is large, records the statistics that all tiles are then normalised with. Those
+of patches are not quite those of the image, and a pixel near the edge of a tile sees less than its surroundings, so
+tiles are close to a translation in one piece, but not equal.
 """
 
 from __future__ import annotations
