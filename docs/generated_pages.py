@@ -1,4 +1,9 @@
-"""Pages that mkdocs generates: the command line, components, internals, and the results of benches."""
+"""Pages generated from the code: the command line, components, internals, and the results of benches.
+
+MkDocs calls `on_files`. Builders without such hooks, like Zensical, read the pages from files that are written first:
+
+    python docs/generated_pages.py docs
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,8 @@ import ast
 import inspect
 import json
 import re
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +31,10 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 CLI_INTRODUCTION = """# Command line
 
-This page lists all commands with all options, as `i2i COMMAND --help-all` does; `--help`, or `-h`, shows the options
-that most people need. It is generated from the code. `i2i run`, `train`, `transfer` and `evaluate` also take the
-options of the components that you name: `i2i run --backbone cyclegan --help-all` shows CycleGAN's. This page shows
-those of the default components; [Components](components.md) lists the options of all components.
+These pages list all commands with all options, as `i2i COMMAND --help-all` does; `--help`, or `-h`, shows the options
+that most people need. They are generated from the code. `i2i run`, `train`, `transfer` and `evaluate` also take the
+options of the components that you name: `i2i run --backbone cyclegan --help-all` shows CycleGAN's. These pages show
+those of the default components; [Components](../components.md) lists the options of all components.
 
 In place of a value, `N` is a whole number, `X` a number, `TEXT,...` any number of texts with commas between them, and
 `JSON` a table such as `{"man": [75, 15]}`.
@@ -46,17 +53,37 @@ and options that you give override the preset.
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages."""
-    files.append(File.generated(config, "cli.md", content=cli_page()))
-    files.append(File.generated(config, "components.md", content=components_page()))
-    for package in packages():
-        files.append(File.generated(config, f"internals/{package.name}.md", content=internals_page(package)))
-    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
-        if (folder / "bench.md").is_file():  # other folders hold pictures of a page written by hand
-            files.append(File.generated(config, f"results/{folder.name}/index.md", content=results_page(folder)))
-        for picture in sorted(folder.glob("*.png")):
-            files.append(File.generated(config, f"results/{folder.name}/{picture.name}", abs_src_path=str(picture)))
+    """Add the generated pages and their pictures."""
+    for path, text in pages().items():
+        files.append(File.generated(config, path, content=text))
+    for path, picture in pictures().items():
+        files.append(File.generated(config, path, abs_src_path=str(picture)))
     return files
+
+
+def write_pages(folder: Path) -> None:
+    """Write the generated pages and their pictures into a folder."""
+    for path in (*pages(), *pictures()):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    for path, text in pages().items():
+        (folder / path).write_text(text, encoding="utf-8")
+    for path, picture in pictures().items():
+        shutil.copyfile(picture, folder / path)
+
+
+def pages() -> dict[str, str]:
+    """Return the generated pages, as path to Markdown."""
+    return {
+        **cli_pages(),
+        "components.md": components_page(),
+        **{f"internals/{package.name}.md": internals_page(package) for package in packages()},
+        **{f"results/{bench.parent.name}/index.md": results_page(bench.parent) for bench in RESULTS.glob("*/bench.md")},
+    }
+
+
+def pictures() -> dict[str, Path]:
+    """Return the pictures of results, as path in the documentation to path on disk."""
+    return {f"results/{path.parent.name}/{path.name}": path for path in sorted(RESULTS.glob("*/*.png"))}
 
 
 def packages() -> list[Path]:
@@ -90,10 +117,17 @@ def results_page(folder: Path) -> str:
     return text.replace("# Bench\n", f"# Bench: {folder.name}\n", 1)
 
 
-def cli_page() -> str:
-    """Return the command line as Markdown; with the options of the default components."""
+def cli_pages() -> dict[str, str]:
+    """Return a page per command, with the options of the default components, and one that lists the commands."""
     program = cli.program(["run", "train", "transfer", "evaluate"])
-    return "\n".join([CLI_INTRODUCTION, *_command(program, "i2i")])
+    context = program.context_class(program, info_name="i2i")
+    rows = [(f"[`i2i {name}`]({name}.md)", _summary(command)) for name, command in program.commands.items()]
+    overview = [CLI_INTRODUCTION, _table(("command", "meaning"), rows), "## `i2i`\n", *_options(program, context)]
+    inner = {
+        f"cli/{name}.md": "\n".join([f"# i2i {name}\n", *_command(command, f"i2i {name}")])
+        for name, command in program.commands.items()
+    }
+    return {"cli/index.md": "\n".join(overview), **inner}
 
 
 def components_page() -> str:
@@ -118,13 +152,21 @@ def _module(name: str) -> str:
 def _command(command: Any, path: str) -> Iterator[str]:
     context = command.context_class(command, info_name=path)
     yield f"## `{path}`\n\n{_prose(inspect.cleandoc(command.help or ''))}\n"
-    yield f"```text\n{command.get_usage(context)}\n```\n"
+    yield f"```bash\n{command.get_usage(context).removeprefix('Usage: ')}\n```\n"
+    yield from _options(command, context)
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _command(inner, f"{path} {name}")
+
+
+def _options(command: Any, context: Any) -> Iterator[str]:
     for panel, parameters in panels(command, context).items():
         yield f"**{panel}**\n"
         records = (record(parameter, context) for parameter in parameters)
         yield _table(("", "meaning"), [(f"`{flags}`", meaning) for flags, meaning in records])
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from _command(inner, f"{path} {name}")
+
+
+def _summary(command: Any) -> str:
+    return inspect.cleandoc(command.help or "").split("\n\n")[0].replace("\n", " ")
 
 
 def _component(kind: str, component: type[Any], provider: str) -> Iterator[str]:
@@ -153,3 +195,7 @@ def _prose(text: str) -> str:
     """Turn rich's escapes and reStructuredText's double backticks into Markdown; keep ``<x>`` from being HTML."""
     plain = text.replace("\\[", "[").replace("``", "`")
     return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", plain)
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))

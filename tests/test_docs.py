@@ -81,17 +81,22 @@ def test_the_example_of_a_hook_implements_it(name):
     compile(examples[0], name, "exec")
 
 
-def test_the_cli_page_shows_every_command(generated):
-    page = generated.cli_page()
+def test_every_command_is_on_its_page_and_every_page_in_the_navigation(generated):
+    pages = generated.cli_pages()
+    program = cli.program()
 
-    commands = list(_commands(cli.program(), "i2i"))
+    assert {"run", "translate", "plugins"} <= program.commands.keys()
+    assert list(pages) == ["cli/index.md", *(f"cli/{name}.md" for name in program.commands)]
+    for name, command in program.commands.items():
+        headings = re.findall(r"^## `(.+)`$", pages[f"cli/{name}.md"], re.MULTILINE)
+        assert headings == list(_commands(command, f"i2i {name}"))
+        assert f"| [`i2i {name}`]({name}.md) | " in pages["cli/index.md"]
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [path for path in pages if not re.search(rf"^ +- (i2i \w+: )?{path}$", navigation, re.MULTILINE)] == []
 
-    assert {"i2i run", "i2i translate", "i2i plugins show"} <= set(commands)
-    assert re.findall(r"^## `(.+)`$", page, re.MULTILINE) == commands
 
-
-def test_the_cli_page_shows_options_of_components(generated):
-    page = generated.cli_page()
+def test_the_pages_of_commands_show_options_of_components(generated):
+    pages = generated.cli_pages()
 
     for flag in (
         "-o, --out PATH",
@@ -100,8 +105,19 @@ def test_the_cli_page_shows_options_of_components(generated):
         "--loss.adversarial.mode",
         "--metric.kernel.network",
     ):
-        assert f"| `{flag}" in page
-    assert "\\[" not in page
+        assert f"| `{flag}" in pages["cli/run.md"]
+    assert "\\[" not in "".join(pages.values())
+
+
+def test_generated_pages_can_be_written_for_builders_without_hooks(generated, tmp_path):
+    generated.write_pages(tmp_path)
+
+    assert (tmp_path / "cli" / "run.md").read_text(encoding="utf-8") == generated.cli_pages()["cli/run.md"]
+    assert (tmp_path / "results" / "emoji-ugatit" / "ugatit.png").is_file()
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == {
+        *generated.pages(),
+        *generated.pictures(),
+    }
 
 
 def test_the_components_page_shows_every_component(generated):
