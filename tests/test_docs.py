@@ -40,6 +40,11 @@ NARRATED = (
     SubStepSchedule,
     Transfer,
 )
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "examples/*/*.md", "plugins/*/*.md")
+    for path in ROOT.glob(pattern)
+)
 EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -118,6 +123,15 @@ def test_generated_pages_can_be_written_for_builders_without_hooks(generated, tm
         *generated.pages(),
         *generated.pictures(),
     }
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_block_of_code_names_its_language(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+
+    assert [
+        opening for opening in re.findall(r"^ *```(.*)\n(?:.*\n)*?^ *```$", text, re.MULTILINE) if not opening
+    ] == []
 
 
 def test_the_components_page_shows_every_component(generated):
