@@ -6,25 +6,14 @@ Debian's Chromium will do (``apt install chromium``). Where CI is set it has to 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from i2i.report import write_report
+from tests.browsing import DESKTOP, PHONE, Watched, protruding, watch
 from tests.report.conftest import SHADES
-
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-
-
-@dataclass
-class Watched:
-    """A page, and what it complained of or asked for."""
-
-    page: object
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -33,12 +22,8 @@ def visit(browser, finished):
     path = write_report(finished)
 
     def call(viewport=DESKTOP, **options) -> Watched:
-        page = browser.new_page(viewport=viewport, **options)
-        watched = Watched(page)
-        page.on("console", lambda message: watched.complaints.append(message.text))
-        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
-        page.on("request", lambda request: watched.requests.append(request.url))
-        page.goto(path.as_uri())
+        watched = watch(browser, viewport, **options)
+        watched.page.goto(path.as_uri())
         return watched
 
     return call
@@ -165,13 +150,7 @@ def test_nothing_is_wider_than_the_page_tables_included(visit, viewport, scheme)
     for details in page.locator("details").all():
         details.evaluate("details => { details.open = true; }")
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
-    over = page.evaluate(
-        """() => [...document.querySelectorAll("main *, header *, footer")]
-        .filter((one) => !one.closest("pre, svg, [hidden]"))
-        .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
-        .map((one) => one.outerHTML.slice(0, 80))"""
-    )
-    assert over == []
+    assert protruding(page, "main *, header *, footer", scrolling="pre, svg, [hidden]") == []
 
 
 def test_marks_lie_on_their_line(visit):
@@ -188,10 +167,7 @@ def test_marks_lie_on_their_line(visit):
 
 def test_a_page_of_a_run_that_has_only_begun_loads(browser, folder):
     path: Path = write_report(folder)
-    page = browser.new_page(viewport=PHONE)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(path.as_uri())
-    assert complaints == []
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    watched = watch(browser, PHONE)
+    watched.page.goto(path.as_uri())
+    assert watched.complaints == []
+    assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
