@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import inspect
 import re
+import runpy
+import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
 from i2i import Backbone, Loss, Transfer, cli, hooks
 from i2i.compute.processes import Processes
@@ -139,6 +142,20 @@ def test_the_components_page_shows_every_component(generated):
 
     for name in ("ugatit", "cyclegan", "resnet", "patch", "branch", "none", "l1", "folder", "emoji"):
         assert f"### {name}\n" in page
+
+
+def test_the_picture_of_the_front_page_is_cut_from_the_whole_one(tmp_path, monkeypatch):
+    images, again = ROOT / "docs" / "images", tmp_path / "front.png"
+    page = (ROOT / "docs" / "ugatit.md").read_text(encoding="utf-8")
+    command = re.search(r"^python (\S+) \S+ (.*) --out docs/images/front\.png$", page, re.MULTILINE)
+
+    assert command
+    monkeypatch.setattr(sys, "argv", ["front.py", f"{images / 'run.png'}", *command[2].split(), "--out", f"{again}"])
+    runpy.run_path(f"{ROOT / command[1]}", run_name="__main__")
+
+    with Image.open(images / "front.png") as kept, Image.open(again) as drawn:
+        difference = ImageChops.difference(kept.convert("RGB"), drawn.convert("RGB"))
+        assert max(ImageStat.Stat(difference).mean) < 1  # another font may draw the labels
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/index.md"])
