@@ -46,7 +46,6 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
     """
     path = Path(path)
     try:
-        _check_file(path)
         image, turn = _decoded(path, background)  # the image as stored is freed before it is turned
         return image if turn is None else image.transpose(turn)
     except DataError:
@@ -70,14 +69,17 @@ def list_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}. Name a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
-    paths = _walk(folder) if recursive else folder.iterdir()
+    paths = (
+        (one for place, names in walk(folder) for one in map(place.joinpath, names)) if recursive else folder.iterdir()
+    )
     return sorted(p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below it, but none that are hidden or behind links, each with the names of its files."""
     for place, subfolders, names in os.walk(folder):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names)
+        yield Path(place), names
 
 
 def write_image(image: Image.Image, path: Path, quality: int = QUALITY, **metadata: Any) -> None:
@@ -112,8 +114,10 @@ def open_image(path: Path) -> ImageFile.ImageFile:
     """Open an image file without decoding it; its header says how much memory decoding takes.
 
     Raises:
-        DataError: It has more than ``MAX_PIXELS``, or fewer in a format that takes more memory per pixel.
+        DataError: It is no regular file, is empty, or has more than ``MAX_PIXELS``, or fewer in a format that takes
+            more memory per pixel.
     """
+    _check_file(path)
     if is_heic(path):
         enable_heic(path)
     image = Image.open(path)

@@ -7,12 +7,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from PIL import Image
 
 from i2i.errors import ConfigError, DataError
-from i2i.images.files import list_images
+from i2i.images.files import list_images, walk
 from i2i.translation.videos import VIDEO_SUFFIXES, is_video
 
 
@@ -81,8 +82,19 @@ def _expand(pattern: str, outside: Path, recursive: bool) -> Iterator[tuple[Path
     elif os.path.lexists(path):
         yield path, Path(path.name)
     else:
-        matches = sorted(Path(one) for one in glob.glob(pattern, recursive=True) if not Path(one).is_dir())
+        matches = sorted(one for one in _matches(path) if not one.is_dir())
         yield from ((one, Path(one.name)) for one in matches or _nothing(f"{pattern} matches no file"))
+
+
+def _matches(pattern: Path) -> set[Path]:
+    """Return what a glob names. ``**`` enters no links to folders, which may lead round in circles."""
+    parts = pattern.parts
+    if "**" not in parts:
+        return {Path(one) for one in glob.glob(str(pattern))}
+    at = parts.index("**")
+    rest = list(dropwhile(lambda part: part == "**", parts[at:])) or ["*"]
+    folders = (folder for root in glob.glob(str(Path(*parts[:at]))) for folder in walk(Path(root)))
+    return {match for folder, *_ in folders for match in _matches(Path(glob.escape(str(folder)), *rest))}
 
 
 def _is_in(image: Path, outside: Path, folder: Path) -> bool:

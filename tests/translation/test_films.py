@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -70,6 +71,10 @@ class TestAnimations:
         before = frame.info.get("duration")
         colour = frame.convert("RGB")  # which loads it
         return colour, frame.info.get("duration", before)
+
+    def test_a_pipe_is_not_waited_for(self, model, tmp_path) -> None:
+        os.mkfifo(tmp_path / "film.gif")
+        assert "named pipe" in run(model, tmp_path / "film.gif", tmp_path / "new.gif")
 
     @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
     def test_transparency(self, model, tmp_path, suffix) -> None:

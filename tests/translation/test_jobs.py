@@ -51,6 +51,13 @@ def test_a_loop_of_folders_and_links_without_a_target(album) -> None:
     assert targets(album / "2025" / "l*.png") == targets(album / "2025" / "loop.png") == ["new/loop.png"]
 
 
+def test_a_glob_enters_no_links_to_folders_which_two_loops_would_follow_forever(album) -> None:
+    for name in ("back", "again"):
+        (album / "2025" / name).symlink_to(".")
+    assert targets(album / "**" / "**" / "*.PNG") == targets(album / "**" / "2025" / "**") == ["new/c.PNG"]
+    assert targets(album / "**" / "may" / "*") == ["new/b.jpg"]
+
+
 @pytest.mark.parametrize(("suffix", "name"), [(".jpg", "new/a.jpg"), (None, "new/a.png")])
 def test_the_format(album, suffix, name) -> None:
     assert targets(album, suffix=suffix) == [name]
