@@ -16,6 +16,9 @@ from i2i.errors import ConfigError, DataError
 FRESH = 60
 """Seconds for which the temporary file of an unknown process is kept."""
 
+_STEM = 40
+"""Characters of its file's name that the name of a temporary file keeps, as names have at most 255 bytes."""
+
 _TEMPORARY = re.compile(r"\..*\.(\d+)-\d+\.part.*")
 
 REMEDY = "Free some space or choose another place."
@@ -75,7 +78,7 @@ def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
     """
     if _exists(path) and (odd := _special(path)):
         raise DataError(f"{path} {odd}, so it is not replaced. Choose another place.")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:_STEM]}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

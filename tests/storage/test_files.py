@@ -19,6 +19,13 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["x" * 251 + ".txt", "é" * 125 + ".txt"])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path, name):
+    with whole_file(tmp_path / name) as temporary:
+        temporary.touch()
+    assert (tmp_path / name).is_file()
+
+
 def test_a_failure_keeps_the_older_file_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("older")
