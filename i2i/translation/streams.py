@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from i2i.errors import DataError
+
 STREAM = "-"
 """Stands for standard input among images, and for standard output as the place of a translation."""
+MOST = 2**30
+"""Most bytes of standard input, which may never end."""
 
 
 @contextmanager
@@ -27,8 +31,18 @@ def streams_as_files(images: Sequence[str], out: str, suffix: str | None) -> Ite
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "standard-input"), Path(folder, f"standard-output{suffix or '.png'}")
         if STREAM in images:
-            source.write_bytes(sys.stdin.buffer.read())
+            _save_input(source)
         yield [str(source) if one == STREAM else one for one in images], str(target) if out == STREAM else out
         if out == STREAM and target.exists():  # another process may have had the image
             sys.stdout.buffer.write(target.read_bytes())
             sys.stdout.buffer.flush()
+
+
+def _save_input(path: Path) -> None:
+    if sys.stdin is None:
+        raise DataError("Standard input is closed. Name image files, or send an image to i2i translate.")
+    with path.open("wb") as file:
+        while chunk := sys.stdin.buffer.read(2**20):
+            file.write(chunk)
+            if file.tell() > MOST:
+                raise DataError(f"Standard input has more than {MOST} bytes. Send one image, or name its file.")

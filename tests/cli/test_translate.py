@@ -389,6 +389,15 @@ class TestStreams:
         assert i2i("translate", trained, "-", "--out", target / "face.webp").status == 0
         assert listed(target) == ["face.webp"]
 
+    def test_a_closed_one(self, refused, trained, monkeypatch) -> None:
+        monkeypatch.setattr("sys.stdin", None)
+        mentions(refused("translate", trained, "-"), "Standard input is closed")
+
+    def test_one_that_never_ends(self, refused, trained, monkeypatch) -> None:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=SimpleNamespace(read=bytes)))
+        monkeypatch.setattr("i2i.translation.streams.MOST", 2**22)
+        mentions(refused("translate", trained, "-"), f"more than {2**22} bytes")
+
     def test_what_is_no_image(self, refused, trained, monkeypatch) -> None:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"no image")))
         mentions(refused("translate", trained, "-", varies=r"\S*/(?=standard-)"), "standard-input", "0 of 1")
