@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -14,6 +16,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 """The option of commands that list something."""
@@ -30,6 +33,9 @@ class Volume(IntEnum):
 
 
 VOLUMES = {"--quiet": Volume.QUIET, "-q": Volume.QUIET, "--verbose": Volume.VERBOSE, "-v": Volume.VERBOSE}
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for tab and line feed, and those that turn the direction of writing."""
+
 volume: ContextVar[Volume] = ContextVar("volume", default=Volume.NORMAL)
 """What the user asked for by ``--quiet`` or ``--verbose``."""
 
@@ -49,9 +55,26 @@ def print_json(content: object) -> None:
     open_console().out(json.dumps(content, indent=2, ensure_ascii=False, default=str), highlight=False)
 
 
+def printable(text: str) -> str:
+    """Replace the characters by which a file's name or content could steer a terminal, as Python would write them."""
+    return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+class _Console(Console):
+    """Prints text of any origin; styles come from markup alone."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def open_console(*, error: bool = False, quiet: bool = False, soft_wrap: bool = True) -> Console:
     """Return a console on standard output or error, as wide as the terminal, or without limit if there is none."""
-    console = Console(stderr=error, quiet=quiet, soft_wrap=soft_wrap)
+    console = _Console(stderr=error, quiet=quiet, soft_wrap=soft_wrap)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDE
     return console
@@ -64,6 +87,8 @@ def lasting_output() -> Iterator[None]:
     Characters that the encoding lacks become ``?``. After a closed pipe, a vanished terminal or a full disk, the
     rest of the output is dropped; a full disk is mentioned on standard error.
     """
+    if logging.lastResort is not None:  # where notes go unless a program sets up logging
+        logging.lastResort.setFormatter(_Formatter())
     with ExitStack() as streams:
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
             if stream is not None:

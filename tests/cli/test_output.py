@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import subprocess
@@ -63,6 +64,21 @@ def test_characters_that_the_encoding_lacks_are_replaced(monkeypatch: pytest.Mon
     with lasting_output():
         open_console().print("l1 0.7 ↓ é")
     assert written.getvalue() == "l1 0.7 ? é\n".encode("cp1252")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m.png", "a\x9b2J.png", "a\x1b]0;title\x07.png", "a\u202egnp.png", "a\r.png"])
+def test_names_of_files_do_not_steer_a_terminal(i2i: Command, trained: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no image")
+    result = i2i("translate", trained, tmp_path, "--out", tmp_path / "new")
+    assert ascii(name)[1:-1] in result.err
+    assert not any(character in result.err for character in name[1:] if not character.isascii() or character < " ")
+
+
+def test_notes_do_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.makeLogRecord({"msg": "profile \x1b[31m", "levelno": logging.WARNING})
+    with lasting_output():
+        logging.lastResort.handle(record)
+    assert capsys.readouterr().err == "profile \\x1b[31m\n"
 
 
 def test_a_full_disk_is_mentioned_on_standard_error(
