@@ -23,7 +23,7 @@ _DECODING = {"JPEG2000": 4}
 """Times the memory that decoding takes in some formats."""
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
-warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)  # which is left out
+warnings.filterwarnings("ignore", module=r"PIL\.", category=UserWarning)  # of metadata, which is left out if damaged
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", *HEIC_SUFFIXES)
 QUALITY = 95

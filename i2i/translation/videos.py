@@ -14,9 +14,15 @@ from i2i.errors import ConfigError, DataError
 from i2i.storage.files import oddity, whole_file
 
 if TYPE_CHECKING:
+    import av
+    from av import VideoFrame, VideoStream
     from av.container import InputContainer, OutputContainer
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+MAX_PIXELS = 2**24
+"""Most pixels of a frame, 16.8 million, which is more than 5K: encoding keeps dozens of frames in memory."""
+_FORMATS = "mov,mp4,matroska,webm,avi"
+"""What a video may be whatever its name: other formats lead to other files, to the network, or never end."""
 _CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
 
 Replace = Callable[[Iterator[Image.Image]], Iterator[Image.Image]]
@@ -60,7 +66,7 @@ def rewrite_video(source: Path, target: Path, replace: Replace, quality: int) ->
 
     with _opened(source) as read, whole_file(target) as temporary:
         try:
-            with av.open(str(temporary), "w") as written:
+            with av.open(_address(temporary), "w") as written:
                 _Rewriting(read, written, target.suffix.lower(), quality).run(replace)
         except av.FFmpegError as error:
             raise _damaged(source, error) from error
@@ -85,7 +91,7 @@ class _Rewriting:
             self._encode(stream, image)
             self._copy_sound()
         if stream is None:
-            raise DataError(f"{self._read.name} has no frames. Leave it out.")
+            raise DataError("It has no frames. Leave it out.")
         self._written.mux(stream.encode())
         self._copy_sound()
 
@@ -97,6 +103,7 @@ class _Rewriting:
                 continue
             decoded: Any = packet.decode()
             for frame in decoded:
+                _check_size(frame)
                 self._times.append((frame.pts, frame.time_base))
                 image = frame.to_image()
                 yield image.rotate(frame.rotation, expand=True) if frame.rotation else image
@@ -137,17 +144,34 @@ def _opened(path: Path) -> InputContainer:
     if odd := oddity(path):
         raise DataError(f"{path} {odd}. Name a video file.")
     try:
-        container = av.open(str(path))
+        container = av.open(_address(path), options={"format_whitelist": _FORMATS})
     except av.FFmpegError as error:
         raise _damaged(path, error) from error
-    if not container.streams.video:
+    try:
+        if not container.streams.video:
+            raise DataError(f"{path} has no pictures, only sound. Leave it out.")
+        _check_size(container.streams.video[0])
+    except DataError:
         container.close()
-        raise DataError(f"{path} has no pictures, only sound. Leave it out.")
+        raise
     return container
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be translated as a video ({error}). Replace or remove it.")
+def _address(path: Path) -> str:
+    """Return a path as FFmpeg takes it for nothing but a file; without the prefix, names may begin with a protocol."""
+    return f"file:{path}"
+
+
+def _check_size(pictures: VideoStream | VideoFrame) -> None:
+    """Refuse large pictures; those of a frame may differ from what the header says."""
+    if pictures.width * pictures.height > MAX_PIXELS:
+        raise DataError(
+            f"Its frames have {pictures.width} x {pictures.height} pixels, more than {MAX_PIXELS}. Make it smaller."
+        )
+
+
+def _damaged(path: Path, error: av.FFmpegError) -> DataError:
+    return DataError(f"{path} cannot be translated as a video ({error.strerror}). Replace or remove it.")
 
 
 def _even(size: tuple[int, int]) -> tuple[int, int]:

@@ -176,6 +176,24 @@ class TestVideos:
         check(run(model, tmp_path / "film.mp4", tmp_path / "new.mp4"), tmp_path / "film.mp4", varies=r"\(.*\)")
         assert not (tmp_path / "new.mp4").exists()
 
+    @pytest.mark.parametrize("name", ["http:film.mp4", "concat:film.mp4|film.mp4", "%03d.mp4", "-.mp4"])
+    def test_a_name_is_no_address(self, model, write, tmp_path, monkeypatch, name) -> None:
+        monkeypatch.chdir(tmp_path)
+        write("film.mkv", "ffv1", "flac").rename(name)
+        assert run(model, Path(name), Path(f"new:{name}")) == ""
+        assert Path(f"new:{name}").stat().st_size
+
+    @pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile film.mkv\n", "#EXTM3U\n#EXTINF:1,\nfilm.mkv\n"])
+    def test_a_list_of_other_files_is_no_video(self, model, write, tmp_path, text) -> None:
+        write("film.mkv", "ffv1", "flac")
+        (tmp_path / "list.mp4").write_text(text)
+        assert "cannot be translated as a video" in run(model, tmp_path / "list.mp4", tmp_path / "new.mp4")
+
+    def test_frames_too_large_to_encode(self, model, write, tmp_path, monkeypatch) -> None:
+        source = write("film.mkv", "ffv1", "flac")
+        monkeypatch.setattr("i2i.translation.videos.MAX_PIXELS", SIZE[0] * SIZE[1] - 1)
+        check(run(model, source, tmp_path / "new.mp4"), source, "48 x 34")
+
     def test_a_video_that_is_cut_off(self, model, write, tmp_path) -> None:
         source = write("film.mp4", "libx264", "aac")
         source.write_bytes(source.read_bytes()[:600])
