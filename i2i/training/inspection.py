@@ -94,7 +94,8 @@ def look_at(dataset: Dataset) -> list[Seen]:
 
 def findings(dataset: Dataset, images: Sequence[Seen], size: int) -> list[Finding]:
     """Return what may spoil a training at a size, the worst first."""
-    checks = _leaks(images), _copies(images), _counts(dataset), _small(images, size), _long(images), _grey_ones(images)
+    alike = _alike(images)
+    checks = _leaks(alike), _copies(alike), _counts(dataset), _small(images, size), _long(images), _grey_ones(images)
     return list(chain.from_iterable(checks))
 
 
@@ -112,10 +113,10 @@ def _seen(path: Path, part: str, domain: str, held_out: bool) -> Seen:
     return Seen(path, part, domain, held_out, image.size, grey, digest, perceptual_hash(image), thumbnail)
 
 
-def _leaks(images: Sequence[Seen]) -> Iterator[Finding]:
+def _leaks(alike: Sequence[tuple[Seen, Seen]]) -> Iterator[Finding]:
     """Find images that are held out and also trained on, and images that are in both domains."""
     leaks, both = [], []
-    for one, other in _alike(images):
+    for one, other in alike:
         if one.domain != other.domain:
             both.append((one, other))
         elif one.held_out != other.held_out:
@@ -132,9 +133,9 @@ def _leaks(images: Sequence[Seen]) -> Iterator[Finding]:
         )
 
 
-def _copies(images: Sequence[Seen]) -> Iterator[Finding]:
+def _copies(alike: Sequence[tuple[Seen, Seen]]) -> Iterator[Finding]:
     """Find copies within the training images of one domain."""
-    within = [pair for pair in _alike(images) if pair[0].domain == pair[1].domain and not any(i.held_out for i in pair)]
+    within = [pair for pair in alike if pair[0].domain == pair[1].domain and not any(i.held_out for i in pair)]
     same = [pair for pair in within if pair[0].digest == pair[1].digest]
     near = [pair for pair in within if pair[0].digest != pair[1].digest]
     if same:
@@ -146,13 +147,27 @@ def _copies(images: Sequence[Seen]) -> Iterator[Finding]:
         )
 
 
-def _alike(images: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """Yield pairs of images that look the same."""
-    looks = np.stack([image.look for image in images]) if images else np.empty((0, 4), np.uint64)
-    for index, image in enumerate(images):
-        differing = np.bitwise_count(looks[index + 1 :] ^ image.look).sum(1)
-        candidates = (images[index + 1 + int(other)] for other in np.flatnonzero(differing <= ALIKE))
-        yield from ((image, other) for other in candidates if image.resembles(other))
+def _alike(images: Sequence[Seen]) -> list[tuple[Seen, Seen]]:
+    """Return pairs of images that look the same, the earlier first: of each image the first of each kind.
+
+    All pairs of many copies would be too many, so that each image is compared to one copy of every other.
+    """
+    looks = np.empty((len(images), 4), np.uint64)
+    distinct, known, pairs = list[Seen](), set[object](), []
+    for image in images:
+        differing = np.bitwise_count(looks[: len(distinct)] ^ image.look).sum(1)
+        kinds = set[object]()
+        for other in (distinct[index] for index in np.flatnonzero(differing <= ALIKE)):
+            kind = other.domain, other.held_out, other.digest == image.digest
+            if kind not in kinds and other.resembles(image):
+                kinds.add(kind)
+                pairs.append((other, image))
+        key = image.digest, image.domain, image.held_out
+        if key not in known:
+            known.add(key)
+            looks[len(distinct)] = image.look
+            distinct.append(image)
+    return pairs
 
 
 def _counts(dataset: Dataset) -> Iterator[Finding]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,15 @@ def test_a_held_out_image_that_is_trained_on(root, found, suffix) -> None:
 def test_an_image_in_both_domains(root, found) -> None:
     other = copy(root / "trainA" / "007.png", root / "trainB" / "x.png")
     only(found(), other, root / "trainA" / "007.png")
+
+
+def test_many_copies_are_counted_in_linear_time(root) -> None:
+    (image,) = (one for one in look_at(data(root)) if one.path == root / "trainB" / "001.png")
+    copies = [replace(image, path=Path(f"{number}.png")) for number in range(20_000)]
+    start = time.process_time()
+    (only_finding,) = (one.problem for one in findings(data(root), copies, 64))
+    assert only_finding.startswith("19999 images are there twice: 0.png")
+    assert time.process_time() - start < 10
 
 
 def test_copies_and_near_copies(root, found) -> None:
