@@ -66,6 +66,7 @@ def check(
 
 
 @app.command()
+@guarded
 def sheet(
     data: Named,
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("sheet.png"),
@@ -78,9 +79,10 @@ def sheet(
     from i2i.images.grids import grid
     from i2i.storage.files import refuse_existing
     from i2i.training.contact_sheet import blocks_of
+    from i2i.training.loader import image_paths
 
     _, dataset = _built(data)
-    refuse_existing([out], overwrite)
+    refuse_existing([out], overwrite, image_paths(dataset))
     write_image(grid(blocks_of(dataset, images, cell), cell), out)
     open_console().print(f"{data} -> {out}", highlight=False, markup=False)
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
-from i2i.images.files import read_image
+from i2i.errors import ConfigError
+from i2i.images.files import MAX_PIXELS, read_image
 from i2i.images.grids import Block
 from i2i.images.pixels import crop_centre, fit_short_side
 
@@ -23,23 +24,31 @@ def blocks_of(dataset: Dataset, most: int, cell: int) -> list[Block]:
         cell: Side of each square in pixels.
 
     Raises:
+        ConfigError: The sheet would be too large.
         DataError: An image cannot be read.
     """
-    return [Block(_title(dataset, group), _rows(dataset, group, most, cell)) for group in dataset.groups]
+    listed = {_title(dataset, group): _listed(dataset, group) for group in dataset.groups}
+    counts = [min(most, len(paths)) for rows in listed.values() for _, paths in rows]
+    if len(counts) * max(counts) * cell**2 > MAX_PIXELS:
+        raise ConfigError(
+            f"A sheet of {len(counts)} rows of up to {max(counts)} images, each {cell} x {cell} pixels, is larger than "
+            f"{MAX_PIXELS} pixels. Choose a smaller --cell, or fewer --images."
+        )
+    return [
+        Block(title, [(label, [_square(path, cell) for path in _spread(paths, most)]) for label, paths in rows])
+        for title, rows in listed.items()
+    ]
 
 
 def _title(dataset: Dataset, group: str) -> str:
     return f"{group} (base)" if group == dataset.base else group
 
 
-def _rows(dataset: Dataset, group: str, most: int, cell: int) -> list[tuple[str, list[Image.Image]]]:
+def _listed(dataset: Dataset, group: str) -> list[tuple[str, Sequence[Path]]]:
+    """Return the images of each row, with its label."""
     parts = {"train": dataset.train, "test": dataset.test}
     listed = [(f"{name} {domain}", part(group, domain)) for name, part in parts.items() for domain in DOMAINS]
-    return [
-        (f"{label}: {len(paths)}", [_square(path, cell) for path in _spread(paths, most)])
-        for label, paths in listed
-        if paths
-    ]
+    return [(f"{label}: {len(paths)}", paths) for label, paths in listed if paths]
 
 
 def _spread(paths: Sequence[Path], most: int) -> list[Path]:

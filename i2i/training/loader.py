@@ -100,12 +100,16 @@ class Loader:
         return crop.flip(2) if self._flip and rng.random() < 0.5 else crop
 
 
+def image_paths(dataset: Dataset) -> list[Path]:
+    """Return all images of a data set, those held out included."""
+    parts = (dataset.train, dataset.test)
+    return [path for group in dataset.groups for domain in DOMAINS for part in parts for path in part(group, domain)]
+
+
 def broken_images(dataset: Dataset) -> list[str]:
     """Read all images of a data set; return one message per image that cannot be used."""
-    parts = (dataset.train, dataset.test)
-    paths = [path for group in dataset.groups for domain in DOMAINS for part in parts for path in part(group, domain)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [problem for problem in pool.map(_problem, paths) if problem]
+        return [problem for problem in pool.map(_problem, image_paths(dataset)) if problem]
 
 
 def _problem(path: Path) -> str:

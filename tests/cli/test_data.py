@@ -64,3 +64,14 @@ def test_sheet(i2i, refused, folder_root, tmp_path) -> None:
         assert [len(block.rows) for block in cut(sheet)] == [4, 4, 4]
         assert cut(sheet)[0].title == "woman (base)"
     mentions(refused("data", "sheet", folder_root, "--out", tmp_path / "sheet.png"), tmp_path / "sheet.png")
+
+
+def test_a_sheet_replaces_no_image_of_the_data(refused, folder_root) -> None:
+    image = next(folder_root.rglob("*.png"))
+    before = image.read_bytes()
+    mentions(refused("data", "sheet", folder_root, "--overwrite", "--out", image), image, "--out")
+    assert image.read_bytes() == before
+
+
+def test_a_sheet_too_large_for_memory(refused, folder_root, tmp_path) -> None:
+    mentions(refused("data", "sheet", folder_root, "--cell=1000000", "--out", tmp_path / "sheet.png"), "--cell")
