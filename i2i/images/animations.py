@@ -17,6 +17,9 @@ from i2i.storage.files import whole_file
 
 ANIMATED_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 
+MAX_PIXELS = 2**28
+"""Most pixels of all frames, 268 million: animations are written from memory, and a small file can hold many."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -44,10 +47,11 @@ def timing(path: Path) -> Timing:
     """Return the timing of an animation.
 
     Raises:
-        DataError: It is damaged.
+        DataError: It is damaged, or has more than ``MAX_PIXELS``.
     """
     try:
         with open_image(path) as image:
+            _check_size(image, path)
             loop = image.info.get("loop")
             durations = [_duration(frame) for frame in ImageSequence.Iterator(image)]
     except DataError:
@@ -102,6 +106,15 @@ def check_animated(path: Path) -> None:
     """Raise `ConfigError` if a file with this suffix can hold a single frame only."""
     if path.suffix.lower() not in ANIMATED_SUFFIXES:
         raise ConfigError(f"{path} cannot hold more than one frame. Use --format gif, webp or png with --frames.")
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    count = frames_in(image)
+    if count * image.width * image.height > MAX_PIXELS:
+        raise DataError(
+            f"{path} has {count} frames of {image.width} x {image.height} pixels, more than {MAX_PIXELS} pixels in "
+            "all. Make it smaller or shorter, or convert it to a video."
+        )
 
 
 def _duration(frame: Image.Image) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from i2i.errors import ConfigError, DataError
-from i2i.images.metadata import Metadata
 from i2i.translation.jobs import Job
 
 
@@ -22,7 +21,7 @@ class Picture:
         small: What is translated, then the translation.
         full_size: Width and height of the source.
         shorter: The shorter side that is translated.
-        metadata: What the translation keeps of the source besides its colours.
+        frames: How many the source has, as far as known.
         source: The source, if it cannot be read again to be shown.
         attention: The generator's attention, if it is to be shown.
         group: The group it was translated as; None is the base group.
@@ -34,7 +33,7 @@ class Picture:
     small: Image.Image = field(default_factory=lambda: Image.new("RGB", (1, 1)))
     full_size: tuple[int, int] = (1, 1)
     shorter: int = 1
-    metadata: Metadata = field(default_factory=Metadata)
+    frames: int = 1
     source: Image.Image | None = None
     attention: Image.Image | None = None
     group: str | None = None

@@ -29,6 +29,9 @@ from i2i.translation.tiles import SIDE, translate_in_tiles
 CPU_PIXELS, GPU_PIXELS = 2**16, 2**20
 """Pixels of a batch where no number of images is given: on a CPU one of 256 x 256, as more at once save no time."""
 
+KEPT = 2**24
+"""Pixels of a batch's sources, where those are kept to be shown."""
+
 MOST_WORKERS = 8
 """The most batches translated at the same time; with more cores, each gets several."""
 
@@ -173,7 +176,14 @@ class Pipeline:
         return max(1, min(self._cores(), jobs, MOST_WORKERS)) if self.model.device.type == "cpu" else 2
 
     def _most(self, picture: Picture) -> int:
-        return 1 if picture.error or self.tiles else self._fitting(*picture.small.size)
+        if picture.error or self.tiles:
+            return 1
+        most = self._fitting(*picture.small.size)
+        return (
+            most
+            if picture.source is None
+            else max(1, min(most, KEPT // (picture.source.width * picture.source.height)))
+        )
 
     def _fitting(self, width: int, height: int) -> int:
         """Return how many images of this size a batch may have."""
@@ -186,8 +196,7 @@ class Pipeline:
     def _reduced(self, picture: Picture) -> Picture:
         image = read_image(picture.job.source)
         small = self._fitted(image)
-        metadata = Metadata.of(picture.job.source) if self.metadata else Metadata()
-        return replace(picture, small=small, full_size=image.size, shorter=min(small.size), metadata=metadata)
+        return replace(picture, small=small, full_size=image.size, shorter=min(small.size))
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return an image at the size that it is translated at."""
@@ -243,13 +252,14 @@ class Pipeline:
 
     def _outcome(self, picture: Picture) -> Outcome:
         reduction = min(picture.full_size) / picture.shorter
-        dropped = picture.metadata.frames - 1
-        return Outcome(picture.job, picture.group, picture.error, reduction, picture.shorter, dropped)
+        return Outcome(picture.job, picture.group, picture.error, reduction, picture.shorter, picture.frames - 1)
 
     def _stored(self, picture: Picture) -> Picture:
-        image = picture.metadata.added_to(self._arranged(picture), picture.job.target.suffix)
-        write_image(image, picture.job.target, self.quality, **picture.metadata.options())
-        return picture
+        """Write a translation; what it keeps of its source is read now, as full opacities would fill the memory."""
+        metadata = Metadata.of(picture.job.source) if self.metadata else Metadata()
+        image = metadata.added_to(self._arranged(picture), picture.job.target.suffix)
+        write_image(image, picture.job.target, self.quality, **metadata.options())
+        return replace(picture, frames=metadata.frames)
 
     def _arranged(self, picture: Picture) -> Image.Image:
         """Return what is written in place of an image or frame."""

@@ -72,6 +72,12 @@ class TestAnimations:
         colour = frame.convert("RGB")  # which loads it
         return colour, frame.info.get("duration", before)
 
+    def test_more_frames_than_memory_holds(self, model, tmp_path, monkeypatch) -> None:
+        source = write_animation(tmp_path / "film.gif")
+        monkeypatch.setattr("i2i.images.animations.MAX_PIXELS", 3 * SIZE[0] * SIZE[1] - 1)
+        check(run(model, source, tmp_path / "new.gif"), source, "3 frames of 48 x 34")
+        assert not (tmp_path / "new.gif").exists()
+
     def test_a_pipe_is_not_waited_for(self, model, tmp_path) -> None:
         os.mkfifo(tmp_path / "film.gif")
         assert "named pipe" in run(model, tmp_path / "film.gif", tmp_path / "new.gif")
@@ -170,6 +176,14 @@ class TestVideos:
         assert run(model, source, tmp_path / "new.mp4", sheet=Sheet(source=True)) == ""
         after = self.content(av, tmp_path / "new.mp4")
         assert (after["size"], float(after["rate"])) == ((92, 34), pytest.approx(30000 / 1001, abs=0.01))
+
+    def test_few_frames_are_kept_to_be_shown(self, model, write, tmp_path, monkeypatch) -> None:
+        sizes, translate = [], model.translate
+        monkeypatch.setattr("i2i.translation.pipeline.KEPT", 3 * SIZE[0] * SIZE[1])
+        monkeypatch.setattr(model, "translate", lambda x, *rest: sizes.append(len(x)) or translate(x, *rest))
+        source = write("film.mkv", "ffv1", "flac")
+        assert run(model, source, tmp_path / "new.mkv", sheet=Sheet(source=True)) == ""
+        assert sizes == [3] * 4
 
     def test_what_is_no_video(self, model, tmp_path, av) -> None:
         (tmp_path / "film.mp4").write_bytes(b"no video")

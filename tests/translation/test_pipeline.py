@@ -12,9 +12,11 @@ from PIL import Image
 
 from i2i.errors import ConfigError, DataError
 from i2i.images.files import read_image
+from i2i.images.metadata import Metadata
 from i2i.models.assembly import resolve
 from i2i.models.checkpoint import load, save
 from i2i.models.model import Model
+from i2i.translation import pipeline
 from i2i.translation.jobs import Job
 from i2i.translation.pipeline import Outcome, Pipeline
 
@@ -160,6 +162,20 @@ def test_bfloat16_is_close(model, jobs) -> None:
     ]
     assert 0 < max(one.max() for one in differences) <= 16
     assert max(one.mean() for one in differences) < 2
+
+
+def test_metadata_is_read_when_it_is_written_as_opacities_are_large(model, jobs, monkeypatch) -> None:
+    read, written, ahead, of, write = [], [], [], Metadata.of, pipeline.write_image
+
+    def count(image: Image.Image, path: Path, *rest: object, **options: object) -> None:
+        written.append(path)
+        ahead.append(len(read) - len(written))
+        write(image, path, *rest, **options)
+
+    monkeypatch.setattr(Metadata, "of", staticmethod(lambda path: read.append(path) or of(path)))
+    monkeypatch.setattr(pipeline, "write_image", count)
+    assert not any(outcome.error for outcome in Pipeline(model, cores=1, batch=8).run(jobs))
+    assert (len(written), max(ahead) <= 2) == (len(jobs), True)
 
 
 def test_few_images_are_in_memory_and_none_is_read_once_nobody_asks(model, jobs, monkeypatch) -> None:
