@@ -11,7 +11,8 @@ from torch import Tensor
 
 from i2i.contracts.branches import routed
 from i2i.contracts.domains import Direction
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, DataError
+from i2i.images.files import MAX_PIXELS
 from i2i.images.pixels import fit_short_side, to_tensor
 from i2i.models.model import Model
 
@@ -41,10 +42,20 @@ class Sheet:
             )
 
     def arrange(self, source: Image.Image, attention: Image.Image | None, translation: Image.Image) -> Image.Image:
-        """Return the panels side by side, all of the size of the translation."""
+        """Return the panels side by side, all of the size of the translation.
+
+        Raises:
+            DataError: They would have more than ``MAX_PIXELS``.
+        """
+        width, height = translation.size
+        count = 1 + self.source + (attention is not None)
+        if count * width * height > MAX_PIXELS:
+            raise DataError(
+                f"{count} panels of {width} x {height} pixels side by side have more than {MAX_PIXELS}. Make it "
+                "smaller, or leave out --side-by-side or --heatmap."
+            )
         heated = [] if attention is None else [heat(source, attention)]
         panels = [*([source] if self.source else []), *heated, translation]
-        width, height = translation.size
         sheet = Image.new("RGB", (width * len(panels), height))
         for number, panel in enumerate(panels):
             sheet.paste(panel, (number * width, 0))

@@ -19,6 +19,8 @@ from i2i.models.model import Model
 from i2i.translation import pipeline
 from i2i.translation.jobs import Job
 from i2i.translation.pipeline import Outcome, Pipeline
+from i2i.translation.sheets import Sheet
+from tests.wording import check
 
 SIDE = 32
 SIZES = [(40, 40), (40, 40), (64, 40), (40, 40), (40, 64), (40, 40), (64, 40)]
@@ -162,6 +164,13 @@ def test_bfloat16_is_close(model, jobs) -> None:
     ]
     assert 0 < max(one.max() for one in differences) <= 16
     assert max(one.mean() for one in differences) < 2
+
+
+def test_panels_that_would_be_too_large_fail_alone(model, jobs, monkeypatch) -> None:
+    monkeypatch.setattr("i2i.translation.sheets.MAX_PIXELS", 2 * 40 * 40)
+    outcomes = list(Pipeline(model, sheet=Sheet(source=True)).run(jobs))
+    assert [bool(outcome.error) for outcome in outcomes] == [size != (40, 40) for size in SIZES]
+    check(outcomes[2].error, jobs[2].source, "2 panels of 64 x 40", "--side-by-side")
 
 
 def test_metadata_is_read_when_it_is_written_as_opacities_are_large(model, jobs, monkeypatch) -> None:
