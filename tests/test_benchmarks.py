@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.i2i_transfer.routing import precise
-
-BACKBONES = ["ugatit", "photo2cartoon", "cyclegan", "unit"]
+from tests.sampling import sampled
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def speed(monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", sampled("unit", "ugatit", "cyclegan", "photo2cartoon"))
 def test_the_published_step_has_the_losses_of_ours(speed, backbone):
     import published_step
 

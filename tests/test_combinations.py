@@ -103,7 +103,7 @@ def test_the_sample_covers_every_pair_with_far_fewer_combinations() -> None:
 
 @pytest.mark.parametrize("parts", [*SAMPLE, *REST], ids="-".join)
 def test_parts_work_together(data, parts) -> None:
-    model = trained(data, parts.given, GROUPS[1:], steps=2 if parts in SAMPLE else 1)
+    model = trained(data, parts.given, GROUPS[1:], steps=1)
 
     images = [model.translate(torch.zeros(1, 3, SIZE, SIZE), group) for group in model.groups]
     assert len(images) == len(GROUPS)

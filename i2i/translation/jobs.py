@@ -76,6 +76,8 @@ def plan(sources: Mapping[Path, Path], out: str, suffix: str | None = None) -> l
 
 def _expand(pattern: str, outside: Path, recursive: bool) -> Iterator[tuple[Path, Path]]:
     path = Path(pattern)
+    if not pattern:
+        _nothing("A source is empty, as an unset variable of the shell is")
     if path.is_dir():
         images = [one for one in list_images(path, recursive) if not (recursive and _is_in(one, outside, path))]
         yield from ((one, one.relative_to(path)) for one in images or _nothing(f"{path} holds no images"))

@@ -51,6 +51,7 @@ def test_every_cell_is_trained_scored_and_told(compare, folder):
     assert set(gentle["models"][1]["scores"]) == {"woman", "man", "kid"}
 
 
+@pytest.mark.full
 def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
     compare()
     told = json.loads((folder / "results" / "bench.json").read_text())
@@ -78,6 +79,7 @@ def test_the_tables_and_figures_are_complete(compare, folder):
             assert image.convert("L").getextrema()[0] < image.convert("L").getextrema()[1]
 
 
+@pytest.mark.full
 def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, tmp_path):
     compare()
     copy = tmp_path / "copy"

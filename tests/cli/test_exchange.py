@@ -29,6 +29,7 @@ def test_an_imported_model_translates_and_is_exported_again(i2i, imported, folde
     assert keys == {n: set(s) for n, s in torch.load(golden("ugatit_light.pt"), weights_only=True).items()}
 
 
+@pytest.mark.full
 def test_each_group_of_an_imported_model_is_served(i2i, out, folder_root, tmp_path) -> None:
     result = i2i("import", golden("fewshot.pt"), "--size", 128, "--out", out)
     assert result.status == 0, result

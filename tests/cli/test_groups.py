@@ -146,6 +146,7 @@ class TestAdd:
         mentions(message, f"{run}/model.safetensors")
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.full
     def test_stopped_and_resumed(self, i2i, run, folder_root, tmp_path) -> None:
         start = ["groups", "add", run, "boy", "--data", folder_root / "man", "--train-trunk"]
         start += ["--transfer-steps=2", "--device=cpu", "--evaluate.metrics=l1"]

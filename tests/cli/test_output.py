@@ -17,6 +17,7 @@ import pytest
 from i2i import cli
 from i2i.cli.output import lasting_output, open_console
 from tests.cli.conftest import TINY, Command
+from tests.sampling import sampled
 
 FULL = Path("/dev/full")
 
@@ -127,10 +128,10 @@ def test_quiet_commands_list_what_they_are_asked_for(i2i: Command) -> None:
     assert "emoji" in i2i("-q", "data", "list").out
 
 
-@pytest.mark.parametrize("arguments", [("run", "--help"), ("run", "--help-all"), ("plugins",), ("run", "--stepps=1")])
-def test_no_color_means_none(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", sampled("run --stepps=1", "run --help", "run --help-all", "plugins"))
+def test_no_color_means_none(command: str) -> None:
     """At a terminal, where there are colours without NO_COLOR."""
-    code = f"from i2i.cli import main; main({list(arguments)})"
+    code = f"from i2i.cli import main; main({command.split()})"
     environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
     plain, coloured = (
         subprocess.run(

@@ -130,6 +130,7 @@ def test_with_the_trunk_all_other_branches_keep_every_bit(adder) -> None:
     assert any(name.startswith("generators.") and ".branches." not in name for name in moved)
 
 
+@pytest.mark.full
 def test_one_after_another_to_twelve(adder, registry) -> None:
     file = first = adder.start(TRANSFERS["branched"], tuple(f"g{number}" for number in range(10)))
     for number in range(2):

@@ -296,6 +296,7 @@ def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monk
     assert seen == [(1, boundary)]
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, cyclegan, registry):
     given = {**cyclegan, "steps": 5, "transfer_steps": 6, "augment": "ada", "ada_target": -0.9, "ema": 0.9}
     create_run(tmp_path / "whole", given, registry).execute()

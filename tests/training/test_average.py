@@ -142,6 +142,7 @@ def test_the_saved_and_scored_generators_are_the_average_of_all_steps(tmp_path, 
     assert equal(recorder.scored["base"], saved)
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, given, registry):
     given = merge(given, {"backbone": {"name": "ugatit"}, "steps": 3, "transfer_steps": 2})
     create_run(tmp_path / "whole", given, registry).execute([SampleGrids()])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, DataError
 from i2i.translation.jobs import find_sources, plan
 from tests.wording import refused
 
@@ -36,6 +36,12 @@ def test_a_folder_alone_or_with_its_tree(album) -> None:
 
 def test_a_glob_and_files_lose_their_folders(album) -> None:
     assert targets(album / "*/*/*.jpg", album / "2025" / "c.PNG", album / "**/*.jpg") == ["new/b.jpg", "new/c.PNG"]
+
+
+def test_an_empty_name_is_not_the_working_folder(album, monkeypatch) -> None:
+    monkeypatch.chdir(album)
+    with refused(DataError, "empty", "variable"):
+        find_sources([""], "new")
 
 
 def test_translations_below_the_folder_are_not_translated_again(album) -> None:

@@ -21,12 +21,13 @@ from i2i.models.model import Model
 from i2i.translation import tiles
 from i2i.translation.stages import worker_threads
 from i2i.translation.tiles import Tiling, _blended, _patches, translate_in_tiles
+from tests.sampling import sampled
 from tests.wording import refused
 
 BACKBONES = {"ugatit": "ugatit", "cyclegan": "resnet", "unit": "unit", "photo2cartoon": "photo2cartoon"}
 
 
-@pytest.fixture(params=BACKBONES)
+@pytest.fixture(params=sampled(*BACKBONES))
 def model(request: pytest.FixtureRequest, tiny: dict[str, Any], registry: Any) -> Model:
     torch.manual_seed(0)
     blocks = {} if request.param == "photo2cartoon" else {"blocks": 1}
