@@ -18,6 +18,7 @@ from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage import tensor_file
 from tests.sampling import sampled
+from tests.trainings import published_backbone
 from tests.wording import refused
 
 
@@ -94,7 +95,8 @@ def test_a_loaded_model_does_not_depend_on_its_file(model, path, registry) -> No
 @pytest.mark.parametrize("transfer", ["branch", "finetune", "adapter"])
 def test_every_backbone_is_loaded_as_it_was_saved(tmp_path, registry, backbone, transfer) -> None:
     """Without random weights first, and with what both directions share still shared."""
-    given = {"size": 32, "backbone": {"name": backbone, "channels": 4}, "transfer": {"name": transfer}}
+    own = published_backbone(registry, backbone, 4)
+    given = {"size": 32, "backbone": own, "transfer": {"name": transfer}}
     model = Model(resolve(given, registry), "woman", ["man"])
     checkpoint.save(model, tmp_path / "model.safetensors")
     light, whole = (
