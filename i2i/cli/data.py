@@ -10,7 +10,6 @@ from rich.table import Table
 
 from i2i.cli.command import guarded
 from i2i.cli.output import JSON, open_console, print_json
-from i2i.errors import DataError
 from i2i.registry.registry import installed, summary
 
 if TYPE_CHECKING:
@@ -52,13 +51,9 @@ def check(
     """Open every image, count them by group, and say what may spoil a training; status 2 when any cannot be read."""
     from i2i.config.run import RunConfig
     from i2i.training.inspection import findings, look_at
-    from i2i.training.loader import broken_images
 
     section, dataset = _built(data)
     _print_counts(dataset)
-    problems = broken_images(dataset)
-    if problems:
-        raise DataError("\n".join(problems))
     console, images = open_console(), look_at(dataset)
     _print_skipped(console, section, [image.path for image in images])
     for finding in findings(dataset, images, size or RunConfig.model_fields["size"].default):

@@ -17,7 +17,8 @@ from PIL import Image
 
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
-from i2i.images.files import read_image
+from i2i.errors import DataError
+from i2i.training.loader import image_paths, usable_image
 
 ALIKE, TONES = 8, 8
 """Most by which nearly equal images differ: bits, of 256, of their hashes, and 8-bit values of their thumbnails."""
@@ -80,7 +81,11 @@ class Finding:
 
 
 def look_at(dataset: Dataset) -> list[Seen]:
-    """Read all images of a data set; all must be readable."""
+    """Read all images of a data set.
+
+    Raises:
+        DataError: Some cannot be trained on; it has one line for each.
+    """
     listed = [
         (path, f"{group}, {name} {domain}", domain, name == "test")
         for group in dataset.groups
@@ -89,7 +94,11 @@ def look_at(dataset: Dataset) -> list[Seen]:
         for path in part(group, domain)
     ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: _seen(*one), listed))
+        looked = list(pool.map(lambda one: _seen_or_problem(*one), listed))
+    problems = {path: problem for (path, *_), problem in zip(listed, looked, strict=True) if isinstance(problem, str)}
+    if problems:
+        raise DataError("\n".join(problems[path] for path in image_paths(dataset) if path in problems))
+    return [image for image in looked if isinstance(image, Seen)]
 
 
 def findings(dataset: Dataset, images: Sequence[Seen], size: int) -> list[Finding]:
@@ -105,8 +114,15 @@ def perceptual_hash(image: Image.Image) -> NDArray[np.uint64]:
     return np.packbits(grey[:, 1:] > grey[:, :-1]).view(np.uint64)
 
 
+def _seen_or_problem(path: Path, part: str, domain: str, held_out: bool) -> Seen | str:
+    try:
+        return _seen(path, part, domain, held_out)
+    except DataError as error:
+        return str(error)
+
+
 def _seen(path: Path, part: str, domain: str, held_out: bool) -> Seen:
-    image = read_image(path)
+    image = usable_image(path)
     thumbnail = np.asarray(image.resize((32, 32)))
     grey = int((thumbnail.max(2) - thumbnail.min(2)).max()) <= _GREY
     digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).digest()

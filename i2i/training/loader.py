@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from i2i.config.run import CROP_MARGIN
@@ -114,14 +115,24 @@ def broken_images(dataset: Dataset) -> list[str]:
 
 def _problem(path: Path) -> str:
     try:
-        image = read_image(path)
+        usable_image(path)
     except DataError as error:
         return str(error)
+    return ""
+
+
+def usable_image(path: Path) -> Image.Image:
+    """Read an image that can be trained on.
+
+    Raises:
+        DataError: It cannot be read, or is too long.
+    """
+    image = read_image(path)
     try:
         fitted_size(*image.size, min(image.size))
     except DataError as error:
-        return f"{path}: {error}"
-    return ""
+        raise DataError(f"{path}: {error}") from error
+    return image
 
 
 @lru_cache(maxsize=64)
