@@ -172,7 +172,7 @@ class Model:
             ConfigError: The model has no group head, and there is no detector, or more than one.
             PluginError: The detector returned a group the model does not have.
         """
-        x = to_tensor(self._small(image, None)) if isinstance(image, Image.Image) else image
+        x = to_tensor(self.reduced(image)) if isinstance(image, Image.Image) else image
         batch = x if x.ndim == 4 else x[None]
         return self._detect(_resize(batch, self._fitted(batch, None)), direction)
 
@@ -181,13 +181,14 @@ class Model:
         height, width = batch.shape[-2:]
         return list(fitted_size(width, height, size or self.size, self.pixel_limit(size)))[::-1]
 
-    def _small(self, image: Image.Image, size: int | None) -> Image.Image:
+    def reduced(self, image: Image.Image, size: int | None = None) -> Image.Image:
+        """Return an image at the size that it is translated at, see `translate`."""
         return fit_short_side(image, size or self.size, self.pixel_limit(size))
 
     def _translate_image(
         self, image: Image.Image, group: str | None, direction: Direction, size: int | None
     ) -> Image.Image:
-        small = self._small(image.convert("RGB"), size)
+        small = self.reduced(image.convert("RGB"), size)
         result = to_image(self._run(to_tensor(small)[None], group, direction)[0])
         return result.resize(image.size, Image.Resampling.BICUBIC) if result.size != image.size else result
 

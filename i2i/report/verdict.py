@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from i2i.evaluation.best import DECIDERS
 from i2i.report.dot_plots import OVERALL, Dot, DotPlot
 from i2i.report.findings import Finding
-
-DECISIVE = ("lpips", "kernel", "l1")
-"""The metrics to judge by, in this order; otherwise the first that can tell."""
 
 
 def verdict(status: str, plots: Sequence[DotPlot], found: Sequence[Finding], looked: bool) -> str:
@@ -29,8 +27,9 @@ def verdict(status: str, plots: Sequence[DotPlot], found: Sequence[Finding], loo
 
 
 def _scores(plots: Sequence[DotPlot]) -> str:
+    """Judge by the metric that chooses the best model, if it can tell, and otherwise by the first that can."""
     ways = {plot.metric: ways for plot in plots if (ways := _ways(plot.dots))}
-    metric = next((name for name in (*DECISIVE, *ways) if name in ways), None)
+    metric = next((name for name in (*DECIDERS, *ways) if name in ways), None)
     if metric is None:
         return ""
     dots = next(plot for plot in plots if plot.metric == metric).dots

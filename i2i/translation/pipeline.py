@@ -135,7 +135,7 @@ class Pipeline:
             first = next(images, None)
             if first is None:
                 return
-            group = self._groups(to_tensor(fit_short_side(first, self.model.size))[None])[0]
+            group = self._group_of(first)
             shown = replace(self._frame(picture, first), group=group)
             yield from replace(self, group=group)._each_frame(picture, chain([first], images))
 
@@ -202,7 +202,7 @@ class Pipeline:
         """Return an image at the size that it is translated at."""
         if self.tiles:
             return fit_short_side(image, self.size or max(self.model.size, min(image.size)), MAX_PIXELS)
-        return fit_short_side(image, self.size or self.model.size, self.model.pixel_limit(self.size))
+        return self.model.reduced(image, self.size)
 
     def _translate(self, batch: list[Picture]) -> list[Picture]:
         """Translate a batch; if that fails, each of its images alone, so that only the culprit fails."""
@@ -230,7 +230,7 @@ class Pipeline:
         return [self._made(picture, image, group) for picture, image, group in translated]
 
     def _in_tiles(self, picture: Picture) -> Picture:
-        group = self._groups(to_tensor(fit_short_side(picture.small, self.model.size))[None])[0]
+        group = self._group_of(picture.small)
         with worker_threads(self._cores()) as threads:
             how = self.batch or self._fitting(SIDE, SIDE), self.half, threads
             translation = translate_in_tiles(self.model, picture.small, group, self.direction, *how)
@@ -239,6 +239,9 @@ class Pipeline:
     def _made(self, picture: Picture, translation: Image.Image, group: str | None) -> Picture:
         attention = attention_of(self.model, picture.small, group, self.direction) if self.sheet.heatmap else None
         return replace(picture, small=translation, group=group, attention=attention)
+
+    def _group_of(self, image: Image.Image) -> str | None:
+        return self._groups(to_tensor(fit_short_side(image, self.model.size))[None])[0]
 
     def _groups(self, x: Tensor) -> Sequence[str | None]:
         if self.group != AUTO:
