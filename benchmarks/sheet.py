@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 import i2i
-from i2i.images.grids import Block, grid
+from i2i.images.grids import Block, grid, spread
 
 COLUMNS, CELL, COLOURS = 12, 64, 256
 
@@ -29,7 +29,7 @@ def main() -> None:
             f"{group} {first + 1}-{first + len(row)}" if options.people > COLUMNS else group, _rows(models, group, row)
         )
         for group in options.groups or data.groups
-        for first, row in _cut(_spread(data.test(group, "a"), options.people))
+        for first, row in _cut(spread(data.test(group, "a"), options.people))
     ]
     grid(blocks, CELL).quantize(COLOURS).save(options.out, optimize=True)
 
@@ -41,10 +41,6 @@ def _rows(models: dict[str, i2i.Model], group: str, people: list[Path]) -> list[
         for label, model in models.items()
     }
     return [("source", sources), *translated.items()]
-
-
-def _spread(paths: list[Path], count: int) -> list[Path]:
-    return [paths[number * len(paths) // count] for number in range(min(count, len(paths)))]
 
 
 def _cut(people: list[Path]) -> list[tuple[int, list[Path]]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
 from i2i.contracts.translator import Translator
-from i2i.evaluation.heldout import served, spread, stack, undisturbed
+from i2i.evaluation.heldout import served, stack, undisturbed
 from i2i.evaluation.symptoms import Look, figures
+from i2i.images.grids import spread
 
 COUNT = 24  # maximum images per domain and group
 

@@ -6,35 +6,26 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from i2i.compute.randomness import random_state, set_random_state
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.metric import Images
 from i2i.contracts.translator import Translator
-from i2i.images.files import read_image
-from i2i.images.grids import Block
-from i2i.images.pixels import crop_centre, fit_short_side, to_image, to_tensor
+from i2i.images.grids import Block, spread
+from i2i.images.pixels import read_square, to_image, to_tensor
 from i2i.models.model import evaluating
 from i2i.storage.caches import digest
 
-T = TypeVar("T")
 CHUNK = 16  # images per batch
 CROP = "sRGB, shorter side resized bicubic, middle square"
 
 
-def square(path: Path, size: int) -> Image.Image:
-    """Read an image's centre square, resized to ``size`` x ``size`` pixels."""
-    return crop_centre(fit_short_side(read_image(path), size), size)
-
-
 def stack(paths: Sequence[Path], size: int) -> Tensor:
     """Read the centre squares of images as a tensor ``(N, 3, size, size)`` in [-1, 1]."""
-    return torch.stack([to_tensor(square(path, size)) for path in paths])
+    return torch.stack([to_tensor(read_square(path, size)) for path in paths])
 
 
 def files(
@@ -50,12 +41,6 @@ def files(
 
     known = () if attributes is None else [attributes(path) for path in paths]
     return Images(chunks, [design(path) for path in paths], _key(paths, size), known)
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Return at most ``count`` items, evenly spaced, starting with the first."""
-    step = max(1, len(items) / count) if count else 1
-    return [items[int(i * step)] for i in range(min(count, len(items)))]
 
 
 def served(model: Translator, group: str) -> str | None:
@@ -99,15 +84,15 @@ def _key(paths: Sequence[Path], size: int) -> str:
 
 def _block(models: Mapping[str, Translator], dataset: Dataset, group: str, count: int, drawings: bool) -> Block:
     sources, truths = _examples(dataset, group, count)
-    rows = [("source", [square(path, 256) for path in sources])]
+    rows = [("source", [read_square(path, 256) for path in sources])]
     for label, model in models.items():
         images = model.translate(stack(sources, model.size), served(model, group))
         rows.append((label, [to_image(image) for image in images]))
     if truths:
-        rows.append(("true drawing", [square(path, 256) for path in truths]))
+        rows.append(("true drawing", [read_square(path, 256) for path in truths]))
     elif drawings:
         real = spread(dataset.test(group, "b") or dataset.train(group, "b"), len(sources))
-        rows.append(("real drawings", [square(path, 256) for path in real]))
+        rows.append(("real drawings", [read_square(path, 256) for path in real]))
     return Block(group, rows)
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from i2i.config.run import STEPS_OPTIONS
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.translator import Translator
-from i2i.evaluation.heldout import spread, stack, undisturbed
+from i2i.evaluation.heldout import stack, undisturbed
+from i2i.images.grids import spread
 
 LEAST_GAP = 0.05  # between real and fake logits; below it, the discriminator has not learned anything yet
 RUNAWAY = 0.5  # above this, logits of held-out drawings are closer to those of fakes than to those of training drawings

@@ -19,7 +19,8 @@ from i2i.contracts.scores import Scores as Scores
 from i2i.contracts.scores import plain as plain
 from i2i.contracts.translator import Translator
 from i2i.errors import WeightsError
-from i2i.evaluation.heldout import files, served, spread, undisturbed, unnoticed
+from i2i.evaluation.heldout import files, served, undisturbed, unnoticed
+from i2i.images.grids import spread
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import blaming
 from i2i.registry.registry import Registry

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
+T = TypeVar("T")
 LAYOUT = "i2i-layout"  # the metadata key of a grid's layout
 
 
@@ -57,3 +60,9 @@ def cut(sheet: Image.Image) -> list[Block]:
 
 def _square_of(sheet: Image.Image, left: int, top: int, side: int) -> Image.Image:
     return sheet.crop((left, top, left + side, top + side))
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """Return at most ``count`` items to show, evenly spaced, starting with the first."""
+    step = max(1, len(items) / count) if count else 1
+    return [items[int(i * step)] for i in range(min(count, len(items)))]

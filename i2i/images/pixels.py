@@ -5,6 +5,8 @@ Everywhere in i2i an image tensor is ``(N, 3, H, W)`` float in [-1, 1]; on disk 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i.errors import DataError
+from i2i.images.files import read_image
 
 LONGEST = 16
 """Times that an image's longer side may be as long as its shorter, unless a limit in pixels is given."""
@@ -68,3 +71,8 @@ def crop_centre(image: Image.Image, size: int) -> Image.Image:
     """Crop the central ``size`` x ``size`` pixels."""
     left, top = ((side - size) // 2 for side in image.size)
     return image.crop((left, top, left + size, top + size))
+
+
+def read_square(path: Path, size: int) -> Image.Image:
+    """Read an image's centre square, resized to ``size`` x ``size`` pixels."""
+    return crop_centre(fit_short_side(read_image(path), size), size)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
 from i2i.errors import ConfigError
-from i2i.images.files import MAX_PIXELS, read_image
-from i2i.images.grids import Block
-from i2i.images.pixels import crop_centre, fit_short_side
+from i2i.images.files import MAX_PIXELS
+from i2i.images.grids import Block, spread
+from i2i.images.pixels import read_square
 
 
 def blocks_of(dataset: Dataset, most: int, cell: int) -> list[Block]:
@@ -35,7 +33,7 @@ def blocks_of(dataset: Dataset, most: int, cell: int) -> list[Block]:
             f"{MAX_PIXELS} pixels. Choose a smaller --cell, or fewer --images."
         )
     return [
-        Block(title, [(label, [_square(path, cell) for path in _spread(paths, most)]) for label, paths in rows])
+        Block(title, [(label, [read_square(path, cell) for path in spread(paths, most)]) for label, paths in rows])
         for title, rows in listed.items()
     ]
 
@@ -49,12 +47,3 @@ def _listed(dataset: Dataset, group: str) -> list[tuple[str, Sequence[Path]]]:
     parts = {"train": dataset.train, "test": dataset.test}
     listed = [(f"{name} {domain}", part(group, domain)) for name, part in parts.items() for domain in DOMAINS]
     return [(f"{label}: {len(paths)}", paths) for label, paths in listed if paths]
-
-
-def _spread(paths: Sequence[Path], most: int) -> list[Path]:
-    count = min(most, len(paths))
-    return [paths[number * len(paths) // count] for number in range(count)]
-
-
-def _square(path: Path, cell: int) -> Image.Image:
-    return crop_centre(fit_short_side(read_image(path), cell), cell)

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import nn
 
 from i2i.contracts.branches import branch_parameters
-from i2i.evaluation.heldout import CHUNK, files, show, spread, stack, undisturbed
+from i2i.evaluation.heldout import CHUNK, files, show, stack, undisturbed
+from i2i.images.grids import spread
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i.testing import Noise
