@@ -343,7 +343,7 @@ def _describe(distribution: Distribution | None) -> str:
 
 
 def _may_have_plugins(distribution: Distribution) -> bool:
-    """Return whether ``entry_points.txt`` mentions i2i; reading every distribution's metadata takes ten times as long."""
+    """Return whether ``entry_points.txt`` mentions i2i; it takes a tenth of the time that the metadata takes."""
     try:
         return PROJECT in (distribution.read_text("entry_points.txt") or "")
     except Exception:  # no text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,37 +39,55 @@ def check_data(config: RunConfig, dataset: Dataset) -> None:
         _check_start(config.base_model, "base" in config.stages, dataset)
 
 
-def check_networks(components: Components, dataset: Dataset, pretrained: Pretrained) -> None:
-    """Build all networks without allocating their weights, to report mistakes before a run starts.
+class Outlines:
+    """Outlines of the models of a run, each built when it is first asked for.
+
+    Attributes:
+        components: The parts of the models and the options of the run.
+    """
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+        self._built: dict[tuple[str, ...], Model] = {}
+
+    def of(self, base: str, groups: Sequence[str] = ()) -> Model:
+        """Return the outline of the model with these groups, see `outline`; the caller does not change its shape."""
+        key = (base, *groups)
+        if key not in self._built:
+            self._built[key] = outline(self.components, base, groups)
+        return self._built[key]
+
+
+def check_networks(outlines: Outlines, dataset: Dataset, pretrained: Pretrained) -> None:
+    """Check all networks without allocating their weights, to report mistakes before a run starts.
 
     Raises:
         ConfigError: A part cannot be transferred.
         WeightsError: Pretrained weights for a loss or discriminator are missing, damaged or from another network.
         CheckpointError: The model to start from does not fit.
     """
-    model = _check_model(components, dataset)
+    components = outlines.components
+    model = _check_model(outlines, dataset)
     model.prepare(pretrained)
     for name, loss in components.build_losses(frozenset({"group"})).items():
         with bounded("loss", components.losses[name]):
             loss.prepare(model.backbone.generators, torch.device("meta"), pretrained)
 
 
-def _check_model(components: Components, dataset: Dataset) -> Model:
-    """Return the outline of the model the run will end with."""
-    base, groups = dataset.base, tuple[str, ...]()
-    model = outline(components, base)
-    if components.config.base_model is not None:
-        file = TensorFile(Path(components.config.base_model))
-        start = described(file)
-        base, groups = base_of(start, dataset), start.groups
-        if components.config.added is not None:
-            check_added(components, tensor_ownership(components, start, dict(file)), start)
-        model = outline(components, base, groups)
-        check_weights(model, file)
-        read_weights(model.backbone, file)
-    if "transfer" in components.config.stages and not groups:
-        return outline(components, base, new_groups(dataset, base))
-    return model
+def _check_model(outlines: Outlines, dataset: Dataset) -> Model:
+    """Return the outline of the model the run will end with, after checking that the one it starts from fits."""
+    if outlines.components.config.base_model is not None:
+        _check_weights(outlines, TensorFile(Path(outlines.components.config.base_model)), dataset)
+    return outlines.of(*groups_of(outlines.components, dataset))
+
+
+def _check_weights(outlines: Outlines, file: TensorFile, dataset: Dataset) -> None:
+    components, start = outlines.components, described(file)
+    if components.config.added is not None:
+        check_added(components, tensor_ownership(components, start, dict(file)), start)
+    model = outlines.of(base_of(start, dataset), start.groups)
+    check_weights(model, file)
+    read_weights(model.backbone, file)
 
 
 def check_logging(log: str) -> None:

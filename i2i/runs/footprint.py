@@ -21,11 +21,12 @@ from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
 from i2i.errors import ConfigError
 from i2i.models.components import DIRECTIONS, Components
-from i2i.models.model import Model, outline
+from i2i.models.model import Model
 from i2i.models.size import FLOAT, ModelSize, bounded
-from i2i.runs.checks import groups_of
+from i2i.runs.checks import Outlines, groups_of
 
 _TRAINED = 4 * FLOAT  # a parameter, its gradient and Adam's two moments
+_FEW = 4  # new groups; a model with so few is outlined whole, as later checks do
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class Footprint:
         return ", ".join(f"{byte_size(size)} for {what}" for what, size in parts.items() if size)
 
 
-def check_memory(components: Components, dataset: Dataset, device: torch.device) -> None:
+def check_memory(outlines: Outlines, dataset: Dataset, device: torch.device) -> None:
     """Refuse a run whose steps need more memory than a device has.
 
     Args:
-        components: The parts of the model and the options of the run.
+        outlines: Those of the run.
         dataset: The data.
         device: Where to train.
 
@@ -72,14 +73,14 @@ def check_memory(components: Components, dataset: Dataset, device: torch.device)
     memory = machine_memory(device)
     if memory is None:
         return
-    config = components.config
+    components, config = outlines.components, outlines.components.config
     loaded = config.batch_size * config.accumulate
     _refuse(Footprint(0, loaded, _image_bytes(loaded, config), 0), memory, config, ())
     base, groups = groups_of(components, dataset)
     with bounded("backbone", components.backbone, networks=4):
-        model = outline(components, base)
+        model = outlines.of(base)
         _refuse(Footprint(_count(model), 0, 0, 0), memory, config, ())
-    parameters = _parameters(model, components, groups)
+    parameters = _parameters(outlines, base, groups)
     _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), 0), memory, config, groups)
     samples = max(_samples(components, base, groups), default=0)
     loaded = samples * config.accumulate
@@ -120,12 +121,13 @@ def _samples(components: Components, base: str, groups: Sequence[str]) -> list[i
     return samples
 
 
-def _parameters(model: Model, components: Components, groups: Sequence[str]) -> int:
-    """Count the parameters of a base model with more groups; each group after the first adds the same number."""
-    counts = [_count(model)]
-    with bounded("transfer", components.transfer, networks=12):
-        counts += [_count(outline(components, model.base, groups[:n])) for n in (1, 2) if n <= len(groups)]
-    return counts[-1] + (counts[-1] - counts[-2]) * (len(groups) - 2) if len(groups) > 2 else counts[-1]
+def _parameters(outlines: Outlines, base: str, groups: Sequence[str]) -> int:
+    """Count the parameters of a model with many groups from fewer; each group after the first adds the same number."""
+    with bounded("transfer", outlines.components.transfer, networks=4 + 4 * _FEW):
+        if len(groups) <= _FEW:
+            return _count(outlines.of(base, groups))
+        one, two = (_count(outlines.of(base, groups[:n])) for n in (1, 2))
+    return two + (two - one) * (len(groups) - 2)
 
 
 def _count(model: Model) -> int:

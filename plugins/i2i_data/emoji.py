@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -81,8 +82,14 @@ class Emoji(Dataset):
         """Return the group's emoji on one side of the split."""
         designs = GROUPS[check_known(group, self.groups, "The data set 'emoji'")].designs
         test = self._held_out(group)
-        side = {design for design in designs if (design in test) == held_out}
-        return [name for name in self._drawings.names if design_of(name) in side]
+        return [name for design in designs if (design in test) == held_out for name in self._by_design.get(design, ())]
+
+    @cached_property
+    def _by_design(self) -> dict[str, list[str]]:
+        named: dict[str, list[str]] = {}
+        for name in self._drawings.names:
+            named.setdefault(design_of(name), []).append(name)
+        return named
 
     def _held_out(self, group: str) -> set[str]:
         """Choose positions, not names, so that the same roles are held out of woman and man."""

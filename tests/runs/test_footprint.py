@@ -11,6 +11,7 @@ from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.models.size import ModelSize
 from i2i.runs import footprint
+from i2i.runs.checks import Outlines
 from i2i.runs.footprint import check_memory
 from i2i.runs.run import create_run
 from i2i.runs.setup import check_setup
@@ -29,7 +30,7 @@ def check(registry, tiny, monkeypatch):
         chosen = resolve({**{k: v for k, v in tiny.items() if k != "data"}, **options}, registry)
         dataset = resolve_data({"data": tiny["data"]}, registry).build()
         dataset.groups = ("woman", *(f"g{n}" for n in range(groups - 1)))
-        check_memory(chosen, dataset, CPU)
+        check_memory(Outlines(chosen), dataset, CPU)
 
     return call
 
@@ -57,11 +58,10 @@ def test_thousands_of_groups(check):
 
 
 def test_each_group_adds_the_same_number_of_parameters(registry, tiny):
-    chosen = resolve({k: v for k, v in tiny.items() if k != "data"}, registry)
     groups = ["a", "b", "c", "d", "e"]
     for transfer in ("branch", "finetune", "joint", "adapter"):
         chosen = resolve({**{k: v for k, v in tiny.items() if k != "data"}, "transfer": {"name": transfer}}, registry)
-        actual = footprint._parameters(footprint.outline(chosen, "woman"), chosen, groups)
+        actual = footprint._parameters(Outlines(chosen), "woman", groups)
         assert actual == ModelSize.of(Model(chosen, "woman", groups).backbone).total
 
 
@@ -71,7 +71,7 @@ def test_the_bound_is_below_what_a_step_keeps(registry, tiny):
     x, kept = torch.zeros(2, 3, 32, 32), 0
     for direction in ("a2b", "b2a"):
         kept += footprint._kept(model.backbone.generators[direction].train(), x)
-    outlined = footprint._activations(footprint.outline(chosen, "woman"), 2)
+    outlined = footprint._activations(Outlines(chosen).of("woman"), 2)
     assert outlined == kept
     assert outlined > 2 * x.numel() * 4
 
