@@ -2,7 +2,7 @@
 
 Each command ends with status 0 or 2 within 30 seconds, takes less than 2 GB, and writes nothing elsewhere.
 
-Each seed makes one input. The default run takes a few dozen; ``-m fuzz`` takes 3,500 more.
+Each seed makes one input. The default run takes 28; ``-m fuzz`` takes 3,500 more.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def fuzz(request, i2i, trained, halted, tmp_path, monkeypatch) -> Callable[[int]
     return call
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_odd_files_are_refused_or_read(fuzz, seed) -> None:
     fuzz(seed)
 

@@ -60,9 +60,15 @@ def loaded(registry, imported):
     return model
 
 
-@pytest.fixture
-def file(registry):
+@pytest.fixture(scope="module")
+def published(registry):
     return file_of(model_of(registry))
+
+
+@pytest.fixture
+def file(published):
+    """A file of four groups; a test may remove tensors, but not change one."""
+    return {name: dict(state) for name, state in published.items()}
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
+from tests.sampling import alternated
 from tests.trainings import training_on
 
 TRANSFERS = ["branch", "branch-free", "mixed", "joint", "finetune", "freeze-d", "adapter"]
+HOW = [{"accumulate": 2}, {"precision": "bf16"}]
 
 
 @pytest.mark.parametrize("group", ["woman", "man"])
@@ -28,8 +30,7 @@ def test_a_sample_changes_what_it_may_and_nothing_else_by_a_bit(prepare, case, g
     check(training, before, expected(case, group))
 
 
-@pytest.mark.parametrize("how", [{"accumulate": 2}, {"precision": "bf16"}], ids=str)
-@pytest.mark.parametrize("name", [name for name in CASES if "," not in name])
+@pytest.mark.parametrize(("name", "how"), alternated([name for name in CASES if "," not in name], HOW))
 def test_so_it_does_in_sub_steps_and_in_bf16_and_the_average_follows(prepare, name, how):
     training: Training = prepare(name, ema=0.9, **CASES[name][0], **how)
     start = snapshot(training)
@@ -60,8 +61,7 @@ def test_without_a_transfer_only_the_base_is_drawn(prepare):
     assert set().union(*prepare("none")._draw()) == {BASE}
 
 
-@pytest.mark.parametrize("backbone", ["ugatit", "unit"])
-@pytest.mark.parametrize("transfer", TRANSFERS)
+@pytest.mark.parametrize(("transfer", "backbone"), alternated(TRANSFERS, ["ugatit", "unit"]))
 def test_right_after_adapt_every_group_is_translated_as_the_base_bit_for_bit(registry, transfer, backbone):
     seed_everything(0)
     given = {"size": 32, "backbone": {"name": backbone, "channels": 4}, "generator": {"blocks": 1}}
