@@ -1,4 +1,4 @@
-"""``i2i data``: list data sets, check one, and draw its contact sheet."""
+"""``i2i data``: list data sets, check one, draw its contact sheet, or copy its images into folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from i2i.contracts.dataset import Dataset
 
-app = typer.Typer(help="List data sets, check one, or draw its contact sheet.", no_args_is_help=True)
+app = typer.Typer(help="List data sets; check one, draw its contact sheet, or copy its images.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")]
 
@@ -80,6 +80,19 @@ def sheet(
     refuse_existing([out], overwrite, image_paths(dataset))
     write_image(grid(blocks_of(dataset, images, cell), cell), out)
     open_console().print(f"{data} -> {out}", highlight=False, markup=False)
+
+
+@app.command()
+@guarded
+def export(
+    data: Named,
+    out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("images"),
+) -> None:
+    """Copy the images of a data set into folders by group, domain and part, as --data FOLDER takes them."""
+    from i2i.training.image_folders import write_folders
+
+    count = write_folders(_built(data)[1], out)
+    open_console().print(f"{data} -> {out}: {count} images", highlight=False, markup=False)
 
 
 def _built(data: str) -> tuple[dict[str, Any], Dataset]:

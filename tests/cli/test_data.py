@@ -73,5 +73,16 @@ def test_a_sheet_replaces_no_image_of_the_data(refused, folder_root) -> None:
     assert image.read_bytes() == before
 
 
+def test_exported_images_are_the_same_data_set(i2i, refused, folder_root, tmp_path) -> None:
+    out = tmp_path / "new" / "faces"
+    result = i2i("data", "export", folder_root, "--out", out)
+    assert (result.status, result.out) == (0, f"{folder_root} -> {out}: 36 images\n")
+    assert i2i("data", "check", out).out.splitlines()[1:4] == i2i("data", "check", folder_root).out.splitlines()[1:4]
+    for path in folder_root.glob("*/*/*.png"):
+        assert (out / path.relative_to(folder_root)).read_bytes() == path.read_bytes()
+    mentions(refused("data", "export", folder_root, "--out", out), out, "--out")
+    assert [path.name for path in out.parent.iterdir()] == ["faces"]
+
+
 def test_a_sheet_too_large_for_memory(refused, folder_root, tmp_path) -> None:
     mentions(refused("data", "sheet", folder_root, "--cell=1000000", "--out", tmp_path / "sheet.png"), "--cell")
