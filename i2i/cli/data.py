@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,15 +10,16 @@ import typer
 from rich.table import Table
 
 from i2i.cli.command import guarded
-from i2i.cli.output import JSON, open_console, print_json
+from i2i.cli.output import JSON, Volume, open_console, print_json, volume
 from i2i.registry.registry import installed, summary
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from i2i.contracts.dataset import Dataset
 
 app = typer.Typer(help="List data sets; check one, draw its contact sheet, or copy its images.", no_args_is_help=True)
+
+FEW = 3
+"""Skipped files that are named without ``--verbose``."""
 
 Named = Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")]
 
@@ -47,17 +49,25 @@ def check(
     data: Named,
     size: Annotated[int | None, typer.Option(help="The side you will train at. \\[default: that of i2i run]",
                                              min=16, show_default=False)] = None,
+    json: JSON = False,
 ) -> None:  # fmt: skip
     """Open every image, count them by group, and say what may spoil a training; status 2 when any cannot be read."""
     from i2i.config.run import RunConfig
     from i2i.training.inspection import findings, look_at
 
     section, dataset = _built(data)
-    _print_counts(dataset)
-    console, images = open_console(), look_at(dataset)
-    _print_skipped(console, section, [image.path for image in images])
-    for finding in findings(dataset, images, size or RunConfig.model_fields["size"].default):
-        console.print(f"- {finding.problem} {finding.remedy}", highlight=False, markup=False)
+    counts = _counts(dataset)
+    if not json:
+        _print_counts(counts, dataset.base)  # seen even if an image cannot be read
+    images = look_at(dataset)
+    unused = _skipped(section, [image.path for image in images])
+    found = findings(dataset, images, size or RunConfig.model_fields["size"].default)
+    if json:
+        content = {"base": dataset.base, "groups": counts, "skipped": unused}
+        print_json({**content, "findings": [asdict(one) for one in found]})
+        return
+    for line in (*map(_skipped_line, unused), *(f"{one.problem} {one.remedy}" for one in found)):
+        open_console().print(f"- {line}", highlight=False, markup=False)
 
 
 @app.command()
@@ -106,22 +116,42 @@ def _built(data: str) -> tuple[dict[str, Any], Dataset]:
     return section, build_data(choice, installed().groups_of(choice.component.name), installed())
 
 
-def _print_counts(dataset: Dataset) -> None:
+def _counts(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return the numbers of images of each group."""
+    from i2i.contracts.domains import DOMAINS
+
+    parts = {"train": dataset.train, "test": dataset.test}
+    return [
+        {
+            "name": group,
+            **{f"{name}_{domain}": len(part(group, domain)) for name, part in parts.items() for domain in DOMAINS},
+            "pairs": len(dataset.pairs(group) or ()),
+        }
+        for group in dataset.groups
+    ]
+
+
+def _print_counts(counts: list[dict[str, Any]], base: str) -> None:
     table = Table("group", "train a", "train b", "test a", "test b", "pairs", box=None, padding=(0, 2, 0, 0))
-    for group in dataset.groups:
-        counts = [len(part(group, domain)) for part in (dataset.train, dataset.test) for domain in ("a", "b")]
-        base = " (base)" if group == dataset.base else ""
-        table.add_row(group + base, *map(str, counts), str(len(dataset.pairs(group) or ())))
+    for group, *numbers in (row.values() for row in counts):
+        table.add_row(group + (" (base)" if group == base else ""), *map(str, numbers))
     open_console(soft_wrap=False).print(table)
 
 
-def _print_skipped(console: Console, section: dict[str, Any], used: list[Path]) -> None:
-    """Say which files of a folder are not used, and why."""
+def _skipped(section: dict[str, Any], used: list[Path]) -> list[dict[str, Any]]:
+    """Return which files of a folder are not used, and why."""
     from i2i.images.files import IMAGE_SUFFIXES
     from i2i.training.inspection import skipped
 
     if "root" not in section:
-        return
-    for reason, paths in skipped(Path(section["root"]), used, IMAGE_SUFFIXES):
-        few = ", ".join(str(path) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-        console.print(f"- {len(paths)} skipped, {reason}: {few}", highlight=False, markup=False)
+        return []
+    return [
+        {"reason": reason, "files": [str(path) for path in paths]}
+        for reason, paths in skipped(Path(section["root"]), used, IMAGE_SUFFIXES)
+    ]
+
+
+def _skipped_line(unused: dict[str, Any]) -> str:
+    files = unused["files"]
+    shown = files if volume.get() is Volume.VERBOSE or len(files) <= FEW else [*files[:FEW], "..."]
+    return f"{len(files)} skipped, {unused['reason']}: {', '.join(shown)}"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from i2i.cli.command import Command
+from i2i.cli.output import JSON, open_console, print_json
 from i2i.cli.training import Base, completed
 from i2i.registry.registry import installed
 
@@ -19,7 +19,14 @@ Unused = Annotated[Path | None, typer.Option("--out", help="Not used: nothing is
 UnusedFlag = Annotated[bool, typer.Option("--overwrite", help="Not used: nothing is written.", show_default=False)]
 
 
-def estimate(base: Base = None, *, given: dict[str, Any], out: Unused = None, overwrite: UnusedFlag = False) -> None:
+def estimate(
+    base: Base = None,
+    *,
+    given: dict[str, Any],
+    out: Unused = None,
+    overwrite: UnusedFlag = False,
+    json: JSON = False,
+) -> None:
     """Estimate parameters, memory and time of a run, from a few steps of each stage.
 
     Takes the options of i2i run, and writes nothing.
@@ -29,13 +36,29 @@ def estimate(base: Base = None, *, given: dict[str, Any], out: Unused = None, ov
 
     setup, engine = check_setup(completed(base, given), installed())
     cost = measure(setup, engine, installed())
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    for stage in cost.stages:
-        console.print(_stage_line(stage))
-    console.print(_total_line(cost))
+    if json:
+        print_json(_content(cost))
+        return
+    for line in (*map(_stage_line, cost.stages), _total_line(cost)):
+        open_console().print(line, highlight=False, markup=False)
 
 
 COMMAND = Command("estimate", estimate)
+
+
+def _content(cost: RunCost) -> dict[str, Any]:
+    stages = [
+        {
+            "name": stage.name,
+            "parameters": {"generators": stage.size.generators, "discriminators": stage.size.discriminators},
+            "steps": stage.steps,
+            "images_per_step": stage.samples,
+            "seconds_per_step": stage.step_seconds,
+            "seconds": stage.seconds,
+        }
+        for stage in cost.stages
+    ]
+    return {"stages": stages, "seconds": cost.seconds, "peak_bytes": cost.memory, "available_bytes": cost.available}
 
 
 def _stage_line(stage: StageCost) -> str:

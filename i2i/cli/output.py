@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-"""The option of commands that list something."""
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+"""The option of commands that list or measure something."""
 WIDE = 10_000
 """Columns where there is no terminal, so that no table cuts or wraps its cells."""
 

@@ -48,6 +48,32 @@ def test_data_sets_as_json(i2i) -> None:
     assert "OpenMoji" in sets["emoji"]["description"]
 
 
+def test_check_as_json(i2i, own_root) -> None:
+    (own_root / "man" / "trainA" / "notes.txt").touch()
+    result = i2i("data", "check", own_root, "--size=64", "--json")
+    content = json.loads(result.out)
+    assert result.status == 0
+    assert content["base"] == "woman"
+    kid = {"name": "kid", "train_a": 2, "train_b": 1, "test_a": 2, "test_b": 2, "pairs": 0}
+    assert [group for group in content["groups"] if group["name"] == "kid"] == [kid]
+    assert [one["files"] for one in content["skipped"]] == [[str(own_root / "man" / "trainA" / "notes.txt")]]
+    assert any("--size 64" in one["problem"] and one["remedy"] for one in content["findings"])
+
+
+def test_check_as_json_of_an_image_that_cannot_be_read(i2i, own_root) -> None:
+    (own_root / "kid" / "testB" / "1.png").write_bytes(b"")
+    result = i2i("data", "check", own_root, "--json")
+    assert (result.status, result.out) == (2, "")
+    assert "kid/testB/1.png" in result.err
+
+
+def test_a_verbose_check_names_every_skipped_file(i2i, own_root) -> None:
+    for number in range(4):
+        (own_root / f"{number}.txt").touch()
+    assert "3.txt" not in i2i("data", "check", own_root).out
+    assert "3.txt" in i2i("data", "check", own_root, "-v").out
+
+
 def test_check_says_what_may_spoil_a_training_and_what_is_skipped(i2i, own_root) -> None:
     (own_root / "man" / "trainA" / "notes.txt").touch()
     result = i2i("data", "check", own_root, "--size=64")
