@@ -150,7 +150,7 @@ def _common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     strict: bool = typer.Option(False, "--strict", help="Refuse to work with a broken plugin, or one that raises."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only results, warnings and errors."),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Print more: all losses, all scores, files saved."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Print more: all losses and scores, all files, sizes."),
     version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
 ) -> None:
     """Translate images between two domains without pairs, also for groups with only a handful of images."""

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from i2i.cli.command import Command
-from i2i.cli.output import JSON, open_console, print_json
+from i2i.cli.output import JSON, open_console, open_remarks, print_json
 from i2i.errors import ConfigError, DataError
 from i2i.registry.registry import installed
 
@@ -170,8 +170,9 @@ def _show(console: Console, scores: Scores, model: Model, through: str | None) -
         title = "mean" if len(averaged) == len(scores) else f"mean of {', '.join(averaged)}"
         _add(table, title, overall(scores, averaged))
     console.print(table)
-    for line in (LEGEND, *_measured(groups), *absent.values()):
-        console.print(line, style="dim", highlight=False, markup=False)
+    for where, lines in ((open_remarks(), (LEGEND, *_measured(groups))), (console, absent.values())):
+        for line in lines:
+            where.print(line, style="dim", highlight=False, markup=False)
 
 
 def _add(table: Table, title: str, judgements: Mapping[str, Judgement]) -> None:

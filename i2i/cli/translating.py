@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TimeRemainingColumn
 from rich.text import Text
 
-from i2i.cli.output import open_console
+from i2i.cli.output import Volume, open_console, open_remarks, volume
 from i2i.cli.panels import in_panels
 from i2i.cli.translate_panels import Choice, Computing, Output, Sharpness
 from i2i.contracts.detector import AUTO, GroupDetector
@@ -43,12 +43,12 @@ def translate(
 
     place = output.out or (STREAM if images == [STREAM] else "translated")
     with streams_as_files(images, place, output.suffix) as (patterns, folder):
-        console = open_console(error=place == STREAM)
-        jobs = _jobs(console, patterns, folder, choice, output)
+        console, remarks = (start(error=place == STREAM) for start in (open_console, open_remarks))
+        jobs = _jobs(remarks, patterns, folder, choice, output)
         failed = 0
         if jobs:
             pipeline = _pipeline(_model(model, choice, computing.device), choice, output, sharpness, computing)
-            failed = _report(console, pipeline, jobs)
+            failed = _report(console, remarks, pipeline, jobs)
         total, lost = add_up(len(jobs), "images"), add_up(failed, "failures")
         if lost:
             raise DataError(f"{total - lost} of {total} images translated.")
@@ -76,7 +76,7 @@ class _Speed(ProgressColumn):
         return Text(f"{speed:.1f} images/s" if speed else "")
 
 
-def _jobs(console: Console, patterns: Sequence[str], out: str, choice: Choice, output: Output) -> Sequence[Job]:
+def _jobs(remarks: Console, patterns: Sequence[str], out: str, choice: Choice, output: Output) -> Sequence[Job]:
     """Return this process's share of the work, without what is done."""
     from i2i.compute.processes import share
     from i2i.storage.files import refuse_existing
@@ -88,7 +88,7 @@ def _jobs(console: Console, patterns: Sequence[str], out: str, choice: Choice, o
     jobs = share(plan(sources, out, output.suffix))
     left = [job for job in jobs if not job.target.exists()] if choice.skip_existing else jobs
     if len(left) < len(jobs):
-        console.print(f"{len(jobs) - len(left)} of {len(jobs)} images have a translation already.", highlight=False)
+        remarks.print(f"{len(jobs) - len(left)} of {len(jobs)} images have a translation already.", highlight=False)
     refuse_existing((job.target for job in left), output.overwrite, sources)
     return left
 
@@ -135,19 +135,23 @@ def _detector(name: str, group: str | None) -> GroupDetector:
     return installed().get(GroupDetector, name)()
 
 
-def _report(console: Console, pipeline: Pipeline, jobs: Sequence[Job]) -> int:
-    """Translate, showing what becomes of each image, and a bar on a terminal; return how many failed."""
+def _report(console: Console, remarks: Console, pipeline: Pipeline, jobs: Sequence[Job]) -> int:
+    """Translate, showing what becomes of each image, and a bar on a terminal; return how many failed.
+
+    Failures and what may be wrong with translations are printed in any case; ``remarks`` has the rest.
+    """
     from i2i.translation.tally import Tally
 
     errors, tally = open_console(error=True), Tally(pipeline.model.size, len(jobs))
     columns = BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn()
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = remarks.is_terminal and not remarks.quiet
+        with Progress(*columns, console=remarks, transient=True, disable=not shown) as progress:
             watching = replace(pipeline, watch=_Frames(progress))
             for outcome in progress.track(watching.run(jobs), len(jobs)):
                 tally.add(outcome)
-                shown = errors if outcome.error else console
-                shown.print(outcome.error or _line(outcome, pipeline.group == AUTO), highlight=False, markup=False)
+                line = outcome.error or _line(outcome, pipeline.group == AUTO)
+                (errors if outcome.error else remarks).print(line, highlight=False, markup=False)
     except KeyboardInterrupt:
         made = tally.done - tally.failed
         errors.print(f"{made} of {len(jobs)} images translated. Go on with --skip-existing.", highlight=False)
@@ -158,4 +162,6 @@ def _report(console: Console, pipeline: Pipeline, jobs: Sequence[Job]) -> int:
 
 
 def _line(outcome: Outcome, detected: bool) -> str:
-    return f"{outcome.job.source} -> {outcome.job.target}" + (f" ({outcome.group})" if detected else "")
+    """Describe a translation; with ``--verbose`` also the shorter side that was translated."""
+    facts = [str(outcome.group)] * detected + [f"at {outcome.shorter} px"] * (volume.get() is Volume.VERBOSE)
+    return f"{outcome.job.source} -> {outcome.job.target}" + (f" ({', '.join(facts)})" if facts else "")

@@ -263,6 +263,13 @@ class TestRefusals:
         mentions(refused("evaluate", tmp_path / "none"), tmp_path / "none", ".safetensors")
 
 
+def test_a_quiet_evaluation_prints_no_legend(i2i, run) -> None:
+    quiet, plain = (i2i("evaluate", run, "--metrics=l1", *more).out for more in (["-q"], []))
+    assert "lower is better" in plain
+    assert "lower is better" not in quiet
+    assert set(quiet.splitlines()) < set(plain.splitlines())
+
+
 def test_scores_as_json(i2i, run) -> None:
     result = i2i("evaluate", run, "--metrics=l1", "--json")
     assert json.loads(result.out) == json.loads((run / "scores.json").read_text())

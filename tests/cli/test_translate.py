@@ -46,6 +46,17 @@ class TestImages:
         with Image.open(target / "face.png") as actual:
             assert actual.size == (45, 70)
 
+    def test_quiet_and_verbose(self, i2i, trained, image, target) -> None:
+        (image.parent / "bad.png").touch()
+        quiet = i2i("translate", trained, image, image.parent / "bad.png", "--out", target, "-q")
+        assert (quiet.status, quiet.out) == (2, "")
+        assert "bad.png" in quiet.err
+        assert (target / "face.png").is_file()
+        again = i2i("translate", trained, image, "--out", target, "--skip-existing", "--quiet")
+        assert (again.status, again.out, again.err) == (0, "", "")
+        loud = i2i("translate", trained, image, "--out", target, "--overwrite", "-v")
+        assert loud.out == f"{image} -> {target}/face.png (at 32 px)\n"
+
     def test_folders_files_and_globs(self, i2i, trained, image, folder_root, target) -> None:
         arguments = [image, folder_root / "kid" / "testA", folder_root / "man" / "trainA" / "[2-9].png"]
         assert i2i("translate", trained, *arguments, "--out", target).status == 0
