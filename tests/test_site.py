@@ -53,7 +53,7 @@ def test_no_page_complains_asks_the_network_or_is_wider_than_the_window(browser,
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_search_works_from_files(browser, site, viewport):
+def test_search_works_from_files_and_its_hits_open(browser, site, viewport):
     watched = watch(browser, viewport)
     watched.page.goto((site / "index.html").as_uri())
 
@@ -65,5 +65,9 @@ def test_search_works_from_files(browser, site, viewport):
     hit.wait_for(timeout=60_000)
 
     assert "Training on few images" in hit.inner_text()
+    hit.click()
+    watched.page.wait_for_url("**/small-data.html*")
+    assert watched.page.locator("h1").inner_text().startswith("Training on few images")
+    assert "overfit" in watched.page.locator("article").inner_text()
     assert watched.complaints == []
     assert [url for url in watched.requests if not url.startswith(LOCAL)] == []
