@@ -67,7 +67,7 @@ def check(
         print_json({**content, "findings": [asdict(one) for one in found]})
         return
     for line in (*map(_skipped_line, unused), *(f"{one.problem} {one.remedy}" for one in found)):
-        open_console().print(f"- {line}", highlight=False, markup=False)
+        open_console().print(f"- {_from_here(line)}", highlight=False, markup=False)
 
 
 @app.command()
@@ -149,6 +149,11 @@ def _skipped(section: dict[str, Any], used: list[Path]) -> list[dict[str, Any]]:
         {"reason": reason, "files": [str(path) for path in paths]}
         for reason, paths in skipped(Path(section["root"]), used, IMAGE_SUFFIXES)
     ]
+
+
+def _from_here(text: str) -> str:
+    """Leave the working directory out of the paths in a text."""
+    return text.replace(f"{Path.cwd()}/", "")
 
 
 def _skipped_line(unused: dict[str, Any]) -> str:

@@ -313,7 +313,7 @@ def summary(component: Any) -> str:
     enables = getattr(component, "enables", None)
     if isinstance(enables, str):
         return f"Weights of {component.network}, for {enables}"
-    return " ".join((component.__doc__ or "").partition("\n\n")[0].split())
+    return " ".join((component.__doc__ or "").partition("\n\n")[0].split()).replace("``", "`")
 
 
 def _breakage(plugin: Plugin) -> str:

@@ -46,6 +46,7 @@ def test_check_of_an_unknown_data_set(refused) -> None:
 def test_data_sets_as_json(i2i) -> None:
     sets = {one["name"]: one for one in json.loads(i2i("data", "list", "--json").out)}
     assert "OpenMoji" in sets["emoji"]["description"]
+    assert "``" not in sets["folder"]["description"]
 
 
 def test_check_as_json(i2i, own_root) -> None:
@@ -72,6 +73,12 @@ def test_a_verbose_check_names_every_skipped_file(i2i, own_root) -> None:
         (own_root / f"{number}.txt").touch()
     assert "3.txt" not in i2i("data", "check", own_root).out
     assert "3.txt" in i2i("data", "check", own_root, "-v").out
+
+
+def test_check_names_files_as_seen_from_the_working_directory(i2i, own_root, monkeypatch) -> None:
+    (own_root / "man" / "trainA" / "notes.txt").touch()
+    monkeypatch.chdir(own_root.parent)
+    assert f": {own_root.name}/man/trainA/notes.txt\n" in i2i("data", "check", own_root.name).out
 
 
 def test_check_says_what_may_spoil_a_training_and_what_is_skipped(i2i, own_root) -> None:
