@@ -19,7 +19,7 @@ CONTEXT = {"help_option_names": ["--help", "-h"]}
 TYPES = {bool: "", int: "N", float: "X", str: "TEXT", Path: "PATH", dict: "JSON"}
 """What stands for a value in help, by its type; a switch has none."""
 
-SHORT = {"--out": "-o"}
+SHORT = {"--out": "-o", "--recursive": "-r"}
 """Short forms, which every command accepts that has the option."""
 
 

@@ -140,6 +140,7 @@ def _report(console: Console, remarks: Console, pipeline: Pipeline, jobs: Sequen
 
     Failures and what may be wrong with translations are printed in any case; ``remarks`` has the rest.
     """
+    from i2i.translation.streams import name_streams
     from i2i.translation.tally import Tally
 
     errors, tally = open_console(error=True), Tally(pipeline.model.size, len(jobs))
@@ -151,7 +152,7 @@ def _report(console: Console, remarks: Console, pipeline: Pipeline, jobs: Sequen
             for outcome in progress.track(watching.run(jobs), len(jobs)):
                 tally.add(outcome)
                 line = outcome.error or _line(outcome, pipeline.group == AUTO)
-                (errors if outcome.error else remarks).print(line, highlight=False, markup=False)
+                (errors if outcome.error else remarks).print(name_streams(line), highlight=False, markup=False)
     except KeyboardInterrupt:
         made = tally.done - tally.failed
         errors.print(f"{made} of {len(jobs)} images translated. Go on with --skip-existing.", highlight=False)

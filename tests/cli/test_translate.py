@@ -119,7 +119,7 @@ class TestManyImages:
         return tmp_path / "album"
 
     def test_a_tree_comes_out_as_it_went_in(self, i2i, trained, album, target) -> None:
-        result = i2i("translate", trained, album, "--recursive", "--format", "webp", "--out", target)
+        result = i2i("translate", trained, album, "-r", "--format", "webp", "--out", target)
         names = ["2024/a.webp", "a.webp", "b.webp"]
         assert result.status == 0
         assert sorted(str(path.relative_to(target)) for path in target.rglob("*.*")) == names
@@ -394,7 +394,7 @@ class TestStreams:
         assert not exit_.value.code
         with Image.open(io.BytesIO(captured.out)) as actual:
             assert (actual.size, actual.format) == ((45, 70), format_)
-        assert b"->" in captured.err
+        assert b"standard input -> standard output\n" in captured.err
 
     def test_from_standard_input_to_a_file(self, i2i, trained, piped, target) -> None:
         assert i2i("translate", trained, "-", "--out", target / "face.webp").status == 0
@@ -411,7 +411,11 @@ class TestStreams:
 
     def test_what_is_no_image(self, refused, trained, monkeypatch) -> None:
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"no image")))
-        mentions(refused("translate", trained, "-", varies=r"\S*/(?=standard-)"), "standard-input", "0 of 1")
+        mentions(refused("translate", trained, "-"), "standard input", "0 of 1")
+
+    def test_many_images_to_one_stream(self, refused, trained, folder_root) -> None:
+        folder = folder_root / "kid" / "testA"
+        mentions(refused("translate", trained, folder, "--out", "-"), "2 images", "standard output", "--out")
 
 
 class TestMistakes:
