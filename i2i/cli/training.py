@@ -206,8 +206,9 @@ def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
 def _introduce(job: Run, console: Console, resumed: bool) -> None:
     dataset, config = job.dataset, job.config
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
+    transfer = f"transfer '{config.transfer['name']}', " if "transfer" in config.stages else ""
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {_place(job)}, "
-                  f"transfer '{config.transfer['name']}', into {escape(str(job.folder))}")  # fmt: skip
+                  f"{transfer}into {escape(str(job.folder))}")  # fmt: skip
     source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
     console.print(f"{source}: {counts} source/target images; base group '{_base(job)}'")
     if config.base_model is not None:

@@ -57,6 +57,12 @@ def test_a_run_goes_on_without_the_model_that_it_started_from(i2i, base, out, un
     check_line(i2i("train", "--resume", out).out, "'woman'")
 
 
+def test_a_training_of_the_base_alone_mentions_no_transfer(i2i, base, out, untrained) -> None:
+    result = i2i("train", base, "--out", out)
+    assert "into" in result.out
+    assert "transfer" not in result.out
+
+
 def test_a_kept_model_has_the_data_of_its_run(i2i, base, folder_root, out, untrained) -> None:
     kept = base / "steps" / "base-000007.safetensors"
     kept.parent.mkdir()
