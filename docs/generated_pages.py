@@ -29,6 +29,7 @@ from i2i.registry.registry import Registry, summary
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+EXAMPLES = ROOT / "examples" / "commands"
 CLI_INTRODUCTION = """# Command line
 
 These pages list all commands with all options, as `i2i COMMAND --help-all` does; `--help`, or `-h`, shows the options
@@ -38,6 +39,14 @@ those of the default components; [Components](../components.md) lists the option
 
 In place of a value, `N` is a whole number, `X` a number, `TEXT,...` any number of texts with commas between them, and
 `JSON` a table such as `{"man": [75, 15]}`.
+
+Each page begins with an example: a command as typed, what it printed, and what came of it. The examples use images and
+a model that anybody can make:
+
+```bash
+i2i data export emoji --out faces    # drawings of people by two artists, in folders
+i2i run --threads 1                  # a trained model, in runs/emoji-ugatit-branch: the example of i2i run
+```
 
 Exit status: 0 success; 1 error in i2i or a plugin; 2 invalid input; 130 stopped by Ctrl-C.
 """
@@ -124,7 +133,7 @@ def cli_pages() -> dict[str, str]:
     rows = [(f"[`i2i {name}`]({name}.md)", _summary(command)) for name, command in program.commands.items()]
     overview = [CLI_INTRODUCTION, _table(("command", "meaning"), rows), "## `i2i`\n", *_options(program, context)]
     inner = {
-        f"cli/{name}.md": "\n".join([f"# i2i {name}\n", *_command(command, f"i2i {name}")])
+        f"cli/{name}.md": "\n".join([f"# i2i {name}\n", _example(name), *_command(command, f"i2i {name}")])
         for name, command in program.commands.items()
     }
     return {"cli/index.md": "\n".join(overview), **inner}
@@ -156,6 +165,11 @@ def _command(command: Any, path: str) -> Iterator[str]:
     yield from _options(command, context)
     for name, inner in getattr(command, "commands", {}).items():
         yield from _command(inner, f"{path} {name}")
+
+
+def _example(name: str) -> str:
+    """Return the example of a command, with the links of a page in ``cli/``."""
+    return (EXAMPLES / f"{name}.md").read_text(encoding="utf-8").replace("../../docs/", "../")
 
 
 def _options(command: Any, context: Any) -> Iterator[str]:
