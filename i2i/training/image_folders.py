@@ -19,10 +19,10 @@ def write_folders(dataset: Dataset, out: Path) -> int:
     The folder appears when it is complete.
 
     Raises:
-        ConfigError: ``out`` holds something already, so that images of two sets would mix.
+        ConfigError: ``out`` exists already; images of two sets would mix in it.
         DataError: An image cannot be read, or the folder cannot be written.
     """
-    if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+    if os.path.lexists(out):
         raise ConfigError(f"{out} exists already. Choose another --out.")
     temporary = out.with_name(f".{out.name[:40]}.{os.getpid()}.part")
     count = 0
@@ -34,7 +34,7 @@ def write_folders(dataset: Dataset, out: Path) -> int:
                 count += 1
         os.replace(temporary, out)
     except OSError as error:
-        raise DataError(f"{out} cannot be written ({error}). {REMEDY}") from error
+        raise DataError(f"The images cannot be copied to {out} ({error}). {REMEDY}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return count
