@@ -45,11 +45,12 @@ def translate(
     with streams_as_files(images, place, output.suffix) as (patterns, folder):
         console, remarks = (start(error=place == STREAM) for start in (open_console, open_remarks))
         jobs = _jobs(remarks, patterns, folder, choice, output)
-        failed = 0
+        blocked = _blocked(jobs) if choice.skip_existing else set()
+        jobs, failed = [job for job in jobs if job not in blocked], len(blocked)
         if jobs:
             pipeline = _pipeline(_model(model, choice, computing.device), choice, output, sharpness, computing)
-            failed = _report(console, remarks, pipeline, jobs)
-        total, lost = add_up(len(jobs), "images"), add_up(failed, "failures")
+            failed += _report(console, remarks, pipeline, jobs)
+        total, lost = add_up(len(jobs) + len(blocked), "images"), add_up(failed, "failures")
         if lost:
             raise DataError(f"{total - lost} of {total} images translated.")
 
@@ -79,18 +80,32 @@ class _Speed(ProgressColumn):
 def _jobs(remarks: Console, patterns: Sequence[str], out: str, choice: Choice, output: Output) -> Sequence[Job]:
     """Return this process's share of the work, without what is done."""
     from i2i.compute.processes import share
-    from i2i.storage.files import refuse_existing
+    from i2i.storage.files import refuse_existing, refuse_inputs
     from i2i.translation.jobs import find_sources, plan
 
     if output.overwrite and choice.skip_existing:
         raise ConfigError("--overwrite and --skip-existing contradict each other. Leave one of them out.")
     sources = find_sources(patterns, out, choice.recursive)
     jobs = share(plan(sources, out, output.suffix))
-    left = [job for job in jobs if not job.target.exists()] if choice.skip_existing else jobs
+    targets = [job.target for job in jobs]
+    if not choice.skip_existing:
+        refuse_existing(targets, output.overwrite, sources)
+        return jobs
+    refuse_inputs(targets, sources)
+    left = [job for job in jobs if not job.target.is_file()]
     if len(left) < len(jobs):
         remarks.print(f"{len(jobs) - len(left)} of {len(jobs)} images have a translation already.", highlight=False)
-    refuse_existing((job.target for job in left), output.overwrite, sources)
     return left
+
+
+def _blocked(jobs: Sequence[Job]) -> set[Job]:
+    """Report the images whose translations cannot be written, and return them."""
+    from i2i.storage.files import obstacle
+
+    reasons = {job: reason for job in jobs if (reason := obstacle(job.target))}
+    for job, reason in reasons.items():
+        open_console(error=True).print(f"{job.source}: {reason}", highlight=False, markup=False)
+    return set(reasons)
 
 
 def _model(path: Path, choice: Choice, device: str) -> Model:

@@ -24,7 +24,8 @@ _TEMPORARY = re.compile(r"\..*\.(\d+)-\d+\.part.*")
 REMEDY = "Free some space or choose another place."
 
 _KINDS = {
-    stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"
+    stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFREG: "a file", stat.S_IFLNK: "a link to nothing",
 }  # fmt: skip
 
 
@@ -44,10 +45,14 @@ def oddity(path: Path, limit: int | None = None) -> str:
     if stat.S_ISDIR(status.st_mode):
         return "is a folder"
     if not stat.S_ISREG(status.st_mode):
-        return f"is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a regular file"
+        return f"is {_kind(status)}, not a regular file"
     if limit is not None and status.st_size > limit:
         return f"has {status.st_size} bytes, and such a file has at most {limit}"
     return ""
+
+
+def _kind(status: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -62,8 +67,39 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made.
+
+    Raises:
+        DataError: It, or what it would lie in, is a file, link to nothing, device, pipe or socket.
+    """
+    if odd := _no_folder(folder):
+        raise DataError(f"{odd}, so nothing can be written to {folder}. Choose another --out.")
+
+
+def _no_folder(folder: Path) -> str:
+    """Say what is in the way of a folder; "" if nothing is."""
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not os.path.isdir(place):
+            return f"{place} is {_kind(place.stat() if os.path.exists(place) else place.lstat())}, not a folder"
+    return ""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it lies in, if they are missing.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
+
+
 @contextmanager
-def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
+def whole_file(path: Path, remedy: str | None = None) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; if the block succeeds, sync it and replace ``path``.
 
     Missing folders are created. If the block raises, the temporary file is removed and ``path`` is unchanged.
@@ -71,13 +107,15 @@ def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
 
     Args:
         path: The file.
-        remedy: How to fix an unwritable file, for the message.
+        remedy: How to fix an unwritable file, for the message; by default, what the reason suggests.
 
     Raises:
         DataError: The file cannot be written, or ``path`` is a folder, device, pipe or socket.
     """
     if _exists(path) and (odd := _special(path)):
         raise DataError(f"{path} {odd}, so it is not replaced. Choose another place.")
+    if odd := _no_folder(path.parent):
+        raise DataError(f"{path} cannot be written ({odd}). {remedy or 'Choose another place.'}")
     temporary = path.with_name(f".{path.stem[:_STEM]}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +124,7 @@ def whole_file(path: Path, remedy: str = REMEDY) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}). {remedy}") from error
+        raise DataError(f"{path} cannot be written ({error}). {remedy or REMEDY}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -117,7 +155,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def write_text(path: Path, text: str, remedy: str = REMEDY) -> None:
+def write_text(path: Path, text: str, remedy: str | None = None) -> None:
     """Write text as UTF-8, atomically; arguments and errors as for `whole_file`."""
     with whole_file(path, remedy) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -130,17 +168,36 @@ def refuse_existing(targets: Iterable[Path], overwrite: bool, sources: Iterable[
 
     Raises:
         ConfigError: A target exists, is an input file, or is not a regular file, which is never replaced.
+        DataError: The folder of a target cannot be made.
+    """
+    targets = list(targets)
+    refuse_inputs(targets, sources)
+    for folder in dict.fromkeys(target.parent for target in targets):
+        check_folder(folder)
+    for target in targets:
+        if _exists(target) and (odd := _special(target)):
+            raise ConfigError(f"{target} {odd}. Choose another --out.")
+        if _exists(target) and not overwrite:
+            raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")
+
+
+def refuse_inputs(targets: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Refuse to write over input files.
+
+    Raises:
+        ConfigError: A target is an input file.
     """
     read = {os.path.realpath(source) for source in sources}  # Path.resolve raises on a loop of links
     for target in targets:
         if os.path.realpath(target) in read:
             raise ConfigError(f"{target} is the input file. Choose another --out.")
-        if not _exists(target):
-            continue
-        if odd := _special(target):
-            raise ConfigError(f"{target} {odd}. Choose another --out.")
-        if not overwrite:
-            raise ConfigError(f"{target} exists already. Choose another --out, or replace it with --overwrite.")
+
+
+def obstacle(path: Path) -> str:
+    """Say why a file cannot be written where there is no regular file; "" if it can."""
+    if odd := _special(path):
+        return f"{path} {odd}. Choose another --out."
+    return f"{path} is a link to nothing. Remove it, or choose another --out." if _exists(path) else ""
 
 
 def _exists(path: Path) -> bool:

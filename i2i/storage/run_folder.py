@@ -11,8 +11,8 @@ from typing import Any
 import i2i
 from i2i.config.options import validate
 from i2i.config.run import INFORMATIVE, RunConfig
-from i2i.errors import CheckpointError, ConfigError, DataError
-from i2i.storage.files import oddity, write_text
+from i2i.errors import CheckpointError, ConfigError
+from i2i.storage.files import make_folder, oddity, write_text
 from i2i.storage.locks import locked
 from i2i.storage.toml import read_toml, to_toml
 
@@ -122,10 +122,7 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
             _clear(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} holds files other than a run. Choose an empty or new folder with --out.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
+    make_folder(folder)
 
 
 def scores_file(model: str = "") -> Path:

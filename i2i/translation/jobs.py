@@ -14,6 +14,7 @@ from PIL import Image
 
 from i2i.errors import ConfigError, DataError
 from i2i.images.files import list_images, walk
+from i2i.storage.files import check_folder
 from i2i.translation.videos import VIDEO_SUFFIXES, is_video
 
 
@@ -62,7 +63,7 @@ def plan(sources: Mapping[Path, Path], out: str, suffix: str | None = None) -> l
 
     Raises:
         ConfigError: Two images would have one translation, or ``out`` is a file and does not fit.
-        DataError: ``out`` lies below a file.
+        DataError: ``out`` cannot become a folder.
     """
     if _is_file(out, len(sources)):
         jobs = [Job(source, Path(out)) for source in sources]
@@ -70,7 +71,7 @@ def plan(sources: Mapping[Path, Path], out: str, suffix: str | None = None) -> l
     else:
         jobs = [Job(source, Path(out) / _renamed(name, suffix)) for source, name in sources.items()]
         _refuse_clash(jobs)
-    _refuse_below_file(jobs[0].target)
+    check_folder(jobs[0].target.parent)
     return jobs
 
 
@@ -130,9 +131,3 @@ def _refuse_clash(jobs: Sequence[Job]) -> None:
     twice = next((target for target, count in Counter(job.target for job in jobs).items() if count > 1), None)
     if twice:
         raise ConfigError(f"Two images would become {twice}. Translate their folders one at a time.")
-
-
-def _refuse_below_file(target: Path) -> None:
-    file = next((folder for folder in target.parents if folder.is_file()), None)
-    if file:
-        raise DataError(f"{file} is a file, so that no folder can be made of it. Choose another --out.")

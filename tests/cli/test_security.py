@@ -85,6 +85,22 @@ def test_overwrite_spares_what_is_no_file(refused, run, tmp_path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
+@pytest.mark.parametrize("kind", ["pipe", "/dev/null", "/dev/full"])
+def test_nothing_is_written_below_what_is_no_folder(refused, run, folder_root, tmp_path, kind) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    path = tmp_path / kind
+    for command in (
+        ("run", *TINY, "--data", folder_root),
+        ("translate", run, "photo.png"),
+        ("translate", run, "photo.png", "--overwrite"),
+        ("translate", run, "photo.png", "--skip-existing"),
+        ("export", run, "--format=ugatit-pytorch", "--group=kid"),
+    ):
+        mentions(refused(*command, "--out", path), path, "not a folder", "--out")
+    for command in (("data", "sheet", folder_root), ("groups", "export", run, "kid"), ("evaluate", run)):
+        mentions(refused(*command, "--out", path), path, "not a regular file", "--out")
+
+
 @pytest.mark.parametrize("kind", ["pipe", "/dev/zero"])
 def test_what_is_no_file_is_not_read(refused, run, tmp_path, kind) -> None:
     os.mkfifo(tmp_path / "pipe")

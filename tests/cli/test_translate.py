@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import signal
 import subprocess
@@ -134,6 +135,21 @@ class TestManyImages:
             check_line(result.out, f"{expected} of 2")
         assert listed(target) == ["a.png", "b.jpg"]
         assert (target / "a.png").stat().st_mtime_ns == before
+
+    def test_what_is_no_translation_is_named_and_the_rest_goes_on(self, refused, trained, album, target) -> None:
+        for name in ("c.png", "d.png"):
+            shutil.copy(album / "a.png", album / name)
+        target.mkdir()
+        (target / "a.png").symlink_to("nothing")
+        (target / "c.png").mkdir()
+        os.mkfifo(target / "d.png")
+        message = refused("translate", trained, album, "--skip-existing", "--out", target)
+        mentions(message, target / "a.png", target / "c.png", target / "d.png", "1 of 4")
+        assert (target / "b.jpg").is_file()
+        assert (target / "a.png").is_symlink()
+
+    def test_input_files_are_no_translations(self, refused, trained, album) -> None:
+        mentions(refused("translate", trained, album, "--skip-existing", "--out", album), album / "a.png", "--out")
 
     def test_quality(self, i2i, trained, album, tmp_path) -> None:
         for quality in (20, 95):

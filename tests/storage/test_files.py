@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from i2i.errors import ConfigError, DataError
-from i2i.storage.files import inside, oddity, refuse_existing, whole_file
+from i2i.storage.files import inside, make_folder, oddity, refuse_existing, whole_file
 from tests.wording import refused
 
 
@@ -80,6 +80,21 @@ def special(request, tmp_path):
     else:
         path = type(path)("/dev/null")
     return path
+
+
+@pytest.mark.parametrize("below", ["", "below/deep"])
+def test_what_is_no_folder_is_named_by_its_kind(special, below):
+    with refused(DataError, special, "not a folder", "--out"):
+        make_folder(special / below)
+    with refused(DataError, special, "not a folder", "Choose another place."), whole_file(special / below / "file"):
+        pass
+
+
+def test_a_link_to_nothing_is_no_folder(tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    with refused(DataError, tmp_path / "link", "a link to nothing"):
+        make_folder(tmp_path / "link")
+    assert os.listdir(tmp_path) == ["link"]
 
 
 def test_only_regular_files_are_read_or_replaced(special):
