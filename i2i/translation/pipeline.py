@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, groupby
 from threading import Lock
 
@@ -17,14 +18,15 @@ from i2i.contracts.domains import Direction
 from i2i.errors import ConfigError, DataError
 from i2i.images.files import MAX_PIXELS, QUALITY, read_image, write_image
 from i2i.images.metadata import Metadata
-from i2i.images.pixels import fit_short_side, to_image, to_tensor
+from i2i.images.pixels import fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.model import Model, evaluating
 from i2i.translation.films import check_film, frame_total, is_film, rewrite
 from i2i.translation.jobs import Job
+from i2i.translation.memory import Memory
 from i2i.translation.picture import Picture, attempt, unforeseen
 from i2i.translation.sheets import Sheet, attention_of
 from i2i.translation.stages import grouped, in_order, sort_numbered, worker_threads
-from i2i.translation.tiles import SIDE, translate_in_tiles
+from i2i.translation.tiles import SIDE, at_once, translate_in_tiles
 
 CPU_PIXELS, GPU_PIXELS = 2**16, 2**20
 """Pixels of a batch where no number of images is given: on a CPU one of 256 x 256, as more at once save no time."""
@@ -159,6 +161,10 @@ class Pipeline:
                 yield self._arranged(picture)
                 self.watch(film.job, number, total)
 
+    @cached_property
+    def _memory(self) -> Memory:
+        return Memory(self.model, self.direction, 0.5 if self.half else 1.0)
+
     def _cores(self) -> int:
         return self.cores or torch.get_num_threads()
 
@@ -188,7 +194,9 @@ class Pipeline:
     def _fitting(self, width: int, height: int) -> int:
         """Return how many images of this size a batch may have."""
         pixels = CPU_PIXELS if self.model.device.type == "cpu" else GPU_PIXELS
-        return self.batch or max(1, pixels // (width * height))
+        if self.batch is not None:
+            pixels = self._memory.limit(self.batch * width * height)
+        return max(1, pixels // (width * height))
 
     def _read(self, numbered: tuple[int, Job]) -> Picture:
         return attempt("read", self._reduced, Picture(*numbered))
@@ -200,16 +208,22 @@ class Pipeline:
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return an image at the size that it is translated at."""
+        size, limit, remedy = self.size or self.model.size, self.model.pixel_limit(self.size), "Use --tiles."
         if self.tiles:
-            return fit_short_side(image, self.size or max(self.model.size, min(image.size)), MAX_PIXELS)
-        return self.model.reduced(image, self.size)
+            size, limit, remedy = self.size or max(size, min(image.size)), MAX_PIXELS, "Lower --max-pixels."
+        width, height = fitted_size(*image.size, size, limit)
+        self._memory.check(at_once(self.model, width, height) if self.tiles else width * height, remedy)
+        return fit_short_side(image, size, limit)
 
     def _translate(self, batch: list[Picture]) -> list[Picture]:
         """Translate a batch; if that fails, each of its images alone, so that only the culprit fails."""
         if batch[0].error:
             return batch
         try:
-            return [self._in_tiles(*batch)] if self.tiles else self._together(batch)
+            if self.tiles:
+                return [self._in_tiles(*batch)]
+            with self._memory.taken(sum(picture.small.width * picture.small.height for picture in batch)):
+                return self._together(batch)
         except ConfigError:
             raise
         except Exception as error:
@@ -232,7 +246,7 @@ class Pipeline:
     def _in_tiles(self, picture: Picture) -> Picture:
         group = self._group_of(picture.small)
         with worker_threads(self._cores()) as threads:
-            how = self.batch or self._fitting(SIDE, SIDE), self.half, threads
+            how = self._fitting(SIDE, SIDE), self.half, threads
             translation = translate_in_tiles(self.model, picture.small, group, self.direction, *how)
         return self._made(picture, translation, group)
 

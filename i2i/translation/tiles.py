@@ -72,6 +72,11 @@ def translate_in_tiles(
     return Image.fromarray(_blended(tiles, tiling))
 
 
+def at_once(model: Model, width: int, height: int) -> int:
+    """Return the most pixels of an image that a model translates at once, for the statistics that its tiles share."""
+    return min(width * height, model.max_pixels or SAMPLE)
+
+
 def _check_limit(model: Model) -> None:
     if model.max_pixels is not None and model.max_pixels < SIDE**2:
         raise ConfigError(
@@ -102,7 +107,7 @@ class _Tiler:
 @torch.inference_mode()
 def _whole_statistics(model: Model, image: Image.Image, group: str | None, direction: Direction) -> Statistics:
     """Return the statistics of the whole image, or of patches spread over it if it is too large for one pass."""
-    limit = model.max_pixels or SAMPLE
+    limit = at_once(model, *image.size)
     side = _side(PATCH, model.backbone.generator(direction).multiple_of)
     whole = image.width * image.height <= limit
     crops = [image] if whole else [image.crop(box) for box in _patches(*image.size, side, limit)]

@@ -120,7 +120,7 @@ def test_a_failure_names_its_file_even_if_the_exception_does_not(model, jobs, mo
     def refuse(*_: object) -> None:
         raise DataError("An image of 1 x 12000 pixels is too long.")
 
-    monkeypatch.setattr("i2i.models.model.fit_short_side", refuse)
+    monkeypatch.setattr("i2i.translation.pipeline.fit_short_side", refuse)
     assert all(str(one.job.source) in one.error for one in Pipeline(model).run(jobs))
 
 
