@@ -26,7 +26,7 @@ from i2i.evaluation.scoring import Evaluation
 from i2i.models.checkpoint import load
 from i2i.registry.registry import Registry
 from i2i.runs.run import Run
-from i2i.storage.files import inside, write_text
+from i2i.storage.files import inside, is_vacant, write_text
 from i2i.storage.run_folder import BASE_FILE, CONFIG_FILE, METRICS_FILE, MODEL_FILE, STEPS
 from i2i.storage.toml import read_toml, to_toml
 
@@ -120,7 +120,7 @@ class Bench:
             raise ConfigError(
                 f"{file} holds another plan. Continue that bench with --resume {self.folder}, or choose another --out."
             )
-        if not file.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
+        if not file.is_file() and self.folder.is_dir() and not is_vacant(self.folder):
             raise ConfigError(f"{self.folder} is not empty and not a bench. Choose an empty or new folder with --out.")
         write_text(file, to_toml(self.plan.model_dump(mode="json")))
 

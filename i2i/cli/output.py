@@ -61,7 +61,15 @@ def printable(text: str) -> str:
 
 
 class _Console(Console):
-    """Prints text of any origin; styles come from markup alone."""
+    """Prints text of any origin; styles come from markup alone. Without a terminal, no line ends in spaces."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if self.is_terminal or self.quiet:
+            super().print(*objects, **options)
+            return
+        with self.capture() as padded:
+            super().print(*objects, **options)
+        self.file.write(re.sub(" +\n", "\n", padded.get()))
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)

@@ -23,6 +23,7 @@ class Choice:
         "With --group auto: the detector of groups, from a plugin. [default: the model's group head]")] = None
     recursive: Annotated[bool, option("Include subfolders; translations keep them.")] = False
     frames: Annotated[bool, option("Translate all frames of animated GIF, WebP and PNG, not only the first.")] = False
+    max_frames: Annotated[int, option("With --frames: the most frames of an animated image.", min=1)] = 10_000
     skip_existing: Annotated[bool, option(
         "Leave out images that have a translation: goes on where a batch stopped.")] = False
 

@@ -141,6 +141,7 @@ def _pipeline(model: Model, choice: Choice, output: Output, sharpness: Sharpness
         sheet=Sheet(output.side_by_side, output.heatmap),
         metadata=not output.no_metadata,
         frames=choice.frames,
+        max_frames=choice.max_frames,
     )
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile
-from PIL.PngImagePlugin import PngInfo
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from i2i.errors import DataError
 from i2i.images.colours import to_srgb
@@ -19,9 +18,12 @@ from i2i.storage.files import oddity, whole_file
 
 MAX_PIXELS = 2**27
 """Most pixels of an image file, 134 million: read as RGB with transparency, it takes 1.1 GB at its peak."""
+MAX_METADATA = 2**24
+"""Most bytes of a colour profile or text in a PNG file, unpacked; Pillow's own limit is below profiles of printers."""
 _DECODING = {"JPEG2000": 4}
 """Times the memory that decoding takes in some formats."""
 
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is the limit
 warnings.filterwarnings("ignore", module=r"PIL\.", category=UserWarning)  # of metadata, which is left out if damaged
 
@@ -51,8 +53,13 @@ def read_image(path: str | os.PathLike[str], background: str = "white") -> Image
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path} cannot be read as an image ({reason}). Replace or remove it.") from error
+        raise DataError(_described(path, error)) from error
+
+
+def _described(path: Path, error: Exception) -> str:
+    if "PngImagePlugin.MAX_TEXT" in str(error):
+        return f"{path} holds a colour profile or texts that unpack to over {MAX_METADATA} bytes. Save it without them."
+    return f"{path} cannot be read as an image ({str(error) or type(error).__name__}). Replace or remove it."
 
 
 def list_images(folder: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
@@ -103,8 +110,8 @@ def write_image(image: Image.Image, path: Path, quality: int = QUALITY, **metada
             raise DataError(f"{path} cannot be written ({error}). Choose another suffix.") from error
 
 
-def _png_metadata(image: Image.Image) -> PngInfo:
-    metadata = PngInfo()
+def _png_metadata(image: Image.Image) -> PngImagePlugin.PngInfo:
+    metadata = PngImagePlugin.PngInfo()
     if LAYOUT in image.info:
         metadata.add_text(LAYOUT, image.info[LAYOUT])
     return metadata

@@ -29,7 +29,15 @@ from i2i.registry.registry import Registry, installed
 from i2i.runs.interrupt import Interrupt
 from i2i.runs.setup import RunSetup, read_setup, write_setup
 from i2i.runs.stages import Stage, start_of, start_stage, training_of
-from i2i.runs.state import StateDescription, collect_state, halve_rate, restore_state, saved_step, write_state
+from i2i.runs.state import (
+    StateDescription,
+    check_weights,
+    collect_state,
+    halve_rate,
+    restore_state,
+    saved_step,
+    write_state,
+)
 from i2i.storage.locks import locked
 from i2i.storage.run_folder import BASE_FILE, BEST_FILE, CONFIG_FILE, LOCK_FILE, STAGE_FILES, STATE_FILE, STEPS
 from i2i.training.step import Training
@@ -255,10 +263,12 @@ class Run:
             losses = self._threads.run(training.done, training.step)
             self.step, self.seen = training.done, training.seen
             self._announce("on_step", step=self.step, losses=losses)
+            if self._time_to_evaluate() or self._time_to_keep():
+                check_weights(training)
             if self._time_to_evaluate():
                 with self._as_saved():
                     self._processes.once(self._evaluate)
-            if self.config.keep_every and self.step % self.config.keep_every == 0:
+            if self._time_to_keep():
                 self._processes.once(self._keep)
             if self.step % self.config.checkpoint_every == 0 or self.step == self.steps:
                 self._save_state(training)
@@ -273,6 +283,9 @@ class Run:
         """Return whether to evaluate now; the last step is evaluated when the stage finishes."""
         every = self.config.evaluate.every
         return bool(every) and self.step % every == 0 and self.step < self.steps
+
+    def _time_to_keep(self) -> bool:
+        return bool(self.config.keep_every) and self.step % self.config.keep_every == 0
 
     def _keep(self) -> None:
         path = self.folder / STEPS / f"{self.stage}-{self.step:06d}.safetensors"

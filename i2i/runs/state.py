@@ -35,13 +35,30 @@ def collect_state(training: Training) -> dict[str, Tensor]:
     Raises:
         TrainingError: In all processes: a tensor of one of them holds NaN or infinity.
     """
-    weights = {f"weights/{name}": tensor for name, tensor in training.backbone.state_dict().items()}
-    tensors = weights | training.state()
+    tensors = _weights(training) | training.state()
+    _refuse_broken(training, tensors)
+    return tensors
+
+
+def check_weights(training: Training) -> None:
+    """Check the weights before the model is scored or kept; all processes have to call.
+
+    Raises:
+        TrainingError: In all processes: a weight, or one of the generators' average, is NaN or infinity.
+    """
+    average = training.average.state() if training.average is not None else {}
+    _refuse_broken(training, {**_weights(training), **{f"average/{name}": one for name, one in average.items()}})
+
+
+def _weights(training: Training) -> dict[str, Tensor]:
+    return {f"weights/{name}": tensor for name, tensor in training.backbone.state_dict().items()}
+
+
+def _refuse_broken(training: Training, tensors: Mapping[str, Tensor]) -> None:
     broken = find_broken(tensors)
     if training.engine.processes.any(broken is not None):
         where = broken or "the state of another process"
         raise TrainingError(f"Step {training.done}: {where} holds NaN or infinity.")
-    return tensors
 
 
 def write_state(

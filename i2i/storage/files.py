@@ -142,6 +142,12 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
+def is_vacant(folder: Path, ignored: str = "") -> bool:
+    """Return whether a folder holds only temporary files and ``ignored``; what killed processes left is removed."""
+    remove_leftovers(folder)
+    return all(_TEMPORARY.fullmatch(path.name) or path.name == ignored for path in folder.iterdir())
+
+
 def _is_running(process: int) -> bool:
     """Return whether a process of this machine runs; on Windows, where asking could interrupt it, always True."""
     if os.name == "nt":

@@ -12,7 +12,7 @@ import i2i
 from i2i.config.options import validate
 from i2i.config.run import INFORMATIVE, RunConfig
 from i2i.errors import CheckpointError, ConfigError
-from i2i.storage.files import make_folder, oddity, write_text
+from i2i.storage.files import is_vacant, make_folder, oddity, write_text
 from i2i.storage.locks import locked
 from i2i.storage.toml import read_toml, to_toml
 
@@ -34,8 +34,7 @@ _NAMED = ("backbone", "generator", "discriminator", "transfer", "data")
 """The tables of ``run.toml`` that name a component; some may be empty: ``data`` is after an import."""
 
 _WRITTEN = (
-    CONFIG_FILE, BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS,
-    GROUPS,
+    BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS, GROUPS,
 )  # fmt: skip
 
 
@@ -120,7 +119,7 @@ def claim(folder: Path, overwrite: bool, base_model: str | None = None) -> None:
             )
         with locked(folder / LOCK_FILE):
             _clear(folder)
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and not is_vacant(folder, LOCK_FILE):
         raise ConfigError(f"{folder} holds files other than a run. Choose an empty or new folder with --out.")
     make_folder(folder)
 
@@ -132,8 +131,10 @@ def scores_file(model: str = "") -> Path:
 
 
 def _clear(folder: Path) -> None:
+    """Remove a run; last the file that makes the folder one, so that what is stopped on the way can be repeated."""
     others = folder.glob(scores_file("*").name)
-    for path in (*(folder / name for name in (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS)), *others):
+    names = (*_WRITTEN, LOSSES_TABLE, SCORES_TABLE, LOGS, CONFIG_FILE)
+    for path in (*others, *map(folder.joinpath, names)):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from i2i.errors import ConfigError
+from i2i.errors import ConfigError, DataError
 from i2i.images.animations import frame_count, frames, timing, write_animation
 from i2i.translation.jobs import Job
 from i2i.translation.videos import VIDEO_SUFFIXES, Replace, check_video, is_video, rewrite_video, video_frames
+
+MOST_FRAMES = 10_000
+"""Frames of an animated image that are translated unless the user wants more; a small file can hold millions."""
 
 
 def is_film(path: Path, animations: bool) -> bool:
@@ -28,6 +31,13 @@ def check_film(job: Job) -> None:
                 f"{job.source} is a video and cannot become {job.target}. Name a folder, or a file that ends in one of "
                 f"{', '.join(VIDEO_SUFFIXES)}."
             )
+
+
+def check_length(path: Path, most: int) -> None:
+    """Raise `DataError` if an animated image has more frames than ``most``; videos are as long as they are."""
+    count = 1 if is_video(path) else frame_count(path)
+    if count > most:
+        raise DataError(f"{path} has {count:,} frames, more than {most:,}. Raise --max-frames, or shorten it.")
 
 
 def frame_total(path: Path) -> int | None:

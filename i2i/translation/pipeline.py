@@ -20,7 +20,7 @@ from i2i.images.files import MAX_PIXELS, QUALITY, read_image, write_image
 from i2i.images.metadata import Metadata
 from i2i.images.pixels import fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.model import Model, evaluating
-from i2i.translation.films import check_film, frame_total, is_film, rewrite
+from i2i.translation.films import MOST_FRAMES, check_film, check_length, frame_total, is_film, rewrite
 from i2i.translation.jobs import Job
 from i2i.translation.memory import Memory
 from i2i.translation.picture import Picture, attempt, unforeseen
@@ -76,6 +76,7 @@ class Pipeline:
         quality: Of lossy formats, from 1 to 100.
         sheet: The panels of the images to write.
         frames: Translate all frames of animated images, not only the first; those of videos always are.
+        max_frames: The most frames of an animated image.
         watch: Called after each frame of a film with its job, how many are done, and the total if it is known.
         metadata: Keep transparency, EXIF tags, resolution and colour profile; see `i2i.images.metadata`.
     """
@@ -92,6 +93,7 @@ class Pipeline:
     sheet: Sheet = field(default_factory=Sheet)
     metadata: bool = True
     frames: bool = False
+    max_frames: int = MOST_FRAMES
     watch: Callable[[Job, int, int | None], None] = lambda *_: None
     _detecting: Lock = field(default_factory=Lock)
 
@@ -141,6 +143,7 @@ class Pipeline:
             shown = replace(self._frame(picture, first), group=group)
             yield from replace(self, group=group)._each_frame(picture, chain([first], images))
 
+        check_length(picture.job.source, self.max_frames)
         rewrite(picture.job, translated, self.quality)
         return shown
 

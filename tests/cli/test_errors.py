@@ -257,6 +257,26 @@ class TestRunFolder:
         mentions(run("--out", tmp_path / "file"), tmp_path / "file", "--out")
         assert (tmp_path / "file").read_text() == "precious"
 
+    def test_what_a_killed_command_left_is_removed(self, i2i, untrained, folder_root, tmp_path) -> None:
+        for name in (f".run.{2**22 - 3}-1.part.toml", "run.lock"):
+            (tmp_path / "run").mkdir(exist_ok=True)
+            (tmp_path / "run" / name).touch()
+        os.utime(tmp_path / "run" / f".run.{2**22 - 3}-1.part.toml", (1e9, 1e9))
+        assert i2i("run", *TINY, "--data", folder_root, "--out", tmp_path / "run").status == 0
+        assert [one.name for one in (tmp_path / "run").glob(".*")] == []
+
+    def test_overwriting_that_was_killed_can_be_repeated(
+        self, i2i, untrained, folder_root, own_run, monkeypatch
+    ) -> None:
+        def kill(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        arguments = ["run", *TINY, "--data", folder_root, "--out", own_run, "--overwrite"]
+        with monkeypatch.context() as patched:
+            patched.setattr("shutil.rmtree", kill)
+            assert i2i(*arguments).status == 130
+        assert i2i(*arguments).status == 0
+
     def test_run_folder_exists(self, run, trained) -> None:
         before = contents(trained)
         message = run("--out", trained)

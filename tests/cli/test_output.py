@@ -102,6 +102,7 @@ def test_tables_are_never_cut_where_there_is_no_terminal(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "x" * 500
     assert all(line[0] != " " for line in lines)  # no row goes on in a second line
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_columns_are_those_that_the_user_names(monkeypatch: pytest.MonkeyPatch) -> None:

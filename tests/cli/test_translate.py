@@ -354,6 +354,11 @@ class TestFrames:
         with Image.open(target / "wave.webp") as actual:
             assert actual.n_frames == 3
 
+    def test_too_many_frames(self, i2i, refused, trained, animation, target) -> None:
+        arguments = ["translate", trained, animation, "--frames", "--out", target]
+        mentions(refused(*arguments, "--max-frames=2"), animation, "3 frames", "more than 2", "--max-frames")
+        assert i2i(*arguments, "--max-frames=3").status == 0
+
     def test_the_first_frame_with_a_note(self, i2i, trained, animation, target) -> None:
         result = i2i("translate", trained, animation, "--out", target)
         check_line(result.out, "1 of 1", "--frames")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_read_grey(path: Path) -> None:
 def test_read_16_bit_grey_is_scaled_not_clipped(path: Path) -> None:
     Image.fromarray(np.full((2, 3), 128 * 257, np.uint16)).save(path)
     assert read_pixel(path) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(("kind", "start"), [(b"iCCP", b"name\0\0"), (b"zTXt", b"name\0\0")])
+def test_metadata_that_unpacks_to_too_much_is_named(path: Path, kind: bytes, start: bytes) -> None:
+    for size in (2**22, files.MAX_METADATA + 1):  # profiles of printers have up to 4 MB
+        head, data = b"\x89PNG\r\n\x1a\n", start + zlib.compress(bytes(size))
+        Image.new("RGB", (2, 2)).save(path)
+        rest = path.read_bytes().removeprefix(head)
+        chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        path.write_bytes(head + rest[:25] + chunk + rest[25:])  # after the header
+        if size <= files.MAX_METADATA:
+            assert read_pixel(path) == (0, 0, 0)
+    with refused(DataError, path, "colour profile", files.MAX_METADATA):
+        files.read_image(path)
 
 
 def test_read_palette_with_transparency(path: Path) -> None:

@@ -16,7 +16,7 @@ from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
 from i2i.runs.run import Run, Stopped, create_run
 from i2i.runs.state import StateDescription, halve_rate
-from i2i.storage.tensor_file import read_description
+from i2i.storage.tensor_file import find_broken, read, read_description
 from tests.runs.test_run import FILES, written
 from tests.wording import check, refused
 
@@ -61,6 +61,16 @@ def given(tiny):
     return merge(tiny, {**parts, "steps": 6, "checkpoint_every": 2, "stages": ["base"], "on_nan": "rollback"})
 
 
+class Poison(Planted):
+    """Finite, with an infinite gradient at the steps in ``at``, so that weights are spoilt before any loss shows it."""
+
+    def generator(self, passes):
+        cls = type(self)
+        cls.steps += 1
+        mean = passes.fake["b"].image.flatten(1).mean(1)
+        return (mean - mean.detach()).sqrt() if cls.steps in cls.at else mean * 0.0
+
+
 def state(folder):
     return StateDescription.of(read_description(folder / "state.safetensors"), folder)
 
@@ -74,6 +84,20 @@ def test_nothing_changes_where_nothing_goes_wrong(tmp_path, given, registry):
         create_run(tmp_path / name, {**given, "on_nan": name}, registry).execute([MetricsFile()])
     for name in (FILES[0], "metrics.jsonl"):
         assert written(tmp_path / "rollback", name) == written(tmp_path / "stop", name)
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "rollback"])
+def test_no_model_is_kept_with_weights_that_no_loss_has_shown(tmp_path, given, monkeypatch, on_nan):
+    monkeypatch.setattr(Poison, "steps", 0)
+    monkeypatch.setattr(Poison, "at", frozenset({3}) if on_nan == "stop" else frozenset(range(3, 99)))
+    registry = Registry()
+    registry.add(type("Provider", (), {"register_losses": hookimpl(lambda self: [Poison])})(), "provider")
+    often = {"keep_every": 1, "checkpoint_every": 100, "on_nan": on_nan}
+    with refused(TrainingError, "Step 1" if on_nan == "rollback" else "Step 3", "NaN"):
+        create_run(tmp_path, merge(given, often), registry).execute()
+    kept = sorted((tmp_path / "steps").iterdir())
+    assert [file.name for file in kept] == ["base-000001.safetensors", "base-000002.safetensors"]
+    assert all(find_broken(read(file)[0]) is None for file in kept)
 
 
 @pytest.mark.parametrize(("at", "back"), [(1, 0), (4, 2)])
