@@ -166,24 +166,45 @@ def _copies(alike: Sequence[tuple[Seen, Seen]]) -> Iterator[Finding]:
 def _alike(images: Sequence[Seen]) -> list[tuple[Seen, Seen]]:
     """Return pairs of images that look the same, the earlier first: of each image the first of each kind.
 
-    All pairs of many copies would be too many, so that each image is compared to one copy of every other.
+    All pairs of many copies would be too many, so that each image is compared to one copy of every other, and to
+    near copies only until one is found.
     """
-    looks = np.empty((len(images), 4), np.uint64)
-    distinct, known, pairs = list[Seen](), set[object](), []
-    for image in images:
-        differing = np.bitwise_count(looks[: len(distinct)] ^ image.look).sum(1)
-        kinds = set[object]()
-        for other in (distinct[index] for index in np.flatnonzero(differing <= ALIKE)):
-            kind = other.domain, other.held_out, other.digest == image.digest
-            if kind not in kinds and other.resembles(image):
-                kinds.add(kind)
-                pairs.append((other, image))
-        key = image.digest, image.domain, image.held_out
-        if key not in known:
-            known.add(key)
-            looks[len(distinct)] = image.look
-            distinct.append(image)
+    parts: defaultdict[tuple[str, bool], _Distinct] = defaultdict(lambda: _Distinct(len(images)))
+    pairs = []
+    for number, image in enumerate(images):
+        alike = sorted(other for part in parts.values() for other in part.alike(image))
+        pairs += [(images[other], image) for other in alike]
+        parts[image.domain, image.held_out].add(number, image)
     return pairs
+
+
+class _Distinct:
+    """Different images of one domain, held out or not, with their numbers."""
+
+    def __init__(self, most: int) -> None:
+        self._looks = np.empty((4, most), np.uint64)
+        self._images: list[tuple[int, Seen]] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def add(self, number: int, image: Seen) -> None:
+        """Add an image unless there is a copy of it; flat ones resemble only their copies."""
+        if image.digest in self._numbers:
+            return
+        self._numbers[image.digest] = number
+        if image.look.any():
+            self._looks[:, len(self._images)] = image.look
+            self._images.append((number, image))
+
+    def alike(self, image: Seen) -> Iterator[int]:
+        """Yield the number of an image's copy, and of the first image that is nearly the same."""
+        if image.digest in self._numbers:
+            yield self._numbers[image.digest]
+        differing = np.bitwise_count(self._looks[:, : len(self._images)] ^ image.look[:, None]).sum(0, np.uint16)
+        for index in np.flatnonzero(differing <= ALIKE):
+            number, other = self._images[index]
+            if other.digest != image.digest and other.resembles(image):
+                yield number
+                return
 
 
 def _counts(dataset: Dataset) -> Iterator[Finding]:

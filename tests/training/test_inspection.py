@@ -83,6 +83,16 @@ def test_many_copies_are_counted_in_linear_time(root) -> None:
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_many_near_copies_are_compared_to_one(root, flat) -> None:
+    image = look_at(data(root))[0]
+    look = np.zeros_like(image.look) if flat else image.look
+    frames = [replace(image, digest=f"{number}".encode(), look=look) for number in range(12_000)]
+    start = time.process_time()
+    assert len(inspection._alike(frames)) == (0 if flat else len(frames) - 1)
+    assert time.process_time() - start < 10
+
+
 def test_copies_and_near_copies(root, found) -> None:
     copy(root / "trainB" / "001.png", root / "trainB" / "x.png")
     near = copy(
