@@ -18,6 +18,7 @@ from i2i.contracts.discriminator import Discriminator, Verdict, judges_each_alon
 from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, Direction, Domain
 from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
+from i2i.contracts.results import checked_translation, checked_verdict
 from i2i.nn.spectral import as_calls
 
 Side = Literal["generator", "discriminator"]
@@ -119,8 +120,7 @@ class Backbone(nn.Module, ABC):
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Run the discriminator of ``domain`` on ``x``, ``(N, 3, H, W)``; ``groups`` holds each sample's group."""
         with routed(groups):
-            verdict: Verdict = self.discriminators[domain](x)
-            return verdict
+            return checked_verdict(self.discriminators[domain](x), x, self.discriminators[domain])
 
     def encode(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> list[Tensor]:
         """Return the feature maps of ``x``, ``(N, 3, H, W)``, from the encoder of a direction."""
@@ -207,5 +207,4 @@ class Backbone(nn.Module, ABC):
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
         """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""
         with routed(groups):
-            translation: Translation = self.generators[direction](x)
-            return translation
+            return checked_translation(self.generators[direction](x), x, self.generators[direction])

@@ -182,7 +182,9 @@ class Evaluation:
     def _score(self, metric: Metric, case: Case) -> Score | None:
         with blaming(self._registry, Metric, metric.name):
             score = metric.score(case)
-        return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
+            if not isinstance(score, Score):
+                raise TypeError(f"it returned {type(score).__name__}, not a Score")
+            return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
 
     def _build(self, name: str, device: torch.device) -> Metric:
         with unnoticed(), blaming(self._registry, Metric, name):  # networks draw random weights before loading theirs

@@ -141,6 +141,8 @@ def _recognise(path: Path, registry: Registry) -> Candidate:
         registry.get(CheckpointFormat, name)(registry) for name in registry.names(CheckpointFormat)
     ]
     named = [(reader, files) for reader in readers if (files := reader.find(path))]
+    if not named and path.is_dir() and len(only := _checkpoints(path)) == 1:
+        return _recognise(only[0], registry)
     candidates = [Candidate(r, files, {part: opened(file) for part, file in files.items()}) for r, files in named]
     fitting = _fitting(candidates) or _fitting([candidate.unwrapped() for candidate in candidates])
     if not fitting:
@@ -218,6 +220,10 @@ def _unnamed(path: Path, names: str) -> str:
             return f"{path} {odd}. Name a checkpoint file, or the folder that holds its files."
         endings = f"{', '.join(CHECKPOINT_SUFFIXES[:-1])} or {CHECKPOINT_SUFFIXES[-1]}"
         return f"{path} does not end in {endings}, as files of the known formats do ({names}). Rename it if it is one."
-    files = sorted(file.name for file in path.iterdir() if file.suffix.lower() in CHECKPOINT_SUFFIXES)
-    instead = f"Name a file in it, such as {path / files[-1]}." if files else "Name a checkpoint file."
+    files = _checkpoints(path)
+    instead = f"Name a file in it, such as {files[-1]}." if files else "Name a checkpoint file."
     return f"{path} has no files by the names that known formats use in a folder ({names}). {instead}"
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in CHECKPOINT_SUFFIXES)

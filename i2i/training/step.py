@@ -319,10 +319,10 @@ class Training:
 
 def _check_shapes(losses: Mapping[str, Tensor], samples: int) -> None:
     for name, term in losses.items():
-        if not isinstance(term, Tensor) or term.shape != (samples,):
-            returned = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+        if not isinstance(term, Tensor) or term.shape != (samples,) or not term.is_floating_point():
+            returned = f"{tuple(term.shape)} of {term.dtype}" if isinstance(term, Tensor) else type(term).__name__
             raise PluginError(
-                f"Loss '{name}' returned {returned}, not one value for each of {samples} samples: ({samples},)."
+                f"Loss '{name}' returned {returned}, not one real number for each of {samples} samples: ({samples},)."
             )
 
 

@@ -303,6 +303,20 @@ class TestNamedMetrics:
             Evaluation(held_out, registry, options={"brightness": {"gian": 2}})
 
 
+@pytest.mark.parametrize(
+    "wrong", ["good", None, 1.0, Score("good", 0, 1, 2)], ids=["word", "nothing", "number", "value"]
+)
+def test_a_metric_that_returns_no_score_is_named(model, data, wrong):
+    class Chatty(Metric):
+        name = "chatty"
+
+        def score(self, case):
+            return wrong
+
+    with refused(PluginError, "provider", "chatty", "TypeError"):
+        evaluate(model, data, providing(Chatty), ["chatty"])
+
+
 def test_a_metric_that_raises_is_named(model, data):
     class Nervous(Metric):
         name = "nervous"

@@ -220,6 +220,15 @@ def test_a_folder_with_checkpoints_of_several_formats_says_which_was_taken(tmp_p
     assert sorted(file.name for file in arrival.sources) == ["dis_00001000.pt", "gen_00001000.pt"]
 
 
+def test_the_only_checkpoint_in_a_folder_may_have_any_name(tmp_path, registry) -> None:
+    (tmp_path / "exported").mkdir()
+    file = Path(shutil.copy(golden("ugatit_light.pt"), tmp_path / "exported" / "ugatit_params_latest.pt"))
+    assert import_checkpoint(tmp_path / "exported", tmp_path / "run", registry, size=128).sources == (file,)
+    shutil.copy(file, tmp_path / "exported" / "other.pt")
+    with refused(CheckpointError, tmp_path / "exported", file.name):
+        import_checkpoint(tmp_path / "exported", tmp_path / "none", registry, size=128)
+
+
 def test_a_run_names_no_data_unless_it_is_told(tmp_path, registry) -> None:
     path = golden("ugatit_light.pt")
     import_checkpoint(path, tmp_path / "run", registry, size=128)

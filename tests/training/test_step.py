@@ -104,6 +104,16 @@ def test_a_loss_of_the_wrong_shape_is_named(training):
         training.step()
 
 
+def test_a_loss_of_whole_numbers_is_named(training):
+    class Signs(type(training.losses["cycle"])):
+        def generator(self, passes):
+            return super().generator(passes) > 0
+
+    training.losses["cycle"] = Signs(Signs.Config())
+    with refused(PluginError, "cycle", "bool", "real number"):
+        training.step()
+
+
 def test_restoring_goes_on_with_the_same_bytes(tiny, registry):
     given = merge(tiny, {"backbone": {"name": "cyclegan", "pool_size": 3}})
     whole, first, second = (base_training(given, registry) for _ in range(3))
