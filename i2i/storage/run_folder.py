@@ -33,6 +33,9 @@ STAGE_FILES = {"base": BASE_FILE, "transfer": MODEL_FILE}
 _NAMED = ("backbone", "generator", "discriminator", "transfer", "data")
 """The tables of ``run.toml`` that name a component; some may be empty: ``data`` is after an import."""
 
+_COUNTS = ("processes", "threads")
+"""The numbers in the table ``machine``."""
+
 _WRITTEN = (
     BASE_FILE, MODEL_FILE, BEST_FILE, STATE_FILE, METRICS_FILE, SCORES_FILE, REPORT_FILE, SAMPLES, STEPS, GROUPS,
 )  # fmt: skip
@@ -79,6 +82,11 @@ def read_run(folder: Path) -> StoredConfig:
         raise ConfigError(f"{file} is damaged: [{name}] lacks its name. Restore it.")
     for name in (name for name, table in informative.items() if not isinstance(table, dict)):
         raise ConfigError(f"{file} is damaged: '{name}' is no table. Restore it.")
+    counts = {name: informative["machine"].get(name, 1) for name in _COUNTS}
+    for name in (name for name, count in counts.items() if type(count) is not int or count < 1):
+        raise ConfigError(
+            f"{file} is damaged: [machine] {name} is {counts[name]!r}, not a number from 1 on. Restore it."
+        )
     return StoredConfig(config, **informative)
 
 

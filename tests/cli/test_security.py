@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def test_overwrite_spares_what_is_no_file(refused, run, tmp_path) -> None:
         mentions(message, target, "--out")
     assert Path("/dev/null").is_char_device()
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("command", [("report",), ("run", "--resume")])
+@pytest.mark.parametrize("name", ["threads", "processes"])
+def test_a_number_of_the_machine_that_is_none(refused, run, command, name) -> None:
+    text = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(re.sub(rf"^{name} = 1$(?=[^\[]*\Z)", f"{name} = [3]", text, flags=re.M))
+    mentions(refused(*command, run), run / "run.toml", name, "[3]")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "/dev/null", "/dev/full"])
