@@ -1,4 +1,4 @@
-"""Costs as text: times, amounts of memory, numbers of parameters."""
+"""Costs and counts as text: times, amounts of memory, numbers of parameters."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def byte_size(count: int) -> str:
     """
     unit = max((name for name, size in _BYTES.items() if count >= size), key=_BYTES.__getitem__, default="MiB")
     return f"{count / _BYTES[unit]:,.1f} {unit}"
+
+
+def is_or_are(count: int) -> str:
+    """Return the verb for so many things.
+
+    Examples:
+        >>> is_or_are(1), is_or_are(2)
+        ('is', 'are')
+    """
+    return "is" if count == 1 else "are"
 
 
 def millions(count: int) -> str:

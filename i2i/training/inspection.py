@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2i.compute.units import is_or_are
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
 from i2i.errors import DataError
@@ -236,8 +237,8 @@ def _small(images: Sequence[Seen], size: int) -> Iterator[Finding]:
         if small:
             least = min(small, key=lambda image: min(image.size))
             yield Finding(
-                f"{len(small)} of {len(some)} images of {part} are smaller than --size {size}; the smallest is "
-                f"{least.path}, {_by(least.size)}.",
+                f"{len(small)} of {len(some)} images of {part} {is_or_are(len(small))} smaller than --size {size}; the "
+                f"smallest is {least.path}, {_by(least.size)}.",
                 "They would be enlarged and blurred. Remove them" + _smaller(some, size),
             )
 
@@ -247,8 +248,8 @@ def _long(images: Sequence[Seen]) -> Iterator[Finding]:
     if long:
         most = max(long, key=lambda image: max(image.size) / min(image.size))
         yield Finding(
-            f"{len(long)} of {len(images)} images are over {LONG:g} times as long as wide, such as {most.path}, "
-            f"{_by(most.size)}.",
+            f"{len(long)} of {len(images)} images {is_or_are(len(long))} over {LONG:g} times as long as wide, such as "
+            f"{most.path}, {_by(most.size)}.",
             "Training sees a square of each, at random. Crop them to what matters.",
         )
 
@@ -259,7 +260,8 @@ def _grey_ones(images: Sequence[Seen]) -> Iterator[Finding]:
         grey = [image for image in some if image.grey]
         if 0 < len(grey) < len(some):
             yield Finding(
-                f"{len(grey)} of {len(some)} training images of domain {domain} are greyscale, such as {grey[0].path}.",
+                f"{len(grey)} of {len(some)} training images of domain {domain} {is_or_are(len(grey))} greyscale, such "
+                f"as {grey[0].path}.",
                 "The model would learn to drop colours now and then. Remove them, or make all of them greyscale.",
             )
 
@@ -277,7 +279,7 @@ def _smaller(images: Sequence[Seen], size: int) -> str:
 
 def _images(pairs: Sequence[tuple[Seen, Seen]]) -> str:
     count = len({one.path for pair in pairs for one in pair[1:]})
-    return f"{count} image{'s are' if count > 1 else ' is'}"
+    return f"{count} image{'s' if count > 1 else ''} {is_or_are(count)}"
 
 
 def _pair(pair: tuple[Seen, Seen]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from i2i.compute.units import is_or_are
 from i2i.translation.pipeline import Outcome
 
 FAR_LARGER, FAR_SMALLER, FAR_FROM_TRAINING = 4.0, 0.5, 2.0
@@ -37,20 +38,25 @@ class Tally:
 
     def notes(self) -> Iterator[str]:
         """Yield one sentence per way in which images were far from what the model can use, with what to do."""
-        if count := self._far["reduced"]:
+        if self._far["reduced"]:
             yield (
-                f"{count} of {self._total} images are over 4 times as large as the {self._at} px they were translated "
-                f"at, so their translations are blurred. For sharper ones, use --size or --tiles."
+                f"{self._those('reduced')} over 4 times as large as the {self._at} px of the translation, which is "
+                f"blurred. For a sharper one, use --size or --tiles."
             )
-        if count := self._far["enlarged"]:
+        if self._far["enlarged"]:
             yield (
-                f"{count} of {self._total} images are less than half as large as the {self._at} px they were "
-                f"translated at. Larger ones would give better translations."
+                f"{self._those('enlarged')} less than half as large as the {self._at} px of the translation. Larger "
+                f"images give better translations."
             )
-        if count := self._far["animated"]:
-            yield f"{count} of {self._total} images are animated. Only first frames were translated; --frames does all."
-        if count := self._far["beyond"]:
+        if self._far["animated"]:
+            yield f"{self._those('animated')} animated. Only the first frame was translated; --frames does all."
+        if self._far["beyond"]:
             yield (
-                f"{count} of {self._total} images were translated at more than twice the {self._trained} px of the "
-                f"training images. Look at them closely; a smaller --size is nearer to the training."
+                f"{self._those('beyond')} translated at more than twice the {self._trained} px of the training images. "
+                f"Look closely; a smaller --size is nearer to the training."
             )
+
+    def _those(self, what: str) -> str:
+        """Return the images of one kind as the subject of a sentence, with its verb."""
+        count = self._far[what]
+        return "The image is" if self._total == 1 else f"{count} of {self._total} images {is_or_are(count)}"

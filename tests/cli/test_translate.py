@@ -221,13 +221,13 @@ class TestSharpness:
 
     def test_a_larger_size_keeps_detail_and_is_noted(self, translated) -> None:
         blurred, note = translated()
-        check_line(note, "1 of 1", 32, "--size", "--tiles")
+        check_line(note, "The image is", 32, "--size", "--tiles")
         sharp, note = translated("--size", 150)
-        check_line(note, "1 of 1", 32, "--size")
+        check_line(note, "The image is", 32, "--size")
         assert _detail(sharp) > 2 * _detail(blurred)
 
     def test_a_small_image_is_noted(self, translated, large) -> None:
-        check_line(translated("--size=400")[1], "1 of 1", 400, "half")
+        check_line(translated("--size=400")[1], "The image is", 400, "half")
 
     def test_tiles_translate_at_the_size_of_the_image(self, translated) -> None:
         whole, _ = translated("--size=150")
@@ -361,7 +361,7 @@ class TestFrames:
 
     def test_the_first_frame_with_a_note(self, i2i, trained, animation, target) -> None:
         result = i2i("translate", trained, animation, "--out", target)
-        check_line(result.out, "1 of 1", "--frames")
+        check_line(result.out, "The image is", "--frames")
 
     def test_videos_by_a_quoted_glob_keep_their_format(self, i2i, trained, tmp_path, target) -> None:
         av = pytest.importorskip("av", reason="PyAV is missing: pip install 'i2i[video]'")
