@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from i2i.config.options import check_group_name
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS
 from i2i.errors import ConfigError, DataError
@@ -19,7 +20,7 @@ def write_folders(dataset: Dataset, out: Path) -> int:
     The folder appears when it is complete.
 
     Raises:
-        ConfigError: ``out`` exists already; images of two sets would mix in it.
+        ConfigError: ``out`` exists already, where images of two sets would mix, or the name of a group is invalid.
         DataError: An image cannot be read, or the folder cannot be written.
     """
     if os.path.lexists(out):
@@ -46,7 +47,7 @@ def _parts(dataset: Dataset, root: Path) -> Iterator[tuple[Path, Sequence[Path]]
         for name, part in (("train", dataset.train), ("test", dataset.test)):
             for domain in DOMAINS:
                 if paths := part(group, domain):
-                    yield root / group / f"{name}{domain.upper()}", paths
+                    yield root / check_group_name(group) / f"{name}{domain.upper()}", paths
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

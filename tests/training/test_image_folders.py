@@ -56,6 +56,14 @@ def test_what_is_there_is_left_alone(images, tmp_path, monkeypatch, name) -> Non
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_no_group_leads_out_of_the_folder(images, tmp_path) -> None:
+    data = Listed(*images)
+    data.groups = ("../evil",)
+    with refused(ConfigError, "../evil"):
+        write_folders(data, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
 def test_an_image_that_is_gone_leaves_no_half_a_folder(images, tmp_path) -> None:
     images[1].unlink()
     with refused(DataError, tmp_path / "out", images[1]):
