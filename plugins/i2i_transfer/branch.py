@@ -40,7 +40,7 @@ class Branch(FewShot):
     name = "branch"
     presets = {
         # a few hundred steps hardly move the branches at the paper's rate
-        "quick": {"branch_lr": 5.0, "cam_groups": "base"},
+        "quick": {"branch_lr": 3.0, "cam_groups": "base"},
         "paper": {"judge": "classification", "discriminators": "fresh", "updates": "released"},
     }
 

@@ -15,7 +15,7 @@ class UGATIT(Backbone):
     first = "discriminator"
     presets = {
         "quick": {
-            "backbone": {"channels": 16, "lr": 3e-4, "discriminator": "timm+patch+patch/2"},
+            "backbone": {"channels": 16, "lr": 5e-4, "discriminator": "timm+patch+patch/2"},
             "generator": {"blocks": 3},
             "discriminator": {"patch": {"layers": 2}, "patch_2": {"layers": 2}},
             "loss": {"cam": {"weight": 10.0}},  # 1000 drowns the other terms for the first few thousand steps

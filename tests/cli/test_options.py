@@ -137,7 +137,7 @@ def test_presets(resolved) -> None:
     quick, paper = resolved("--preset=quick"), resolved("--preset=paper")
     assert (quick["loss"]["cam"]["weight"], paper["loss"]["cam"]["weight"]) == (10, 1000)
     assert (quick["size"], paper["size"]) == (32, 32)  # what is given wins
-    assert (quick["backbone"]["lr"], paper["backbone"]["lr"]) == (3e-4, 1e-4)
+    assert (quick["backbone"]["lr"], paper["backbone"]["lr"]) == (5e-4, 1e-4)
 
 
 def test_train_and_transfer_are_the_stages_of_run(i2i, folder_root, trained, tmp_path, untrained) -> None:
@@ -173,7 +173,7 @@ class TestHelp:
             "[default: ugatit]", "[default: branch]",
             "[default: emoji]", "[default: runs/DATA-BACKBONE-TRANSFER]",
             "[default: 4]", "Backbone 'ugatit'",
-            "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0003]",
+            "--transfer.branch_lr", "--data.shots", "--loss.cam", "[default: 0.0005]",
             "--backbone.light / --backbone.no-light",
         ):  # fmt: skip
             assert words in text, words
