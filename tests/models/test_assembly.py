@@ -21,7 +21,7 @@ def test_nothing_given_is_the_quick_ugatit_with_branch(registry) -> None:
         "quick", 64, "ugatit", "branch",
     )  # fmt: skip
     assert config.loss["cam"]["weight"] == 10  # from the backbone's own quick preset
-    assert config.transfer["branch_lr"] == 5  # from the strategy's own
+    assert config.transfer["branch_lr"] == 3  # from the strategy's own
 
 
 def test_the_quick_preset_chooses_joined_discriminators_and_their_options_give_way(registry) -> None:
