@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from i2i import Loss
 from i2i.config.options import merge
-from i2i.errors import TrainingError
+from i2i.errors import CheckpointError, TrainingError
 from i2i.hooks import hookimpl
 from i2i.registry.registry import Registry
 from i2i.runs.listeners.metrics_file import MetricsFile
@@ -117,6 +118,21 @@ def test_a_stage_resumes_with_half_the_rate(tmp_path, given, registry, planted, 
     Run(tmp_path / "apart", registry).execute([MetricsFile()])
     for name in (FILES[0], "metrics.jsonl"):
         assert written(tmp_path / "run", name) == written(tmp_path / "apart", name), name
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-100])], ids=["gone", "cut"]
+)
+def test_a_state_that_is_gone_or_cut_off_by_the_time_it_is_needed_is_named(tmp_path, given, registry, planted, spoil):
+    class Spoil:
+        @hookimpl
+        def on_step(self, run, step):
+            if step == 3:
+                spoil(tmp_path / "state.safetensors")
+
+    planted.at = frozenset({4})
+    with refused(CheckpointError, tmp_path / "state.safetensors"):
+        create_run(tmp_path, given, registry).execute([Spoil()])
 
 
 def test_a_run_stopped_after_a_rollback_keeps_the_rate(tmp_path, given, registry, planted):
