@@ -66,8 +66,9 @@ def check(
         content = {"base": dataset.base, "groups": counts, "skipped": unused}
         print_json({**content, "findings": [asdict(one) for one in found]})
         return
+    console = open_console()
     for line in (*map(_skipped_line, unused), *(f"{one.problem} {one.remedy}" for one in found)):
-        open_console().print(f"- {_from_here(line)}", highlight=False, markup=False)
+        console.print(f"- {_from_here(line)}", highlight=False, markup=False)
 
 
 @app.command()

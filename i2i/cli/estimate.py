@@ -39,8 +39,9 @@ def estimate(
     if json:
         print_json(_content(cost))
         return
+    console = open_console()
     for line in (*map(_stage_line, cost.stages), _total_line(cost)):
-        open_console().print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False)
 
 
 COMMAND = Command("estimate", estimate)
