@@ -45,7 +45,7 @@ a model that anybody can make:
 
 ```bash
 i2i data export emoji --out faces    # drawings of people by two artists, in folders
-i2i run --threads 1                  # a trained model, in runs/emoji-ugatit-branch: the example of i2i run
+i2i run                              # a trained model, in runs/emoji-ugatit-branch: the example of i2i run
 ```
 
 Exit status: 0 success; 1 error in i2i or a plugin; 2 invalid input; 130 stopped by Ctrl-C.
