@@ -298,7 +298,10 @@ def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monk
 
 @pytest.mark.full
 def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, cyclegan, registry):
-    given = {**cyclegan, "steps": 5, "transfer_steps": 6, "augment": "ada", "ada_target": -0.9, "ema": 0.9}
+    # Discriminators that hardly learn stay undecided about real images, far above the target: chances rise.
+    undecided = {"loss": {"adversarial": {"mode": "hinge"}}, "backbone": {"lr": 1e-5}}
+    ada = {"augment": "ada", "ada_target": -0.9}
+    given = merge(cyclegan, {"steps": 5, "transfer_steps": 6, "ema": 0.9, **ada, **undecided})
     create_run(tmp_path / "whole", given, registry).execute()
     run = create_run(tmp_path / "parts", given, registry)
     for stop in (4, 10):  # right after an adjustment, and in the transfer
@@ -308,4 +311,4 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path, cyclegan, registry):
     run.execute()
     for name in ("base.safetensors", "model.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
-    assert run.model.backbone.augmentation.chances["b/kid"] > 0
+    assert min(run.model.backbone.augmentation.chances.values()) > 0
