@@ -12,6 +12,7 @@ from i2i.nn import (
     ImageConv2d,
     InstanceNorm,
     LayerInstanceNorm,
+    ReflectionPad2d,
     SpectralConv2d,
     SpectralLinear,
 )
@@ -52,6 +53,10 @@ def _draw(layer: ImageConv2d, x: Tensor) -> Tensor:
 
 def _instance_norm(layer: InstanceNorm, x: Tensor) -> Tensor:
     return F.instance_norm(x, eps=layer.eps)
+
+
+def _reflect(layer: ReflectionPad2d, x: Tensor) -> Tensor:
+    return F.pad(x, layer.padding, mode="reflect")
 
 
 def _layer_instance_norm(layer: LayerInstanceNorm, x: Tensor, *style: Tensor) -> Tensor:
@@ -98,5 +103,6 @@ def _spectral_linear(layer: SpectralLinear, x: Tensor) -> Tensor:
 _PLAIN = {
     DoublingConv2d: _double, UpsamplingConv2d: _upsample, ImageConv2d: _draw, InstanceNorm: _instance_norm,
     LayerInstanceNorm: _layer_instance_norm, SampleNorm: _sample_norm, CamAttention: _attend,
+    ReflectionPad2d: _reflect,
     SpectralConv2d: _spectral_conv, SpectralLinear: _spectral_linear,
 }  # fmt: skip

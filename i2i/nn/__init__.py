@@ -9,6 +9,7 @@ from i2i.nn.attention import CamAttention, CamHeads
 from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
+from i2i.nn.padding import ReflectionPad2d, reflect
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage
 from i2i.nn.statistics import channel_means
@@ -20,6 +21,7 @@ __all__ = [
     "ImageConv2d",
     "InstanceNorm",
     "LayerInstanceNorm",
+    "ReflectionPad2d",
     "ResidualBlock",
     "SpectralConv2d",
     "SpectralLinear",
@@ -30,5 +32,6 @@ __all__ = [
     "entry_stage",
     "halving_stage",
     "pool_moments",
+    "reflect",
     "scale_channels",
 ]

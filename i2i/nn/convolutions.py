@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from i2i.nn.joint import convolve, stack
+from i2i.nn.padding import reflect
 
 
 class DoublingConv2d(nn.Conv2d):
@@ -60,7 +61,7 @@ class ImageConv2d(nn.Conv2d):
         weights = stack([layer.weight for layer in layers])
         shifted = [F.pad(weights, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
         wide = rearrange(shifted, "pixel g o i h w -> g (o pixel) i h w")  # 8x8
-        return F.pixel_shuffle(convolve(F.pad(x, (3, 3, 3, 3), mode="reflect"), wide, stride=2), 2)
+        return F.pixel_shuffle(convolve(reflect(x, 3), wide, stride=2), 2)
 
 
 def _by_phase(weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.nn.joint import per_sample, stack
+from i2i.nn.kernels import call, have_kernels_for
 from i2i.nn.moments import as_one_sample, channel_moments, is_eager_cpu, scale_channels, widen
 from i2i.nn.statistics import in_parts
 
@@ -76,6 +77,14 @@ class LayerInstanceNorm(nn.Module):
         """Normalise equal shares of ``x``, ``(N, C, H, W)``, by one layer each."""
         rho = _rows([layer.rho for layer in layers], x)
         gain, bias = steering or (_rows([getattr(layer, name) for layer in layers], x) for name in ("gamma", "beta"))
+        if have_kernels_for(wide := widen(x)) and not in_parts():
+            rows = (each.float().expand(x.shape[:2]) for each in (gain, bias, rho))
+            normalised: Tensor = _LayerInstance.apply(wide, *rows, cls.eps)
+            return normalised
+        return cls._by_moments(x, gain, bias, rho)
+
+    @classmethod
+    def _by_moments(cls, x: Tensor, gain: Tensor, bias: Tensor, rho: Tensor) -> Tensor:
         squares, mean = channel_moments(x)
         layer_squares, layer_mean = pool_moments(squares, mean, pixels := x[0, 0].numel())
         by_channel = rho * torch.rsqrt(squares / (pixels - 1) + cls.eps)
@@ -106,9 +115,14 @@ class _Instance(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
         ctx.eps = eps
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
-        mean, inverse = torch.empty(2, x.shape[0] * x.shape[1]).to(x)
-        outputs = {"out": as_one_sample(y), "save_mean": mean, "save_invstd": inverse}
-        torch.ops.aten.native_batch_norm.out(as_one_sample(x), None, None, None, None, True, 0.0, eps, **outputs)
+        planes = x.shape[0] * x.shape[1]
+        if have_kernels_for(x):
+            mean, inverse = torch.empty(2, planes, dtype=torch.double)
+            call("instance_forward", x.contiguous(), y, mean, inverse, planes, x[0, 0].numel(), eps)
+        else:
+            mean, inverse = torch.empty(2, planes).to(x)
+            outputs = {"out": as_one_sample(y), "save_mean": mean, "save_invstd": inverse}
+            torch.ops.aten.native_batch_norm.out(as_one_sample(x), None, None, None, None, True, 0.0, eps, **outputs)
         ctx.save_for_backward(x, mean, inverse)
         return y
 
@@ -117,6 +131,46 @@ class _Instance(torch.autograd.Function):
         x, *statistics = ctx.saved_tensors
         if torch.is_grad_enabled():
             return torch.autograd.grad(F.instance_norm(x, eps=ctx.eps), x, grad, create_graph=True)[0], None
+        if statistics[0].dtype != x.dtype:  # those of the kernels
+            x_grad = torch.empty_like(x, memory_format=torch.contiguous_format)
+            sizes = (len(statistics[0]), x[0, 0].numel())
+            call("instance_backward", grad.contiguous(), x.contiguous(), x_grad, *statistics, *sizes)
+            return x_grad, None
         inputs = (as_one_sample(grad), as_one_sample(x), None, None, None, *statistics)
         grads = torch.ops.aten.native_batch_norm_backward(*inputs, True, ctx.eps, [True, False, False])[0]
         return grads.view_as(x), None
+
+
+class _LayerInstance(torch.autograd.Function):
+    """`LayerInstanceNorm` by the kernels; all of gain, bias and rho are ``(N, C)``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, bias: Tensor, rho: Tensor, eps: float) -> Tensor:
+        ctx.eps = eps
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        moments = [torch.empty(count, dtype=torch.double) for count in (gain.numel(), gain.numel(), len(x), len(x))]
+        rows = (each.contiguous() for each in (gain, bias, rho))
+        call("layer_instance_forward", x.contiguous(), y, *rows, *moments, *gain.shape, x[0, 0].numel(), eps)
+        ctx.save_for_backward(x, gain, bias, rho, *moments)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, gain, bias, rho, *moments = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *_differentiable(grad, x, gain, bias, rho), None
+        x_grad, *row_grads = (
+            torch.empty_like(each, memory_format=torch.contiguous_format) for each in (x, gain, bias, rho)
+        )
+        given = (grad.contiguous(), x.contiguous(), x_grad, gain.contiguous(), rho.contiguous(), *moments)
+        work = torch.empty(3, gain.numel(), dtype=torch.double)
+        call("layer_instance_backward", *given, *row_grads, *work, *gain.shape, x[0, 0].numel(), ctx.eps)
+        return x_grad, *row_grads, None
+
+
+def _differentiable(grad: Tensor, *inputs: Tensor) -> tuple[Tensor | None, ...]:
+    """Return the gradients of `LayerInstanceNorm` for its inputs by operations that can be differentiated again."""
+    y = LayerInstanceNorm._by_moments(*inputs)
+    wanted = [each for each in inputs if each.requires_grad]
+    grads = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
+    return tuple(next(grads) if each.requires_grad else None for each in inputs)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from i2i.nn.convolutions import DoublingConv2d
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
+from i2i.nn.padding import ReflectionPad2d
 
 
 class ResidualBlock(nn.Module):
@@ -18,8 +19,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(), nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(),
+            ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(), nn.ReLU(inplace=True),
+            ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,14 +32,14 @@ class ResidualBlock(nn.Module):
 def entry_stage(channels: int) -> nn.Sequential:
     """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` with a 7x7 convolution, instance norm and ReLU."""
     return nn.Sequential(
-        nn.ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True)
+        ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True)
     )
 
 
 def halving_stage(channels: int) -> nn.Sequential:
     """Map ``(N, channels, H, W)`` to ``(N, 2 * channels, H / 2, W / 2)`` by a convolution, instance norm and ReLU."""
     return nn.Sequential(
-        nn.ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
+        ReflectionPad2d(1), nn.Conv2d(channels, 2 * channels, 3, stride=2, bias=False),
         InstanceNorm(), nn.ReLU(inplace=True),
     )  # fmt: skip
 

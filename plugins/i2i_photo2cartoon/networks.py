@@ -15,6 +15,7 @@ from i2i.nn import (
     CamAttention,
     ImageConv2d,
     LayerInstanceNorm,
+    ReflectionPad2d,
     ResidualBlock,
     channel_means,
     doubling_stage,
@@ -139,7 +140,7 @@ class _SteeredBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pad = nn.ReflectionPad2d(1)
+        self.pad = ReflectionPad2d(1)
         self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
         self.norm1, self.norm2 = (SoftNorm(channels) for _ in range(2))
 

@@ -17,6 +17,7 @@ from i2i.nn import (
     CamAttention,
     ImageConv2d,
     LayerInstanceNorm,
+    ReflectionPad2d,
     ResidualBlock,
     SpectralConv2d,
     SpectralLinear,
@@ -179,7 +180,7 @@ class _SteeredBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pad = nn.ReflectionPad2d(1)
+        self.pad = ReflectionPad2d(1)
         self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
         self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, affine=False) for _ in range(2))
 
@@ -201,7 +202,7 @@ class _AttentionJudge(nn.Module):
         stages = zip(widths[:-1], widths[1:], strides, strict=True)
         self.model = nn.Sequential(*(_judge_stage(*stage) for stage in stages))
         self.attention = CamAttention(widths[-1], spectral=True, slope=0.2)
-        self.last = nn.Sequential(nn.ReflectionPad2d(1), SpectralConv2d(widths[-1], 1, 4, bias=False))
+        self.last = nn.Sequential(ReflectionPad2d(1), SpectralConv2d(widths[-1], 1, 4, bias=False))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features, cam_logits = self.attention(self.model(x))
@@ -213,7 +214,7 @@ def _exit(channels: int) -> nn.Sequential:
 
 
 def _judge_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.ReflectionPad2d(1), SpectralConv2d(inputs, outputs, 4, stride), nn.LeakyReLU(0.2))
+    return nn.Sequential(ReflectionPad2d(1), SpectralConv2d(inputs, outputs, 4, stride), nn.LeakyReLU(0.2))
 
 
 def _depths_that_fit(size: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn import InstanceNorm, channel_moments, pool_moments, scale_channels
+from i2i.nn import InstanceNorm, channel_moments, pool_moments, reflect, scale_channels
 
 
 class SampleNorm(nn.Module):
@@ -109,7 +109,7 @@ def _zero_bias(layer: nn.Conv2d) -> None:
 
 
 def _enlarge(x: Tensor) -> Tensor:
-    return F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (2, 2, 2, 2), mode="reflect")
+    return reflect(F.interpolate(x, scale_factor=2.0, mode="nearest"), 2)
 
 
 def _by_phase(weight: Tensor) -> Tensor:

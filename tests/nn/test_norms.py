@@ -14,6 +14,8 @@ from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 from i2i_unit.layers import SampleNorm
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 SHAPE = (2, 3, 4, 5)
 TOLERANCE = {torch.double: 1e-10, torch.float: 1e-5}
 
