@@ -12,6 +12,7 @@ from i2i.nn import (
     ImageConv2d,
     InstanceNorm,
     LayerInstanceNorm,
+    ReflectionConv2d,
     ReflectionPad2d,
     SpectralConv2d,
     SpectralLinear,
@@ -48,11 +49,15 @@ def _upsample(layer: UpsamplingConv2d, x: Tensor) -> Tensor:
 
 
 def _draw(layer: ImageConv2d, x: Tensor) -> Tensor:
-    return F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), layer.weight)
+    return F.conv2d(F.pad(x, (3, 3, 3, 3), mode="reflect"), layer.weight, layer.bias)
 
 
 def _instance_norm(layer: InstanceNorm, x: Tensor) -> Tensor:
     return F.instance_norm(x, eps=layer.eps)
+
+
+def _reflect_and_convolve(layer: ReflectionConv2d, x: Tensor) -> Tensor:
+    return F.conv2d(F.pad(x, (layer.reach,) * 4, mode="reflect"), layer.weight, layer.bias, layer.stride)
 
 
 def _reflect(layer: ReflectionPad2d, x: Tensor) -> Tensor:
@@ -103,6 +108,6 @@ def _spectral_linear(layer: SpectralLinear, x: Tensor) -> Tensor:
 _PLAIN = {
     DoublingConv2d: _double, UpsamplingConv2d: _upsample, ImageConv2d: _draw, InstanceNorm: _instance_norm,
     LayerInstanceNorm: _layer_instance_norm, SampleNorm: _sample_norm, CamAttention: _attend,
-    ReflectionPad2d: _reflect,
+    ReflectionPad2d: _reflect, ReflectionConv2d: _reflect_and_convolve,
     SpectralConv2d: _spectral_conv, SpectralLinear: _spectral_linear,
 }  # fmt: skip

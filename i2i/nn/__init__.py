@@ -6,7 +6,7 @@ Whole generators and discriminators live in plugins.
 from __future__ import annotations
 
 from i2i.nn.attention import CamAttention, CamHeads
-from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
+from i2i.nn.convolutions import DoublingConv2d, ImageConv2d, ReflectionConv2d
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
@@ -21,6 +21,7 @@ __all__ = [
     "ImageConv2d",
     "InstanceNorm",
     "LayerInstanceNorm",
+    "ReflectionConv2d",
     "ReflectionPad2d",
     "ResidualBlock",
     "SpectralConv2d",

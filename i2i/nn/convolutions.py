@@ -7,10 +7,10 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn.joint import convolve, stack
+from i2i.nn.joint import biases, convolve, stack
 from i2i.nn.padding import reflect
 
 
@@ -48,8 +48,8 @@ class ImageConv2d(nn.Conv2d):
     convolution with stride 2, then shuffled into place: the same sums, two to three times faster on a CPU.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 7, bias=False)
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, 7, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
@@ -61,7 +61,36 @@ class ImageConv2d(nn.Conv2d):
         weights = stack([layer.weight for layer in layers])
         shifted = [F.pad(weights, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
         wide = rearrange(shifted, "pixel g o i h w -> g (o pixel) i h w")  # 8x8
-        return F.pixel_shuffle(convolve(reflect(x, 3), wide, stride=2), 2)
+        added = biases(layers)
+        each = None if added is None else repeat(added, "g o -> g (o 4)")
+        return F.pixel_shuffle(convolve(reflect(x, 3), wide, each, stride=2), 2)
+
+
+class ReflectionConv2d(nn.Conv2d):
+    """A convolution of its input padded by ``(side - 1) // 2`` reflected pixels.
+
+    Equal to torch's with ``padding_mode="reflect"``, in less time on a CPU.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out.
+        side: Height and width of the kernel.
+        stride: Step between outputs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1) -> None:
+        self.reach = (side - 1) // 2
+        super().__init__(inputs, outputs, side, stride, self.reach, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, ``(N, inputs, H, W)``."""
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Convolve equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
+        weights = stack([layer.weight for layer in layers])
+        return convolve(reflect(x, layers[0].reach), weights, biases(layers), layers[0].stride)
 
 
 def _by_phase(weight: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Generator, Translation
-from i2i.nn import InstanceNorm, each_stage
+from i2i.nn import ImageConv2d, InstanceNorm, ReflectionConv2d, each_stage
 
 MIN_UNET_DEPTH = 4
 
@@ -40,7 +40,7 @@ class ResnetGenerator(Generator):
         width = config.channels
         self.encoded_channels = (width, 2 * width, 4 * width, 4 * width, 4 * width)
         self.down = nn.Sequential(
-            _normed(nn.Conv2d(3, width, 7, padding=3, padding_mode="reflect")),
+            _normed(ReflectionConv2d(3, width, 7)),
             _normed(nn.Conv2d(width, 2 * width, 3, 2, 1)),
             _normed(nn.Conv2d(2 * width, 4 * width, 3, 2, 1)),
         )
@@ -48,7 +48,7 @@ class ResnetGenerator(Generator):
         self.up = nn.Sequential(
             _normed(nn.ConvTranspose2d(4 * width, 2 * width, 3, 2, 1, output_padding=1)),
             _normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1)),
-            nn.Sequential(nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"), nn.Tanh()),
+            nn.Sequential(ImageConv2d(width, 3, bias=True), nn.Tanh()),
         )
         self.branch_points = _outermost(config.branch_depth, stages=3)
         self.apply(initialise)
@@ -76,7 +76,7 @@ class BiasedResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        first, second = (nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2))
+        first, second = (ReflectionConv2d(channels, channels, 3) for _ in range(2))
         self.layers = nn.Sequential(*_normed(first), second, InstanceNorm())
 
     def forward(self, x: Tensor) -> Tensor:

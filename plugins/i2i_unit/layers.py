@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn import InstanceNorm, channel_moments, pool_moments, reflect, scale_channels
+from i2i.nn import InstanceNorm, ReflectionConv2d, channel_moments, pool_moments, reflect, scale_channels
 
 
 class SampleNorm(nn.Module):
@@ -71,17 +71,13 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(*normed(padded(channels, channels, 3)), *normed(padded(channels, channels, 3))[:2])
+        first, second = (normed(ReflectionConv2d(channels, channels, 3)) for _ in range(2))
+        self.body = nn.Sequential(*first, *second[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the convolutions' output to ``x``, ``(N, C, H, W)``."""
         y: Tensor = self.body(x)
         return x + y
-
-
-def padded(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Conv2d:
-    """Return a reflection-padded convolution whose output size depends only on the stride."""
-    return nn.Conv2d(inputs, outputs, side, stride, (side - 1) // 2, padding_mode="reflect")
 
 
 def normed(conv: nn.Conv2d) -> nn.Sequential:

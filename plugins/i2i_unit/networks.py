@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Discriminator, Generator, Translation, Verdict
-from i2i.nn import each_stage
+from i2i.nn import ImageConv2d, ReflectionConv2d, each_stage
 from i2i_unit.layers import (
     ResidualBlock,
     SampleNorm,
@@ -19,7 +19,6 @@ from i2i_unit.layers import (
     initialise_kaiming,
     initialise_normal,
     normed,
-    padded,
 )
 
 PUBLISHED_LAYERS = 4
@@ -69,11 +68,12 @@ class VariationalGenerator(Generator):
         self.encoded_channels = (c, 2 * c, 4 * c, 4 * c, 4 * c)
         depth = config.branch_depth
         self.branch_points = tuple(f"down.{i}" for i in range(depth)) + tuple(f"up.{2 - i}" for i in range(depth))
-        halving = normed(padded(c, 2 * c, 4, 2)), normed(padded(2 * c, 4 * c, 4, 2))
-        self.down = nn.Sequential(normed(padded(3, c, 7)), *halving)
+        halving = normed(ReflectionConv2d(c, 2 * c, 4, 2)), normed(ReflectionConv2d(2 * c, 4 * c, 4, 2))
+        self.down = nn.Sequential(normed(ReflectionConv2d(3, c, 7)), *halving)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         self.decode = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
-        self.up = nn.Sequential(_Doubling(4 * c), _Doubling(2 * c), nn.Sequential(padded(c, 3, 7), nn.Tanh()))
+        last = nn.Sequential(ImageConv2d(c, 3, bias=True), nn.Tanh())
+        self.up = nn.Sequential(_Doubling(4 * c), _Doubling(2 * c), last)
         self.apply(initialise_kaiming)
 
     def forward(self, x: Tensor) -> Sampled:
@@ -192,9 +192,9 @@ class _Judge(nn.Module):
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
-        self.stages = nn.Sequential(
-            *(nn.Sequential(padded(*pair, 4, 2), nn.LeakyReLU(0.2, inplace=True)) for pair in pairwise(widths))
-        )
+        halving = (ReflectionConv2d(*pair, 4, 2) for pair in pairwise(widths))
+        stages = (nn.Sequential(conv, nn.LeakyReLU(0.2, inplace=True)) for conv in halving)
+        self.stages = nn.Sequential(*stages)
         self.head = nn.Conv2d(widths[-1], 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

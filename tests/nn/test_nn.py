@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from i2i.nn.convolutions import DoublingConv2d, ImageConv2d
+from i2i.nn.convolutions import DoublingConv2d, ImageConv2d, ReflectionConv2d
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear, as_calls
 
 
@@ -19,12 +20,30 @@ def test_doubling_convolution_equals_upsample_pad_convolve(size):
     _same_with_gradients(conv(x), plain, (x, conv.weight))
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("size", [(4, 4), (6, 10)])
-def test_image_convolution_equals_pad_convolve(size):
-    conv = ImageConv2d(4, 3).double()
+def test_image_convolution_equals_pad_convolve(size, bias):
+    conv = ImageConv2d(4, 3, bias).double()
     x = torch.randn(2, 4, *size, dtype=torch.double, requires_grad=True)
-    plain = F.conv2d(F.pad(x, (3,) * 4, mode="reflect"), conv.weight)
-    _same_with_gradients(conv(x), plain, (x, conv.weight))
+    plain = F.conv2d(F.pad(x, (3,) * 4, mode="reflect"), conv.weight, conv.bias)
+    _same_with_gradients(conv(x), plain, (x, *conv.parameters()))
+
+
+@pytest.mark.parametrize(("side", "stride", "padding"), [(7, 1, 3), (4, 2, 1), (3, 1, 1)])
+def test_reflection_convolution_equals_torchs(side, stride, padding):
+    conv, x = ReflectionConv2d(2, 3, side, stride).double(), torch.randn(1, 2, 8, 8, dtype=torch.double)
+    plain = nn.Conv2d(2, 3, side, stride, padding, padding_mode="reflect").double()
+    plain.load_state_dict(conv.state_dict())
+    torch.testing.assert_close(conv(x), plain(x))
+    assert conv(x).shape[-1] == 8 // stride
+
+
+@pytest.mark.parametrize("layer", [partial(ReflectionConv2d, 2, 3, 3), partial(ImageConv2d, 2, 3, bias=True)])
+def test_several_convolutions_at_once_are_each_on_its_share(layer):
+    first, second = layer().double(), layer().double()
+    x = torch.randn(4, 2, 6, 6, dtype=torch.double)
+    expected = torch.cat([first(x[:2]), second(x[2:])])
+    torch.testing.assert_close(type(first).jointly([first, second], x), expected)
 
 
 def test_spectral_norm_converges_to_the_largest_singular_value():

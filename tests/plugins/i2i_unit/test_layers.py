@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2i_unit.layers import ResidualBlock, SampleNorm, UpsamplingConv2d, normed, padded
+from i2i.nn import ReflectionConv2d
+from i2i_unit.layers import ResidualBlock, SampleNorm, UpsamplingConv2d, normed
 
 
 def test_norm_by_hand() -> None:
@@ -45,18 +46,8 @@ def test_upsampling_convolution_equals_its_definition(height: int, width: int) -
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
 
 
-def test_convolutions_pad_by_reflection() -> None:
-    for side, stride in ((7, 1), (4, 2), (3, 1)):
-        conv = padded(2, 3, side, stride)
-        x = torch.randn(1, 2, 8, 8)
-        pad = {7: 3, 4: 1, 3: 1}[side]
-        expected = F.conv2d(F.pad(x, (pad,) * 4, mode="reflect"), conv.weight, conv.bias, stride)
-        torch.testing.assert_close(conv(x), expected)
-        assert conv(x).shape[-1] == 8 // stride
-
-
 def test_norms_have_no_parameters_and_no_statistics() -> None:
-    assert [key for key in normed(padded(1, 1, 3)).state_dict() if not key.startswith("0.")] == []
+    assert [key for key in normed(ReflectionConv2d(1, 1, 3)).state_dict() if not key.startswith("0.")] == []
 
 
 def test_residual_block_adds_without_activation() -> None:
