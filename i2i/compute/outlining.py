@@ -48,5 +48,8 @@ class _Undrawn(TorchFunctionMode):
 
 
 _DRAWING = (torch.randn, torch.rand)
-_FILLING = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, F.normalize)
+_FILLING = (
+    Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_,
+    nn.init.kaiming_uniform_, nn.init.xavier_normal_, nn.init.xavier_uniform_, nn.init.trunc_normal_, F.normalize,
+)  # fmt: skip
 """Functions whose result has the shape of their first argument."""
