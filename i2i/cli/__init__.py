@@ -106,9 +106,23 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
-def program(arguments: Sequence[str] = ()) -> Any:
-    """Return the command that `application` describes, with help that people can read."""
-    return readable(typer.main.get_command(application(arguments)))
+def program(arguments: Sequence[str] = (), alone: bool = False) -> Any:
+    """Return the command that `application` describes, with help that people can read.
+
+    With ``alone``, the command named in ``arguments`` is the only one: typer takes long to build the options of all.
+    """
+    app = application(arguments)
+    if alone:
+        _drop_others(app, arguments[0] if arguments else None)
+    return readable(typer.main.get_command(app))
+
+
+def _drop_others(app: typer.Typer, name: str | None) -> None:
+    """Leave out the commands and command groups of other names, if one has this name."""
+    commands = [command for command in app.registered_commands if command.name == name]
+    groups = [group for group in app.registered_groups if group.name == name]
+    if name is not None and (commands or groups):
+        app.registered_commands, app.registered_groups = commands, groups
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -123,7 +137,7 @@ def invoke(arguments: Sequence[str]) -> int:
         from i2i.compute.launch import launch
 
         return launch(processes, "i2i", arguments)
-    status = program(rest).main(args=rest, prog_name="i2i", standalone_mode=False) or 0
+    status = program(rest, alone=True).main(args=rest, prog_name="i2i", standalone_mode=False) or 0
     if status == 130:  # typer's status for Ctrl-C
         raise KeyboardInterrupt
     return int(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec
 
 import typer
@@ -48,6 +48,12 @@ class Command:
         """The function's docstring."""
         return inspect.cleandoc(self.function.__doc__ or "")
 
+    @cached_property
+    def declared(self) -> tuple[inspect.Parameter, ...]:
+        """The function's parameters other than ``given``."""
+        parameters = inspect.signature(self.function, eval_str=True).parameters.values()
+        return tuple(parameter for parameter in parameters if parameter.name != "given")
+
 
 def guarded(function: Callable[P, None]) -> Callable[P, None]:
     """Return a command that names the plugin whose component raises in it, or tries to end the program."""
@@ -70,8 +76,7 @@ def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...]
         arguments: The command line, without the flags of ``ANYWHERE``.
         within: Its command group, such as ``("groups",)``.
     """
-    declared = [p for p in inspect.signature(command.function, eval_str=True).parameters.values() if p.name != "given"]
-    keys = {p.name for p in declared}
+    keys = {parameter.name for parameter in command.declared}
     path = (*within, command.name)
     called = tuple(arguments[: len(path)]) == path
 
@@ -83,7 +88,7 @@ def expanded(command: Command, arguments: Sequence[str], within: tuple[str, ...]
         guarded(command.function)(**passed, given=nested({k: v for k, v in values.items() if k not in keys}))
 
     more = _options(command, arguments[len(path) :]) if called else []
-    run.__signature__ = inspect.Signature([*declared, HELP_ALL, *more])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*command.declared, HELP_ALL, *more])  # type: ignore[attr-defined]
     run.__doc__ = command.help
     return run
 
