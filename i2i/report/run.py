@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Writes the report after every evaluation, when training stops, and when a stage has saved its model.
+    """Writes the report after evaluations, when training stops, and when a stage has saved its model.
 
     A report that fails ends no run.
 
@@ -41,12 +41,13 @@ class Reporter:
 
     @hookimpl(trylast=True)
     def on_evaluate(self, run: RunView, step: int, scores: Mapping[str, Any]) -> None:
-        """Write the page after other listeners have written its data."""
-        self._write(run.folder)
+        """Write the page after other listeners have written its data; that of the end comes with the stage's model."""
+        if step < run.steps:
+            self._write(run.folder)
 
     @hookimpl(trylast=True)
     def on_train_end(self, run: RunView) -> None:
-        """Write the page if the run was stopped; a finished run writes it after the final evaluation.
+        """Write the page if the run was stopped; a finished one writes it with its model.
 
         A run also stops because its folder vanished.
         """
@@ -55,7 +56,7 @@ class Reporter:
 
     @hookimpl(trylast=True)
     def on_checkpoint(self, run: RunView, path: Path) -> None:
-        """Write the page again once a stage has its model, which is what makes a run finished."""
+        """Write the page once a stage has its model, which is what makes a run finished."""
         if path == run.folder / STAGE_FILES[run.stage]:
             self._write(run.folder)
 

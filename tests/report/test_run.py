@@ -94,11 +94,12 @@ def test_a_clean_bill_of_health_says_what_was_looked_for(folder):
 
 def test_the_page_is_written_at_every_evaluation_and_when_training_stops(finished):
     path = finished / "report.html"
-    Reporter().on_evaluate(SimpleNamespace(folder=finished), 5, {})
+    Reporter().on_evaluate(SimpleNamespace(folder=finished, steps=20), 5, {})
     assert path.is_file()
     path.unlink()
     Reporter().on_train_end(SimpleNamespace(folder=finished, step=20, steps=20))
-    assert not path.exists()  # the evaluation that comes next will write it
+    Reporter().on_evaluate(SimpleNamespace(folder=finished, steps=20), 20, {})
+    assert not path.exists()  # the model that comes next will write it
     Reporter().on_train_end(SimpleNamespace(folder=finished, step=19, steps=20))
     assert path.is_file()
 
@@ -110,7 +111,7 @@ def test_a_finished_run_has_a_page_that_says_so(tmp_path, tiny, registry):
     assert "not finished" not in page
 
 
-def test_the_page_is_written_again_for_the_model_of_a_stage_alone(finished):
+def test_the_page_is_written_for_the_model_of_a_stage_alone(finished):
     path, at = finished / "report.html", SimpleNamespace(folder=finished, stage="transfer")
     Reporter().on_checkpoint(at, finished / "state.safetensors")
     assert not path.exists()
@@ -123,6 +124,6 @@ def test_a_report_that_fails_ends_no_run(finished, monkeypatch, capsys):
         raise ZeroDivisionError("float division by zero")
 
     monkeypatch.setattr("i2i.report.run.write_page", fail)
-    Reporter().on_evaluate(SimpleNamespace(folder=finished), 5, {})
+    Reporter().on_evaluate(SimpleNamespace(folder=finished, steps=20), 5, {})
     warning = f"(ZeroDivisionError: float division by zero). The run goes on. Try again with: i2i report {finished}\n"
     assert capsys.readouterr().err == f"The report was not written {warning}"
