@@ -91,10 +91,11 @@ def timm_config(name: str) -> Any:
     Raises:
         ConfigError: timm has no such network.
     """
-    models = _timm().list_models()
-    config = _timm().get_pretrained_cfg(name) if name.partition(".")[0] in models else None
+    timm = _timm()
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if config is None:
-        raise ConfigError(f"timm has no network '{name}'.{did_you_mean(name, models)} See timm.list_models().")
+        near = did_you_mean(name, timm.list_models())
+        raise ConfigError(f"timm has no network '{name}'.{near} See timm.list_models().")
     return config
 
 
