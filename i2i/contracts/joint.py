@@ -79,7 +79,7 @@ def _child(name: str, modules: Sequence[nn.Module]) -> nn.Module:
 
 def _jointly(module: nn.Module) -> Callable[..., Any] | None:
     """Return the function that runs layers like ``module`` jointly, if there is one and they are narrow."""
-    if sum(parameter.numel() for parameter in module.parameters()) > _MOST:
+    if _count(module) > _MOST:
         return None
     if type(module) is nn.Conv2d and module.groups == 1 and set(module.dilation) == {1}:
         return convolve_by
@@ -87,6 +87,12 @@ def _jointly(module: nn.Module) -> Callable[..., Any] | None:
         return map_by
     inherits = "jointly" not in vars(type(module))  # and may compute something else
     return module.jointly if isinstance(module, _Joinable) and not inherits else None
+
+
+def _count(module: nn.Module) -> int:
+    """Return the number of parameters; torch's walk over the submodules would be slow for a layer, which has none."""
+    parameters = module.parameters() if module._modules else module._parameters.values()
+    return sum(parameter.numel() for parameter in parameters if parameter is not None)
 
 
 def _in_turn(
