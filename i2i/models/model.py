@@ -256,7 +256,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        network.train(was_training)
+        if was_training:
+            network.train()
 
 
 class Unread(nn.Module):
