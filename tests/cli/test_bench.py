@@ -13,29 +13,20 @@ from i2i.models.checkpoint import load
 from i2i.storage.toml import read_toml
 from tests.wording import check_line, mentions
 
-from .conftest import TINY
+from .conftest import TINY, train
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("bench") / "bench"
+def folder(tmp_path_factory, folder_root):
+    """A transfer compared with a variant of another; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("bench") / "bench"
+    chosen = ("--transfers", "none", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5")
+    told = ("--seeds", 2, "--device", "cpu", "--out", folder)
+    train("bench", *chosen, *told, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+    return folder
 
 
-@pytest.fixture
-def compare(i2i, folder, folder_root):
-    """Compare a transfer with a variant of another; what an earlier test has trained is there already."""
-
-    def call():
-        chosen = ("--transfers", "none", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5")
-        told = ("--seeds", 2, "--device", "cpu", "--out", folder)
-        return i2i("bench", *chosen, *told, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
-
-    return call
-
-
-def test_every_cell_is_trained_scored_and_told(compare, folder):
-    result = compare()
-    assert result.status == 0, result.err
+def test_every_cell_is_trained_scored_and_told(folder):
     names = {"base", "none-0", "none-1", "gentle-0", "gentle-1"}
     assert {path.name for path in (folder / "cells" / "ugatit").iterdir()} == names
     told = json.loads((folder / "results" / "bench.json").read_text())
@@ -52,8 +43,7 @@ def test_every_cell_is_trained_scored_and_told(compare, folder):
 
 
 @pytest.mark.full
-def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
-    compare()
+def test_a_cell_is_what_its_command_makes(i2i, folder, tmp_path):
     told = json.loads((folder / "results" / "bench.json").read_text())
     _, *command, _ = told["cells"][3]["command"].split()
     assert i2i(*command, tmp_path / "again").status == 0
@@ -64,8 +54,7 @@ def test_a_cell_is_what_its_command_makes(i2i, compare, folder, tmp_path):
     assert read_toml(made.with_name("run.toml"))["seed"] == 1
 
 
-def test_the_tables_and_figures_are_complete(compare, folder):
-    compare()
+def test_the_tables_and_figures_are_complete(folder):
     results = folder / "results"
     lines = list(csv.DictReader((results / "bench.csv").read_text().splitlines()))
     assert {line["contender"] for line in lines} == {"none", "gentle"}
@@ -80,8 +69,7 @@ def test_the_tables_and_figures_are_complete(compare, folder):
 
 
 @pytest.mark.full
-def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, tmp_path):
-    compare()
+def test_what_is_done_stays_and_what_was_cut_off_goes_on(i2i, folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     cut, kept = (copy / "cells" / "ugatit" / name for name in ("gentle-1", "gentle-0"))
@@ -93,15 +81,13 @@ def test_what_is_done_stays_and_what_was_cut_off_goes_on(compare, i2i, folder, t
     assert (kept / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_variant_has_a_label_and_options_of_its_own(compare, folder):
-    compare()
+def test_a_variant_has_a_label_and_options_of_its_own(folder):
     model = load(folder / "cells" / "ugatit" / "gentle-0")
     assert model.components.config.transfer["branch_lr"] == 0.5
     assert "| gentle | 0 |" in (folder / "results" / "bench.md").read_text()
 
 
-def test_another_plan_does_not_get_into_a_bench(compare, refused, folder, tmp_path):
-    compare()
+def test_another_plan_does_not_get_into_a_bench(refused, folder, tmp_path):
     mentions(refused("bench", "--transfers", "joint", "--out", folder), folder / "bench.toml", f"--resume {folder}")
     (tmp_path / "notes.txt").touch()
     mentions(refused("bench", "--out", tmp_path), tmp_path, "--out")
@@ -128,8 +114,7 @@ def test_what_cannot_be_compared_is_told_before_anything_is_trained(refused, tmp
 
 
 @pytest.mark.full
-def test_jobs_train_the_same_models_and_a_cell_that_fails_is_named(compare, i2i, folder, folder_root, tmp_path):
-    compare()
+def test_jobs_train_the_same_models_and_a_cell_that_fails_is_named(i2i, folder, folder_root, tmp_path):
     gentle, broken = (f"--transfer branch --transfer.branch_lr {rate}" for rate in ("0.5", "inf"))
     variants = ("--variant", f"broken={broken}", "--variant", f"gentle={gentle}")
     chosen = ("--jobs", 2, "--threads", 1, "--transfers", "none", *variants, "--seeds", 1, "--device", "cpu")

@@ -62,21 +62,16 @@ def test_version_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "i2i 0.1.0\n", "\n")
 
 
-def test_translating_imports_only_what_it_computes_with(trained: Path, tmp_path: Path) -> None:
-    source = trained / "samples" / "base.png"
-    command = ["translate", str(trained), str(source), "--out", str(tmp_path)]
-    done = python(f"import sys\nfrom i2i.cli import main\ntry: main({command})\nfinally: {report(SLOW)}")
-    assert (done.returncode, done.stderr) == (0, "\n")
-
-
-def test_training_imports_no_library_of_metrics() -> None:
-    done = python(f"import sys, i2i.runs.run\n{report(set(SLOW) - {'lightning_fabric', 'sympy', 'torch._dynamo'})}")
-    assert (done.returncode, done.stderr) == (0, "\n")
-
-
-def test_an_outline_of_any_backbone_does_without_torchs_compiler(registry: Registry) -> None:
-    code = """
+def test_neither_outlines_nor_training_nor_translating_import_more_than_they_compute_with(
+    registry: Registry, trained: Path, tmp_path: Path
+) -> None:
+    """One process for the three: what an earlier one imports, a later one would show, too."""
+    backbones = [published_backbone(registry, name, 16) for name in registry.names(Backbone)]
+    command = ["translate", str(trained), str(trained / "samples" / "base.png"), "--out", str(tmp_path)]
+    engine = {"lightning_fabric", "sympy", "torch._dynamo"}
+    code = f"""
 import sys
+from i2i.cli import main
 from i2i.models.assembly import resolve
 from i2i.models.model import outline
 from i2i.registry.registry import Registry
@@ -84,9 +79,13 @@ registry = Registry()
 for backbone in {backbones}:
     model = outline(resolve({{"backbone": backbone}}, registry), "woman", ["man"])
     assert all(tensor.is_meta for tensor in model.backbone.state_dict().values())
+{report(SLOW)}
+try:
+    main({command})
+finally:
+    {report(SLOW)}
+    import i2i.runs.run
+    {report(set(SLOW) - engine)}
 """
-    done = python(
-        code.format(backbones=[published_backbone(registry, name, 16) for name in registry.names(Backbone)])
-        + report(SLOW)
-    )
-    assert (done.returncode, done.stderr) == (0, "\n")
+    done = python(code)
+    assert (done.returncode, done.stderr) == (0, "\n" * 3), "outlines, translating, training"

@@ -17,9 +17,9 @@ import pytest
 from i2i import cli
 from i2i.cli.output import lasting_output, open_console
 from tests.cli.conftest import TINY, Command
-from tests.sampling import sampled
 
 FULL = Path("/dev/full")
+TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
 
 
 def closed_pipe() -> TextIO:
@@ -129,20 +129,36 @@ def test_quiet_commands_list_what_they_are_asked_for(i2i: Command) -> None:
     assert "emoji" in i2i("-q", "data", "list").out
 
 
-@pytest.mark.parametrize("command", sampled("run --stepps=1", "run --help", "run --help-all", "plugins"))
-def test_no_color_means_none(command: str) -> None:
+@pytest.mark.parametrize("command", ["run --stepps=1", "plugins"])
+def test_no_color_means_none(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """At a terminal, where there are colours without NO_COLOR."""
+    for name, value in TERMINAL.items():
+        monkeypatch.setenv(name, value)
+    printed = []
+    for value in ("1", ""):
+        monkeypatch.setenv("NO_COLOR", value)
+        execute(*command.split())
+        printed.append("".join(capsys.readouterr()))
+    check_colours(*printed)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("command", ["run --help", "run --help-all"])
+def test_no_color_means_none_in_help(command: str) -> None:
+    """In a process of its own, since typer reads the environment when it is imported."""
     code = f"from i2i.cli import main; main({command.split()})"
-    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "100"}
     plain, coloured = (
         subprocess.run(
-            [sys.executable, "-c", code], env=environment | extra, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code], env=os.environ | TERMINAL | extra, capture_output=True, text=True, check=False
         )
         for extra in ({"NO_COLOR": "1"}, {})
     )
-    colour = r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38;)[0-9;]*m"
-    assert not re.search(colour, plain.stdout + plain.stderr)
-    assert re.search(r"\x1b\[", coloured.stdout + coloured.stderr)
+    check_colours(plain.stdout + plain.stderr, coloured.stdout + coloured.stderr)
+
+
+def check_colours(plain: str, coloured: str) -> None:
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38;)[0-9;]*m", plain)
+    assert re.search(r"\x1b\[", coloured)
 
 
 def execute(*arguments: object) -> object:
