@@ -274,7 +274,7 @@ def test_words_are_data_sets(tmp_path, monkeypatch) -> None:
     assert data_section("emoji") == {"name": "emoji"}
 
 
-@pytest.mark.parametrize("command", [["run", "--data"], ["data", "check"]])
+@pytest.mark.parametrize("command", [["run", *TINY, "--data"], ["data", "check"]], ids=["run --data", "data check"])
 def test_a_data_set_wins_over_a_folder_of_its_name(i2i, tmp_path, monkeypatch, untrained, command) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "emoji").mkdir()

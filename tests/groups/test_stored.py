@@ -209,7 +209,7 @@ class TestMistakes:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, folder_root, registry):
     given = {"size": 32, "batch_size": 2, "steps": 1, "transfer_steps": 1, "device": "cpu",
-             "backbone": {"channels": 4}, "generator": {"blocks": 1},
+             "backbone": {"channels": 4}, "generator": {"blocks": 1}, "evaluate": {"metrics": ["l1"]},
              "data": {"name": "folder", "root": str(folder_root)}}  # fmt: skip
     folder = tmp_path_factory.mktemp("groups") / "run"
     create_run(folder, given, registry).execute()

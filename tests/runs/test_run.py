@@ -43,9 +43,18 @@ def whole(tmp_path_factory, given, registry):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick(tiny):
+    """That configuration of the backbone of which steps take least; never change it."""
     return merge(tiny, {"backbone": {"name": "cyclegan"}, "steps": 4, "transfer_steps": 3, "checkpoint_every": 2})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, quick, registry):
+    """The model of a base stage; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("base") / "run"
+    create_run(folder, {**quick, "stages": ["base"]}, registry).execute()
+    return folder / FILES[0]
 
 
 def listeners():
@@ -238,25 +247,16 @@ def test_transfer_none_serves_every_group_with_the_base_model(tmp_path, tiny, re
 class TestStart:
     """Training from an existing model."""
 
-    @pytest.fixture
-    def given(self, quick):
-        return quick
-
-    @pytest.fixture
-    def base(self, tmp_path, given, registry):
-        create_run(tmp_path / "base", {**given, "stages": ["base"]}, registry).execute()
-        return tmp_path / "base" / FILES[0]
-
-    def test_without_a_step_it_is_that_model(self, tmp_path, given, registry, base):
-        create_run(tmp_path / "more", {**given, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
+    def test_without_a_step_it_is_that_model(self, tmp_path, quick, registry, base):
+        create_run(tmp_path / "more", {**quick, "steps": 0, "seed": 9, "base_model": str(base)}, registry).execute()
         old, new = (tensor_file.read(path)[0] for path in (base, tmp_path / "more" / FILES[0]))
         assert old.keys() == new.keys()
         assert all(torch.equal(old[name], new[name]) for name in old)
         assert i2i.load(tmp_path / "more").groups == ("woman", "kid", "man")
 
     @pytest.mark.parametrize("stop", sampled(5, 1))
-    def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, given, registry, base, stop):
-        given = {**given, "base_model": str(base)}
+    def test_stopped_and_resumed_ends_with_the_same_bytes(self, tmp_path, quick, registry, base, stop):
+        given = {**quick, "base_model": str(base)}
         create_run(tmp_path / "whole", given, registry).execute(listeners())
         with pytest.raises(Stopped):
             create_run(tmp_path / "parts", given, registry).execute(listeners(), stop_after=stop)
@@ -265,15 +265,15 @@ class TestStart:
             assert written(tmp_path / "parts", name) == written(tmp_path / "whole", name), name
         assert (tmp_path / "whole" / FILES[0]).read_bytes() != base.read_bytes()
 
-    def test_options_of_the_run_count(self, tmp_path, given, registry, base):
-        still = merge(given, {"base_model": str(base), "stages": ["transfer"], "backbone": {"lr": 1e-12}})
+    def test_options_of_the_run_count(self, tmp_path, quick, registry, base):
+        still = merge(quick, {"base_model": str(base), "stages": ["transfer"], "backbone": {"lr": 1e-12}})
         create_run(tmp_path / "still", still, registry).execute()
         x = torch.rand(1, 3, 32, 32)
         torch.testing.assert_close(i2i.load(tmp_path / "still").translate(x), i2i.load(base).translate(x))
 
     @pytest.mark.parametrize("judge", sampled("classification", "branched"))
-    def test_a_model_with_groups_goes_on(self, tmp_path, given, registry, base, judge):
-        given = {**given, "stages": ["transfer"], "transfer": {"judge": judge}}
+    def test_a_model_with_groups_goes_on(self, tmp_path, quick, registry, base, judge):
+        given = {**quick, "stages": ["transfer"], "transfer": {"judge": judge}}
         create_run(tmp_path / "groups", {**given, "base_model": str(base)}, registry).execute()
         start = tmp_path / "groups" / FILES[1]
         given = {**given, "base_model": str(start)}
@@ -285,21 +285,21 @@ class TestStart:
         assert (tmp_path / "parts" / FILES[1]).read_bytes() == whole != start.read_bytes()
         assert i2i.load(tmp_path / "whole").groups == i2i.load(start).groups
 
-    def test_a_model_made_without_groups_takes_the_base_of_the_data(self, tmp_path, given, registry, base):
+    def test_a_model_made_without_groups_takes_the_base_of_the_data(self, tmp_path, quick, registry, base):
         tensors, about = tensor_file.read(base)
         tensor_file.write(tmp_path / "all.safetensors", tensors, {**about, "base": "all"})
         for name, file in {"named": base, "nameless": tmp_path / "all.safetensors"}.items():
-            apart = {**given, "stages": ["transfer"], "base_model": str(file)}
+            apart = {**quick, "stages": ["transfer"], "base_model": str(file)}
             create_run(tmp_path / name, apart, registry).execute()
         named, nameless = ((tmp_path / name / FILES[1]).read_bytes() for name in ("named", "nameless"))
         assert named == nameless
 
-    def test_weights_that_are_not_finite_are_refused(self, tmp_path, given, registry, base):
+    def test_weights_that_are_not_finite_are_refused(self, tmp_path, quick, registry, base):
         tensors, about = tensor_file.read(base)
         name = next(name for name in tensors if tensors[name].is_floating_point())
         tensor_file.write(tmp_path / "bad.safetensors", {**tensors, name: tensors[name] * float("nan")}, about)
         with refused(CheckpointError, name):
-            create_run(tmp_path / "run", {**given, "base_model": str(tmp_path / "bad.safetensors")}, registry)
+            create_run(tmp_path / "run", {**quick, "base_model": str(tmp_path / "bad.safetensors")}, registry)
         assert not (tmp_path / "run").exists()
 
 
@@ -335,13 +335,9 @@ class Spoiler:
 
 
 class TestNumbersThatAreNotFinite:
-    @pytest.fixture
-    def given(self, quick):
-        return quick
-
     @pytest.mark.parametrize(("spoilt", "saved"), [(1, "'base'"), (4, "step 2"), (3, "step 2")])
-    def test_leave_the_last_good_state(self, tmp_path, given, registry, spoilt, saved):
-        run = create_run(tmp_path / "run", {**given, "steps": 6}, registry)
+    def test_leave_the_last_good_state(self, tmp_path, quick, registry, spoilt, saved):
+        run = create_run(tmp_path / "run", {**quick, "steps": 6}, registry)
         with refused(TrainingError, saved, "[backbone]", f"{tmp_path}/run/run.toml", f"--resume {tmp_path}/run"):
             run.execute([Spoiler(spoilt)])
         state = tmp_path / "run" / "state.safetensors"
@@ -351,18 +347,17 @@ class TestNumbersThatAreNotFinite:
             assert content["done"] == 2
             assert all(tensor.isfinite().all() for tensor in tensors.values())
 
-    def test_are_named_where_no_loss_shows_them(self, tmp_path, given, registry):
-        run = create_run(tmp_path / "run", given, registry)
+    def test_are_named_where_no_loss_shows_them(self, tmp_path, quick, registry):
+        run = create_run(tmp_path / "run", quick, registry)
         with refused(TrainingError, "Step 4", "weights/", "--resume"):
             run.execute([Spoiler(4)])
         assert not (tmp_path / "run" / FILES[0]).exists()
 
-    def test_the_way_on_works(self, tmp_path, given, registry):
-        create_run(tmp_path / "whole", given, registry).execute()
+    def test_the_way_on_works(self, tmp_path, given, registry, whole):
         with pytest.raises(TrainingError):
             create_run(tmp_path / "run", given, registry).execute([Spoiler(3)])
         Run(tmp_path / "run", registry).execute()
-        assert (tmp_path / "run" / FILES[1]).read_bytes() == (tmp_path / "whole" / FILES[1]).read_bytes()
+        assert (tmp_path / "run" / FILES[1]).read_bytes() == (whole / FILES[1]).read_bytes()
 
 
 @pytest.mark.parametrize("vanishing", ["", "run.lock"])
