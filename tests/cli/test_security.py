@@ -13,6 +13,7 @@ from PIL import Image
 
 from i2i.storage.tensor_file import read, write
 from tests.cli.conftest import TINY
+from tests.sampling import alternated
 from tests.wording import mentions
 
 COMMANDS = {
@@ -153,8 +154,7 @@ def spoil(file: Path, change: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("command", "change"), alternated(list(COMMANDS), list(CHANGES)))
 def test_spoilt_weights_are_refused_by_every_command(refused, run, tmp_path, command, change) -> None:
     name, before = spoil(run / "model.safetensors", change), listing(tmp_path)
     mentions(refused(*on(run, command)), run / "model.safetensors", name)
