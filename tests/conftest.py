@@ -87,6 +87,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     site, modules = tmp_path / "site-packages", []
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which would outlast a module that is written once more
 
     def call(name: str, code: str, version: str = "1.0", plugin: str = "") -> None:
         module = name.replace("-", "_")
