@@ -75,7 +75,14 @@ def test_right_after_adapt_every_group_is_translated_as_the_base_bit_for_bit(reg
         assert all(torch.equal(model.translate(x, group, direction), images) for group in (BASE, *NEW))
 
 
-@pytest.mark.parametrize(("transfer", "count"), [("branch", 12), *((transfer, 5) for transfer in TRANSFERS)])
+@pytest.mark.parametrize(
+    ("transfer", "count"),
+    [
+        ("branch", 12),
+        *((transfer, 5) for transfer in TRANSFERS),
+        *(pytest.param(transfer, 12, marks=pytest.mark.full) for transfer in TRANSFERS if transfer != "branch"),
+    ],
+)
 def test_any_number_of_groups(prepare, transfer, count):
     training = prepare(transfer, tuple(f"group{number}" for number in range(1, count)))
     assert np.isfinite(list(training.step().values())).all()
