@@ -30,16 +30,20 @@ def reflect(x: Tensor, padding: int) -> Tensor:
     Returns:
         ``(N, C, H + 2 * padding, W + 2 * padding)``.
     """
-    if not have_kernels_for(x) or x.ndim != 4 or padding >= min(x.shape[2:]):
+    if torch.compiler.is_compiling() or x.ndim != 4 or padding >= min(x.shape[2:]):
         return F.pad(x, (padding,) * 4, mode="reflect")
     padded: Tensor = _Reflected.apply(x, padding)
     return padded
 
 
 class _Reflected(torch.autograd.Function):
+    """Keeps the shape of its input for the backward pass; torch's padding keeps the input."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, padding: int) -> Tensor:
         ctx.shape, ctx.padding = x.shape, padding
+        if not have_kernels_for(x):
+            return F.pad(x, (padding,) * 4, mode="reflect")
         samples, channels, height, width = x.shape
         y = x.new_empty(samples, channels, height + 2 * padding, width + 2 * padding)
         call("reflect_forward", x.contiguous(), y, samples * channels, height, width, padding)
@@ -47,16 +51,9 @@ class _Reflected(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        if torch.is_grad_enabled():
-            return _folded(grad, ctx.shape, ctx.padding), None
         x_grad = grad.new_empty(ctx.shape)
+        if torch.is_grad_enabled() or not have_kernels_for(grad):
+            return torch.ops.aten.reflection_pad2d_backward(grad, x_grad, [ctx.padding] * 4), None
         samples, channels, height, width = ctx.shape
         call("reflect_backward", grad.contiguous(), x_grad, samples * channels, height, width, ctx.padding)
         return x_grad, None
-
-
-def _folded(grad: Tensor, shape: torch.Size, padding: int) -> Tensor:
-    """Return the gradient by operations that can be differentiated again; it does not depend on the input's values."""
-    x = torch.zeros(shape, dtype=grad.dtype, device=grad.device, requires_grad=True)
-    y = F.pad(x, (padding,) * 4, mode="reflect")
-    return torch.autograd.grad(y, x, grad, create_graph=True)[0]

@@ -148,12 +148,16 @@ def _activations(model: Model, samples: int) -> int:
 
 
 def _kept(network: nn.Module, x: Tensor) -> int:
-    """Return the bytes of all tensors other than parameters that autograd keeps of ``network(x)``."""
+    """Return the bytes of all maps that autograd keeps of ``network(x)``.
+
+    Statistics per channel are left out: they are small, and the kernels of a CPU keep others than torch's operations.
+    """
     kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage
+        if tensor.ndim > 2:
+            storage = tensor.untyped_storage()
+            kept[storage._cdata] = storage
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
