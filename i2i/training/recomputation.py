@@ -8,21 +8,19 @@ branch, and its buffers, such as the vectors of spectral normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from i2i.contracts.branches import Branches
+from i2i.training.network_stages import buffers_as, copied_buffers, stages
 
 
 def recompute(network: nn.Module) -> None:
     """Let every stage of a network recompute its activations: the elements of its outermost lists of modules."""
-    for stage in _stages(network):
+    for stage in stages(network):
         stage.forward = _Recomputing(stage)
 
 
@@ -36,45 +34,13 @@ class _Recomputing:
         forward = type(self._stage).forward
         if not (self._stage.training and torch.is_grad_enabled()):
             return forward(self._stage, *inputs)
-        context, before = copy_context(), _buffers(self._stage)
+        context, before = copy_context(), copied_buffers(self._stage)
         calls = iter((False,))
 
         def run(*again: Any) -> Any:
             if not next(calls, True):
                 return forward(self._stage, *again)
-            with _buffers_as(self._stage, before):
+            with buffers_as(self._stage, before):
                 return context.run(forward, self._stage, *again)
 
         return checkpoint(run, *inputs, use_reentrant=False)
-
-
-def _stages(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the elements of the outermost lists; branches, which may run jointly, are one stage."""
-    for child in network.children():
-        if isinstance(child, Branches):
-            yield child
-        elif isinstance(child, nn.Sequential | nn.ModuleList):
-            yield from child
-        else:
-            yield from _stages(child)
-
-
-def _buffers(module: nn.Module) -> dict[str, Tensor]:
-    return {name: buffer.clone() for name, buffer in module.named_buffers()}
-
-
-@contextmanager
-def _buffers_as(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
-    """Give a module earlier buffers inside the block, then its present ones again."""
-    present = dict(module.named_buffers())
-    _set(module, {name: buffer.clone() for name, buffer in buffers.items()})
-    try:
-        yield
-    finally:
-        _set(module, present)
-
-
-def _set(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
-    for name, buffer in buffers.items():
-        path, _, leaf = name.rpartition(".")
-        module.get_submodule(path)._buffers[leaf] = buffer
