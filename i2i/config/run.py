@@ -76,6 +76,9 @@ class RunConfig(Options):
     memory: Literal["normal", "low"] = Field(
         "normal", description="low: compute activations again for the backward pass instead of keeping them; slower."
     )
+    compile: bool = Field(
+        False, description="Compile parts of the networks where that saves time; compiling takes minutes at the start."
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0 tries one and all cores, and takes the faster.")
     processes: int = Field(
         1, ge=1, le=MOST_PROCESSES, description="Processes of this host that share the training, as under torchrun."

@@ -67,6 +67,7 @@ def _taken_apart(modules: Sequence[nn.Module]) -> nn.Module:
         return first
     whole = copy.copy(first)
     names = [name for name, child in first._modules.items() if child is not None]
+    whole.__dict__.pop("forward", None)  # a replaced one would run the first module alone
     whole.__dict__["_modules"] = first._modules | {name: _child(name, modules) for name in names}
     return whole
 

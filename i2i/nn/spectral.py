@@ -30,6 +30,11 @@ def as_calls(count: int) -> Iterator[None]:
         _calls.reset(token)
 
 
+def calls_in_batch() -> int:
+    """Return how many calls a batch stands for here."""
+    return _calls.get()
+
+
 class _SpectralNorm:
     """Division of a layer's weight by its largest singular value, with one power iteration step per training call.
 

@@ -90,6 +90,16 @@ def _check_weights(outlines: Outlines, file: TensorFile, dataset: Dataset) -> No
     read_weights(model.backbone, file)
 
 
+def check_compiling(config: RunConfig) -> None:
+    """Refuse to compile what is to be computed twice.
+
+    Raises:
+        ConfigError: The options ask for both.
+    """
+    if config.compile and config.memory == "low":
+        raise ConfigError("--compile cannot be used together with --memory low. Leave out one of them.")
+
+
 def check_logging(log: str) -> None:
     """Refuse a logger that is not installed.
 

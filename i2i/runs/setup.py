@@ -19,7 +19,7 @@ from i2i.models.components import Components
 from i2i.models.data import build_data, resolve_data
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
-from i2i.runs.checks import Outlines, check_data, check_logging, check_networks
+from i2i.runs.checks import Outlines, check_compiling, check_data, check_logging, check_networks
 from i2i.runs.footprint import check_memory
 from i2i.storage.run_folder import CONFIG_FILE, claim, read_run, write_config
 
@@ -133,6 +133,7 @@ def _setup(chosen: Components, given: Mapping[str, Any], engine: Engine, registr
 
 
 def _check(setup: RunSetup, registry: Registry, engine: Engine) -> None:
+    check_compiling(setup.config)
     outlines = Outlines(setup.components)
     check_memory(outlines, setup.dataset, engine.device)
     check_data(setup.config, setup.dataset)

@@ -119,6 +119,7 @@ def training_of(
         ema=config.ema,
         accumulate=config.accumulate if accumulate is None else accumulate,
         low_memory=config.memory == "low",
+        compiled=config.compile,
     )
 
 

@@ -57,6 +57,7 @@ from i2i.contracts.transfer import Route, Transfer
 from i2i.errors import PluginError, TrainingError
 from i2i.storage.tensor_file import Description
 from i2i.training.average import Average
+from i2i.training.compilation import Compilation, frozen
 from i2i.training.gradients import Gradients
 from i2i.training.loader import Loader
 from i2i.training.recomputation import recompute
@@ -108,6 +109,7 @@ class Training:
         ema: Decay of the moving average of the generators; 0 turns it off.
         accumulate: Sub-steps per step and process.
         low_memory: Compute activations again in the backward pass instead of keeping them.
+        compiled: Compile stages of the networks; not together with ``low_memory``.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Training:
         ema: float = 0.0,
         accumulate: int = 1,
         low_memory: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.backbone = backbone.to(engine.device).train()
         self.transfer, self.losses, self.loader, self.engine = transfer, losses, loader, engine
@@ -134,6 +137,7 @@ class Training:
         self._schedule = SubStepSchedule(transfer, loader, engine.processes, batch_size, accumulate, seed)
         if low_memory:
             recompute(backbone)
+        self._compilation = self._compile() if compiled else None
         self._augmentation = CollectingAugmentation(augmentation or Unaugmented(), self._groups, engine.processes)
         backbone.augmentation = self._augmentation
         self.average = Average(backbone.generators, ema) if ema else None
@@ -176,6 +180,8 @@ class Training:
         self.done += 1
         if self.average is not None:
             self.average.update(self.done)
+        if self._compilation is not None:
+            self._compilation.report()
         return self._report({name: mean for side in means for name, mean in side.items()})
 
     def averaged(self) -> AbstractContextManager[None]:
@@ -199,6 +205,8 @@ class Training:
 
     def _own_state(self) -> dict[str, Tensor]:
         tensors = {f"backbone/{k}": v for k, v in self.backbone.training_state().items()}
+        if self._compilation is not None:
+            tensors |= {f"compiled/{k}": v for k, v in self._compilation.state().items()}
         return tensors | {f"random/{k}": v for k, v in random_state().items()}
 
     def progress(self) -> Progress:
@@ -221,9 +229,17 @@ class Training:
         """Restore this process's state; an additional process starts as at the beginning of the stage."""
         place = _place(self.engine.processes.index)
         self.backbone.load_training_state(below(tensors, f"{place}backbone"))
+        if self._compilation is not None:
+            self._compilation.load(below(tensors, f"{place}compiled"))
         random = below(tensors, f"{place}random")
         if random:
             set_random_state(random)
+
+    def _compile(self) -> Compilation:
+        """Compile the networks; a penalty on gradients needs second derivatives, which compiled code lacks."""
+        penalised = "gradient" in needs(self.losses.values())
+        sides: tuple[Side, ...] = ("generator",) if penalised else SIDES
+        return Compilation(map(self.backbone.networks, sides), self.engine.device)
 
     def _prepare(self, pretrained: Pretrained) -> nn.ModuleDict:
         """Let losses load their networks, and return the heads some of them add."""
@@ -263,7 +279,7 @@ class Training:
         return SequentialPasses(batches, self._run, self.losses.values(), self.backbone.first)
 
     def _run(self, batch: Batch, wanted: frozenset[str]) -> Passes:
-        with self.engine.autocast():
+        with self.engine.autocast(), self._routed_only("generator", batch.groups):
             return self.backbone.passes(batch, wanted, self._groups)
 
     def _generate(self, groups: tuple[str, ...]) -> Passes:
@@ -284,7 +300,8 @@ class Training:
         groups = passes.batch.groups
         with self.engine.autocast():
             if "verdict" in self._needs:
-                self.backbone.judge(passes, side)
+                with self._routed_only(side, groups):
+                    self.backbone.judge(passes, side)
             terms = {name: getattr(loss, side)(passes) for name, loss in self.losses.items()}
         losses = {name: term for name, term in terms.items() if term is not None}
         _check_shapes(losses, len(groups))
@@ -300,6 +317,14 @@ class Training:
         if other is not None:
             raise PluginError(f"The transfer '{self.transfer.name}' routes losses by a {other}. Yield i2i.Route alone.")
         return routes
+
+    def _routed_only(self, side: Side, groups: tuple[str, ...]) -> AbstractContextManager[None]:
+        """Freeze inside the block, for compiled code, what losses of these groups do not update on a side."""
+        if self._compilation is None:
+            return nullcontext()
+        losses = {name: torch.zeros(len(groups), device=self.engine.device) for name in self.losses}
+        routed = {id(parameter) for route in self._routes(side, groups, losses) for parameter in route.parameters}
+        return frozen(parameter for parameter in self.backbone.parameters() if id(parameter) not in routed)
 
     def _send(self, routes: list[Route]) -> None:
         """Back-propagate each loss into its route's parameters; skip routes whose parameters are all frozen."""
