@@ -1,11 +1,12 @@
 """Time, memory and error of the options that trade one for another.
 
     python benchmarks/options.py [--backbone ugatit] [--size 128] [--channels 32] [--batch 1] [--steps 5]
+                                 [--rows default compile]
 
 Each row is a process of its own, and they take turns step by step (`turns.py`). All start from the same weights and
-images. Seconds are the median of processor time per step. Memory is the peak of the process minus what it used before
-its first step. The error is the largest relative difference of a loss of the first step from the same loss in full
-precision.
+images. Seconds are the median of processor time per step. *First* is the processor time of the first step, compilers
+included, whose cache is empty at the start. Memory is the peak of the process minus what it used before its first step.
+The error is the largest relative difference of a loss of the first step from the same loss in full precision.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from turns import Turn, serve, take_turns
 
 ROWS: dict[str, dict[str, Any]] = {
     "default": {},
-    "`--memory low`": {"memory": "low"},
-    "`--precision bf16`": {"precision": "bf16"},
+    "memory low": {"memory": "low"},
+    "precision bf16": {"precision": "bf16"},
     "both": {"memory": "low", "precision": "bf16"},
+    "compile": {"compile": True},
 }
 
 
@@ -35,16 +38,23 @@ def main() -> None:
         return
     print(f"{options.backbone}, {options.size} px, {options.channels} channels, batch {options.batch}, "
           f"{options.threads} threads, load {os.getloadavg()[0]:.1f}\n")  # fmt: skip
-    turns = take_turns({row: [__file__, *sys.argv[1:], "--row", row] for row in ROWS}, options.steps, {})
-    print("| option | s per step | memory | largest error of a loss |\n| --- | --- | --- | --- |")
-    for row in ROWS:
-        seconds = statistics.median(turn[row]["seconds"] for turn in turns)
-        error = _error(turns[0][row]["losses"], turns[0]["default"]["losses"])
-        print(f"| {row} | {seconds:.2f} | {turns[-1][row]['memory'] / 2**30:.2f} GiB | {error:.1e} |")
+    with TemporaryDirectory() as cache:
+        commands = {row: [__file__, *sys.argv[1:], "--row", row] for row in options.rows}
+        turns = take_turns(commands, options.steps, {row: {"TORCHINDUCTOR_CACHE_DIR": cache} for row in options.rows})
+    print("| option | s per step | first, s | memory | largest error of a loss |\n| --- | --- | --- | --- | --- |")
+    for row in options.rows:
+        seconds, first, memory = _seconds(turns, row), turns[0][row]["first"], turns[-1][row]["memory"] / 2**30
+        error = _error(turns[0][row]["losses"], turns[0][options.rows[0]]["losses"])
+        label = f"`--{row}`" if row.split()[0] in ("memory", "precision", "compile") else row
+        print(f"| {label} | {seconds:.3f} | {first:.0f} | {memory:.2f} GiB | {error:.1e} |")
+
+
+def _seconds(turns: Sequence[dict[str, Turn]], row: str) -> float:
+    return statistics.median(turn[row]["seconds"] for turn in turns)
 
 
 def measure(options: argparse.Namespace) -> Callable[[], Turn]:
-    """Return a turn: a step, with its seconds, the peak memory in bytes so far, and the losses of the first step."""
+    """Return a turn: a step, with its seconds, those of the first step and its losses, and the peak memory in bytes."""
     from i2i import Registry
     from i2i.compute.memory import peak_memory
     from i2i.compute.randomness import seed_everything
@@ -58,13 +68,16 @@ def measure(options: argparse.Namespace) -> Callable[[], Turn]:
     pretrained = PretrainedNetworks(registry)
     stage = start_stage("base", setup.components, setup.dataset, pretrained)
     training = training_of(stage, setup.components, setup.dataset, engine, pretrained)
-    before, losses = peak_memory(engine.device) or 0, training.step()
+    before, spent = peak_memory(engine.device) or 0, sum(os.times()[:4])
+    losses = training.step()
+    first = sum(os.times()[:4]) - spent
 
     def step() -> Turn:
         start = time.process_time()
         training.step()
         seconds = time.process_time() - start
-        return {"seconds": seconds, "memory": (peak_memory(engine.device) or 0) - before, "losses": losses}
+        memory = (peak_memory(engine.device) or 0) - before
+        return {"seconds": seconds, "first": first, "memory": memory, "losses": losses}
 
     return step
 
@@ -82,7 +95,8 @@ def _error(losses: dict[str, float], exact: dict[str, float]) -> float:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="ugatit")
-    parser.add_argument("--row", choices=list(ROWS))
+    parser.add_argument("--rows", choices=list(ROWS), nargs="+", default=list(ROWS), help="all by default")
+    parser.add_argument("--row", choices=list(ROWS), help="used by the processes of the rows")
     for name, value in {"size": 128, "channels": 32, "batch": 1, "threads": 1, "steps": 5}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     return parser.parse_args()
