@@ -119,6 +119,13 @@ class BackboneTests:
             changed = [name for name in learning if not torch.equal(before[name], parameters[name])]
             assert len(changed) > len(learning) / 2
 
+    def test_a_step_in_bfloat16_has_finite_losses(
+        self, registry: Registry, given: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Layers accept both bfloat16, as convolutions return it under autocast, and the parameters' float32."""
+        report = _training(_model(registry, given), Noise(tmp_path), "bf16").step()
+        assert np.isfinite(list(report.values())).all()
+
     def test_equal_seeds_give_equal_steps(self, registry: Registry, given: dict[str, Any], tmp_path: Path) -> None:
         """Two trainings from the same seed are bit-identical."""
         data = Noise(tmp_path)
@@ -227,7 +234,7 @@ def _model(registry: Registry, given: dict[str, Any]) -> Model:
     return model
 
 
-def _training(model: Model, data: Dataset) -> Training:
+def _training(model: Model, data: Dataset, precision: str = "32") -> Training:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     losses = model.components.build_losses(transfer.config.provides)
     return Training(
@@ -235,7 +242,7 @@ def _training(model: Model, data: Dataset) -> Training:
         transfer,
         losses,
         Loader(data, SIZE, 0),
-        Engine("cpu"),
+        Engine("cpu", precision),
         steps=10,
         batch_size=2,
         seed=0,

@@ -123,8 +123,8 @@ class SoftNorm(nn.Module):
 
     def forward(self, x: Tensor, content: Tensor, style: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``; ``content`` and ``style`` are ``(N, C)``."""
-        gamma = torch.lerp(self.s_gamma(style), self.c_gamma(content), self.w_gamma)
-        beta = torch.lerp(self.s_beta(style), self.c_beta(content), self.w_beta)
+        gamma = _mixed(self.s_gamma(style), self.c_gamma(content), self.w_gamma)
+        beta = _mixed(self.s_beta(style), self.c_beta(content), self.w_beta)
         y: Tensor = self.norm(x, gamma, beta)
         return y
 
@@ -133,6 +133,11 @@ class SoftNorm(nn.Module):
         """Clip both w to [0, 1]; called after every update. The inner norm clips its own rho."""
         self.w_gamma.clamp_(0, 1)
         self.w_beta.clamp_(0, 1)
+
+
+def _mixed(style: Tensor, content: Tensor, w: Tensor) -> Tensor:
+    """Interpolate at the precision of ``w``, also where the layers before computed in bfloat16."""
+    return torch.lerp(style.to(w.dtype), content.to(w.dtype), w)
 
 
 class _SteeredBlock(nn.Module):
