@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -21,6 +21,11 @@ def alternated(names: Sequence[Any], ways: Sequence[Any]) -> list[Any]:
     return [
         pytest.param(names[pair[0]], ways[pair[1]], marks=() if pair in always else pytest.mark.full) for pair in pairs
     ]
+
+
+def costly(cases: Iterable[Any], is_costly: Callable[[Any], bool]) -> list[Any]:
+    """Return parameters of which the costly ones are tested with ``-m full`` only."""
+    return [pytest.param(*_values(case), marks=pytest.mark.full if is_costly(case) else ()) for case in cases]
 
 
 def _values(parameters: Any) -> tuple[Any, ...]:

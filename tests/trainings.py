@@ -22,17 +22,17 @@ def published_backbone(registry: Registry, name: str, channels: int) -> dict[str
 
 
 def training_on(data: Dataset, model: Model, precision: str = "32", **options: Any) -> Training:
-    """Return the training of a model on the CPU, with the transfer it was adapted by, if any; not yet started.
+    """Return the training of a model, with the transfer it was adapted by, if any; not yet started.
 
     Args:
         data: The images.
         model: The model.
         precision: The floating-point precision.
-        options: Other arguments of `Training`; by default 10 steps, batch size 2 and seed 0.
+        options: Other arguments of `Training`; by default on the CPU, 10 steps, batch size 2 and seed 0.
     """
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), model.base, ())
     losses = model.components.build_losses(transfer.config.provides)
     pretrained = PretrainedNetworks(model.components.registry)
     defaults = {"steps": 10, "batch_size": 2, "seed": 0, "pretrained": pretrained}
-    loader, engine = Loader(data, model.size, 0), Engine("cpu", precision)
-    return Training(model.backbone, transfer, losses, loader, engine, **{**defaults, **options})
+    engine = options.pop("engine", None) or Engine("cpu", precision)
+    return Training(model.backbone, transfer, losses, Loader(data, model.size, 0), engine, **{**defaults, **options})

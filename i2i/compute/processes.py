@@ -58,6 +58,8 @@ class Processes:
 
     def largest(self, number: int) -> int:
         """Return the largest number over all processes."""
+        if self.count == 1:
+            return number
         return int(self._reduced(torch.tensor(number, device=self.device), dist.ReduceOp.MAX))
 
     def any(self, flag: bool) -> bool:

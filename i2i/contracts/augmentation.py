@@ -16,7 +16,7 @@ class Augmentation(ABC):
         """Augment ``x``, ``(N, 3, H, W)``, for the discriminator of ``domain``; sample i belongs to ``groups[i]``."""
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:  # noqa: B027
-        """Receive the discriminator's logits for real images, one tensor ``(N, ...)`` per scale or part."""
+        """Receive the discriminator's logits for real images, one tensor ``(N, ...)`` per scale or part, on the CPU."""
 
     @property
     def chances(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i.compute.host import upload
 from i2i.config.options import refuse_unknown_group
 from i2i.contracts.batched import take
 from i2i.contracts.joint import run
@@ -33,8 +34,8 @@ class _Split:
 
     groups: tuple[str, ...]
     sizes: list[int]
-    order: Tensor | None = None
-    restore: Tensor | None = None
+    order: tuple[int, ...] = ()
+    restore: tuple[int, ...] = ()
 
 
 _BASE = _Split((), [])  # sends all samples to the base, for `routed(None)`
@@ -87,9 +88,10 @@ class Branches(nn.Module):
             return getattr(self.branches[self.base], method)(*inputs)
         if len(route.groups) == 1:
             return getattr(self._branch(route.groups[0]), method)(*inputs)
-        in_order = inputs if route.order is None else take(inputs, route.order)
+        device = inputs[0].device
+        in_order = take(inputs, _index(route.order, device)) if route.order else inputs
         merged = run([self._branch(group) for group in route.groups], route.sizes, method, *in_order)
-        return merged if route.restore is None else take(merged, route.restore)
+        return take(merged, _index(route.restore, device)) if route.restore else merged
 
     def _chosen(self) -> _Split:
         route = _route.get()
@@ -179,8 +181,14 @@ def _split_of(groups: tuple[str, ...]) -> _Split:
     members: dict[str, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
-    order = [index for indices in members.values() for index in indices]
+    order = tuple(index for indices in members.values() for index in indices)
     sizes = [len(indices) for indices in members.values()]
-    if order == sorted(order):
+    if order == tuple(range(len(order))):
         return _Split(tuple(members), sizes)
-    return _Split(tuple(members), sizes, torch.tensor(order), torch.argsort(torch.tensor(order)))
+    return _Split(tuple(members), sizes, order, tuple(sorted(range(len(order)), key=order.__getitem__)))
+
+
+@lru_cache(maxsize=512)
+def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return an index on the device where it is used; torch would copy one of the CPU there each time, and wait."""
+    return upload(torch.tensor(places), device)

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from i2i.compute.host import upload
 from i2i.config.options import Options
 from i2i.contracts.discriminator import Verdict
 from i2i.contracts.domains import Batch, Domain
@@ -52,7 +53,7 @@ class Passes:
     def group_targets(self) -> Tensor:
         """One-hot group of every sample, ``(N, groups)``."""
         index = torch.tensor([list(self.groups).index(group) for group in self.batch.groups])
-        return torch.nn.functional.one_hot(index, len(self.groups)).float().to(self.batch.real["a"].device)
+        return upload(torch.nn.functional.one_hot(index, len(self.groups)).float(), self.batch.real["a"].device)
 
 
 class Loss(ABC):

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from i2i.compute.host import upload
 from i2i.config.run import CROP_MARGIN
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS, Batch, Domain
@@ -59,7 +60,7 @@ class Loader:
         """Draw one image of each domain per named group; ``real[...]`` is ``(N, 3, size, size)`` in [-1, 1]."""
         real = {domain: torch.stack([self._draw(group, domain) for group in groups]) for domain in DOMAINS}
         self._look_ahead()
-        return Batch({domain: from_bytes(pixels.to(device)) for domain, pixels in real.items()}, groups)
+        return Batch({domain: from_bytes(upload(pixels, device)) for domain, pixels in real.items()}, groups)
 
     def skip(self, groups: tuple[str, ...]) -> None:
         """Skip the samples `batch` would draw, since another process draws them."""

@@ -21,11 +21,12 @@
    (`Gradients`).
 6. **Second side.** The same for the other side, on the same translations. If the generators come second, they are
    trained against the updated discriminators.
-7. **Afterwards.** The augmentation receives the discriminators' logits of real images
-   (`CollectingAugmentation.settle`), `Backbone.after_step` clamps parameters to their range, and the moving average is
-   updated (`Average.update`).
-8. **Report.** `Training._report` averages each loss over the processes and raises `TrainingError` on NaN or infinity.
-   `Run` passes the losses to every listener's `on_step`.
+7. **Afterwards.** `Backbone.after_step` clamps parameters to their range, and the moving average is updated
+   (`Average.update`).
+8. **Report.** `Training._report` averages each loss over the processes. Until here no value has been read, so that a
+   GPU's queue never runs empty; now all are, in one copy (`download`). The augmentation receives the discriminators'
+   logits of real images (`CollectingAugmentation.settle`), and NaN or infinity raises `TrainingError`. `Run` passes
+   the losses to every listener's `on_step`.
 
 The code is in three files: `i2i/training/step.py` (the order), `i2i/contracts/backbone.py` (translations and
 discriminator outputs) and `i2i/contracts/transfer.py` (groups and the parameters they may update). For sub-steps and
@@ -46,6 +47,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i.compute.engine import Engine
+from i2i.compute.host import download
 from i2i.compute.randomness import random_state, seed_process, set_random_state
 from i2i.config.options import GroupAndDomain
 from i2i.contracts.augmentation import Augmentation, Unaugmented
@@ -175,7 +177,6 @@ class Training:
         self._set_learning_rates()
         passes, first = self._passes(), self.backbone.first
         means = [self._update(side, passes(side)) for side in (first, *(side for side in SIDES if side != first))]
-        self._augmentation.settle()
         self.backbone.after_step()
         self.done += 1
         if self.average is not None:
@@ -335,7 +336,10 @@ class Training:
                 self.engine.backward(route.loss / self.accumulate, parameters, retain_graph=index < len(sent))
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
-        values = dict(zip(means, self.engine.processes.mean(torch.stack(list(means.values()))).tolist(), strict=True))
+        losses = self.engine.processes.mean(torch.stack(list(means.values())))
+        losses, *logits = download([losses, *self._augmentation.collected()])
+        self._augmentation.settle(logits)
+        values = dict(zip(means, losses.tolist(), strict=True))
         broken = [name for name, value in values.items() if not np.isfinite(value)]
         if broken:
             raise TrainingError(f"Step {self.done}: the loss {broken[0]} is {values[broken[0]]}.")

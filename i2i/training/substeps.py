@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -157,6 +157,7 @@ class CollectingAugmentation(Augmentation):
 
     def __init__(self, inner: Augmentation, groups: Sequence[str], processes: Processes) -> None:
         self._inner, self._groups, self._processes = inner, tuple(groups), processes
+        self._observes = type(inner).observe is not Augmentation.observe
         self._observed: dict[str, list[tuple[list[Tensor], tuple[str, ...]]]] = {}
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
@@ -164,16 +165,21 @@ class CollectingAugmentation(Augmentation):
         return self._inner(domain, x, groups)
 
     def observe(self, domain: str, logits: Sequence[Tensor], groups: Sequence[str]) -> None:
-        """Keep the logits until `settle`."""
-        self._observed.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
+        """Keep the logits until `settle`, if the augmentation uses them."""
+        if self._observes:
+            self._observed.setdefault(domain, []).append(([one.detach() for one in logits], tuple(groups)))
 
-    def settle(self) -> None:
-        """Pass the logits of the step to the augmentation, one batch per domain."""
-        if type(self._inner).observe is not Augmentation.observe:
-            for domain, observations in self._observed.items():
-                logits = join([one for one, _ in observations])
-                groups = list(chain.from_iterable(names for _, names in observations))
-                self._inner.observe(domain, [self._processes.join(one) for one in logits], self._of_all(groups))
+    def collected(self) -> list[Tensor]:
+        """Return the logits of the step: those of each part of each domain, over all sub-steps and processes."""
+        joined = [join([logits for logits, _ in observations]) for observations in self._observed.values()]
+        return [self._processes.join(part) for parts in joined for part in parts]
+
+    def settle(self, logits: Iterable[Tensor]) -> None:
+        """Pass the logits of the step, those of `collected` on the CPU, to the augmentation, one batch per domain."""
+        parts = iter(logits)
+        for domain, observations in self._observed.items():
+            groups = list(chain.from_iterable(names for _, names in observations))
+            self._inner.observe(domain, list(islice(parts, len(observations[0][0]))), self._of_all(groups))
         self._observed = {}
 
     @property
@@ -189,6 +195,8 @@ class CollectingAugmentation(Augmentation):
         """Restore the result of `state`."""
         self._inner.load(state)
 
-    def _of_all(self, groups: Sequence[str]) -> list[str]:
+    def _of_all(self, groups: list[str]) -> list[str]:
+        if self._processes.count == 1:
+            return groups
         numbers = torch.tensor([self._groups.index(group) for group in groups], device=self._processes.device)
         return [self._groups[number] for number in self._processes.join(numbers).tolist()]

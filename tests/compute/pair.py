@@ -99,7 +99,7 @@ def heard(processes: Processes) -> dict[str, float]:
         else:
             hearing.observe("b", [torch.tensor([1.0, -1.0])[:, None]], ("woman", "man"))
             hearing.observe("b", [torch.ones(1, 1)], ("kid",))
-        hearing.settle()
+        hearing.settle(hearing.collected())
     return hearing.chances
 
 

@@ -150,15 +150,15 @@ class TestHearing:
             assert ada.chances == {}, step
             for domain, logits in (("a", sure), ("b", -sure), ("b", sure), ("a", sure)):
                 hearing.observe(domain, [logits], ("kid",))
-            hearing.settle()
+            hearing.settle(hearing.collected())
         assert hearing.chances == {"a/kid": 0.5, "b/kid": 0.0}  # r_t of 1, and of (1 - 1) / 2, below the target
 
     def test_nothing_is_heard_twice(self):
         ada = Adaptive(0.0, rise=8)
         hearing = CollectingAugmentation(ada, ("kid",), PROCESSES)
         hearing.observe("a", [torch.ones(1, 1)], ("kid",))
-        hearing.settle()
-        hearing.settle()
+        hearing.settle(hearing.collected())
+        hearing.settle(hearing.collected())
         assert hearing.state()["a/kid"].tolist() == [0.0, 1.0, 1.0]
 
     def test_it_changes_images_and_keeps_its_state_as_the_augmentation_does(self):
