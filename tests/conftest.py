@@ -34,6 +34,12 @@ IMAGES = {"woman": (8, 8), "man": (3, 2), "kid": (2, 1)}
 """Training images of domains a and b, by group."""
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that need an NVIDIA GPU where PyTorch sees none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU, and torch.cuda.is_available() is false here")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compute in one thread, without touching the user's cache and settings."""
