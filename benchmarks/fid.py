@@ -9,18 +9,19 @@ timed from its start to its end, imports included; the two alternate. The distan
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 from PIL import Image
+from records import Benchmark, Round, median, ratios
 from torch import Tensor
-from turns import print_ratios, timed
+from turns import timed
 
 REAL, FAKE, WEIGHTS, CACHED = "real", "fake", "inception.pth", "real.npz"
 SIDES = ("plain", "ours")
@@ -66,18 +67,34 @@ def _plain(folder: Path, threads: int) -> float:
 
 def _compare(folder: Path, options: argparse.Namespace) -> None:
     _prepare(folder, options)
+    case = f"{options.images} images of {options.size} px"
+    for number in range(options.rounds):
+        FID.measure(case, options.threads, number, lambda: _round(folder, options))
+    FID.write_table()
+
+
+def _round(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    if not (folder / CACHED).exists():
+        _turn(folder, options)  # caches the reference on both sides
+    return {"turns": [_turn(folder, options)]}
+
+
+def _turn(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     environment = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": str(options.threads)}
-    rounds = [{side: timed(_command(side, folder, options), environment) for side in SIDES}
-              for _ in range(options.rounds + 1)][1:]  # fmt: skip  # the first caches the reference
-    print(f"{options.images} images of {options.size} px, {options.threads} threads, load {os.getloadavg()[0]:.1f}")
-    for side in SIDES:
-        wall, cpu = (statistics.median(getattr(r[side], what) for r in rounds) for what in ("wall", "cpu"))
-        print(f"{side:6} {wall:6.1f} s, {cpu:6.1f} s of processor time, distance {rounds[0][side].output.strip()}")
-    print_ratios(rounds)
+    given = ["--folder", str(folder), "--threads", str(options.threads)]
+    costs = {side: timed([__file__, "--side", side, *given], environment) for side in SIDES}
+    return {side: {"wall": c.wall, "cpu": c.cpu, "distance": float(c.output.split()[-1])} for side, c in costs.items()}
 
 
-def _command(side: str, folder: Path, options: argparse.Namespace) -> list[str]:
-    return [__file__, "--side", side, "--folder", str(folder), "--threads", str(options.threads)]
+def _rows(rounds: list[Round]) -> Iterator[list[str]]:
+    seconds = " / ".join(f"{median(rounds, side, 'wall'):.1f}" for side in SIDES)
+    distances = " / ".join(f"{median(rounds, side, 'distance'):.4f}" for side in SIDES)
+    yield [rounds[0]["case"], *ratios(rounds, *SIDES), seconds, distances]
+
+
+FID = Benchmark(
+    "fid", ("plain / ours (wall)", "plain / ours (CPU)", "plain / ours, s", "distance by plain / by ours"), _rows
+)
 
 
 def _prepare(folder: Path, options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Time ``i2i translate`` against one image at a time through the layers as published, side by side.
 
-    python benchmarks/translation.py [--size 256] [--channels 64] [--images 48] [--cores 2] [--rounds 3] [-- OPTIONS]
+    python benchmarks/translation.py [--size 256] [--channels 64] [--images 48] [--threads 2] [--rounds 3] [-- OPTIONS]
 
 ``OPTIONS`` go to ``i2i translate``. The plain side has an untrained U-GAT-IT of the same weights with its layers as
 published: up-sampling before the convolution, normalisation from plain statistics, the attention's maps concatenated.
@@ -12,17 +12,18 @@ its own, timed from its start to its end, imports and loading included; the two 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from published import publish
-from turns import Cost, print_ratios, timed
+from records import Benchmark, Round, median, ratios
+from turns import timed
 
 from i2i import load, read_image, save
 from i2i.models.assembly import resolve
@@ -52,20 +53,11 @@ def translate_plainly(model: Path, images: Path, out: Path) -> None:
 
 def _compare(folder: Path, options: argparse.Namespace) -> None:
     _prepare(folder, options)
-    print(f"U-GAT-IT {options.size} px, {options.channels} channels, {options.images} images, {options.cores} cores, "
-          f"load {os.getloadavg()[0]:.1f}, {' '.join(options.rest) or 'default options'}")  # fmt: skip
-    sides = {
-        "plain": [__file__, "--plain", "{model}", "{images}", "{out}"],
-        "ours": ["-m", "i2i", "translate", "{model}", "{images}", "--out", "{out}", *options.rest],
-    }
-    rounds = [{name: _measure(side, folder, name, number, options.cores) for name, side in sides.items()}
-              for number in range(options.rounds)]  # fmt: skip
-    for name in sides:
-        wall, cpu = (statistics.median(getattr(r[name], what) for r in rounds) for what in ("wall", "cpu"))
-        first = statistics.median(float(r[name].output) for r in rounds)
-        print(f"{name:6} {wall:6.1f} s, first image after {first:.1f} s, {cpu:6.1f} s of processor time")
-    print_ratios(rounds)
-    print("difference in 8-bit values: largest {:.0f}, mean {:.4f}".format(*_difference(folder)))
+    given = ", ".join([f"U-GAT-IT {options.size} px", f"{options.channels} channels", f"{options.images} images"])
+    case = " ".join([given, *options.rest])
+    for number in range(options.rounds):
+        TRANSLATION.measure(case, options.threads, number, lambda number=number: _round(folder, number, options))
+    TRANSLATION.write_table()
 
 
 def _prepare(folder: Path, options: argparse.Namespace) -> None:
@@ -78,27 +70,51 @@ def _prepare(folder: Path, options: argparse.Namespace) -> None:
         noise.resize((options.size,) * 2, Image.Resampling.BICUBIC).save(folder / "images" / f"{number:04}.png")
 
 
-def _measure(command: list[str], folder: Path, name: str, number: int, cores: int) -> Cost:
-    """Return the cost of a translation; its output is the seconds to its first image."""
-    out = folder / f"{name}-{number}"
-    places = {"model": folder / "model.safetensors", "images": folder / "images", "out": out}
+def _round(folder: Path, number: int, options: argparse.Namespace) -> dict[str, Any]:
+    places = {name: folder / f"{name}-{number}" for name in ("plain", "ours")}
+    model, images = str(folder / "model.safetensors"), str(folder / "images")
+    commands = {
+        "plain": [__file__, "--plain", model, images, str(places["plain"])],
+        "ours": ["-m", "i2i", "translate", model, images, "--out", str(places["ours"]), *options.rest],
+    }
+    turn = {name: _measure(command, places[name], options.threads) for name, command in commands.items()}
+    return {"turns": [turn], "difference": _difference(places["plain"], places["ours"])}
+
+
+def _measure(command: list[str], out: Path, threads: int) -> dict[str, float]:
+    """Return the wall and processor seconds of a translation, and the seconds to its first image."""
     start = time.time()
-    cost = timed([part.format(**places) for part in command], {"OMP_NUM_THREADS": str(cores)})
-    return cost._replace(output=str(min(path.stat().st_mtime for path in out.iterdir()) - start))
+    cost = timed(command, {"OMP_NUM_THREADS": str(threads)})
+    first = min(path.stat().st_mtime for path in out.iterdir()) - start
+    return {"wall": cost.wall, "cpu": cost.cpu, "first": first}
 
 
-def _difference(folder: Path) -> tuple[float, float]:
-    pairs = [
-        [np.asarray(Image.open(folder / f"{name}-0" / path.name), np.float32) for name in ("plain", "ours")]
-        for path in (folder / "images").iterdir()
-    ]
-    differences = np.abs(np.array([plain - ours for plain, ours in pairs]))
+def _difference(plain: Path, ours: Path) -> tuple[float, float]:
+    """Return the largest and the mean difference in 8-bit values."""
+    pairs = [[np.asarray(Image.open(folder / path.name), np.float32) for folder in (plain, ours)]
+             for path in plain.iterdir()]  # fmt: skip
+    differences = np.abs(np.array([one - other for one, other in pairs]))
     return float(differences.max()), float(differences.mean())
+
+
+def _rows(rounds: list[Round]) -> Iterator[list[str]]:
+    whole, first = ([f"{median(rounds, side, what):.1f}" for side in ("plain", "ours")] for what in ("wall", "first"))
+    largest, mean = (max(r["difference"][which] for r in rounds) for which in range(2))
+    yield [rounds[0]["case"], *ratios(rounds, "plain", "ours"), " / ".join(whole), " / ".join(first),
+           f"{largest:.0f} / {mean:.4f}"]  # fmt: skip
+
+
+TRANSLATION = Benchmark(
+    "translation",
+    ("plain / ours (wall)", "plain / ours (CPU)", "plain / ours, s", "plain / ours, s to the first image",
+     "largest / mean difference of 255"),
+    _rows,
+)  # fmt: skip
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in {"size": 256, "channels": 64, "images": 48, "cores": 2, "rounds": 3}.items():
+    for name, default in {"size": 256, "channels": 64, "images": 48, "threads": 2, "rounds": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--plain", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)

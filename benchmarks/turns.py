@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -59,13 +58,6 @@ def timed(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
                              stdout=subprocess.PIPE, text=True)  # fmt: skip
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(wall, (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime), process.stdout)
-
-
-def print_ratios(rounds: Sequence[Mapping[str, Cost]]) -> None:
-    """Print how many times as long ``plain`` took as ``ours``: the median over rounds, the least and the most."""
-    for what in ("wall", "cpu"):
-        ratios = sorted(getattr(r["plain"], what) / getattr(r["ours"], what) for r in rounds)
-        print(f"ratio of {what:5} {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
 class _Side:
