@@ -36,11 +36,11 @@ def axes(channels: int) -> dict[str, dict[str, Case]]:
     return {
         "resolution": {str(c): c for c in (Case("ugatit", size, channels) for size in (64, 96, 128, 192, 256))},
         "batch": {str(c): c for c in (Case("ugatit", 64, 16, batch) for batch in (1, 2, 4, 8))},
-        "groups": {f"few-shot, 16 samples of {c.groups} groups": c for c in few_shot["branched"]},
+        "groups": {f"few-shot, 16 samples, groups: {c.groups}": c for c in few_shot["branched"]},
         "groups with shared discriminators": {
-            f"few-shot, 16 samples of {c.groups} groups, shared discriminators": c for c in few_shot["classification"]
+            f"few-shot, 16 samples, groups: {c.groups}, shared discriminators": c for c in few_shot["classification"]
         },
-        "samples": {f"few-shot, {c.samples} samples of 1 group": c for c in alone},
+        "samples": {f"few-shot, samples of one group: {c.samples}": c for c in alone},
     }
 
 
