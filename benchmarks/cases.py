@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 
 class Case(NamedTuple):
@@ -54,7 +55,7 @@ CASES = {
 }
 
 
-def build_training(case: Case, threads: int, precision: str = "32") -> Any:
+def build_training(case: Case, threads: int, precision: str = "32", device: str = "cpu") -> Any:
     """Return a training whose model is untrained and whose images are noise."""
     from i2i import Backbone
     from i2i.compute.engine import Engine
@@ -79,14 +80,14 @@ def build_training(case: Case, threads: int, precision: str = "32") -> Any:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     return Training(
         model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, case.size, 0),
-        Engine("cpu", precision, threads=threads), steps=100, batch_size=case.batch, seed=0,
+        Engine(device, precision, threads=threads), steps=100, batch_size=case.batch, seed=0,
         pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
 
 
-def build_step(case: Case, threads: int, published: bool) -> Callable[[], Any]:
+def build_step(case: Case, threads: int, published: bool, device: str = "cpu") -> Callable[[], Any]:
     """Return the step of a training, ours or the published one."""
-    training = build_training(case, threads)
+    training = build_training(case, threads, device=device)
     if not published:
         return training.step
     from published_step import PublishedStep
@@ -94,13 +95,22 @@ def build_step(case: Case, threads: int, published: bool) -> Callable[[], Any]:
     return PublishedStep(training).step
 
 
-def timed(work: Callable[[], Any]) -> dict[str, float]:
-    """Return the wall and processor seconds of ``work``."""
+def timed(work: Callable[[], Any], device: str = "cpu") -> dict[str, float]:
+    """Return the wall and processor seconds of ``work``, which ends when a GPU has done all that was queued."""
+    _finish(device)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
+    _finish(device)
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def peak_gib() -> float:
-    """Return the largest memory of this process so far, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def peak_gib(device: str = "cpu") -> float:
+    """Return the largest memory so far in GiB: that of this process, or of its tensors on a GPU."""
+    from i2i.compute.memory import peak_memory
+
+    return (peak_memory(torch.device(device)) or 0) / 2**30
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -19,6 +19,8 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "speed"
 PAGE = ROOT / "docs" / "speed.md"
@@ -51,22 +53,31 @@ class Benchmark:
         """Return the rounds at hand, the oldest first."""
         return [json.loads(line) for line in self.file.read_text("utf-8").splitlines()] if self.file.exists() else []
 
-    def measure(self, case: str, threads: int, number: int, work: Callable[[], Mapping[str, Any]]) -> None:
-        """Add round ``number``, counted from 0, to those of the present code, unless it is there; print its rows."""
-        key = {"case": case, "threads": threads, "commit": commit()}
+    def measure(
+        self, case: str, threads: int, number: int, work: Callable[[], Mapping[str, Any]], device: str = "cpu"
+    ) -> None:
+        """Add round ``number``, counted from 0, to those of the present code and device, unless it is there.
+
+        Its rows are printed.
+        """
+        key = {"case": case, "threads": threads, "commit": commit(), "machine": machine(device)}
         if sum(key.items() <= r.items() for r in self.rounds()) > number:
             return
-        record = {**key, "load": os.getloadavg()[0], "machine": machine(), **work()}
+        record = {**key, "load": os.getloadavg()[0], **work()}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         for row in self.rows([record]):
             print(*row, sep=" | ", flush=True)
 
-    def table(self, rounds: list[Round]) -> str:
-        """Return the rounds as a Markdown table, with the machine, load and commits below it."""
+    def tables(self, rounds: list[Round]) -> str:
+        """Return the rounds as Markdown tables, one for each machine, with the load and commits below it."""
         if not rounds:
             return "Nothing is measured yet: run `make bench-speed`."
+        machines = dict.fromkeys(r["machine"] for r in rounds)
+        return "\n\n".join(self._table([r for r in rounds if r["machine"] == machine]) for machine in machines)
+
+    def _table(self, rounds: list[Round]) -> str:
         lines = [_line(["", "threads, rounds", *self.headings]), "|" + "---|" * (len(self.headings) + 2)]
         cases = self._newest(rounds)
         for (_, threads), kept in cases.items():
@@ -80,7 +91,7 @@ class Benchmark:
         head, found, rest = page.partition(begin)
         if not found or end not in rest:
             raise SystemExit(f"docs/speed.md lacks the marks '{begin}' and '{end}'.")
-        return f"{head}{begin}\n{self.table(self.rounds())}\n{end}{rest.partition(end)[2]}"
+        return f"{head}{begin}\n{self.tables(self.rounds())}\n{end}{rest.partition(end)[2]}"
 
     def write_table(self) -> None:
         """Write the table into docs/speed.md."""
@@ -132,8 +143,10 @@ def commit() -> str:
         return "unknown"
 
 
-def machine() -> str:
-    """Return the number of cores and the processor's name."""
+def machine(device: str = "cpu") -> str:
+    """Return the number of cores, and the name of the processor or of the GPU."""
+    if device == "cuda":
+        return f"{os.cpu_count()} cores, {torch.cuda.get_device_name()}"
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{os.cpu_count()} cores, {names[0] if names else platform.processor()}"

@@ -69,9 +69,21 @@ def test_rounds_of_older_code_are_measured_again_and_leave_the_table(records, mo
         benchmark.measure(case, 1, 0, lambda: {"turns": [{"s": 5.0}]})
     monkeypatch.setattr(records, "commit", lambda: "new")
     benchmark.measure("again", 1, 0, lambda: {"turns": [{"s": 3.0}]})
-    table = benchmark.table(benchmark.rounds())
+    table = benchmark.tables(benchmark.rounds())
     assert "| again | 1, 1 | 3.0 |\n| once | 1, 1 | 5.0 |" in table
     assert table.endswith("Commit: new; old.")
+
+
+def test_each_machine_and_each_gpu_has_a_table(records, monkeypatch):
+    benchmark = _benchmark(records)
+    monkeypatch.setattr(records, "machine", lambda device: {"cpu": "two cores", "cuda": "H200"}[device])
+    for device, seconds in (("cpu", 5.0), ("cuda", 1.0)):
+        benchmark.measure("case", 1, 0, lambda seconds=seconds: {"turns": [{"s": seconds}]}, device)
+    first, second = benchmark.tables(benchmark.rounds()).split("\n\n|")
+    assert "| 5.0 |" in first
+    assert "Machine: two cores." in first
+    assert "| 1.0 |" in second
+    assert "Machine: H200." in second
 
 
 def test_a_page_without_the_marks_of_a_table_is_refused(records):

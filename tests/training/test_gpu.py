@@ -27,8 +27,7 @@ pytestmark = pytest.mark.gpu
 DEVICE = "cuda"
 BACKBONES = Registry().names(Backbone)
 STAGES: dict[str, dict[str, Any]] = {"base": {}, "branch": {"transfer": {"name": "branch"}}}
-SAME: dict[str, dict[str, Any]] = {"--memory low": {"low_memory": True},
-    "--compile": {"compiled": True}}
+SAME: dict[str, dict[str, Any]] = {"--memory low": {"low_memory": True}, "--compile": {"compiled": True}}
 ROUNDING = 5e-3
 """Relative difference of losses and gradient norms in float32 without TF32.
 
