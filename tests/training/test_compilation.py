@@ -23,7 +23,6 @@ from i2i.runs.state import collect_state
 from i2i.training import compilation
 from i2i.training.compilation import Compilation
 from i2i.training.step import below
-from tests.sampling import sampled
 from tests.trainings import training_on
 from tests.wording import refused
 
@@ -281,7 +280,8 @@ def compiled_kinds(network):
     return replaced[0]._compilation.compiled if replaced else 0
 
 
-@pytest.mark.parametrize("given", sampled(*BACKBONES), ids=str)
+@pytest.mark.full
+@pytest.mark.parametrize("given", BACKBONES, ids=str)
 def test_a_step_is_that_of_plain_code(given, always, without_code, dataset, registry, monkeypatch):
     _same_step(given, dataset, registry, monkeypatch)
 
@@ -302,6 +302,7 @@ def _same_step(given, dataset, registry, monkeypatch):
     assert compiled_kinds(training.backbone.generators) > 0
 
 
+@pytest.mark.full
 def test_few_shot_samples_leave_the_trunk_out_of_the_graph(always, without_code, dataset, registry, monkeypatch):
     given, groups = {**BACKBONES[0], "transfer": {"name": "branch", "cam_groups": "base"}}, ("man", "kid")
     _, desired = steps(dataset, registry, given, monkeypatch, groups)
@@ -322,6 +323,7 @@ def test_few_shot_samples_leave_the_trunk_out_of_the_graph(always, without_code,
     assert any("branches" not in name for name in base)
 
 
+@pytest.mark.full
 def test_a_resumed_training_ends_with_the_same_weights(always, without_code, dataset, registry, monkeypatch):
     def start():
         torch.manual_seed(0)
@@ -342,6 +344,7 @@ def test_a_resumed_training_ends_with_the_same_weights(always, without_code, dat
     assert all(torch.equal(*pair) for pair in pairs)
 
 
+@pytest.mark.full
 def test_penalties_on_gradients_leave_discriminators_as_they_are(always, without_code, dataset, registry, monkeypatch):
     given = {**BACKBONES[0], "loss": {"adversarial": {"r1": 1.0}}}
     _, desired = steps(dataset, registry, given, monkeypatch)

@@ -33,7 +33,8 @@ from tests.trainings import training_on
 META = torch.device("meta")
 GROUPS = ("woman", "man", "kid")
 READ, COPY = torch.ops.aten._local_scalar_dense.default, torch.ops.aten._to_copy.default
-ROOT = str(Path(__file__).parents[2])
+ROOT = Path(__file__).parents[2]
+OURS = (str(ROOT / "i2i"), str(ROOT / "plugins"))
 INSTALLED = Registry()
 SMALL = {name: {} if name == "photo2cartoon" else {"generator": {"blocks": 1}} for name in INSTALLED.names(Backbone)}
 PAIRS = list(product(SMALL, INSTALLED.names(Transfer)))
@@ -79,8 +80,8 @@ class Waits(TorchDispatchMode):
 
     def _waited(self, operation: Any, value: Any = None) -> Any:
         stack = traceback.extract_stack()
-        ours = [frame for frame in stack if frame.filename.startswith(ROOT) and frame.filename != __file__] or stack
-        self.places.append(f"{operation} in {ours[-1].filename.removeprefix(ROOT + '/')}: {ours[-1].line}")
+        ours = [frame for frame in stack if frame.filename.startswith(OURS)] or stack
+        self.places.append(f"{operation} in {ours[-1].filename.removeprefix(f'{ROOT}/')}: {ours[-1].line}")
         return value
 
 
