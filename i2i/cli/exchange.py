@@ -40,22 +40,41 @@ def import_(
 
 def export(
     model: Annotated[Path, typer.Argument(help="A run folder or a .safetensors model.")],
-    format_: Annotated[str, typer.Option("--format", help="The other project's format, by name.", metavar="NAME")],
+    format_: Annotated[str | None, typer.Option("--format", help="Another project's format, by name. \\[default: "
+                                                "i2i's own, slim]", metavar="NAME", show_default=False)] = None,
     out: Annotated[Path, typer.Option(help="Folder for the files, or the file where there is only one.")] = Path("."),
     group: Annotated[str | None, typer.Option(help="Export this group alone, as a model without groups.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-) -> None:
-    """Write a model as the checkpoint files that another project loads."""
+) -> None:  # fmt: skip
+    """Write a model as a small file for sharing, or as the checkpoint files that another project loads.
+
+    The small file holds half precision, and no pretrained networks: what trains on finds them on its machine.
+    """
     from i2i.contracts.checkpoint_format import CheckpointFormat
-    from i2i.exchange.exporting import export_checkpoint
+    from i2i.exchange.exporting import export_checkpoint, export_slim
     from i2i.models.checkpoint import load
+    from i2i.storage.files import inside
     from i2i.storage.run_folder import model_file
 
-    registry = installed()
-    registry.get(CheckpointFormat, format_)  # refuse an unknown name before loading the model
+    registry, console = installed(), open_console()
     sources = [model_file(model)]
+    if format_ is None:
+        file = inside(out, f"{group or model.resolve().stem}.safetensors") if out.is_dir() or not out.suffix else out
+        export_slim(load(model), file, group, overwrite, sources)
+        console.print(f"{model} -> {file}: {_content(file)}", highlight=False, markup=False)
+        return
+    registry.get(CheckpointFormat, format_)  # refuse an unknown name before loading the model
     for file in export_checkpoint(load(model, judges=True), format_, out, registry, group, overwrite, sources):
-        open_console().print(f"{model} -> {file}", highlight=False, markup=False)
+        console.print(f"{model} -> {file}", highlight=False, markup=False)
+
+
+def _content(file: Path) -> str:
+    """Describe a slim file: its size, and what it leaves out."""
+    from i2i.models.description import read_model_description
+
+    titles = dict.fromkeys(part.title for part in read_model_description(file).left_out)
+    without = f", without {', '.join(titles)}" if titles else ""
+    return f"{file.stat().st_size / 1e6:.1f} MB{without}"
 
 
 def _summary(arrival: Any) -> str:

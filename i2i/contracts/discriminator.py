@@ -53,6 +53,9 @@ class Discriminator(nn.Module, ABC):
         mixes_samples: True if a sample's verdict depends on the rest of its batch, as with mini-batch statistics;
             real images and fakes then go in separate batches. Torch's batch norms, dropout and spectral norms are
             detected without it.
+        pretrained: Paths of the submodules whose weights `prepare` loads and training never changes, such as
+            ``("trunk",)``. Slim model files leave them out, and find the same weights again before further training.
+            Keep them out of ``branch_points``: copies of them are stored like other weights.
         note: A sentence on an automatic choice, such as the depth for a size, shown before training.
     """
 
@@ -60,6 +63,7 @@ class Discriminator(nn.Module, ABC):
     branch_points: tuple[str, ...] = ("*",)
     feature_channels: tuple[int, ...] = ()
     mixes_samples: bool = False
+    pretrained: tuple[str, ...] = ()
     note: str = ""
 
     class Config(Options):
@@ -90,9 +94,9 @@ class Discriminator(nn.Module, ABC):
         return type(self)(self.config)
 
     def prepare(self, pretrained: Pretrained) -> None:
-        """Load pretrained weights, once, before training; not called when a saved model is loaded.
+        """Load pretrained weights, once, before training; on the meta device, only look for them.
 
-        On the meta device, only look for them.
+        Not called when a saved model is loaded, unless its file leaves out what is in ``pretrained``.
 
         Raises:
             WeightsError: The weights named in the options are missing, damaged, or for another network.

@@ -1,4 +1,4 @@
-"""Write a model as another project's checkpoint files."""
+"""Write a model as another project's checkpoint files, or as a slim file of i2i."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from i2i.contracts.branches import keep_branch
 from i2i.contracts.checkpoint_format import CheckpointFormat
 from i2i.contracts.discriminator import GroupHead
 from i2i.errors import CheckpointError, ConfigError
+from i2i.models.checkpoint import save
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i.storage.files import inside, refuse_existing, whole_file
+
+SUFFIX = ".safetensors"
 
 
 def export_checkpoint(
@@ -49,6 +52,22 @@ def export_checkpoint(
         with whole_file(target) as temporary:
             torch.save(content, temporary)
     return targets
+
+
+def export_slim(
+    model: Model, out: Path, group: str | None = None, overwrite: bool = False, sources: Iterable[Path] = ()
+) -> None:
+    """Write a model as a slim file of i2i, see `save`; the arguments are those of `export_checkpoint`.
+
+    Raises:
+        ConfigError: The group does not exist, ``out`` is no .safetensors file, or it already exists.
+        WeightsError: The model comes from a slim file, and its pretrained networks are not on this machine.
+    """
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"{out} does not end in {SUFFIX}, as i2i's models do. Change --out, or choose a --format.")
+    refuse_existing([out], overwrite, sources)
+    model.read_judges()
+    save(model if group is None else only(model, group), out, slim=True)
 
 
 def only(model: Model, group: str) -> Model:

@@ -15,7 +15,7 @@ from torch import Tensor
 import i2i
 from i2i.config.options import GroupName, check_group_name, refuse_unknown_group
 from i2i.errors import CheckpointError, ConfigError
-from i2i.models.checkpoint import as_weight, check_weights, describe, read_weights, resolve_described
+from i2i.models.checkpoint import as_weight, describe, read_model_weights, resolve_described
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, described
 from i2i.models.model import Model, outline
@@ -169,7 +169,7 @@ def open_model(path: Path, registry: Registry) -> StoredModel:
     description = described(file)
     components = resolve_described(description, file.path, registry)
     tensors = read_model_tensors(components, description, file)
-    return StoredModel(description, tensors, tensor_ownership(components, description, tensors))
+    return StoredModel(description.complete(), tensors, tensor_ownership(components, description, tensors))
 
 
 def read_model_tensors(chosen: Components, description: ModelDescription, file: TensorFile) -> dict[str, Tensor]:
@@ -177,10 +177,9 @@ def read_model_tensors(chosen: Components, description: ModelDescription, file: 
 
     Raises:
         CheckpointError: They do not fit those networks, or hold NaN or infinity.
+        WeightsError: The file leaves out a pretrained network, and this machine lacks its weights or has others.
     """
-    model = outline(chosen, description.base, description.groups)
-    check_weights(model, file)
-    return read_weights(model.backbone, file)
+    return read_model_weights(outline(chosen, description.base, description.groups), file)
 
 
 def as_stored(model: Model) -> StoredModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
 from i2i.models.assembly import resolve
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, TrainedConfig, described
+from i2i.models.frozen import ModelWeights, removable
 from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry, installed
 from i2i.storage.run_folder import model_file
@@ -47,6 +49,8 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None, judges:
     Raises:
         CheckpointError: The model is missing, damaged, or not written by i2i.
         UnknownComponentError: The model needs a plugin that is not installed.
+        WeightsError: The discriminators are read, the file leaves out a pretrained network of theirs, and this machine
+            lacks its weights or has others.
     """
     file = TensorFile(model_file(Path(path)))
     description = described(file)
@@ -54,10 +58,22 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None, judges:
     return _Source(file, description, components).model(judges)
 
 
-def save(model: Model, path: Path) -> None:
-    """Write a model with everything needed to load it again."""
+def save(model: Model, path: Path, slim: bool = False) -> None:
+    """Write a model with everything needed to load it again.
+
+    Args:
+        model: The model.
+        path: The file.
+        slim: Store half precision, and leave out the pretrained networks of discriminators whose weights this machine
+            has. Translating needs none of them; whatever trains on finds the same weights on its machine, or refuses.
+    """
     model.read_judges()
-    write(path, dict(model.backbone.state_dict()), describe(model).content())
+    description, state = describe(model), model.backbone.state_dict()
+    if slim:
+        left_out = removable(model.backbone, model.components)
+        state = {name: _half(one) for name, one in state.items() if not any(part.holds(name) for part in left_out)}
+        description = description.model_copy(update={"left_out": left_out})
+    write(path, state, description.content())
 
 
 def describe(model: Model) -> ModelDescription:
@@ -101,18 +117,31 @@ def load_weights(model: Model, file: TensorFile) -> None:
 
     Raises:
         CheckpointError: The weights are those of other networks, or hold NaN or infinity.
+        WeightsError: The file leaves out a pretrained network, and this machine lacks its weights or has others.
     """
-    check_weights(model, file)
-    model.backbone.load_state_dict(read_weights(model.backbone, file))
+    model.backbone.load_state_dict(read_model_weights(model, file))
 
 
-def check_weights(model: Model, file: TensorFile) -> None:
+def read_model_weights(model: Model, file: TensorFile) -> dict[str, Tensor]:
+    """Return the weights in a file for a model, or for its `outline`, in the types of its networks.
+
+    Raises:
+        CheckpointError: The weights are those of other networks, or hold NaN or infinity.
+        WeightsError: The file leaves out a pretrained network, and this machine lacks its weights or has others.
+    """
+    _check_weights(model, file)
+    return _read_weights(model.backbone, ModelWeights(file, model.components))
+
+
+def _check_weights(model: Model, file: TensorFile) -> None:
     """Check the names and shapes of the weights of a model, or of its `outline`, against a file.
 
     Raises:
         CheckpointError: They differ; the message names the first difference.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
+    left_out = described(file).left_out
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
+    wanted = {name: shape for name, shape in shapes.items() if not any(part.holds(name) for part in left_out)}
     stored = {name: file.shape(name) for name in file}
     odd = next((name for name in sorted(wanted | stored) if wanted.get(name) != stored.get(name)), None)
     if odd is not None:
@@ -123,19 +152,19 @@ def check_weights(model: Model, file: TensorFile) -> None:
         )
 
 
-def read_weights(network: nn.Module, file: TensorFile, prefix: str = "") -> dict[str, Tensor]:
-    """Return the tensors of a network, which may be on the meta device, from a file, in the network's types.
+def _read_weights(network: nn.Module, weights: ModelWeights, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of a network, which may be on the meta device, in the network's types.
 
     Args:
         network: The network, or its outline.
-        file: The file; `check_weights` has found that it fits.
-        prefix: What precedes the names in the file.
+        weights: The weights; `_check_weights` has found that their file fits.
+        prefix: What precedes the names in the model.
 
     Raises:
         CheckpointError: A tensor has another type, or holds NaN or infinity.
     """
     return {
-        name: as_weight(file[prefix + name], like, f"{file.path} is damaged: {prefix}{name}")
+        name: as_weight(weights[prefix + name], like, f"{weights.path} is damaged: {prefix}{name}")
         for name, like in network.state_dict().items()
     }
 
@@ -159,6 +188,12 @@ def as_weight(stored: Tensor, like: Tensor, which: str) -> Tensor:
     return copy
 
 
+def _half(tensor: Tensor) -> Tensor:
+    """Return a tensor in half precision, unless it is of whole numbers or half precision cannot hold it."""
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if is_finite(half) else tensor
+
+
 def _title(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
@@ -170,6 +205,10 @@ class _Source:
     file: TensorFile
     description: ModelDescription
     components: Components
+
+    @cached_property
+    def _weights(self) -> ModelWeights:
+        return ModelWeights(self.file, self.components)
 
     def model(self, judges: bool) -> Model:
         """Return the model with or without discriminators."""
@@ -194,11 +233,11 @@ class _Source:
         """Yield the model's outline, then the model itself for networks that hold more than weights."""
         for build in (outline, Model):
             model = build(self.components, self.description.base, self.description.groups)
-            check_weights(model, self.file)
+            _check_weights(model, self.file)
             yield model
 
     def _fill(self, network: nn.Module, prefix: str = "") -> None:
-        network.load_state_dict(read_weights(network, self.file, prefix), assign=True)
+        network.load_state_dict(_read_weights(network, self._weights, prefix), assign=True)
 
 
 def _is_filled(network: nn.Module) -> bool:

@@ -49,6 +49,24 @@ class BestScore(Description):
     groups: tuple[GroupName, ...] = ()
 
 
+class LeftOut(Description):
+    """A pretrained network that a model's file leaves out, since the machines that train on have its weights.
+
+    Attributes:
+        path: Its path in the model, such as ``discriminators.a.trunk``.
+        title: The network and the source of its weights.
+        sha256: Digest of its weights.
+    """
+
+    path: str
+    title: str
+    sha256: str
+
+    def holds(self, name: str) -> bool:
+        """Return whether a tensor of the model belongs to the network."""
+        return name.startswith(f"{self.path}.")
+
+
 class ModelDescription(Description):
     """The description in a model's file.
 
@@ -59,6 +77,7 @@ class ModelDescription(Description):
         version: The version of i2i that wrote it.
         providers: Kind of component to name and version of its distribution.
         best: The score, if this is the best model of a stage.
+        left_out: The pretrained networks whose weights the file leaves out.
     """
 
     base: GroupName
@@ -67,6 +86,7 @@ class ModelDescription(Description):
     version: str = ""
     providers: dict[str, str] = {}
     best: BestScore | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -75,6 +95,11 @@ class ModelDescription(Description):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two groups are called '{twice[0]}'")
         return self
+
+    def complete(self) -> Self:
+        """Return the description of the same model in a file that leaves nothing out."""
+        content = {name: value for name, value in self.content().items() if name != "left_out"}
+        return type(self).model_validate(content)
 
     @property
     def makers(self) -> str:

@@ -18,13 +18,14 @@ from i2i.config.options import refuse_unknown_group
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import has_branches
 from i2i.contracts.detector import AUTO, GroupDetector
-from i2i.contracts.discriminator import Discriminator, Verdict
+from i2i.contracts.discriminator import Verdict
 from i2i.contracts.domains import Direction, Domain
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError
 from i2i.images.pixels import LONGEST, fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.components import Components
+from i2i.models.frozen import prepare_judges
 from i2i.registry.registry import Registry
 
 _REMEDY = "Give i2i.read_image(path), a (H, W, 3) array of uint8, or a float tensor in [-1, 1]."
@@ -92,9 +93,7 @@ class Model:
         Raises:
             WeightsError: Weights named in the options are missing, damaged, or from another network.
         """
-        for module in self.backbone.discriminators.modules():
-            if isinstance(module, Discriminator):
-                module.prepare(pretrained)
+        prepare_judges(self.backbone.discriminators, pretrained)
 
     def leave_judges(self, read: Callable[[], nn.ModuleDict]) -> None:
         """Drop the discriminators; `read_judges` gets them back by calling ``read``."""

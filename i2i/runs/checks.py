@@ -15,7 +15,7 @@ from i2i.contracts.pretrained import Pretrained
 from i2i.errors import ConfigError, DataError
 from i2i.groups.addition import check_added
 from i2i.groups.stored import tensor_ownership
-from i2i.models.checkpoint import check_weights, read_weights
+from i2i.models.checkpoint import read_model_weights
 from i2i.models.components import Components
 from i2i.models.description import ModelDescription, described, read_model_description
 from i2i.models.model import Model, outline
@@ -85,9 +85,7 @@ def _check_weights(outlines: Outlines, file: TensorFile, dataset: Dataset) -> No
     components, start = outlines.components, described(file)
     if components.config.added is not None:
         check_added(components, tensor_ownership(components, start, dict(file)), start)
-    model = outlines.of(base_of(start, dataset), start.groups)
-    check_weights(model, file)
-    read_weights(model.backbone, file)
+    read_model_weights(outlines.of(base_of(start, dataset), start.groups), file)
 
 
 def check_compiling(config: RunConfig) -> None:

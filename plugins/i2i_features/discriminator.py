@@ -25,6 +25,7 @@ class TimmDiscriminator(Discriminator):
 
     name = "timm"
     branch_points = ("heads.*",)
+    pretrained = ("trunk",)
 
     class Config(Discriminator.Config):
         """Options of the discriminator of pretrained features."""
@@ -71,7 +72,7 @@ class TimmDiscriminator(Discriminator):
         except WeightsError as error:
             if path is not None:
                 raise
-            self.note = f"The discriminator's {self.config.network} keeps random weights. {error}"
+            self.note = f"{error} Without them, the discriminator's {self.config.network} has random weights."
 
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1], at every scale."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from i2i import load
 from tests.shared import golden
 from tests.wording import check_line, mentions
 
@@ -81,3 +83,30 @@ def test_mistakes_are_told_in_one_message(refused, imported, out, tmp_path) -> N
     mentions(refused("export", imported, "--format", "ugatit-pytorch", "--group", "man"), "man")
     assert not (tmp_path / "y").exists()
     assert not Path("ugatit_params_latest.pt").exists()
+
+
+def test_without_a_format_a_slim_model_is_exported(i2i, trained, folder_root, tmp_path) -> None:
+    image, slim = folder_root / "woman" / "testA" / "0.png", tmp_path / "models" / "mine.safetensors"
+    result = i2i("export", trained, "--out", slim)
+    assert result.status == 0, result
+    check_line(result.out, trained, slim, varies=r"\d+\.\d MB")
+    assert slim.stat().st_size < 0.7 * (trained / "model.safetensors").stat().st_size
+    assert i2i("translate", slim, image, "--group", "kid", "--out", tmp_path / "kid.png").status == 0
+    with Image.open(tmp_path / "kid.png") as picture:
+        assert picture.size == (40, 40)
+
+
+def test_a_group_is_exported_alone_into_a_folder(i2i, trained, tmp_path) -> None:
+    assert i2i("export", trained, "--group", "kid", "--out", tmp_path).status == 0
+    assert load(tmp_path / "kid.safetensors", judges=True).groups == ("kid",)
+    assert i2i("export", trained, "--out", tmp_path).status == 0
+    assert load(tmp_path / "trained.safetensors", judges=True).groups == ("woman", "kid", "man")
+
+
+def test_a_slim_model_replaces_nothing_unasked(i2i, refused, trained, tmp_path) -> None:
+    mentions(refused("export", trained, "--out", tmp_path / "mine.pt"), tmp_path / "mine.pt", "--format")
+    mentions(refused("export", trained, "--group", "nobody", "--out", tmp_path), "nobody")
+    assert i2i("export", trained, "--out", tmp_path).status == 0
+    mentions(refused("export", trained, "--out", tmp_path), "trained.safetensors", "--overwrite")
+    mentions(refused("export", tmp_path / "trained.safetensors", "--out", tmp_path, "--overwrite"), "trained")
+    assert i2i("export", trained, "--out", tmp_path, "--overwrite").status == 0
