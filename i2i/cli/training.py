@@ -78,7 +78,8 @@ def transfer(
 ) -> None:
     """Adapt a trained base model to the further groups of a data set, or train a model with groups further.
 
-    Size, batch size, seed and the like are the base model's, unless given.
+    Given a model with groups and a folder of one new group alone, it adds that group, as i2i groups add does. Size,
+    batch size, seed and the like are the base model's, unless given.
     """
     if base is None and resume is None and "base_model" not in given:
         raise ConfigError("Name a base model, for example: i2i transfer runs/base --transfer branch.")
@@ -127,7 +128,9 @@ def _open(
         refused = [*sorted({*given} - {"processes"}), *["out"] * bool(out), *["overwrite"] * overwrite]
         return _reopen(resume, refused, base, stages)
     complete = completed(base, given, stages)
-    return runs.create_run(out or _default_folder(complete), complete, installed(), overwrite)
+    folder = out or _default_folder(complete)
+    job = _adding(complete) if stages == ("transfer",) else complete
+    return runs.create_run(folder, job, installed(), overwrite)
 
 
 def completed(base: Path | None, given: dict[str, Any], stages: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -144,6 +147,29 @@ def completed(base: Path | None, given: dict[str, Any], stages: tuple[str, ...] 
     if start is not None:
         check_told(start, given.get("data", {}))
     return {**given, "stages": list(stages)} if stages else given
+
+
+def _adding(given: dict[str, Any]) -> dict[str, Any]:
+    """Turn a transfer from a model with groups to a folder with one new group alone into the addition of that group."""
+    from i2i.config.options import check_group_name
+    from i2i.contracts.dataset import ONLY_GROUP
+    from i2i.models.data import resolve_data
+    from i2i.models.description import read_model_description
+
+    model, data = Path(given["base_model"]), given.get("data", {})
+    start = read_model_description(model)
+    if not start.groups or "root" not in data:
+        return given
+    groups = resolve_data(given, installed()).build().groups
+    if len(groups) > 1 or groups[0] in (start.base, *start.groups):
+        return given
+    root = Path(data["root"]).absolute()
+    name, folder = (root.name, root) if groups[0] == ONLY_GROUP else (groups[0], root / groups[0])
+    try:
+        check_group_name(name)
+    except ConfigError as error:
+        raise ConfigError(f"{root}: {error} Rename the folder.") from error
+    return {**given, "added": {"group": name, "root": str(folder)}, "data": data_of(model)}
 
 
 def _reopen(resume: Path, refused: Sequence[str], base: Path | None, stages: tuple[str, ...]) -> Run:

@@ -143,7 +143,10 @@ def _check_start(file: str, base_stage: bool, dataset: Dataset) -> None:
 def _check_base(base: str, dataset: Dataset) -> None:
     if base not in dataset.groups:
         groups = ", ".join(dataset.groups)
-        raise ConfigError(f"The data has no group '{base}', which is the model's base; it has {groups}.")
+        raise ConfigError(
+            f"The data has no group '{base}', which is the model's base; it has {groups}. Add a folder for it, or add "
+            "groups one at a time to a model that has some: i2i groups add."
+        )
     if len(dataset.groups) == 1:
         raise ConfigError(
             f"The data has no group other than '{base}', the model's base. Add a folder for each new group."
