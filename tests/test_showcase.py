@@ -1,0 +1,61 @@
+"""The showcase: `make showcase` trains a recipe that the repository keeps, resumes it, and writes a model of 8 MB."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from i2i import PretrainedNetworks, WeightsError, save
+from i2i.cli.options import nested
+from i2i.models.assembly import resolve
+from i2i.models.data import find_dataset
+from i2i.models.model import Model
+
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "examples" / "showcase.toml"
+MOST = 8_000_000
+STUB = """#!/bin/sh
+echo "$(basename "$0") $*" >> {log}
+case "$*" in
+    "run --config"*) mkdir {run}; touch {run}/run.toml; exit 130 ;;
+    "run --resume"*) touch {run}/$(test -f {run}/base.safetensors && echo model || echo base).safetensors ;;
+esac
+"""
+
+
+def test_the_model_of_the_recipe_is_small_enough_for_the_repository(registry, tmp_path) -> None:
+    """An untrained one, as large as a trained one."""
+    try:
+        PretrainedNetworks(registry).find("timm:tf_efficientnet_lite0")
+    except WeightsError:
+        pytest.skip("The weights of tf_efficientnet_lite0 are missing; make installs them.")
+    given = nested({"config": str(RECIPE)})
+    components = resolve({name: value for name, value in given.items() if name != "data"}, registry)
+    model = Model(components, "woman")
+    model.prepare(PretrainedNetworks(registry))
+    model.adapt(components, ["man", "elderly", "punk"])
+    save(model, tmp_path / "avatars.safetensors", slim=True)
+    assert find_dataset(given, registry).name == "avatars"
+    assert (tmp_path / "avatars.safetensors").stat().st_size < MOST
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is missing")
+def test_stopped_at_any_time_the_same_command_resumes(tmp_path) -> None:
+    """Begun and killed, resumed and stopped between the stages, resumed and finished, and once more."""
+    log, run = tmp_path / "log", tmp_path / "showcase"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "installed").touch()
+    for name in ("i2i", "python"):
+        (tmp_path / "bin" / name).write_text(STUB.format(log=log, run=run))
+        (tmp_path / "bin" / name).chmod(0o755)
+    places = [f"BIN={tmp_path}/bin", f"READY={tmp_path}/bin/installed", f"SHOWCASE={run}", "EXAMPLE=x", "PICTURE=y"]
+    make = ["make", "-s", "-C", str(ROOT), "showcase", *places]
+    ends = [subprocess.run(make, capture_output=True, check=False).returncode == 0 for _ in range(4)]
+    assert ends == [False, False, True, True]
+    resumed, exported = f"i2i run --resume {run}", f"i2i export {run} --out x --overwrite"
+    drawn = f"python benchmarks/sheet.py {run} --cell 128 --people 6 --out y"
+    begun = f"i2i run --config examples/showcase.toml --out {run}"
+    assert log.read_text().splitlines() == [begun, resumed, *[resumed, exported, drawn] * 2]
