@@ -47,10 +47,16 @@ def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     gc.freeze()  # imported objects stay; scanning them repeatedly took a fifth of the time
     gc.set_threshold(10_000, 20, 50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(_of_all_processes(tmp_path_factory) / "cache"))
         for name in ("I2I_DEBUG", "I2I_DISABLE_PLUGINS", "I2I_STRICT_PLUGINS"):
             patch.delenv(name, raising=False)
         yield
+
+
+def _of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the processes of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,7 @@ def test_it_takes_a_newcomers_drawings(i2i, slim, drawings, tmp_path, monkeypatc
     assert not read_model_description(run / "model.safetensors").left_out
 
 
+@pytest.mark.full
 def test_one_new_group_may_have_its_own_folder(i2i, slim, drawings, tmp_path) -> None:
     shutil.move(drawings, tmp_path / "data" / "baby")
     result = i2i("transfer", slim, "--data", tmp_path / "data", *ONE_STEP, "--out", tmp_path / "out", "--stop-after=1")
@@ -93,6 +94,7 @@ def test_one_new_group_may_have_its_own_folder(i2i, slim, drawings, tmp_path) ->
     assert (added["group"], added["root"]) == ("baby", str(tmp_path / "data" / "baby"))
 
 
+@pytest.mark.full
 def test_a_group_is_added_attached_and_removed(i2i, slim, drawings, tmp_path) -> None:
     add = ["groups", "add", slim, "baby", "--data", drawings, *ONE_STEP, "--out", tmp_path / "out"]
     assert i2i(*add).status == 0
