@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 
 import pytest
@@ -50,11 +51,21 @@ class Uncompilable(nn.Module):
         return x * 2
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiler_stays():
+    """Let garbage collections after these tests pass over the compiler, whose objects take them seconds."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def from_scratch():
     """Forget what other tests compiled, and with what."""
     torch._dynamo.reset()
     compilation._finds_compiler.cache_clear()
+    yield
+    torch._dynamo.reset()
 
 
 @pytest.fixture(autouse=True)
