@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from i2i.contracts.batched import join
 from i2i.nn.joint import convolve_by, map_by
-from i2i.nn.padding import ReflectionPad2d
 
 _SAMPLEWISE = {
     nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Identity, nn.Flatten, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid,
     nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d, nn.PixelShuffle, nn.Upsample, nn.AvgPool2d, nn.MaxPool2d,
-    ReflectionPad2d,
 }  # fmt: skip
 _MOST = 2**17  # parameters of a layer up to which joining saves more than stacking the weights costs
 

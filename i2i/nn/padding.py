@@ -14,6 +14,8 @@ from i2i.nn.kernels import call, have_kernels_for
 class ReflectionPad2d(nn.ReflectionPad2d):
     """Reflection padding, as torch's, by `reflect`."""
 
+    samplewise = True
+
     def forward(self, x: Tensor) -> Tensor:
         """Pad ``x``, ``(N, C, H, W)``."""
         left, right, top, bottom = self.padding

@@ -16,6 +16,8 @@ from i2i.nn import (
     ImageConv2d,
     InstanceNorm,
     LayerInstanceNorm,
+    ReflectionConv2d,
+    ReflectionPad2d,
     ResidualBlock,
     SpectralConv2d,
     SpectralLinear,
@@ -46,6 +48,7 @@ LAYERS = [
     (CamAttention(8, spectral=True, slope=0.2, bias=True), IMAGE),
     (ResidualBlock(8), IMAGE),
     (nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 8, 3), nn.LeakyReLU(0.2)), IMAGE),
+    (nn.Sequential(ReflectionPad2d(1), ReflectionConv2d(8, 8, 3)), IMAGE),
 ]
 
 
