@@ -10,27 +10,19 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import torch
+from cases import training_of
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from i2i import Backbone
-from i2i.compute.engine import Engine
-from i2i.compute.randomness import seed_everything
 from i2i.contracts.domains import Batch
-from i2i.contracts.transfer import NoTransfer
 from i2i.models.assembly import resolve
 from i2i.models.components import Components
-from i2i.models.model import Model, outline
-from i2i.pretrained.networks import PretrainedNetworks
+from i2i.models.model import outline
 from i2i.registry.registry import installed
-from i2i.testing import Noise
-from i2i.training.loader import Loader
-from i2i.training.step import Training
 
 MILLION, GIGA = 1e6, 1e9
 
@@ -84,8 +76,7 @@ def _operations(chosen: Components) -> int:
 
 def _times(chosen: dict[str, Components], rounds: int) -> dict[str, float]:
     torch.set_num_threads(1)
-    data = Noise(Path(tempfile.mkdtemp()), side=next(iter(chosen.values())).config.size + 8)
-    trainings = {name: _training(components, data) for name, components in chosen.items()}
+    trainings = {name: training_of(components) for name, components in chosen.items()}
     seconds: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, training in trainings.items():
@@ -93,16 +84,6 @@ def _times(chosen: dict[str, Components], rounds: int) -> dict[str, float]:
             training.step()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times[1:]) for name, times in seconds.items()}  # the first step warms up
-
-
-def _training(chosen: Components, data: Noise) -> Training:
-    seed_everything(0)
-    model = Model(chosen, data.base)
-    return Training(
-        model.backbone, NoTransfer(NoTransfer.Config(), data.base, ()), chosen.build_losses(frozenset()),
-        Loader(data, chosen.config.size, 0), Engine("cpu", threads=1), steps=100, batch_size=chosen.config.batch_size,
-        seed=0, pretrained=PretrainedNetworks(chosen.registry),
-    )  # fmt: skip
 
 
 def _options() -> argparse.Namespace:

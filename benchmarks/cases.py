@@ -56,31 +56,40 @@ CASES = {
 
 
 def build_training(case: Case, threads: int, precision: str = "32", device: str = "cpu") -> Any:
-    """Return a training whose model is untrained and whose images are noise."""
+    """Return a training of a case."""
     from i2i import Backbone
+    from i2i.models.assembly import resolve
+    from i2i.registry.registry import installed
+
+    groups = tuple(f"group{number}" for number in range(case.groups))
+    published = {"discriminator": installed().get(Backbone, case.backbone).Config.model_fields["discriminator"].default}
+    sizes = {"size": case.size, "batch_size": case.batch}
+    given = {**sizes, "backbone": {"name": case.backbone, "channels": case.channels, **published}}
+    transfer = {"transfer": {"name": "branch", "samples": case.samples, "judge": case.judge}} if groups else {}
+    return training_of(resolve({**given, **transfer}, installed()), groups, threads, precision, device)
+
+
+def training_of(
+    chosen: Any, groups: tuple[str, ...] = (), threads: int = 1, precision: str = "32", device: str = "cpu"
+) -> Any:
+    """Return a training of these components whose model is untrained and whose images are noise."""
     from i2i.compute.engine import Engine
     from i2i.compute.randomness import seed_everything
     from i2i.contracts.transfer import NoTransfer
-    from i2i.models.assembly import resolve
     from i2i.models.model import Model
     from i2i.pretrained.networks import PretrainedNetworks
-    from i2i.registry.registry import installed
     from i2i.testing import Noise
     from i2i.training.loader import Loader
     from i2i.training.step import Training
 
     seed_everything(0)
-    groups = tuple(f"group{number}" for number in range(case.groups))
-    published = {"discriminator": installed().get(Backbone, case.backbone).Config.model_fields["discriminator"].default}
-    given = {"size": case.size, "backbone": {"name": case.backbone, "channels": case.channels, **published}}
-    transfer = {"transfer": {"name": "branch", "samples": case.samples, "judge": case.judge}} if groups else {}
-    chosen = resolve({**given, **transfer}, installed())
-    data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), case.size + 8)
+    config = chosen.config
+    data = Noise(Path(tempfile.mkdtemp()), ("base", *groups), config.size + 8)
     model = Model(chosen, data.base, groups)
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     return Training(
-        model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, case.size, 0),
-        Engine(device, precision, threads=threads), steps=100, batch_size=case.batch, seed=0,
+        model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, config.size, 0),
+        Engine(device, precision, threads=threads), steps=100, batch_size=config.batch_size, seed=0,
         pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip
 
