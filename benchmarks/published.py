@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from i2i.nn import (
     CamAttention,
+    Conv2d,
     DoublingConv2d,
     ImageConv2d,
     InstanceNorm,
@@ -54,6 +55,10 @@ def _draw(layer: ImageConv2d, x: Tensor) -> Tensor:
 
 def _instance_norm(layer: InstanceNorm, x: Tensor) -> Tensor:
     return F.instance_norm(x, eps=layer.eps)
+
+
+def _convolve(layer: Conv2d, x: Tensor) -> Tensor:
+    return F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
 
 
 def _reflect_and_convolve(layer: ReflectionConv2d, x: Tensor) -> Tensor:
@@ -108,6 +113,6 @@ def _spectral_linear(layer: SpectralLinear, x: Tensor) -> Tensor:
 _PLAIN = {
     DoublingConv2d: _double, UpsamplingConv2d: _upsample, ImageConv2d: _draw, InstanceNorm: _instance_norm,
     LayerInstanceNorm: _layer_instance_norm, SampleNorm: _sample_norm, CamAttention: _attend,
-    ReflectionPad2d: _reflect, ReflectionConv2d: _reflect_and_convolve,
+    Conv2d: _convolve, ReflectionPad2d: _reflect, ReflectionConv2d: _reflect_and_convolve,
     SpectralConv2d: _spectral_conv, SpectralLinear: _spectral_linear,
 }  # fmt: skip

@@ -6,7 +6,8 @@ Whole generators and discriminators live in plugins.
 from __future__ import annotations
 
 from i2i.nn.attention import CamAttention, CamHeads
-from i2i.nn.convolutions import DoublingConv2d, ImageConv2d, ReflectionConv2d
+from i2i.nn.convolutions import Conv2d, DoublingConv2d, ImageConv2d, ReflectionConv2d
+from i2i.nn.joint import convolve, convolve_by
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
@@ -17,6 +18,7 @@ from i2i.nn.statistics import channel_means
 __all__ = [
     "CamAttention",
     "CamHeads",
+    "Conv2d",
     "DoublingConv2d",
     "ImageConv2d",
     "InstanceNorm",
@@ -28,6 +30,8 @@ __all__ = [
     "SpectralLinear",
     "channel_means",
     "channel_moments",
+    "convolve",
+    "convolve_by",
     "doubling_stage",
     "each_stage",
     "entry_stage",

@@ -10,8 +10,35 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn.joint import biases, convolve, stack
+from i2i.nn.joint import biases, convolve, convolve_by, stack
 from i2i.nn.padding import reflect
+
+
+class Conv2d(nn.Conv2d):
+    """Torch's convolution, by whichever algorithm takes the least time on a CPU.
+
+    Args:
+        inputs: Channels in.
+        outputs: Channels out.
+        side: Height and width of the kernel.
+        stride: Step between outputs.
+        padding: Zeros on each side.
+        bias: Whether to add a bias.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, side: int, stride: int = 1, padding: int = 0, bias: bool = True
+    ) -> None:
+        super().__init__(inputs, outputs, side, stride, padding, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x``, ``(N, inputs, H, W)``."""
+        return self.jointly([self], x)
+
+    @classmethod
+    def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
+        """Convolve equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
+        return convolve_by(layers, x)
 
 
 class DoublingConv2d(nn.Conv2d):

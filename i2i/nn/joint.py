@@ -14,6 +14,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from i2i.nn.winograd import convolve_by_winograd, suits_winograd
+
 _LEAST_INPUTS, _LARGEST_KERNEL = 4, 4
 _MOST_WORK = 5e7  # weights per group times pixels
 _LEAST_WEIGHTS, _MOST_POSITIONS = 2**18, 64
@@ -52,16 +54,25 @@ def convolve(
     if padding in (0, (0, 0)) and _suits_products(x, weights, stride):
         y = _products(x, weights, stride)
         return y if biases is None else y + per_sample(biases, len(x))[:, :, None, None]
-    bias = None if biases is None else biases.flatten()
-    if groups == 1:
-        return F.conv2d(x, weights.flatten(0, 1), bias, stride, padding)
-    if not _suits_grouping(x, weights):
+    if groups == 1 or not _suits_grouping(x, weights):
         each = [None] * groups if biases is None else biases.unbind()
         shares = zip(x.chunk(groups), weights.unbind(), each, strict=True)
-        return torch.cat([F.conv2d(*share, stride, padding) for share in shares])
+        maps = [_convolve_one(*share, stride, padding) for share in shares]
+        return maps[0] if groups == 1 else torch.cat(maps)
     abreast = rearrange(x, "(g n) c h w -> n (g c) h w", g=groups)
+    bias = None if biases is None else biases.flatten()
     y = F.conv2d(abreast, weights.flatten(0, 1), bias, stride, padding, groups=groups)
     return rearrange(y, "n (g c) h w -> (g n) c h w", g=groups)
+
+
+def _convolve_one(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int | tuple[int, ...], padding: int | str | tuple[int, ...]
+) -> Tensor:
+    if _pair(stride) != (1, 1) or isinstance(padding, str) or not suits_winograd(x, weight):
+        return F.conv2d(x, weight, bias, stride, padding)
+    down, right = _pair(padding)
+    y = convolve_by_winograd(F.pad(x, (right, right, down, down)) if down or right else x, weight)
+    return y if bias is None else y + bias[:, None, None]
 
 
 def _suits_grouping(x: Tensor, weights: Tensor) -> bool:

@@ -1,7 +1,8 @@
-"""Normalisation and padding in C, for float32 on the CPU.
+"""Normalisation, padding and convolutions in C, for float32 on the CPU.
 
-`kernels.c` is compiled once per machine, when a network first needs it, and kept in i2i's cache folder. Where there is
-no C compiler, and with ``I2I_DISABLE_KERNELS=1``, layers use torch's operations, which give the same up to rounding.
+`kernels.c` and `winograd.c` are compiled once per machine, when a network first needs them, and kept in i2i's cache
+folder. Where there is no C compiler, and with ``I2I_DISABLE_KERNELS=1``, layers use torch's operations, which give the
+same up to rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from i2i.storage.caches import cache_folder
 
 DISABLE_KERNELS = "I2I_DISABLE_KERNELS"
 
-_SOURCE = Path(__file__).with_suffix(".c")
+_SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "winograd.c")]
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _THREADING = ("-fopenmp", "-fopenmp-simd")  # the second where a compiler comes without OpenMP's library
 _SECONDS = 60  # that a compiler may take
@@ -35,6 +36,10 @@ _ARGUMENTS = {
     "layer_instance_backward": "tttttttttttttttnnnr",
     "reflect_forward": "ttnnnn",
     "reflect_backward": "ttnnnn",
+    "winograd_input": "ttnnnnnn",
+    "winograd_input_transposed": "ttnnnnnn",
+    "winograd_output": "ttnnnnnn",
+    "winograd_output_transposed": "ttnnnnnn",
 }
 
 
@@ -45,7 +50,7 @@ def have_kernels_for(x: Tensor) -> bool:
 
 
 def call(name: str, *arguments: Tensor | int | float) -> None:
-    """Call a function of kernels.c with contiguous tensors and numbers, on as many threads as torch uses."""
+    """Call a function of the kernels with contiguous tensors and numbers, on as many threads as torch uses."""
     function = getattr(_library(), name)
     function(*(a.data_ptr() if isinstance(a, Tensor) else a for a in arguments), torch.get_num_threads())
 
@@ -66,8 +71,8 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _built(compiler: str) -> Path:
-    """Return the library for this source, compiler and processor, compiled if it is not in the cache."""
-    known = (_SOURCE.read_bytes(), " ".join(_FLAGS).encode(), _version(compiler), _processor())
+    """Return the library for these sources, compiler and processor, compiled if it is not in the cache."""
+    known = (*(source.read_bytes() for source in _SOURCES), " ".join(_FLAGS).encode(), _version(compiler), _processor())
     folder = cache_folder() / "kernels"
     library = folder / f"{hashlib.sha256(b'|'.join(known)).hexdigest()[:32]}.so"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -81,10 +86,10 @@ def _built(compiler: str) -> Path:
 
 def _compiled(compiler: str, target: Path) -> Path:
     for threading in _THREADING:
-        command = [compiler, *_FLAGS, threading, str(_SOURCE), "-o", str(target), "-lm"]
+        command = [compiler, *_FLAGS, threading, *map(str, _SOURCES), "-o", str(target), "-lm"]
         if subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False).returncode == 0:
             return target
-    raise OSError(f"{compiler} cannot compile {_SOURCE}.")
+    raise OSError(f"{compiler} cannot compile {_SOURCES[0].parent}.")
 
 
 def _version(compiler: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from i2i.nn.convolutions import DoublingConv2d
+from i2i.nn.convolutions import Conv2d, DoublingConv2d
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 from i2i.nn.padding import ReflectionPad2d
 
@@ -19,8 +19,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(), nn.ReLU(inplace=True),
-            ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), InstanceNorm(),
+            ReflectionPad2d(1), Conv2d(channels, channels, 3, bias=False), InstanceNorm(), nn.ReLU(inplace=True),
+            ReflectionPad2d(1), Conv2d(channels, channels, 3, bias=False), InstanceNorm(),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i2i.nn import InstanceNorm, ReflectionPad2d
+from i2i.nn import Conv2d, InstanceNorm, ReflectionPad2d
 
 LEVELS = 4
 
@@ -104,5 +104,5 @@ class _CascadeBlock(nn.Module):
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        InstanceNorm(), nn.ReLU(inplace=True), ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3, bias=False)
+        InstanceNorm(), nn.ReLU(inplace=True), ReflectionPad2d(1), Conv2d(inputs, outputs, 3, bias=False)
     )

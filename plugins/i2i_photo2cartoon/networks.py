@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from i2i import ConfigError, Generator, Translation
 from i2i.nn import (
     CamAttention,
+    Conv2d,
     ImageConv2d,
     LayerInstanceNorm,
     ReflectionPad2d,
@@ -146,7 +147,7 @@ class _SteeredBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pad = ReflectionPad2d(1)
-        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
+        self.conv1, self.conv2 = (Conv2d(channels, channels, 3, bias=False) for _ in range(2))
         self.norm1, self.norm2 = (SoftNorm(channels) for _ in range(2))
 
     def forward(self, x: Tensor, content: Tensor, style: Tensor) -> Tensor:

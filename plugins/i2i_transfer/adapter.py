@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import Branches, Generator
-from i2i.nn import CamAttention, ReflectionConv2d
+from i2i.nn import CamAttention, Conv2d, ReflectionConv2d, convolve_by
 from i2i_transfer.branch import Branch
 
 
@@ -68,7 +68,7 @@ class AdaptedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x``, ``(N, C, H, W)``, adding each sample's group adapter."""
-        adapted: Tensor = self.adapters(super().forward(x), x)
+        adapted: Tensor = self.adapters(convolve_by([self], x), x)
         return adapted
 
     @torch.no_grad()
@@ -113,7 +113,7 @@ class Adapter(Branch):
 def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:
     """Yield the trunk's plain convolutions, except in attention, which reads a weight without calling the module."""
     for name, child in module.named_children():
-        if type(child) in (nn.Conv2d, ReflectionConv2d) and child.groups == 1:
+        if type(child) in (nn.Conv2d, Conv2d, ReflectionConv2d) and child.groups == 1:
             yield prefix + name, child
         elif not isinstance(child, Branches | CamAttention | AdaptedConv2d):
             yield from _convolutions(child, f"{prefix}{name}.")

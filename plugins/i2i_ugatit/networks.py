@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from i2i import ConfigError, Discriminator, Generator, Translation, Verdict, output_width
 from i2i.nn import (
     CamAttention,
+    Conv2d,
     ImageConv2d,
     LayerInstanceNorm,
     ReflectionPad2d,
@@ -181,7 +182,7 @@ class _SteeredBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.pad = ReflectionPad2d(1)
-        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, bias=False) for _ in range(2))
+        self.conv1, self.conv2 = (Conv2d(channels, channels, 3, bias=False) for _ in range(2))
         self.norm1, self.norm2 = (LayerInstanceNorm(channels, 0.9, affine=False) for _ in range(2))
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn import InstanceNorm, ReflectionConv2d, channel_moments, pool_moments, reflect, scale_channels
+from i2i.nn import InstanceNorm, ReflectionConv2d, channel_moments, convolve, pool_moments, reflect, scale_channels
 
 
 class SampleNorm(nn.Module):
@@ -48,8 +48,8 @@ class UpsamplingConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``; H and W are 2 or more."""
         folded = _by_phase(self.weight)
-        bias = None if self.bias is None else repeat(self.bias, "o -> (o phase)", phase=4)
-        y = F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded, bias), 2)
+        bias = None if self.bias is None else repeat(self.bias, "o -> 1 (o phase)", phase=4)
+        y = F.pixel_shuffle(convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded[None], bias), 2)
         left, right = self._column(x[..., :2], slice(None, 5)), self._column(x[..., -2:], slice(-5, None))
         top, bottom = self._row(x[..., :2, :], slice(None, 5)), self._row(x[..., -2:, :], slice(-5, None))
         middle = torch.cat([left[..., 1:-1, :], y[..., 1:-1, 1:-1], right[..., 1:-1, :]], -1)

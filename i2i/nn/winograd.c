@@ -1,0 +1,286 @@
+/* The transforms of Winograd's convolution F(4x4, 3x3). winograd.py explains and calls them, kernels.py builds this file.
+ *
+ * Maps are float32, contiguous, (N, C, H, W). A plane, one channel of one sample, has `tall` by `wide` tiles: 4x4 pixels of
+ * an output, or the 6x6 pixels of an input that they depend on. What lies outside of a map counts as 0. Points are
+ * (6, 6, C, N * tall * wide). Each plane is computed by one thread, so results do not depend on the number of threads.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#define A 0.70710678118654752f /* the points of interpolation are 0, A, -A, B, -B and infinity, with A * B = 1 */
+#define B 1.41421356237309505f
+
+/* Lines of numbers. Each line has one number for every tile. */
+typedef float *Lines[6];
+
+static void spread(Lines lines, float *first, long step)
+{
+    for (int i = 0; i < 6; i++)
+        lines[i] = first + i * step;
+}
+
+/* From 6 pixels to 6 points. */
+static void to_points(Lines x, Lines y, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float x0 = x[0][i], x1 = x[1][i], x2 = x[2][i], x3 = x[3][i], x4 = x[4][i], x5 = x[5][i];
+        const float even = x4 - 2 * x2, odd = A * x3 - B * x1;
+        const float other_even = x4 - 0.5f * x2, other_odd = B * x3 - A * x1;
+        y[0][i] = x0 - 2.5f * x2 + x4;
+        y[1][i] = even + odd;
+        y[2][i] = even - odd;
+        y[3][i] = other_even + other_odd;
+        y[4][i] = other_even - other_odd;
+        y[5][i] = x1 - 2.5f * x3 + x5;
+    }
+}
+
+/* The transpose of to_points. */
+static void to_points_transposed(Lines y, Lines x, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float y0 = y[0][i], y5 = y[5][i];
+        const float even = y[1][i] + y[2][i], odd = y[1][i] - y[2][i];
+        const float other_even = y[3][i] + y[4][i], other_odd = y[3][i] - y[4][i];
+        x[0][i] = y0;
+        x[1][i] = y5 - B * odd - A * other_odd;
+        x[2][i] = -2.5f * y0 - 2 * even - 0.5f * other_even;
+        x[3][i] = A * odd + B * other_odd - 2.5f * y5;
+        x[4][i] = y0 + even + other_even;
+        x[5][i] = y5;
+    }
+}
+
+/* From the products at 6 points to 4 pixels. */
+static void to_pixels(Lines x, Lines y, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float even = x[1][i] + x[2][i], odd = x[1][i] - x[2][i];
+        const float other_even = x[3][i] + x[4][i], other_odd = x[3][i] - x[4][i];
+        const float x0 = x[0][i], x5 = x[5][i];
+        y[0][i] = x0 + even + other_even;
+        y[1][i] = A * odd + B * other_odd;
+        y[2][i] = 0.5f * even + 2 * other_even;
+        y[3][i] = 0.5f * A * odd + 2 * B * other_odd + x5;
+    }
+}
+
+/* The transpose of to_pixels. */
+static void to_pixels_transposed(Lines y, Lines x, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float y0 = y[0][i], y1 = y[1][i], y2 = y[2][i], y3 = y[3][i];
+        const float even = y0 + 0.5f * y2, odd = A * y1 + 0.5f * A * y3;
+        const float other_even = y0 + 2 * y2, other_odd = B * y1 + 2 * B * y3;
+        x[0][i] = y0;
+        x[1][i] = even + odd;
+        x[2][i] = even - odd;
+        x[3][i] = other_even + other_odd;
+        x[4][i] = other_even - other_odd;
+        x[5][i] = y3;
+    }
+}
+
+/* Four neighbouring pixels, or one column of four neighbouring tiles. */
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+#ifdef __clang__
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (Integers){i, j, k, l})
+typedef int Integers __attribute__((vector_size(16)));
+#endif
+
+/* Write the rows of a 4x4 matrix as columns. */
+static inline void transpose(const float *from, long from_step, float *to, long to_step)
+{
+    const Four a = *(const Four *)from, b = *(const Four *)(from + from_step);
+    const Four c = *(const Four *)(from + 2 * from_step), d = *(const Four *)(from + 3 * from_step);
+    const Four e = PICK(a, b, 0, 4, 1, 5), f = PICK(c, d, 0, 4, 1, 5);
+    const Four g = PICK(a, b, 2, 6, 3, 7), h = PICK(c, d, 2, 6, 3, 7);
+    *(Four *)to = PICK(e, f, 0, 1, 4, 5);
+    *(Four *)(to + to_step) = PICK(e, f, 2, 3, 6, 7);
+    *(Four *)(to + 2 * to_step) = PICK(g, h, 0, 1, 4, 5);
+    *(Four *)(to + 3 * to_step) = PICK(g, h, 2, 3, 6, 7);
+}
+
+/* Sort a plane: for each row modulo 4, six lines (rows / 4, wide), one for each column of a tile. */
+static void sort(const float *plane, float *sorted, long height, long width, long rows, long wide)
+{
+    const long line = rows / 4 * wide, whole = (width / 4 < wide ? width / 4 : wide) & -4;
+    for (long row = 0; row < rows; row++) {
+        const float *from = plane + row * width;
+        float *to = sorted + row % 4 * 6 * line + row / 4 * wide;
+        if (row >= height) {
+            for (int column = 0; column < 6; column++)
+                for (long tile = 0; tile < wide; tile++)
+                    to[column * line + tile] = 0;
+            continue;
+        }
+        for (long tile = 0; tile < whole; tile += 4)
+            transpose(from + 4 * tile, 4, to + tile, line);
+        for (long column = 4 * whole; column < 4 * wide; column++)
+            to[column % 4 * line + column / 4] = column < width ? from[column] : 0;
+        for (int column = 0; column < 2; column++) {
+            float *own = to + column * line, *shifted = to + (4 + column) * line;
+            long tile = 0;
+            for (; tile + 4 < wide; tile += 4)
+                *(Four *)(shifted + tile) = *(const Four *)(own + tile + 1);
+            for (; tile < wide - 1; tile++)
+                shifted[tile] = own[tile + 1];
+            shifted[tile] = 4 * wide + column < width ? from[4 * wide + column] : 0;
+        }
+    }
+}
+
+/* Write sorted lines, of which columns 0 to 3 count, into a plane. */
+static void unsort(const float *sorted, float *plane, long height, long width, long rows, long wide)
+{
+    const long line = rows / 4 * wide, whole = (width / 4 < wide ? width / 4 : wide) & -4;
+    for (long row = 0; row < height; row++) {
+        const float *from = sorted + row % 4 * 6 * line + row / 4 * wide;
+        float *to = plane + row * width;
+        for (long tile = 0; tile < whole; tile += 4)
+            transpose(from + tile, line, to + 4 * tile, 4);
+        for (long column = 4 * whole; column < width; column++)
+            to[column] = column < 4 * wide ? from[column % 4 * line + column / 4] : 0;
+    }
+}
+
+/* `tall` by `wide` tiles in each of `samples * channels` planes of `height` by `width`. */
+typedef struct {
+    long samples, channels, height, width, tall, wide;
+} Shape;
+
+static long stride(const Shape *shape) /* between the numbers of one tile at two points */
+{
+    return shape->samples * shape->channels * shape->tall * shape->wide;
+}
+
+/* Transforms one plane to or from its points. */
+typedef void Transform(float *plane, float *points, const Shape *shape, float *room);
+
+static void each_plane(Transform *transform, const float *maps, const float *points, Shape shape, int threads)
+{
+    const long planes = shape.samples * shape.channels, tiles = shape.tall * shape.wide;
+#pragma omp parallel num_threads(threads) if (planes * tiles > 2048)
+    {
+        float *room = malloc(26 * (tiles + shape.wide) * sizeof(float));
+#pragma omp for
+        for (long plane = 0; plane < planes; plane++) {
+            const long sample = plane / shape.channels, channel = plane % shape.channels;
+            transform((float *)maps + plane * shape.height * shape.width,
+                      (float *)points + (channel * shape.samples + sample) * tiles, &shape, room);
+        }
+        free(room);
+    }
+}
+
+static void input(float *plane, float *points, const Shape *shape, float *room)
+{
+    const long tiles = shape->tall * shape->wide, line = tiles + shape->wide;
+    Lines in, out;
+    sort(plane, room, shape->height, shape->width, 4 * (shape->tall + 1), shape->wide);
+    for (int row = 0; row < 4; row++) {
+        spread(in, room + row * 6 * line, line);
+        to_points(in, in, line);
+    }
+    for (int column = 0; column < 6; column++) {
+        for (int row = 0; row < 6; row++)
+            in[row] = room + (row % 4 * 6 + column) * line + row / 4 * shape->wide;
+        spread(out, points + column * stride(shape), 6 * stride(shape));
+        to_points(in, out, tiles);
+    }
+}
+
+static void input_transposed(float *plane, float *points, const Shape *shape, float *room)
+{
+    const long wide = shape->wide, tiles = shape->tall * wide, line = tiles + wide;
+    float *overlap = room + 24 * line;
+    Lines in, out;
+    for (int column = 0; column < 6; column++) {
+        spread(in, points + column * stride(shape), 6 * stride(shape));
+        spread(out, room + column * line, 6 * line);
+        out[4] = overlap;
+        out[5] = overlap + tiles;
+        to_points_transposed(in, out, tiles);
+        for (int row = 0; row < 4; row++)
+            memset(out[row] + tiles, 0, wide * sizeof(float));
+        for (int row = 0; row < 2; row++)
+            for (long i = 0; i < tiles; i++)
+                out[row][wide + i] += out[4 + row][i];
+    }
+    for (int row = 0; row < 4; row++) {
+        spread(in, room + row * 6 * line, line);
+        to_points_transposed(in, in, line);
+    }
+    unsort(room, plane, shape->height, shape->width, 4 * (shape->tall + 1), wide);
+    for (long row = 0; row < shape->height; row++)
+        for (int i = 0; i < 2; i++) { /* the last two columns of a tile are the first two of its neighbour */
+            const float *from = room + (row % 4 * 6 + 4 + i) * line + row / 4 * wide;
+            const long inside = (shape->width - i - 1) / 4 < wide ? (shape->width - i - 1) / 4 : wide;
+            for (long tile = 0; tile < inside; tile++)
+                plane[row * shape->width + 4 * (tile + 1) + i] += from[tile];
+        }
+}
+
+static void output(float *plane, float *points, const Shape *shape, float *room)
+{
+    const long tiles = shape->tall * shape->wide;
+    Lines in, out;
+    for (int column = 0; column < 6; column++) {
+        spread(in, points + column * stride(shape), 6 * stride(shape));
+        spread(out, room + column * tiles, 6 * tiles);
+        to_pixels(in, out, tiles);
+    }
+    for (int row = 0; row < 4; row++) {
+        spread(in, room + row * 6 * tiles, tiles);
+        to_pixels(in, in, tiles);
+    }
+    unsort(room, plane, shape->height, shape->width, 4 * shape->tall, shape->wide);
+}
+
+static void output_transposed(float *plane, float *points, const Shape *shape, float *room)
+{
+    const long tiles = shape->tall * shape->wide;
+    Lines in, out;
+    sort(plane, room, shape->height, shape->width, 4 * shape->tall, shape->wide);
+    for (int row = 0; row < 4; row++) {
+        spread(in, room + row * 6 * tiles, tiles);
+        to_pixels_transposed(in, in, tiles);
+    }
+    for (int column = 0; column < 6; column++) {
+        spread(in, room + column * tiles, 6 * tiles);
+        spread(out, points + column * stride(shape), 6 * stride(shape));
+        to_pixels_transposed(in, out, tiles);
+    }
+}
+
+void winograd_input(const float *maps, const float *points, long samples, long channels, long height, long width,
+    long tall, long wide, int threads)
+{
+    each_plane(input, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+}
+
+void winograd_input_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
+    long tall, long wide, int threads)
+{
+    each_plane(input_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+}
+
+void winograd_output(const float *maps, const float *points, long samples, long channels, long height, long width,
+    long tall, long wide, int threads)
+{
+    each_plane(output, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+}
+
+void winograd_output_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
+    long tall, long wide, int threads)
+{
+    each_plane(output_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+}
