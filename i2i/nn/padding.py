@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from i2i.nn.kernels import call, have_kernels_for
 
+_MANY = 64  # channels
+
 
 class ReflectionPad2d(nn.ReflectionPad2d):
     """Reflection padding, as torch's, by `reflect`."""
@@ -57,5 +59,15 @@ class _Reflected(torch.autograd.Function):
         if torch.is_grad_enabled() or not have_kernels_for(grad):
             return torch.ops.aten.reflection_pad2d_backward(grad, x_grad, [ctx.padding] * 4), None
         samples, channels, height, width = ctx.shape
-        call("reflect_backward", grad.contiguous(), x_grad, samples * channels, height, width, ctx.padding)
+        call("reflect_backward", _contiguous(grad), x_grad, samples * channels, height, width, ctx.padding)
         return x_grad, None
+
+
+def _contiguous(x: Tensor) -> Tensor:
+    """Return ``x`` contiguous. Of many channels that are last, torch's copy of matrices is 3 to 6 times faster."""
+    if len(x[0]) < _MANY or not x.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous()
+    copy = x.new_empty(x.shape)
+    for source, target in zip(x, copy, strict=True):
+        target.flatten(1).copy_(source.flatten(1))
+    return copy

@@ -38,6 +38,15 @@ def test_memory_order_does_not_matter():
     assert torch.equal(reflect(crossed, 1), F.pad(crossed, (1, 1, 1, 1), mode="reflect"))
 
 
+@pytest.mark.parametrize("channels", [3, 64])
+def test_the_order_of_a_gradient_does_not_matter(channels):
+    x = torch.randn(2, channels, 4, 5, requires_grad=True)
+    weights = torch.randn(2, channels, 8, 9)
+    orders = (torch.contiguous_format, torch.channels_last)
+    grads = [torch.autograd.grad(reflect(x, 2), x, weights.contiguous(memory_format=order))[0] for order in orders]
+    assert torch.equal(*grads)
+
+
 @pytest.mark.parametrize("padding", [2, (1, 0, 2, 1)])
 def test_the_layer_is_torchs(padding):
     x = torch.randn(2, 3, 4, 5)
