@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
+from i2i.nn import Conv2d
+
 Named = list[tuple[str, nn.Module]]
 
 VGG16_WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -63,7 +65,7 @@ def _vgg16() -> Named:
     inputs = 3
     for block, widths in enumerate(VGG16_WIDTHS, start=1):
         for number, width in enumerate(widths, start=1):
-            stack += [(f"conv{block}_{number}", nn.Conv2d(inputs, width, 3, padding=1))]
+            stack += [(f"conv{block}_{number}", Conv2d(inputs, width, 3, padding=1))]
             stack += [(f"relu{block}_{number}", nn.ReLU())]
             inputs = width
         stack += [(f"pool{block}", nn.MaxPool2d(2))]
@@ -74,9 +76,9 @@ def _alexnet() -> Named:
     return [
         ("conv1", nn.Conv2d(3, 64, 11, stride=4, padding=2)), ("relu1", nn.ReLU()), ("pool1", nn.MaxPool2d(3, 2)),
         ("conv2", nn.Conv2d(64, 192, 5, padding=2)), ("relu2", nn.ReLU()), ("pool2", nn.MaxPool2d(3, 2)),
-        ("conv3", nn.Conv2d(192, 384, 3, padding=1)), ("relu3", nn.ReLU()),
-        ("conv4", nn.Conv2d(384, 256, 3, padding=1)), ("relu4", nn.ReLU()),
-        ("conv5", nn.Conv2d(256, 256, 3, padding=1)), ("relu5", nn.ReLU()), ("pool5", nn.MaxPool2d(3, 2)),
+        ("conv3", Conv2d(192, 384, 3, padding=1)), ("relu3", nn.ReLU()),
+        ("conv4", Conv2d(384, 256, 3, padding=1)), ("relu4", nn.ReLU()),
+        ("conv5", Conv2d(256, 256, 3, padding=1)), ("relu5", nn.ReLU()), ("pool5", nn.MaxPool2d(3, 2)),
     ]  # fmt: skip
 
 

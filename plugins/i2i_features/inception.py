@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from i2i.nn import Conv2d
+
 EPS = 1e-3
 """Epsilon of its batch normalisation."""
 HALVES = 0
@@ -37,10 +39,10 @@ class InceptionV3(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = _convolution(3, 32, HALVES)
-        self.Conv2d_2a_3x3 = nn.Conv2d(32, 32, 3)
+        self.Conv2d_2a_3x3 = Conv2d(32, 32, 3)
         self.Conv2d_2b_3x3 = _convolution(32, 64, 3)
         self.Conv2d_3b_1x1 = _convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = nn.Conv2d(80, 192, 3)
+        self.Conv2d_4a_3x3 = Conv2d(80, 192, 3)
         for name, block in _blocks().items():
             self.add_module(name, block)
 
@@ -156,8 +158,9 @@ def _convolution(inputs: int, outputs: int, size: Size) -> nn.Conv2d:
     """Return a convolution that keeps or halves the size of maps."""
     if size == HALVES:
         return nn.Conv2d(inputs, outputs, 3, stride=2)
-    sides = (size, size) if isinstance(size, int) else size
-    return nn.Conv2d(inputs, outputs, sides, padding=(sides[0] // 2, sides[1] // 2))
+    if isinstance(size, int):
+        return Conv2d(inputs, outputs, size, padding=size // 2)
+    return nn.Conv2d(inputs, outputs, size, padding=(size[0] // 2, size[1] // 2))
 
 
 def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
