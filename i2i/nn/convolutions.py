@@ -61,11 +61,8 @@ class DoublingConv2d(nn.Conv2d):
         """Map equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
         phases = _by_phase(torch.cat([layer.weight for layer in layers]))
         weights = rearrange(phases, "(g o) i h w -> g o i h w", g=len(layers))
-        y = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), weights)
-        y = rearrange(y, "n (c row column) h w -> row column n c h w", row=2, column=2)
-        seen = slice(None, -1), slice(1, None)  # by even and odd rows and columns
-        pixels = [y[row, column, ..., seen[row], seen[column]] for row in (0, 1) for column in (0, 1)]
-        return rearrange(pixels, "(row column) n c h w -> n c (h row) (w column)", row=2, column=2)
+        y = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), weights)  # (N, O * 4, H + 1, W + 1)
+        return F.pixel_shuffle(y, 2)[..., 1:-1, 1:-1]  # the first odd and the last even pixels have no partner
 
 
 class ImageConv2d(nn.Conv2d):
@@ -121,14 +118,14 @@ class ReflectionConv2d(nn.Conv2d):
 
 
 def _by_phase(weight: Tensor) -> Tensor:
-    """Map weights ``(O, I, 3, 3)`` to ``(O * 4, I, 2, 2)``, one 2x2 kernel per output pixel of a 2x2 block."""
+    """Map weights ``(O, I, 3, 3)`` to ``(O * 4, I, 2, 2)``: a 2x2 kernel each for odd and even rows and columns."""
     rows = _halve_taps(weight, 2)  # (O, 2, I, 2, 3)
     return rearrange(_halve_taps(rows, 4), "o column row i h w -> (o row column) i h w")
 
 
 def _halve_taps(weight: Tensor, dim: int) -> Tensor:
-    """Merge three taps along ``dim`` into two, for even and for odd outputs; phases become dimension 1."""
+    """Merge three taps along ``dim`` into two, for odd and for even outputs; phases become dimension 1."""
     first, middle, last = weight.unbind(dim)
     even = torch.stack([first, middle + last], dim)
     odd = torch.stack([first + middle, last], dim)
-    return torch.stack([even, odd], 1)
+    return torch.stack([odd, even], 1)

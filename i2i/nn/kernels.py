@@ -36,10 +36,10 @@ _ARGUMENTS = {
     "layer_instance_backward": "tttttttttttttttnnnr",
     "reflect_forward": "ttnnnn",
     "reflect_backward": "ttnnnn",
-    "winograd_input": "ttnnnnnn",
-    "winograd_input_transposed": "ttnnnnnn",
-    "winograd_output": "ttnnnnnn",
-    "winograd_output_transposed": "ttnnnnnn",
+    "winograd_input": "ttnnnnnnn",
+    "winograd_input_transposed": "ttnnnnnnn",
+    "winograd_output": "ttnnnnnnn",
+    "winograd_output_transposed": "ttnnnnnnn",
 }
 
 

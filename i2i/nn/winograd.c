@@ -1,14 +1,15 @@
-/* The transforms of Winograd's convolution F(4x4, 3x3). winograd.py explains and calls them, kernels.py builds this file.
+/* The transforms of Winograd's convolutions. winograd.py explains and calls them, kernels.py builds this file.
  *
  * Maps are float32, contiguous, (N, C, H, W). A plane, one channel of one sample, has `tall` by `wide` tiles: 4x4 pixels of
- * an output, or the 6x6 pixels of an input that they depend on. What lies outside of a map counts as 0. Points are
- * (6, 6, C, N * tall * wide). Each plane is computed by one thread, so results do not depend on the number of threads.
+ * an output, or the pixels of an input that they depend on, `side` by `side`: 6x6 for 3x3 weights, 5x5 for 2x2 ones. What
+ * lies outside of a map counts as 0. Points are (side, side, C, N * tall * wide). Each plane is computed by one thread, so
+ * results do not depend on the number of threads.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
-#define A 0.70710678118654752f /* the points of interpolation are 0, A, -A, B, -B and infinity, with A * B = 1 */
+#define A 0.70710678118654752f /* the points are 0, A, -A, B, -B and, for 3x3 weights, infinity; A * B = 1 */
 #define B 1.41421356237309505f
 
 /* Lines of numbers. Each line has one number for every tile. */
@@ -20,7 +21,7 @@ static void spread(Lines lines, float *first, long step)
         lines[i] = first + i * step;
 }
 
-/* From 6 pixels to 6 points. */
+/* From pixels to points. */
 static void to_points(Lines x, Lines y, long count)
 {
 #pragma omp simd
@@ -54,7 +55,7 @@ static void to_points_transposed(Lines y, Lines x, long count)
     }
 }
 
-/* From the products at 6 points to 4 pixels. */
+/* From the products at the points to 4 pixels. */
 static void to_pixels(Lines x, Lines y, long count)
 {
 #pragma omp simd
@@ -154,13 +155,8 @@ static void unsort(const float *sorted, float *plane, long height, long width, l
 
 /* `tall` by `wide` tiles in each of `samples * channels` planes of `height` by `width`. */
 typedef struct {
-    long samples, channels, height, width, tall, wide;
+    long samples, channels, height, width, tall, wide, side;
 } Shape;
-
-static long stride(const Shape *shape) /* between the numbers of one tile at two points */
-{
-    return shape->samples * shape->channels * shape->tall * shape->wide;
-}
 
 /* Transforms one plane to or from its points. */
 typedef void Transform(float *plane, float *points, const Shape *shape, float *room);
@@ -170,7 +166,7 @@ static void each_plane(Transform *transform, const float *maps, const float *poi
     const long planes = shape.samples * shape.channels, tiles = shape.tall * shape.wide;
 #pragma omp parallel num_threads(threads) if (planes * tiles > 2048)
     {
-        float *room = malloc(26 * (tiles + shape.wide) * sizeof(float));
+        float *room = calloc(27 * (tiles + shape.wide), sizeof(float));
 #pragma omp for
         for (long plane = 0; plane < planes; plane++) {
             const long sample = plane / shape.channels, channel = plane % shape.channels;
@@ -179,6 +175,20 @@ static void each_plane(Transform *transform, const float *maps, const float *poi
         }
         free(room);
     }
+}
+
+/* The points of one column. With 2x2 weights there is no sixth: what is written there is lost, and 0 is read. */
+static void spread_points(Lines lines, float *points, long column, const Shape *shape, float *none)
+{
+    const long step = shape->samples * shape->channels * shape->tall * shape->wide;
+    spread(lines, points + column * step, shape->side * step);
+    if (shape->side < 6)
+        lines[5] = none;
+}
+
+static void clear(float *line, long count)
+{
+    memset(line, 0, count * sizeof(float));
 }
 
 static void input(float *plane, float *points, const Shape *shape, float *room)
@@ -190,10 +200,10 @@ static void input(float *plane, float *points, const Shape *shape, float *room)
         spread(in, room + row * 6 * line, line);
         to_points(in, in, line);
     }
-    for (int column = 0; column < 6; column++) {
+    for (int column = 0; column < shape->side; column++) {
         for (int row = 0; row < 6; row++)
             in[row] = room + (row % 4 * 6 + column) * line + row / 4 * shape->wide;
-        spread(out, points + column * stride(shape), 6 * stride(shape));
+        spread_points(out, points, column, shape, room + 24 * line);
         to_points(in, out, tiles);
     }
 }
@@ -201,27 +211,29 @@ static void input(float *plane, float *points, const Shape *shape, float *room)
 static void input_transposed(float *plane, float *points, const Shape *shape, float *room)
 {
     const long wide = shape->wide, tiles = shape->tall * wide, line = tiles + wide;
-    float *overlap = room + 24 * line;
+    float *overlap = room + 24 * line, *none = room + 26 * line;
     Lines in, out;
-    for (int column = 0; column < 6; column++) {
-        spread(in, points + column * stride(shape), 6 * stride(shape));
+    for (int column = 0; column < shape->side; column++) {
+        spread_points(in, points, column, shape, none);
         spread(out, room + column * line, 6 * line);
         out[4] = overlap;
         out[5] = overlap + tiles;
         to_points_transposed(in, out, tiles);
         for (int row = 0; row < 4; row++)
-            memset(out[row] + tiles, 0, wide * sizeof(float));
+            clear(out[row] + tiles, wide);
         for (int row = 0; row < 2; row++)
             for (long i = 0; i < tiles; i++)
                 out[row][wide + i] += out[4 + row][i];
     }
     for (int row = 0; row < 4; row++) {
         spread(in, room + row * 6 * line, line);
+        if (shape->side < 6)
+            clear(in[5], line);
         to_points_transposed(in, in, line);
     }
     unsort(room, plane, shape->height, shape->width, 4 * (shape->tall + 1), wide);
     for (long row = 0; row < shape->height; row++)
-        for (int i = 0; i < 2; i++) { /* the last two columns of a tile are the first two of its neighbour */
+        for (int i = 0; i < 2; i++) { /* the last columns of a tile are the first of its neighbour */
             const float *from = room + (row % 4 * 6 + 4 + i) * line + row / 4 * wide;
             const long inside = (shape->width - i - 1) / 4 < wide ? (shape->width - i - 1) / 4 : wide;
             for (long tile = 0; tile < inside; tile++)
@@ -233,13 +245,15 @@ static void output(float *plane, float *points, const Shape *shape, float *room)
 {
     const long tiles = shape->tall * shape->wide;
     Lines in, out;
-    for (int column = 0; column < 6; column++) {
-        spread(in, points + column * stride(shape), 6 * stride(shape));
+    for (int column = 0; column < shape->side; column++) {
+        spread_points(in, points, column, shape, room + 24 * tiles);
         spread(out, room + column * tiles, 6 * tiles);
         to_pixels(in, out, tiles);
     }
     for (int row = 0; row < 4; row++) {
         spread(in, room + row * 6 * tiles, tiles);
+        if (shape->side < 6)
+            clear(in[5], tiles);
         to_pixels(in, in, tiles);
     }
     unsort(room, plane, shape->height, shape->width, 4 * shape->tall, shape->wide);
@@ -254,33 +268,33 @@ static void output_transposed(float *plane, float *points, const Shape *shape, f
         spread(in, room + row * 6 * tiles, tiles);
         to_pixels_transposed(in, in, tiles);
     }
-    for (int column = 0; column < 6; column++) {
+    for (int column = 0; column < shape->side; column++) {
         spread(in, room + column * tiles, 6 * tiles);
-        spread(out, points + column * stride(shape), 6 * stride(shape));
+        spread_points(out, points, column, shape, room + 24 * tiles);
         to_pixels_transposed(in, out, tiles);
     }
 }
 
 void winograd_input(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, int threads)
+    long tall, long wide, long side, int threads)
 {
-    each_plane(input, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+    each_plane(input, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
 }
 
 void winograd_input_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, int threads)
+    long tall, long wide, long side, int threads)
 {
-    each_plane(input_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+    each_plane(input_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
 }
 
 void winograd_output(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, int threads)
+    long tall, long wide, long side, int threads)
 {
-    each_plane(output, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+    each_plane(output, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
 }
 
 void winograd_output_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, int threads)
+    long tall, long wide, long side, int threads)
 {
-    each_plane(output_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide}, threads);
+    each_plane(output_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
 }

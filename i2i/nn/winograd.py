@@ -1,16 +1,16 @@
-"""3x3 convolutions with a quarter of the multiplications, by Winograd's algorithm.
+"""Convolutions with 3x3 and 2x2 weights with far fewer multiplications, by Winograd's algorithm.
 
-Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv 1509.09308), F(4x4, 3x3).
-A tile of 6x6 input pixels and the 3x3 weights are read as polynomials and evaluated at 6x6 points. Their products,
-summed over the input channels, are 36 matrix products, and 4x4 output pixels are interpolated from them. The points per
-axis are 0, the square roots of 1/2 and 2 with both signs, and infinity; rounding errors are half those with the usual
-0, 1, -1, 2, -2 and infinity.
+Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016 (arXiv 1509.09308), F(4x4, 3x3) and
+F(4x4, 2x2). A tile of 6x6 input pixels and the 3x3 weights are read as polynomials and evaluated at 6x6 points. Their
+products, summed over the input channels, are 36 matrix products, and 4x4 output pixels are interpolated from them. With
+2x2 weights it is 5x5 pixels and points. The points per axis are 0, the square roots of 1/2 and 2 with both signs, and
+infinity for 3x3 weights; rounding errors are half those with the usual 0, 1, -1, 2, -2 and infinity.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from i2i.nn.kernels import call, have_kernels_for
 
-_SIDE, _TILE = 3, 4
-_LEAST_CHANNELS, _LEAST_TILES = 32, 16
+_TILE = 4
+_LEAST_CHANNELS = {(2, 2): 64, (3, 3): 32}  # by the shape of the weights
+_LEAST_TILES = 16
 
 
 def suits_winograd(x: Tensor, weight: Tensor) -> bool:
@@ -29,11 +30,10 @@ def suits_winograd(x: Tensor, weight: Tensor) -> bool:
         x: ``(N, I, H, W)``.
         weight: ``(O, I, h, w)``, of a convolution without padding or stride.
     """
-    tall, wide = (_tiles(side - _SIDE + 1) for side in x.shape[2:])
+    outputs, inputs, high, wide = weight.shape
     return (
-        weight.shape[2:] == (_SIDE, _SIDE)
-        and min(weight.shape[:2]) >= _LEAST_CHANNELS
-        and len(x) * tall * wide >= _LEAST_TILES
+        min(outputs, inputs) >= _LEAST_CHANNELS.get((high, wide), inf)
+        and len(x) * _tiles(x.shape[2] - high + 1) * _tiles(x.shape[3] - wide + 1) >= _LEAST_TILES
         and not torch.is_autocast_enabled("cpu")
         and have_kernels_for(x)
         and have_kernels_for(weight)
@@ -47,10 +47,10 @@ def convolve_by_winograd(x: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         x: ``(N, I, H, W)``.
-        weight: ``(O, I, 3, 3)``.
+        weight: ``(O, I, 3, 3)`` or ``(O, I, 2, 2)``.
 
     Returns:
-        ``(N, O, H - 2, W - 2)``.
+        ``(N, O, H - 2, W - 2)`` or ``(N, O, H - 1, W - 1)``.
     """
     y: Tensor = _Convolution.apply(x, weight)
     return y
@@ -60,61 +60,60 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        samples, _, height, width = x.shape
-        outputs = weight.new_empty(samples, len(weight), height - _SIDE + 1, width - _SIDE + 1)
-        products = torch.bmm(_weights_at_points(weight), _at_points("input", x, outputs))
-        return _transform("output", outputs, products, outputs)
+        (samples, _, *sides), kernel = x.shape, weight.shape[-1]
+        outputs = x.new_empty(samples, len(weight), *(side - kernel + 1 for side in sides))
+        products = torch.bmm(_weights_at_points(weight), _at_points("input", x, outputs, kernel))
+        return _transform("output", outputs, products, outputs, kernel)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        needs_x, needs_weight = ctx.needs_input_grad
+        (needs_x, needs_weight), kernel = ctx.needs_input_grad, weight.shape[-1]
         if torch.is_grad_enabled() or not have_kernels_for(grad):
-            mask = [needs_x, needs_weight, False]
-            found = torch.ops.aten.convolution_backward(
-                grad, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask
-            )
-            return found[0], found[1]
-        products = _at_points("output_transposed", grad, grad)
+            once, none, mask = [1, 1], [0, 0], [needs_x, needs_weight, False]
+            grads = torch.ops.aten.convolution_backward(grad, x, weight, None, once, none, once, False, none, 1, mask)
+            return grads[0], grads[1]
+        products = _at_points("output_transposed", grad, grad, kernel)
         x_grad = weight_grad = None
         if needs_x:
             points = torch.bmm(_weights_at_points(weight).mT, products)
-            x_grad = _transform(
-                "input_transposed", torch.empty_like(x, memory_format=torch.contiguous_format), points, grad
-            )
+            x_grad = _transform("input_transposed", x.new_empty(x.shape), points, grad, kernel)
         if needs_weight:
-            points = torch.bmm(products, _at_points("input", x, grad).mT)
-            taps = torch.matmul(_evaluation().mT, points.flatten(1))  # (9, O * I)
+            points = torch.bmm(products, _at_points("input", x, grad, kernel).mT)
+            taps = torch.matmul(_evaluation(kernel).mT, points.flatten(1))  # (kernel * kernel, O * I)
             weight_grad = taps.mT.reshape(weight.shape)
         return x_grad, weight_grad
 
 
-def _at_points(name: str, maps: Tensor, outputs: Tensor) -> Tensor:
-    """Return the values of all tiles of ``maps``, ``(N, C, H, W)``, at the points, ``(36, C, N * tiles)``."""
+def _at_points(name: str, maps: Tensor, outputs: Tensor, kernel: int) -> Tensor:
+    """Return the values of all tiles of ``maps``, ``(N, C, H, W)``, at the points, ``(points, C, N * tiles)``."""
     tiles = len(maps) * _tiles(outputs.shape[2]) * _tiles(outputs.shape[3])
-    points = maps.new_empty((_TILE + _SIDE - 1) ** 2, maps.shape[1], tiles)
-    _transform(name, maps.contiguous(), points, outputs)
+    points = maps.new_empty((_TILE + kernel - 1) ** 2, maps.shape[1], tiles)
+    _transform(name, maps.contiguous(), points, outputs, kernel)
     return points
 
 
-def _transform(name: str, maps: Tensor, points: Tensor, outputs: Tensor) -> Tensor:
+def _transform(name: str, maps: Tensor, points: Tensor, outputs: Tensor, kernel: int) -> Tensor:
     """Call a function of winograd.c, for the tiles of ``outputs``, ``(N, O, H, W)``; return the maps."""
-    call(f"winograd_{name}", maps, points, *maps.shape, _tiles(outputs.shape[2]), _tiles(outputs.shape[3]))
+    tall, wide = (_tiles(side) for side in outputs.shape[2:])
+    call(f"winograd_{name}", maps, points, *maps.shape, tall, wide, _TILE + kernel - 1)
     return maps
 
 
 def _weights_at_points(weight: Tensor) -> Tensor:
-    """Return ``(36, O, I)``."""
-    return torch.matmul(_evaluation(), weight.reshape(-1, _SIDE**2).mT).view(-1, *weight.shape[:2])
+    """Return ``(points, O, I)``."""
+    outputs, inputs, kernel, _ = weight.shape
+    return torch.matmul(_evaluation(kernel), weight.reshape(-1, kernel**2).mT).view(-1, outputs, inputs)
 
 
 @cache
-def _evaluation() -> Tensor:
-    """Return the matrix that evaluates 3x3 weights at the 6x6 points, ``(36, 9)``."""
+def _evaluation(kernel: int) -> Tensor:
+    """Return the matrix that evaluates square weights at the points, ``(points, kernel * kernel)``."""
     near, far = sqrt(0.5), sqrt(2)
     scaled = [(0.0, 1.0), (near, -1.5), (-near, -1.5), (far, 6.0), (-far, 6.0)]
-    rows = [[point**power / scale for power in range(_SIDE)] for point, scale in scaled]
-    line = torch.tensor([*rows, [0.0, 0.0, 1.0]], dtype=torch.double)  # the last is the point at infinity
+    rows = [[point**power / scale for power in range(kernel)] for point, scale in scaled]
+    infinity = [[0.0, 0.0, 1.0]] if kernel == 3 else []
+    line = torch.tensor(rows + infinity, dtype=torch.double)
     return torch.kron(line, line).float()
 
 

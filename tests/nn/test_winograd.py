@@ -10,7 +10,7 @@ from torch import nn
 from i2i.nn import Conv2d, SpectralConv2d, convolve, joint, kernels
 from i2i.nn.winograd import convolve_by_winograd, suits_winograd
 
-# samples, inputs, height, width, outputs: whole tiles; tiles that end outside; less than a tile; more than a vector
+# samples, inputs, height, width, outputs
 SHAPES = [(2, 3, 10, 18, 4), (2, 3, 9, 17, 4), (3, 2, 7, 8, 1), (1, 5, 3, 4, 2), (1, 1, 6, 71, 1)]
 
 
@@ -33,10 +33,10 @@ def chosen(monkeypatch):
     return calls
 
 
-def _drawn(samples, inputs, height, width, outputs):
+def _drawn(samples, inputs, height, width, outputs, kernel=3):
     torch.manual_seed(0)
     x = torch.randn(samples, inputs, height, width, requires_grad=True)
-    weight = torch.randn(outputs, inputs, 3, 3, requires_grad=True)
+    weight = torch.randn(outputs, inputs, kernel, kernel, requires_grad=True)
     return x, weight
 
 
@@ -50,14 +50,15 @@ def _by_both(x, weight, compute):
     return compute(convolve_by_winograd, x, weight), compute(F.conv2d, *exact)
 
 
+@pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.parametrize("shape", [*SHAPES, (2, 64, 18, 18, 64)], ids=str)
-def test_values_and_gradients_are_those_of_torch_to_single_precision(shape):
+def test_values_and_gradients_are_those_of_torch_to_single_precision(shape, kernel):
     def compute(convolve, x, weight):
         y = convolve(x, weight)
         slope = torch.linspace(-1, 2, y.numel()).view(y.shape).to(y.dtype)
         return y, *torch.autograd.grad((y * slope).sum(), [x, weight])
 
-    for actual, expected in zip(*_by_both(*_drawn(*shape), compute), strict=True):
+    for actual, expected in zip(*_by_both(*_drawn(*shape, kernel), compute), strict=True):
         assert actual.shape == expected.shape
         assert _relative_error(actual, expected) < 2e-6
 
@@ -99,21 +100,24 @@ def test_the_number_of_threads_changes_no_bit_of_the_transforms():
     for count in (1, 3):
         torch.set_num_threads(count)
         points = torch.zeros(36, 40, 3 * 81)
-        kernels.call("winograd_input", x, points, *x.shape, 9, 9)
+        kernels.call("winograd_input", x, points, *x.shape, 9, 9, 6)
         back = torch.zeros_like(x)
-        kernels.call("winograd_input_transposed", back, points, *x.shape, 9, 9)
+        kernels.call("winograd_input_transposed", back, points, *x.shape, 9, 9, 6)
         results.append((points, back))
     torch.set_num_threads(threads)
     assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
 
 
-def test_only_wide_3x3_convolutions_of_single_precision_suit():
+def test_only_wide_convolutions_of_single_precision_suit():
     x, weight = torch.zeros(1, 32, 18, 18), torch.zeros(32, 32, 3, 3)
     assert suits_winograd(x, weight)
     assert not suits_winograd(x[:, :31], weight[:, :31])
     assert not suits_winograd(x, weight[:31])
     assert not suits_winograd(x[..., :14], weight)  # 12 tiles
+    assert not suits_winograd(x, weight[..., :2, :2])
+    assert suits_winograd(torch.zeros(1, 64, 18, 18), torch.zeros(64, 64, 2, 2))
     assert not suits_winograd(x, weight[..., :2])
+    assert not suits_winograd(x, weight[..., :1, :1])
     assert not suits_winograd(x.double(), weight.double())
     assert not suits_winograd(x.to("meta"), weight.to("meta"))
     with torch.autocast("cpu", torch.bfloat16):
