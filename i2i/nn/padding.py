@@ -65,7 +65,7 @@ class _Reflected(torch.autograd.Function):
 
 def _contiguous(x: Tensor) -> Tensor:
     """Return ``x`` contiguous. Of many channels that are last, torch's copy of matrices is 3 to 6 times faster."""
-    if len(x[0]) < _MANY or not x.is_contiguous(memory_format=torch.channels_last):
+    if x.shape[1] < _MANY or not x.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous()
     copy = x.new_empty(x.shape)
     for source, target in zip(x, copy, strict=True):

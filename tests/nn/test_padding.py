@@ -39,9 +39,10 @@ def test_memory_order_does_not_matter():
 
 
 @pytest.mark.parametrize("channels", [3, 64])
-def test_the_order_of_a_gradient_does_not_matter(channels):
-    x = torch.randn(2, channels, 4, 5, requires_grad=True)
-    weights = torch.randn(2, channels, 8, 9)
+@pytest.mark.parametrize("samples", [0, 2])
+def test_the_order_of_a_gradient_does_not_matter(channels, samples):
+    x = torch.randn(samples, channels, 4, 5, requires_grad=True)
+    weights = torch.randn(samples, channels, 8, 9)
     orders = (torch.contiguous_format, torch.channels_last)
     grads = [torch.autograd.grad(reflect(x, 2), x, weights.contiguous(memory_format=order))[0] for order in orders]
     assert torch.equal(*grads)
