@@ -57,14 +57,6 @@ def _instance_norm(layer: InstanceNorm, x: Tensor) -> Tensor:
     return F.instance_norm(x, eps=layer.eps)
 
 
-def _convolve(layer: Conv2d, x: Tensor) -> Tensor:
-    return F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
-
-
-def _reflect_and_convolve(layer: ReflectionConv2d, x: Tensor) -> Tensor:
-    return F.conv2d(F.pad(x, (layer.reach,) * 4, mode="reflect"), layer.weight, layer.bias, layer.stride)
-
-
 def _reflect(layer: ReflectionPad2d, x: Tensor) -> Tensor:
     return F.pad(x, layer.padding, mode="reflect")
 
@@ -113,6 +105,6 @@ def _spectral_linear(layer: SpectralLinear, x: Tensor) -> Tensor:
 _PLAIN = {
     DoublingConv2d: _double, UpsamplingConv2d: _upsample, ImageConv2d: _draw, InstanceNorm: _instance_norm,
     LayerInstanceNorm: _layer_instance_norm, SampleNorm: _sample_norm, CamAttention: _attend,
-    Conv2d: _convolve, ReflectionPad2d: _reflect, ReflectionConv2d: _reflect_and_convolve,
+    Conv2d: nn.Conv2d.forward, ReflectionConv2d: nn.Conv2d.forward, ReflectionPad2d: _reflect,
     SpectralConv2d: _spectral_conv, SpectralLinear: _spectral_linear,
 }  # fmt: skip
