@@ -1,9 +1,9 @@
 /* The transforms of Winograd's convolutions. winograd.py explains and calls them, kernels.py builds this file.
  *
- * Maps are float32, contiguous, (N, C, H, W). A plane, one channel of one sample, has `tall` by `wide` tiles: 4x4 pixels of
- * an output, or the pixels of an input that they depend on, `side` by `side`: 6x6 for 3x3 weights, 5x5 for 2x2 ones. What
- * lies outside of a map counts as 0. Points are (side, side, C, N * tall * wide). Each plane is computed by one thread, so
- * results do not depend on the number of threads.
+ * Maps are float32, contiguous, (N, C, H, W). A plane, one channel of one sample, has `tall` by `wide` tiles: 4x4 pixels
+ * of an output, or the pixels of an input that they depend on, `side` by `side`: 6x6 for 3x3 weights, 5x5 for 2x2 ones.
+ * What lies outside of a map counts as 0. Points are (side, side, C, N * tall * wide). Each plane is computed by one
+ * thread, so results do not depend on the number of threads.
  */
 
 #include <stdlib.h>
@@ -19,6 +19,11 @@ static void spread(Lines lines, float *first, long step)
 {
     for (int i = 0; i < 6; i++)
         lines[i] = first + i * step;
+}
+
+static void clear(float *line, long count)
+{
+    memset(line, 0, count * sizeof(float));
 }
 
 /* From pixels to points. */
@@ -119,8 +124,7 @@ static void sort(const float *plane, float *sorted, long height, long width, lon
         float *to = sorted + row % 4 * 6 * line + row / 4 * wide;
         if (row >= height) {
             for (int column = 0; column < 6; column++)
-                for (long tile = 0; tile < wide; tile++)
-                    to[column * line + tile] = 0;
+                clear(to + column * line, wide);
             continue;
         }
         for (long tile = 0; tile < whole; tile += 4)
@@ -184,11 +188,6 @@ static void spread_points(Lines lines, float *points, long column, const Shape *
     spread(lines, points + column * step, shape->side * step);
     if (shape->side < 6)
         lines[5] = none;
-}
-
-static void clear(float *line, long count)
-{
-    memset(line, 0, count * sizeof(float));
 }
 
 static void input(float *plane, float *points, const Shape *shape, float *room)
@@ -275,26 +274,15 @@ static void output_transposed(float *plane, float *points, const Shape *shape, f
     }
 }
 
-void winograd_input(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, long side, int threads)
-{
-    each_plane(input, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
-}
+/* The functions that winograd.py calls. */
+#define EXPORT(transform)                                                                                             \
+    void winograd_##transform(const float *maps, const float *points, long samples, long channels, long height,      \
+                              long width, long tall, long wide, long side, int threads)                              \
+    {                                                                                                                 \
+        each_plane(transform, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);   \
+    }
 
-void winograd_input_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, long side, int threads)
-{
-    each_plane(input_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
-}
-
-void winograd_output(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, long side, int threads)
-{
-    each_plane(output, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
-}
-
-void winograd_output_transposed(const float *maps, const float *points, long samples, long channels, long height, long width,
-    long tall, long wide, long side, int threads)
-{
-    each_plane(output_transposed, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);
-}
+EXPORT(input)
+EXPORT(input_transposed)
+EXPORT(output)
+EXPORT(output_transposed)
