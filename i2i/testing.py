@@ -26,13 +26,14 @@ import torch
 from PIL import Image
 
 from i2i.compute.engine import Engine
-from i2i.compute.randomness import seed_everything
+from i2i.compute.randomness import random_state, seed_everything
 from i2i.config.options import merge
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import branch, routed
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.domains import DOMAINS, Domain
 from i2i.contracts.metric import Case, Images, Metric
+from i2i.contracts.stochastic import is_stochastic
 from i2i.contracts.transfer import NoTransfer, Transfer
 from i2i.hooks import hookimpl
 from i2i.models.assembly import resolve
@@ -134,6 +135,16 @@ class BackboneTests:
             training = _training(_model(registry, given), data)
             reports.append([training.step() for _ in range(2)])
         assert reports[0] == reports[1]
+
+    def test_networks_that_draw_random_numbers_are_stochastic(self, registry: Registry, given: dict[str, Any]) -> None:
+        """Calls in training mode draw no random numbers, unless the network says so."""
+        model = _model(registry, given)
+        x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
+        for network in (*model.backbone.generators.values(), *model.backbone.discriminators.values()):
+            before = random_state()
+            network.train()(x)
+            drew = any(not torch.equal(before[name], state) for name, state in random_state().items())
+            assert is_stochastic(network) or not drew
 
     def test_samples_do_not_depend_on_their_batch(self, registry: Registry, given: dict[str, Any]) -> None:
         """A sample's translation does not depend on its batch, up to rounding; groups share batches."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i.compute.allocator import tune_allocator
 from i2i.compute.imports import hidden
@@ -39,6 +39,7 @@ class Engine:
         threads: CPU threads; 0 leaves the choice to torch, or to measurement in a training.
 
     Attributes:
+        precision: ``32`` or ``bf16``.
         processes: All processes of the training.
         thread_counts: The numbers of CPU threads to choose from; a single one if the user chose it, on a GPU, and for
             several processes.
@@ -49,6 +50,7 @@ class Engine:
 
     def __init__(self, device: str = "auto", precision: str = "32", threads: int = 0) -> None:
         tune_allocator()
+        self.precision = precision
         if threads:
             torch.set_num_threads(threads)
         try:
@@ -81,9 +83,9 @@ class Engine:
         """Return a context that runs forward passes at the chosen precision."""
         return self._fabric.autocast()
 
-    def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], retain_graph: bool = False) -> None:
-        """Add the gradient of ``loss`` to ``parameters`` only; all other gradients stay as they are, even if None."""
-        torch.autograd.backward(loss, inputs=list(parameters), retain_graph=retain_graph)
+    def backward(self, loss: Tensor, leaves: Sequence[Tensor], retain_graph: bool = False) -> None:
+        """Add the gradient of ``loss`` to ``leaves`` only; all other gradients stay as they are, even if None."""
+        torch.autograd.backward(loss, inputs=list(leaves), retain_graph=retain_graph)
 
 
 def _spread() -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from i2i.compute.concurrency import Concurrency
 from i2i.config.options import Options
 from i2i.contracts.augmentation import Augmentation, Unaugmented
 from i2i.contracts.batched import detach, take
@@ -19,7 +21,10 @@ from i2i.contracts.domains import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, 
 from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
 from i2i.contracts.results import checked_translation, checked_verdict
+from i2i.contracts.stochastic import is_stochastic
 from i2i.nn.spectral import as_calls
+
+R = TypeVar("R")
 
 Side = Literal["generator", "discriminator"]
 """One of the two sides of adversarial training, each with its own losses and optimizer."""
@@ -50,6 +55,7 @@ class Backbone(nn.Module, ABC):
         generators: ``a2b`` and ``b2a``.
         discriminators: ``a`` and ``b``, named after the domain they discriminate.
         augmentation: Applied to all images before the discriminators see them; set by training.
+        concurrency: Runs both directions at the same time where possible; set by training.
     """
 
     name: ClassVar[str]
@@ -80,6 +86,7 @@ class Backbone(nn.Module, ABC):
         self.generators = nn.ModuleDict({direction: network for direction, network in generators.items()})
         self.discriminators = nn.ModuleDict({domain: network for domain, network in discriminators.items()})
         self.augmentation: Augmentation = Unaugmented()
+        self.concurrency = Concurrency()
 
     def generator(self, direction: Direction) -> Generator:
         """Return the generator of a direction; a transfer may have replaced it by a wrapper."""
@@ -92,15 +99,15 @@ class Backbone(nn.Module, ABC):
     def passes(self, batch: Batch, needs: frozenset[str], groups: Iterable[str]) -> Passes:
         """Run the generators once for all passes in ``needs``; passes through the same weights share a call."""
         passes = Passes(batch, tuple(groups), needs)
-        for domain in DOMAINS:
-            self._into(domain, passes, "identity" in needs)
-        for domain in DOMAINS:
-            if "cycled" in needs:
-                passes.cycled[domain] = self._generate(
-                    DIRECTION_INTO[domain], passes.fake[OTHER_DOMAIN[domain]].image, batch.groups
-                )
-            if "encoded" in needs:
-                passes.encoded[domain] = self.encode(DIRECTION_INTO[domain], passes.fake[domain].image, batch.groups)
+        for domain, (fake, identity) in self._by_domain(self.generators, partial(self._into, passes)).items():
+            passes.fake[domain] = fake
+            if identity is not None:
+                passes.identity[domain] = identity
+        if "cycled" in needs:
+            back = self._by_domain(self.generators, partial(self._back, passes))
+            passes.cycled = {domain: back[OTHER_DOMAIN[domain]] for domain in DOMAINS}
+        if "encoded" in needs:
+            passes.encoded = self._by_domain(self.generators, partial(self._encoded, passes))
         return passes
 
     def judge(self, passes: Passes, side: Side) -> None:
@@ -110,12 +117,16 @@ class Backbone(nn.Module, ABC):
         Augmentation comes last, so gradients at real images pass through it, and the pool holds unaugmented fakes.
         """
         groups = passes.batch.groups
-        for domain in DOMAINS:
-            if side == "discriminator":
-                self._discriminate(domain, passes)
-            else:
-                image = passes.fake[domain].image
-                passes.fake_verdict[domain] = self._augmented_verdict(domain, image, groups)
+        if side == "generator":
+            fakes = {domain: self.augmentation(domain, passes.fake[domain].image, groups) for domain in DOMAINS}
+            judge_fakes = partial(self._judge_fakes, fakes, groups)
+            passes.fake_verdict = self._by_domain(self.discriminators, judge_fakes)
+            return
+        shown = {domain: self._shown(domain, passes) for domain in DOMAINS}
+        discriminate = partial(self._discriminate, shown, groups, "gradient" in passes.needs)
+        for domain, (real, fake) in self._by_domain(self.discriminators, discriminate).items():
+            passes.real_verdict[domain], passes.fake_verdict[domain] = real, fake
+            self.augmentation.observe(domain, real.logits, groups)
 
     def verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
         """Run the discriminator of ``domain`` on ``x``, ``(N, 3, H, W)``; ``groups`` holds each sample's group."""
@@ -160,49 +171,56 @@ class Backbone(nn.Module, ABC):
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Restore the result of `training_state`."""
 
-    def _discriminate(self, domain: Domain, passes: Passes) -> None:
+    def _by_domain(self, networks: nn.Module, function: Callable[[Domain], R]) -> dict[Domain, R]:
+        """Return the result for each domain of a function that runs these networks.
+
+        A function of the images in a domain always runs in the same thread, so that autograd, which counts the nodes
+        of each thread, orders those of a direction as if both ran in turn.
+        """
+        results = map(function, DOMAINS) if is_stochastic(networks) else self.concurrency.map(function, DOMAINS)
+        return dict(zip(DOMAINS, results, strict=True))
+
+    def _into(self, passes: Passes, domain: Domain) -> tuple[Translation, Translation | None]:
+        """Return the translation into a domain, and the domain's identity images if they are needed."""
+        real, groups = passes.batch.real, passes.batch.groups
+        source, direction = real[OTHER_DOMAIN[domain]], DIRECTION_INTO[domain]
+        if "identity" not in passes.needs:
+            return self._generate(direction, source, groups), None
+        both = self._generate(direction, torch.cat([source, real[domain]]), groups + groups)
+        return take(both, slice(len(source))), take(both, slice(len(source), None))
+
+    def _back(self, passes: Passes, domain: Domain) -> Translation:
+        """Return the translation of a domain's fakes back to where they come from."""
+        return self._generate(DIRECTION_INTO[OTHER_DOMAIN[domain]], passes.fake[domain].image, passes.batch.groups)
+
+    def _encoded(self, passes: Passes, domain: Domain) -> list[Tensor]:
+        """Return the feature maps of the translation into a domain."""
+        return self.encode(DIRECTION_INTO[domain], passes.fake[domain].image, passes.batch.groups)
+
+    def _shown(self, domain: Domain, passes: Passes) -> tuple[Tensor, Tensor]:
+        """Return the real images and the fakes that the discriminator of a domain sees."""
+        groups, real = passes.batch.groups, passes.batch.real[domain]
+        passes.judged[domain] = real.detach().requires_grad_() if "gradient" in passes.needs else real
+        shown = self.augmentation(domain, passes.judged[domain], groups)
+        fake = self.remember(domain, detach(passes.fake[domain].image), groups)
+        return shown, self.augmentation(domain, fake, groups)
+
+    def _judge_fakes(self, fakes: Mapping[Domain, Tensor], groups: tuple[str, ...], domain: Domain) -> Verdict:
+        return self.verdict(domain, fakes[domain], groups)
+
+    def _discriminate(
+        self, shown: Mapping[Domain, tuple[Tensor, Tensor]], groups: tuple[str, ...], steep: bool, domain: Domain
+    ) -> tuple[Verdict, Verdict]:
         """Run the discriminator on real images and fakes, in one batch if that does not change the result.
 
         A gradient at real images needs separate batches: a shared one would compute it at the fakes too, for nothing.
         """
-        steep = "gradient" in passes.needs
-        real = passes.batch.real[domain]
-        passes.judged[domain] = real.detach().requires_grad_() if steep else real
-        apart = steep or not judges_each_alone(self.discriminators[domain])
-        verdicts = self._judge_in_turn(domain, passes) if apart else self._judge_together(domain, passes)
-        passes.real_verdict[domain], passes.fake_verdict[domain] = verdicts
-
-    def _judge_in_turn(self, domain: Domain, passes: Passes) -> tuple[Verdict, Verdict]:
-        groups = passes.batch.groups
-        real = self._augmented_verdict(domain, passes.judged[domain], groups)
-        self.augmentation.observe(domain, real.logits, groups)
-        return real, self._augmented_verdict(domain, self._remembered(domain, passes), groups)
-
-    def _judge_together(self, domain: Domain, passes: Passes) -> tuple[Verdict, Verdict]:
-        groups = passes.batch.groups
-        shown = self.augmentation(domain, passes.judged[domain], groups)
-        fake = self.augmentation(domain, self._remembered(domain, passes), groups)
+        real, fake = shown[domain]
+        if steep or not judges_each_alone(self.discriminators[domain]):
+            return self.verdict(domain, real, groups), self.verdict(domain, fake, groups)
         with as_calls(2):
-            both = self.verdict(domain, torch.cat([shown, fake]), groups + groups)
-        real = take(both, slice(len(groups)))
-        self.augmentation.observe(domain, real.logits, groups)
-        return real, take(both, slice(len(groups), None))
-
-    def _remembered(self, domain: Domain, passes: Passes) -> Tensor:
-        return self.remember(domain, detach(passes.fake[domain].image), passes.batch.groups)
-
-    def _augmented_verdict(self, domain: Domain, x: Tensor, groups: tuple[str, ...]) -> Verdict:
-        return self.verdict(domain, self.augmentation(domain, x, groups), groups)
-
-    def _into(self, domain: Domain, passes: Passes, identity: bool) -> None:
-        real, groups = passes.batch.real, passes.batch.groups
-        source = real[OTHER_DOMAIN[domain]]
-        if not identity:
-            passes.fake[domain] = self._generate(DIRECTION_INTO[domain], source, groups)
-            return
-        both = self._generate(DIRECTION_INTO[domain], torch.cat([source, real[domain]]), groups + groups)
-        passes.fake[domain] = take(both, slice(len(source)))
-        passes.identity[domain] = take(both, slice(len(source), None))
+            both = self.verdict(domain, torch.cat([real, fake]), groups + groups)
+        return take(both, slice(len(groups))), take(both, slice(len(groups), None))
 
     def _generate(self, direction: Direction, x: Tensor, groups: tuple[str, ...] | None) -> Translation:
         """Run the generator of a direction on ``x``, ``(N, 3, H, W)``, each sample through its group's branch."""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 def take(value: T, index: slice | Tensor) -> T:
     """Pick samples: apply ``index`` to the first dimension of every tensor in ``value``."""
-    return _rebuild([value], lambda tensors: tensors[0][index])
+    return apply(value, lambda tensor: tensor[index])
 
 
 def join(values: Sequence[T]) -> T:
@@ -22,9 +22,14 @@ def join(values: Sequence[T]) -> T:
     return values[0] if len(values) == 1 else _rebuild(values, torch.cat)
 
 
+def apply(value: T, operation: Callable[[Tensor], Tensor]) -> T:
+    """Apply an operation to every tensor in ``value``."""
+    return _rebuild([value], lambda tensors: operation(tensors[0]))
+
+
 def detach(value: T) -> T:
     """Cut every tensor in ``value`` from its graph."""
-    return _rebuild([value], lambda tensors: tensors[0].detach())
+    return apply(value, Tensor.detach)
 
 
 def _rebuild(values: Sequence[T], operation: Callable[[list[Any]], Any]) -> T:

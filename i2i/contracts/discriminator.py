@@ -12,13 +12,13 @@ from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.parametrize import is_parametrized
 
 from i2i.config.options import Options
 from i2i.contracts.lookup import Lookup
 from i2i.contracts.pretrained import Pretrained
+from i2i.contracts.stochastic import is_stochastic
 from i2i.errors import ConfigError
 from i2i.nn.spectral import SpectralConv2d
 
@@ -53,6 +53,7 @@ class Discriminator(nn.Module, ABC):
         mixes_samples: True if a sample's verdict depends on the rest of its batch, as with mini-batch statistics;
             real images and fakes then go in separate batches. Torch's batch norms, dropout and spectral norms are
             detected without it.
+        stochastic: True if a call in training mode draws random numbers, as of generators.
         pretrained: Paths of the submodules whose weights `prepare` loads and training never changes, such as
             ``("trunk",)``. Slim model files leave them out, and find the same weights again before further training.
             Keep them out of ``branch_points``: copies of them are stored like other weights.
@@ -63,6 +64,7 @@ class Discriminator(nn.Module, ABC):
     branch_points: tuple[str, ...] = ("*",)
     feature_channels: tuple[int, ...] = ()
     mixes_samples: bool = False
+    stochastic: bool = False
     pretrained: tuple[str, ...] = ()
     note: str = ""
 
@@ -154,7 +156,7 @@ class GroupHead(nn.Module):
 
 def judges_each_alone(judge: nn.Module) -> bool:
     """Return whether real images and fakes may share a batch: no sample's verdict depends on another sample."""
-    return not any(_mixes_samples(module) for module in judge.modules())
+    return not is_stochastic(judge) and not any(_mixes_samples(module) for module in judge.modules())
 
 
 def _mixes_samples(module: nn.Module) -> bool:
@@ -162,8 +164,6 @@ def _mixes_samples(module: nn.Module) -> bool:
         return module.training or module.running_mean is None
     if isinstance(module, _InstanceNorm):
         return module.training and module.track_running_stats
-    if isinstance(module, _DropoutNd):  # it would draw different random numbers
-        return module.training
     iterates = bool(module._forward_pre_hooks) or is_parametrized(module)  # spectral norms iterate once per call
     return iterates or getattr(module, "mixes_samples", False)
 

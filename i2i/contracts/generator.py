@@ -47,6 +47,8 @@ class Generator(nn.Module, ABC):
         encoded_channels: Channels of each map in ``Translation.encoded``.
         multiple_of: Height and width of the input must be divisible by this.
         fixed_size: True if inputs must be ``config.size`` squared.
+        stochastic: True if a call in training mode draws random numbers. Both directions then run in turn, so that
+            equal seeds draw equal numbers. Torch's dropout is detected without it.
     """
 
     name: ClassVar[str]
@@ -56,6 +58,7 @@ class Generator(nn.Module, ABC):
     encoded_channels: tuple[int, ...] = ()
     multiple_of: int = 1
     fixed_size: bool = False
+    stochastic: bool = False
 
     class Config(Options):
         """Options of every generator."""

@@ -9,13 +9,15 @@
    holds base samples and one holds samples of all new groups.
 3. **Translations.** `Training._passes` runs the generators on each sub-batch (`Backbone.passes`), each sample through
    its group's branch. Fakes are always computed; identity images, cycled images and the rest only if a loss needs
-   them (`Loss.needs`).
+   them (`Loss.needs`). Both directions run at the same time, each on half of the CPU threads (`Concurrency`), here and
+   in the discriminators and backward passes below.
 4. **First side.** `Training._update` trains the side given by `Backbone.first`: the discriminators in U-GAT-IT, the
    generators in CycleGAN. `Training._backward` processes one sub-batch at a time. The discriminators run on it
    (`Backbone.judge`): on real images and detached fakes for their own update, on live fakes for the generators'. Each
    loss returns one value per sample (`Loss.discriminator`, `Loss.generator`) and is multiplied by its weight. The
    transfer decides which parameters each loss may update (`Transfer.route`), and `Training._send` back-propagates the
-   loss into only those, with `backward(inputs=parameters)`.
+   loss into only those, with `backward(inputs=parameters)`: from the loss to the passes, and from there through both
+   directions at the same time (`Directions`).
 5. **Its optimizer.** After all sub-batches, `Training._update` averages the gradients over the processes
    (`Processes.average_gradients`) and takes an optimizer step, or several in order if routes request later updates
    (`Gradients`).
@@ -28,10 +30,10 @@
    logits of real images (`CollectingAugmentation.settle`), and NaN or infinity raises `TrainingError`. `Run` passes
    the losses to every listener's `on_step`.
 
-The code is in three files: `i2i/training/step.py` (the order), `i2i/contracts/backbone.py` (translations and
-discriminator outputs) and `i2i/contracts/transfer.py` (groups and the parameters they may update). For sub-steps and
-several processes, `i2i/training/substeps.py` distributes the sub-batches and, with `accumulate`, translates them one
-at a time.
+The code is in four files: `i2i/training/step.py` (the order), `i2i/contracts/backbone.py` (translations and
+discriminator outputs), `i2i/contracts/transfer.py` (groups and the parameters they may update) and
+`i2i/training/directions.py` (backward passes). For sub-steps and several processes, `i2i/training/substeps.py`
+distributes the sub-batches and, with `accumulate`, translates them one at a time.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from i2i.compute.concurrency import Concurrency
 from i2i.compute.engine import Engine
 from i2i.compute.host import download
 from i2i.compute.randomness import random_state, seed_process, set_random_state
@@ -60,6 +63,7 @@ from i2i.errors import PluginError, TrainingError
 from i2i.storage.tensor_file import Description
 from i2i.training.average import Average
 from i2i.training.compilation import Compilation, frozen
+from i2i.training.directions import CutPasses, Directions
 from i2i.training.gradients import Gradients
 from i2i.training.loader import Loader
 from i2i.training.recomputation import recompute
@@ -142,6 +146,9 @@ class Training:
         self._compilation = self._compile() if compiled else None
         self._augmentation = CollectingAugmentation(augmentation or Unaugmented(), self._groups, engine.processes)
         backbone.augmentation = self._augmentation
+        plain = engine.device.type == "cpu" and engine.precision == "32" and not low_memory and not compiled
+        backbone.concurrency = Concurrency(allowed=plain)  # autocast, checkpoints and compilers keep state per thread
+        self._directions = Directions(backbone.concurrency)
         self.average = Average(backbone.generators, ema) if ema else None
         self.heads = self._prepare(pretrained)
         self._start_alike(seed)
@@ -175,8 +182,10 @@ class Training:
             TrainingError: A loss is NaN or infinity.
         """
         self._set_learning_rates()
-        passes, first = self._passes(), self.backbone.first
-        means = [self._update(side, passes(side)) for side in (first, *(side for side in SIDES if side != first))]
+        first = self.backbone.first
+        with self.backbone.concurrency.shared():
+            passes = self._passes()
+            means = [self._update(side, passes(side)) for side in (first, *(side for side in SIDES if side != first))]
         self.backbone.after_step()
         self.done += 1
         if self.average is not None:
@@ -303,13 +312,14 @@ class Training:
             if "verdict" in self._needs:
                 with self._routed_only(side, groups):
                     self.backbone.judge(passes, side)
-            terms = {name: getattr(loss, side)(passes) for name, loss in self.losses.items()}
+            cut = self._directions.cut(passes, side)
+            terms = {name: getattr(loss, side)(cut.passes) for name, loss in self.losses.items()}
         losses = {name: term for name, term in terms.items() if term is not None}
         _check_shapes(losses, len(groups))
         if not losses:
             return {}
         weighted = {name: self.losses[name].config.weight * term for name, term in losses.items()}
-        self._send(self._routes(side, groups, weighted))
+        self._send(self._routes(side, groups, weighted), cut)
         return {f"{side}/{name}": term.detach().mean() for name, term in losses.items()}
 
     def _routes(self, side: Side, groups: tuple[str, ...], weighted: Mapping[str, Tensor]) -> list[Route]:
@@ -327,13 +337,15 @@ class Training:
         routed = {id(parameter) for route in self._routes(side, groups, losses) for parameter in route.parameters}
         return frozen(parameter for parameter in self.backbone.parameters() if id(parameter) not in routed)
 
-    def _send(self, routes: list[Route]) -> None:
+    def _send(self, routes: list[Route], cut: CutPasses) -> None:
         """Back-propagate each loss into its route's parameters; skip routes whose parameters are all frozen."""
         learning = [[parameter for parameter in route.parameters if parameter.requires_grad] for route in routes]
         sent = [(route, parameters) for route, parameters in zip(routes, learning, strict=True) if parameters]
         for index, (route, parameters) in enumerate(sent, start=1):
             with self._gradients.of(route.update, parameters):
-                self.engine.backward(route.loss / self.accumulate, parameters, retain_graph=index < len(sent))
+                retain = index < len(sent)
+                self.engine.backward(route.loss / self.accumulate, [*parameters, *cut.leaves], retain)
+                self._directions.backward(cut.graphs, parameters, retain)
 
     def _report(self, means: Mapping[str, Tensor]) -> dict[str, float]:
         losses = self.engine.processes.mean(torch.stack(list(means.values())))

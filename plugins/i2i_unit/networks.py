@@ -65,6 +65,7 @@ class VariationalGenerator(Generator):
         super().__init__(config)
         c = config.channels
         _check_shared(config)
+        self.stochastic = config.noise > 0
         self.encoded_channels = (c, 2 * c, 4 * c, 4 * c, 4 * c)
         depth = config.branch_depth
         self.branch_points = tuple(f"down.{i}" for i in range(depth)) + tuple(f"up.{2 - i}" for i in range(depth))

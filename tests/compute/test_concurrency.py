@@ -1,0 +1,85 @@
+"""Two calls at the same time, each with half of the CPU threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import pytest
+import torch
+
+from i2i.compute.concurrency import Concurrency
+from i2i.compute.threads import kept_threads
+
+mark: ContextVar[str] = ContextVar("mark", default="none")
+
+
+@pytest.fixture(autouse=True)
+def four_threads() -> Iterator[None]:
+    with kept_threads():
+        torch.set_num_threads(4)
+        yield
+
+
+def test_two_calls_meet_and_share_the_threads() -> None:
+    meeting = threading.Barrier(2, timeout=20)
+
+    def meet(item: str) -> tuple[str, int]:
+        meeting.wait()
+        return item, torch.get_num_threads()
+
+    concurrency = Concurrency(allowed=True)
+    with concurrency.shared():
+        assert concurrency.active
+        assert concurrency.map(meet, ("a", "b")) == [("a", 2), ("b", 2)]
+        assert torch.get_num_threads() == 2
+    assert not concurrency.active
+    assert torch.get_num_threads() == 4
+
+
+def test_an_item_always_has_the_same_thread() -> None:
+    concurrency = Concurrency(allowed=True)
+    with concurrency.shared():
+        runs = [concurrency.map(lambda item: threading.get_ident(), ("a", "b")) for _ in range(20)]
+    assert all(run == runs[0] for run in runs)
+    assert runs[0][0] == threading.get_ident() != runs[0][1]
+
+
+@pytest.mark.parametrize(("allowed", "threads"), [(False, 4), (True, 1)])
+def test_calls_run_in_turn_without_permission_or_a_second_thread(allowed: bool, threads: int) -> None:
+    torch.set_num_threads(threads)
+    concurrency = Concurrency(allowed)
+    with concurrency.shared():
+        assert torch.get_num_threads() == threads
+        assert concurrency.map(lambda item: threading.get_ident(), ("a", "b")) == [threading.get_ident()] * 2
+
+
+def test_calls_run_in_turn_outside_of_a_shared_block() -> None:
+    assert Concurrency(allowed=True).map(lambda item: threading.get_ident(), ("a", "b")) == [threading.get_ident()] * 2
+
+
+@pytest.mark.parametrize("with_gradient", [True, False])
+def test_both_calls_have_the_callers_context_and_gradient_mode(with_gradient: bool) -> None:
+    concurrency, token = Concurrency(allowed=True), mark.set("here")
+    with concurrency.shared(), torch.set_grad_enabled(with_gradient):
+        seen = concurrency.map(lambda item: (mark.get(), torch.is_grad_enabled()), ("a", "b"))
+    mark.reset(token)
+    assert seen == [("here", with_gradient)] * 2
+
+
+@pytest.mark.parametrize("broken", ["a", "b"])
+def test_an_error_of_either_call_comes_after_the_end_of_both(broken: str) -> None:
+    ended = []
+
+    def run(item: str) -> None:
+        if item == broken:
+            raise ValueError(item)
+        ended.append(item)
+
+    concurrency = Concurrency(allowed=True)
+    with pytest.raises(ValueError, match=broken), concurrency.shared():
+        concurrency.map(run, ("a", "b"))
+    assert len(ended) == 1
+    assert torch.get_num_threads() == 4
+    assert not concurrency.active
