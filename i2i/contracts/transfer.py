@@ -89,7 +89,10 @@ class Transfer(ABC):
 
     @abstractmethod
     def adapt(self, model: Backbone) -> None:
-        """Add branches, heads or adapters to the model. Called once, before optimizers are built."""
+        """Add branches, heads or adapters to the model. Called once, before optimizers are built.
+
+        A model that is loaded to translate has no discriminators: ``model.discriminators`` is empty.
+        """
 
     def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
         """Store the networks to train. Called once, after ``adapt`` and before ``parameter_groups``."""

@@ -21,7 +21,7 @@ from i2i.registry.registry import Registry
 _CONTRACTS: dict[str, type[Any]] = {"backbone": Backbone, "generator": Generator, "transfer": Transfer}
 
 
-def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) -> Components:
+def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True, judges: bool = True) -> Components:
     """Complete a partial configuration from presets and component defaults.
 
     Generator and discriminator inherit ``size`` and the options they share with the backbone (``channels``, ``light``)
@@ -31,6 +31,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
         given: The user's options, nested as in ``run.toml``.
         registry: Provides the components.
         fitting: Refuse parts that cannot work together; turn off when only the options matter.
+        judges: If ``fitting``, also construct a discriminator; turn off for models that only translate.
 
     Raises:
         UnknownComponentError: No plugin provides a name.
@@ -45,7 +46,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True) 
     config = _completed(run, parts, losses, registry)
     chosen = Components(config, registry, losses=losses, providers=providers, **parts)
     if fitting:
-        check_fit(chosen)
+        check_fit(chosen, judges)
     return chosen
 
 

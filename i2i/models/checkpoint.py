@@ -54,7 +54,7 @@ def load(path: str | os.PathLike[str], registry: Registry | None = None, judges:
     """
     file = TensorFile(model_file(Path(path)))
     description = described(file)
-    components = resolve_described(description, file.path, registry or installed())
+    components = resolve_described(description, file.path, registry or installed(), judges)
     return _Source(file, description, components).model(judges)
 
 
@@ -96,8 +96,8 @@ def describe(model: Model) -> ModelDescription:
     )
 
 
-def resolve_described(description: ModelDescription, path: Path, registry: Registry) -> Components:
-    """Return the components described in a model's file.
+def resolve_described(description: ModelDescription, path: Path, registry: Registry, judges: bool = True) -> Components:
+    """Return the components described in a model's file; without ``judges``, the discriminator is not constructed.
 
     Raises:
         UnknownComponentError: One is not installed; the message names the distributions the model was built with.
@@ -105,7 +105,8 @@ def resolve_described(description: ModelDescription, path: Path, registry: Regis
     """
     makers = description.makers
     try:
-        return resolve({"transfer": {"name": "none"}, **description.config.content()}, registry)
+        given = {"transfer": {"name": "none"}, **description.config.content()}
+        return resolve(given, registry, judges=judges)
     except UnknownComponentError as error:
         raise UnknownComponentError(f"{path} was made with {makers}. {error} Install what provides it.") from error
     except ConfigError as error:
@@ -133,8 +134,10 @@ def read_model_weights(model: Model, file: TensorFile) -> dict[str, Tensor]:
     return _read_weights(model.backbone, ModelWeights(file, model.components))
 
 
-def _check_weights(model: Model, file: TensorFile) -> None:
+def _check_weights(model: Model, file: TensorFile, judges: bool = True) -> None:
     """Check the names and shapes of the weights of a model, or of its `outline`, against a file.
+
+    Without ``judges``, discriminators in the file may be any.
 
     Raises:
         CheckpointError: They differ; the message names the first difference.
@@ -142,7 +145,7 @@ def _check_weights(model: Model, file: TensorFile) -> None:
     left_out = described(file).left_out
     shapes = {name: tuple(tensor.shape) for name, tensor in model.backbone.state_dict().items()}
     wanted = {name: shape for name, shape in shapes.items() if not any(part.holds(name) for part in left_out)}
-    stored = {name: file.shape(name) for name in file}
+    stored = {name: file.shape(name) for name in file if judges or not name.startswith(_JUDGES)}
     odd = next((name for name in sorted(wanted | stored) if wanted.get(name) != stored.get(name)), None)
     if odd is not None:
         raise CheckpointError(
@@ -212,7 +215,7 @@ class _Source:
 
     def model(self, judges: bool) -> Model:
         """Return the model with or without discriminators."""
-        for model in self._candidates():
+        for model in self._candidates(judges):
             if not judges:
                 model.leave_judges(self.discriminators)
             self._fill(model.backbone)
@@ -222,6 +225,7 @@ class _Source:
 
     def discriminators(self) -> nn.ModuleDict:
         """Return only the discriminators."""
+        self._check_judges()
         for model in self._candidates():
             judges = model.backbone.discriminators
             self._fill(judges, _JUDGES)
@@ -229,11 +233,15 @@ class _Source:
                 break
         return judges
 
-    def _candidates(self) -> Iterator[Model]:
+    def _check_judges(self) -> None:
+        """Refuse discriminators that cannot be built, which `load` has not looked at."""
+        resolve_described(self.description, self.file.path, self.components.registry)
+
+    def _candidates(self, judges: bool = True) -> Iterator[Model]:
         """Yield the model's outline, then the model itself for networks that hold more than weights."""
         for build in (outline, Model):
-            model = build(self.components, self.description.base, self.description.groups)
-            _check_weights(model, self.file)
+            model = build(self.components, self.description.base, self.description.groups, judges)
+            _check_weights(model, self.file, judges)
             yield model
 
     def _fill(self, network: nn.Module, prefix: str = "") -> None:

@@ -110,11 +110,11 @@ class Components:
     losses: dict[str, Configured[Loss]]
     providers: dict[str, str]
 
-    def build_backbone(self) -> Backbone:
-        """Construct generators, discriminators and the backbone around them."""
+    def build_backbone(self, judges: bool = True) -> Backbone:
+        """Construct generators, discriminators if ``judges``, and the backbone around them."""
         generators = {direction: self.generator.build() for direction in DIRECTIONS}
         generators["b2a"].share_with(generators["a2b"])
-        discriminators = {domain: self.build_discriminator() for domain in DOMAINS}
+        discriminators = {domain: self.build_discriminator() for domain in DOMAINS if judges}
         return self.backbone.build(generators, discriminators)
 
     def build_discriminator(self) -> Discriminator:

@@ -10,8 +10,12 @@ from i2i.models.components import OPTIONAL_PASSES, Components
 from i2i.models.size import bounded
 
 
-def check_fit(chosen: Components) -> None:
+def check_fit(chosen: Components, judges: bool = True) -> None:
     """Refuse components that cannot work together.
+
+    Args:
+        chosen: The components.
+        judges: Also construct a discriminator.
 
     Raises:
         ConfigError: A part lacks something another part needs, or cannot take this image size; or nothing would be
@@ -29,10 +33,10 @@ def check_fit(chosen: Components) -> None:
         raise ConfigError(
             "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
         )
-    _check_buildable(chosen)
+    _check_buildable(chosen, judges)
 
 
-def _check_buildable(components: Components) -> None:
+def _check_buildable(components: Components, judges: bool) -> None:
     """Construct the networks without allocating their weights, so that bad options fail before a run starts."""
     with suppress(RuntimeError), without_weights():  # networks that need real weights are built later
         with bounded("generator", components.generator):
@@ -43,8 +47,9 @@ def _check_buildable(components: Components) -> None:
                 f"The generator '{components.generator.component.name}' takes sizes that divide by {step}, not {size}. "
                 f"Try --size {near}."
             )
-        with bounded("discriminator", components.discriminator):
-            components.build_discriminator()
+        if judges:
+            with bounded("discriminator", components.discriminator):
+                components.build_discriminator()
 
 
 def _misfit(chosen: Components, loss: str, lacking: str) -> str:

@@ -19,7 +19,7 @@ from i2i.contracts.backbone import Backbone
 from i2i.contracts.branches import has_branches
 from i2i.contracts.detector import AUTO, GroupDetector
 from i2i.contracts.discriminator import Verdict
-from i2i.contracts.domains import Direction, Domain
+from i2i.contracts.domains import DOMAINS, Direction, Domain
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, DataError, PluginError
@@ -45,6 +45,7 @@ class Model:
         chosen: The components and their options.
         base: The data-rich group.
         groups: The new groups; empty for a base model.
+        judges: Build the discriminators; without them, the model only translates.
 
     Attributes:
         detector: Detects the group of an image for ``group="auto"``. None uses the discriminators' group head, or
@@ -53,13 +54,13 @@ class Model:
             the training images' area.
     """
 
-    def __init__(self, chosen: Components, base: str, groups: Sequence[str] = ()) -> None:
+    def __init__(self, chosen: Components, base: str, groups: Sequence[str] = (), judges: bool = True) -> None:
         self.components = chosen
         self.detector: GroupDetector | None = None
         self.max_pixels: int | None = None
         self.base = base
         self.new_groups: tuple[str, ...] = ()
-        self.backbone: Backbone = chosen.build_backbone()
+        self.backbone: Backbone = chosen.build_backbone(judges)
         self._unread: Callable[[], nn.ModuleDict] | None = None
         self.transfer: Transfer | None = None
         if groups:
@@ -96,9 +97,9 @@ class Model:
         prepare_judges(self.backbone.discriminators, pretrained)
 
     def leave_judges(self, read: Callable[[], nn.ModuleDict]) -> None:
-        """Drop the discriminators; `read_judges` gets them back by calling ``read``."""
+        """Put placeholders for discriminators that are not built; `read_judges` gets them by calling ``read``."""
         self._unread = read
-        for domain in self.backbone.discriminators:
+        for domain in DOMAINS:
             self.backbone.discriminators[domain] = Unread()
 
     def read_judges(self) -> None:
@@ -267,17 +268,19 @@ class Unread(nn.Module):
         raise ConfigError("The model was loaded without its discriminators. Load it by i2i.load(path, judges=True).")
 
 
-def outline(chosen: Components, base: str, groups: Sequence[str] = ()) -> Model:
+def outline(chosen: Components, base: str, groups: Sequence[str] = (), judges: bool = True) -> Model:
     """Build a model without allocating its weights, to check that its parts fit and to get their names and shapes.
+
+    Without ``judges`` it has no discriminators.
 
     Raises:
         ConfigError: The parts do not fit.
     """
     try:
         with without_weights():
-            return Model(chosen, base, groups)
+            return Model(chosen, base, groups, judges)
     except RuntimeError:  # from a network that needs real weights
-        return Model(chosen, base, groups)
+        return Model(chosen, base, groups, judges)
 
 
 def _resize(x: Tensor, size: list[int]) -> Tensor:

@@ -92,7 +92,7 @@ def _peak(model: Model, direction: Direction) -> int:
     """Return the most bytes that a translation at the training size holds at a time; 0 if not known from shapes."""
     x = torch.empty(1, 3, model.size, model.size, device="meta")
     with suppress(RuntimeError), torch.inference_mode():  # RuntimeError: from a network that needs real values
-        network, holding = outline(model.components, model.base, model.new_groups).backbone, _Holding()
+        network, holding = outline(model.components, model.base, model.new_groups, judges=False).backbone, _Holding()
         with evaluating(network), holding:
             network.translate(x, direction, None)
         return holding.most

@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from i2i.nn import Conv2d
-
 EPS = 1e-3
 """Epsilon of its batch normalisation."""
 HALVES = 0
@@ -39,15 +37,16 @@ class InceptionV3(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = _convolution(3, 32, HALVES)
-        self.Conv2d_2a_3x3 = Conv2d(32, 32, 3)
+        self.Conv2d_2a_3x3 = nn.Conv2d(32, 32, 3)
         self.Conv2d_2b_3x3 = _convolution(32, 64, 3)
         self.Conv2d_3b_1x1 = _convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = Conv2d(80, 192, 3)
+        self.Conv2d_4a_3x3 = nn.Conv2d(80, 192, 3)
         for name, block in _blocks().items():
             self.add_module(name, block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, 3, 299, 299)`` in [-1, 1] to ``(N, 2048, 8, 8)``; the means of these maps are the features."""
+        x = x.contiguous(memory_format=torch.channels_last)
         for convolution in (self.Conv2d_1a_3x3, self.Conv2d_2a_3x3, self.Conv2d_2b_3x3):
             x = F.relu(convolution(x))
         x = F.max_pool2d(x, 3, 2)
@@ -159,7 +158,7 @@ def _convolution(inputs: int, outputs: int, size: Size) -> nn.Conv2d:
     if size == HALVES:
         return nn.Conv2d(inputs, outputs, 3, stride=2)
     if isinstance(size, int):
-        return Conv2d(inputs, outputs, size, padding=size // 2)
+        return nn.Conv2d(inputs, outputs, size, padding=size // 2)
     return nn.Conv2d(inputs, outputs, size, padding=(size[0] // 2, size[1] // 2))
 
 

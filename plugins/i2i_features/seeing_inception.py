@@ -36,8 +36,12 @@ class Inception(FeatureNetwork):
         self._resizer, self.resize = RESIZERS[variant]
 
     def prepare(self, pretrained: Pretrained, weights: str | None) -> None:
-        """Load the weights, with batch normalisation folded into the convolutions."""
+        """Load the weights, with batch normalisation folded into the convolutions.
+
+        With channels last, torch's convolutions of these many small shapes take half the time.
+        """
         filled = pretrained.fill(self.network, self.name, weights, convert=folded)
+        self.network.to(memory_format=torch.channels_last)
         self.title = f"FID's Inception ({filled.title})"
         self.fingerprint = fingerprint(f"{self.name} {self.resize}", filled.path)
 

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from i2i.errors import CheckpointError, ConfigError, UnknownComponentError
 from i2i.models import checkpoint
 from i2i.models.assembly import resolve
+from i2i.models.components import Components
 from i2i.models.description import read_model_description
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
@@ -200,7 +201,7 @@ def test_a_description_that_is_read_and_written_keeps_every_byte(path, tmp_path)
 
 def test_with_other_weights_than_it_says(model, path, registry) -> None:
     tensors, about = tensor_file.read(path)
-    name = next(iter(tensors))
+    name = next(key for key in tensors if key.startswith("generators."))
     tensor_file.write(path, {**tensors, name: torch.zeros(2, 3)}, about)
     shape = tuple(tensors[name].shape)
     with refused(CheckpointError, name, "(2, 3)", shape):
@@ -211,6 +212,25 @@ def test_with_other_weights_than_it_says(model, path, registry) -> None:
     tensor_file.write(path, {**tensors, "a": torch.zeros(1)}, about)
     with refused(CheckpointError, "a", "(1,)"):
         checkpoint.load(path, registry)
+
+
+def test_other_discriminators_than_it_says_are_refused_when_read(model, path, registry) -> None:
+    tensors, about = tensor_file.read(path)
+    name = next(key for key in tensors if key.startswith("discriminators."))
+    tensor_file.write(path, {**tensors, name: torch.zeros(2, 3)}, about)
+    loaded = checkpoint.load(path, registry)
+    with refused(CheckpointError, name, "(2, 3)"):
+        loaded.read_judges()
+    with refused(CheckpointError, name, "(2, 3)"):
+        checkpoint.load(path, registry, judges=True)
+
+
+def test_translating_builds_no_discriminator(path, registry, monkeypatch) -> None:
+    monkeypatch.setattr(Components, "build_discriminator", None)
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert checkpoint.load(path, registry).translate(x).shape == x.shape
+    with pytest.raises(TypeError):
+        checkpoint.load(path, registry, judges=True)
 
 
 def test_with_options_that_are_gone(path, registry) -> None:
