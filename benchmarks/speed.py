@@ -80,8 +80,12 @@ def _convolution(options: argparse.Namespace) -> Callable[[], Turn]:
 
 def _with_rate(work: Callable[[], object], device: str) -> Callable[[], Turn]:
     """Return a turn: the work's wall and processor seconds, and billions of operations per processor or GPU second."""
-    with FlopCounterMode(display=False) as counter:
+    from i2i.compute.threads import kept_threads
+
+    with kept_threads(), FlopCounterMode(display=False) as counter:
+        torch.set_num_threads(1)  # the counter sees operations of its own thread alone
         work()
+    work()
 
     def turn() -> Turn:
         seconds = timed(work, device)
