@@ -7,7 +7,7 @@ convolutions: the weight update, as a matrix of outputs by inputs and taps, has 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from einops import einsum
@@ -82,7 +82,7 @@ class AdaptedConv2d(nn.Conv2d):
 
 
 class Adapter(Branch):
-    """Like `branch`, plus low-rank adapters per new group on the trunk's convolutions; the trunk itself is frozen.
+    """Like `branch`, plus low-rank adapters per new group on the trunk's convolutions; by default the trunk is frozen.
 
     Adapters start at zero, so right after ``adapt`` every group is translated like the base group. For inference
     `i2i.contracts.branches.keep_branch` folds one group's adapters into plain convolutions.
@@ -96,7 +96,7 @@ class Adapter(Branch):
         rank: int = Field(4, ge=1, description="Rank of a group's addition to a convolution's weight.")
         alpha: float = Field(4.0, gt=0, description="Factor on a group's addition, divided by the rank.")
         branches: bool = Field(True, description="Give each group the outermost layers, too; off: adapters alone.")
-        freeze_shared: bool = Field(True, description="Keep the generators' trunk as the base model has it.")
+        trunk: Literal["base", "all", "frozen"] = Field("frozen", description="Whose samples train the shared layers.")
 
     config: Config
 

@@ -73,7 +73,10 @@ class Branch(FewShot):
         updates: Literal["merged", "released"] = Field(
             "merged", description="One optimizer step, or the released two: shared layers and branches, then branches."
         )
-        freeze_shared: bool = Field(False, description="Keep the generators' trunk as the base model has it.")
+        trunk: Literal["base", "all", "frozen"] = Field(
+            "base",
+            description="Whose samples train the layers that groups share: the base's, everybody's, or nobody's.",
+        )
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
         branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
 
@@ -112,8 +115,11 @@ class Branch(FewShot):
 
         Two terms differ, as released: group classification trains only branches, including the base group's; with
         ``cam_groups`` set to all, every group's CAM term reaches the trunk. Shared discriminators learn from every
-        sample, with equal weight per group.
+        sample, with equal weight per group. With ``trunk`` set to all, every sample updates all that it passes through,
+        with equal weight per group; ``cam_groups`` and ``updates`` then have no effect.
         """
+        if self.config.trunk == "all":
+            return [Route(group_mean(losses, groups) * self._share(groups), list(self.networks[side].parameters()))]
         route = self._route_judges if side == "discriminator" else self._route_generators
         return route(self.networks[side], groups, losses)
 
@@ -188,7 +194,7 @@ class Branch(FewShot):
 
     def _shared(self, networks: nn.Module) -> list[nn.Parameter]:
         """Return the trainable trunk parameters, and those of heads added by losses."""
-        if not self.config.freeze_shared:
+        if self.config.trunk != "frozen":
             return parameters_without(networks, (self.base, *self.groups))
         heads = networks["heads"] if isinstance(networks, nn.ModuleDict) and "heads" in networks else nn.Module()
         return list(heads.parameters())

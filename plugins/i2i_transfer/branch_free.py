@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import Literal
 
-from torch import Tensor
+from pydantic import Field
 
-from i2i import Route, Side, group_mean
 from i2i_transfer.branch import Branch
 
 
@@ -15,6 +14,7 @@ class BranchFree(Branch):
 
     name = "branch-free"
 
-    def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
-        """Update everything, with equal weight per group; ``cam_groups`` and ``updates`` have no effect."""
-        yield Route(group_mean(losses, groups) * self._share(groups), list(self.networks[side].parameters()))
+    class Config(Branch.Config):
+        """Options of the ablation."""
+
+        trunk: Literal["base", "all", "frozen"] = Field("all", description="Whose samples train the shared layers.")

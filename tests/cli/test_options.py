@@ -220,7 +220,7 @@ class TestHelp:
         monkeypatch.setenv("COLUMNS", "80")
         text = i2i("run", "--discriminator=timm+patch", "--data=folder", "--help-all").out
         assert "--loss.face_identity.crop / --loss.face_identity.no-crop\n" in text
-        assert "--transfer.freeze_shared / --transfer.no-freeze_shared\n" in text
+        assert "\n  --transfer.trunk base|all|frozen\n" in text
         assert "\n  --backbone.betas X,X\n      Adam's betas. [default: 0.5,0.999]\n" in text
         assert "\n  --transfer.branch_points TEXT,...\n" in text
         assert not re.search(r"TUPLE|DICT|STR|INT|Undefined|default: \[", text)

@@ -28,7 +28,7 @@ CASES = {
     "branch": ({"cam_groups": "base"}, ["trunk woman", "woman"], ["man", "man"]),
     "branch, cam of all": ({"cam_groups": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
     "branch, cam a group": ({"cam": "group", "cam_groups": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
-    "branch, frozen": ({"freeze_shared": True, "cam_groups": "all"}, ["woman", "woman"], ["man", "man"]),
+    "branch, frozen": ({"trunk": "frozen", "cam_groups": "all"}, ["woman", "woman"], ["man", "man"]),
     "branch, released": ({"updates": "released", "cam_groups": "base"}, ["trunk woman", "woman"], ["man", "man"]),
     "branch, wider": (
         {"branch_points": ("down.*", "blocks.0", "style", "decode.0", "up.*"), "cam_groups": "base"},
@@ -50,7 +50,8 @@ CASES = {
     "freeze-d": ({}, ["woman", "woman"], ["man", "man"]),
     "adapter": ({}, ["woman", "woman"], ["man", "man"]),
     "adapter, no branches": ({"branches": False}, ["", "woman"], ["man", "man"]),
-    "adapter, trunk": ({"freeze_shared": False}, ["trunk woman", "woman"], ["man", "man"]),
+    "adapter, trunk": ({"trunk": "base"}, ["trunk woman", "woman"], ["man", "man"]),
+    "adapter, trunk of all": ({"trunk": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
 }  # fmt: skip
 
 

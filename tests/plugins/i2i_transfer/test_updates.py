@@ -1,4 +1,4 @@
-"""The options ``updates``, ``cam_groups`` and ``freeze_shared`` of `branch`, against the arithmetic as released."""
+"""The options ``updates``, ``cam_groups`` and ``trunk`` of `branch`, against the arithmetic as released."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_on_shared_discriminators_every_group_counts_alike(tiny, registry, judge
 
 @pytest.mark.parametrize("cam_groups", ["base", "all"])
 def test_a_frozen_trunk_stays_and_heads_of_losses_go_on(tiny, registry, cam_groups):
-    training = prepared(merge(tiny, {"loss": {"patch_nce": 1}}), registry, freeze_shared=True, cam_groups=cam_groups)
+    training = prepared(merge(tiny, {"loss": {"patch_nce": 1}}), registry, trunk="frozen", cam_groups=cam_groups)
     assert training.heads, "contrastive terms bring projections"
     before = {name: p.detach().clone() for name, p in training.networks("generator").named_parameters()}
     training.step()
