@@ -6,6 +6,7 @@ The directions of a step share weights but no intermediate results, so each can 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -71,3 +72,7 @@ def _at_once(function: Callable[[T], R], first: T, second: T) -> list[R]:
 @lru_cache(maxsize=1)
 def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="i2i")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_worker.cache_clear)  # threads do not survive a fork

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -83,3 +85,16 @@ def test_an_error_of_either_call_comes_after_the_end_of_both(broken: str) -> Non
     assert len(ended) == 1
     assert torch.get_num_threads() == 4
     assert not concurrency.active
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_has_a_thread_of_its_own() -> None:
+    concurrency = Concurrency(allowed=True)
+    with concurrency.shared():
+        concurrency.map(str, ("a", "b"))
+        child = get_context("fork").Process(target=concurrency.map, args=(str, ("a", "b")))
+        child.start()
+        child.join(20)
+        ended = child.exitcode
+        child.kill()
+    assert ended == 0
