@@ -28,6 +28,9 @@ class Concurrency:
 
     Args:
         allowed: False if calls always run in turn, on all CPU threads.
+
+    Attributes:
+        active: Whether calls run at the same time now.
     """
 
     def __init__(self, allowed: bool = False) -> None:
