@@ -40,12 +40,24 @@ def test_two_calls_meet_and_share_the_threads() -> None:
     assert torch.get_num_threads() == 4
 
 
-def test_an_item_always_has_the_same_thread() -> None:
-    concurrency = Concurrency(allowed=True)
+def test_an_item_always_has_the_same_thread_even_if_it_is_busy() -> None:
+    concurrency, started, go = Concurrency(allowed=True), threading.Event(), threading.Event()
+
+    def block(item: str) -> None:
+        if item == "b":
+            started.set()
+            go.wait(20)
+
     with concurrency.shared():
-        runs = [concurrency.map(lambda item: threading.get_ident(), ("a", "b")) for _ in range(20)]
-    assert all(run == runs[0] for run in runs)
-    assert runs[0][0] == threading.get_ident() != runs[0][1]
+        first = concurrency.map(lambda item: threading.get_ident(), ("a", "b"))
+        blocking = threading.Thread(target=concurrency.map, args=(block, ("a", "b")))
+        blocking.start()
+        started.wait(20)
+        threading.Timer(0.2, go.set).start()
+        later = concurrency.map(lambda item: threading.get_ident(), ("a", "b"))
+        blocking.join(20)
+    assert first == later
+    assert first[0] == threading.get_ident() != first[1]
 
 
 @pytest.mark.parametrize(("allowed", "threads"), [(False, 4), (True, 1)])
