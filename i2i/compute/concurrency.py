@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import torch
 
+from i2i.compute.threads import kept_threads
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -42,13 +44,13 @@ class Concurrency:
         """Share the CPU threads between two calls in this block, if there are at least two."""
         threads = torch.get_num_threads()
         self.active = self._allowed and threads > 1
-        if self.active:
-            torch.set_num_threads(threads // 2)
-        try:
-            yield
-        finally:
-            self.active = False
-            torch.set_num_threads(threads)
+        with kept_threads():
+            if self.active:
+                torch.set_num_threads(threads // 2)
+            try:
+                yield
+            finally:
+                self.active = False
 
     def map(self, function: Callable[[T], R], items: tuple[T, T]) -> list[R]:
         """Return the results of a function whose calls neither depend on one another nor draw random numbers."""

@@ -119,8 +119,8 @@ class Backbone(nn.Module, ABC):
         groups = passes.batch.groups
         if side == "generator":
             fakes = {domain: self.augmentation(domain, passes.fake[domain].image, groups) for domain in DOMAINS}
-            judge_fakes = partial(self._judge_fakes, fakes, groups)
-            passes.fake_verdict = self._by_domain(self.discriminators, judge_fakes)
+            verdicts = self._by_domain(self.discriminators, lambda domain: self.verdict(domain, fakes[domain], groups))
+            passes.fake_verdict = verdicts
             return
         shown = {domain: self._shown(domain, passes) for domain in DOMAINS}
         discriminate = partial(self._discriminate, shown, groups, "gradient" in passes.needs)
@@ -204,9 +204,6 @@ class Backbone(nn.Module, ABC):
         shown = self.augmentation(domain, passes.judged[domain], groups)
         fake = self.remember(domain, detach(passes.fake[domain].image), groups)
         return shown, self.augmentation(domain, fake, groups)
-
-    def _judge_fakes(self, fakes: Mapping[Domain, Tensor], groups: tuple[str, ...], domain: Domain) -> Verdict:
-        return self.verdict(domain, fakes[domain], groups)
 
     def _discriminate(
         self, shown: Mapping[Domain, tuple[Tensor, Tensor]], groups: tuple[str, ...], steep: bool, domain: Domain

@@ -7,7 +7,7 @@ direction separately.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -81,8 +81,8 @@ class Directions:
         if side == "discriminator" and "gradient" in passes.needs:
             return CutPasses(passes, [])
         if side not in self._apart:
-            nodes = [set(_nodes(graph.ends)) for graph in _cut_by_direction(passes).graphs]
-            self._apart[side] = nodes[0].isdisjoint(nodes[1])
+            one, other = (_nodes(graph.ends) for graph in _cut_by_direction(passes).graphs)
+            self._apart[side] = one.isdisjoint(other)
         return _cut_by_direction(passes) if self._apart[side] else _cut_as_one(passes)
 
     def backward(self, graphs: Sequence[Graph], parameters: Sequence[nn.Parameter], retain_graph: bool) -> None:
@@ -131,16 +131,15 @@ def _cut_each(values: Mapping[Domain, T], graphs: Mapping[Domain, Graph]) -> dic
     return {domain: apply(value, graphs[domain].cut) for domain, value in values.items()}
 
 
-def _nodes(ends: Sequence[Tensor]) -> Iterator[torch.autograd.graph.Node]:
-    """Yield the nodes of the graph with these ends, other than those that accumulate gradients."""
-    left = [end.grad_fn for end in ends]
-    seen = set()
+def _nodes(ends: Sequence[Tensor]) -> set[torch.autograd.graph.Node]:
+    """Return the nodes of the graph with these ends, other than those that accumulate gradients."""
+    left, nodes = [end.grad_fn for end in ends], set()
     while left:
         node = left.pop()
-        if node is not None and node not in seen and not hasattr(node, "variable"):
-            seen.add(node)
+        if node is not None and node not in nodes and not hasattr(node, "variable"):
+            nodes.add(node)
             left += [following for following, _ in node.next_functions]
-            yield node
+    return nodes
 
 
 @torch.no_grad()

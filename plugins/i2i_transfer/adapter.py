@@ -7,7 +7,7 @@ convolutions: the weight update, as a matrix of outputs by inputs and taps, has 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from einops import einsum
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i import Branches, Generator
 from i2i.nn import CamAttention, Conv2d, ReflectionConv2d, convolve_by
-from i2i_transfer.branch import Branch
+from i2i_transfer.branch import Branch, Trunk
 
 
 class LowRank(nn.Module):
@@ -96,7 +96,7 @@ class Adapter(Branch):
         rank: int = Field(4, ge=1, description="Rank of a group's addition to a convolution's weight.")
         alpha: float = Field(4.0, gt=0, description="Factor on a group's addition, divided by the rank.")
         branches: bool = Field(True, description="Give each group the outermost layers, too; off: adapters alone.")
-        trunk: Literal["base", "all", "frozen"] = Field("frozen", description="Whose samples train the shared layers.")
+        trunk: Trunk = Field("frozen", description="Whose samples train the shared layers.")
 
     config: Config
 

@@ -26,6 +26,9 @@ from i2i_transfer.fewshot import FewShot
 from i2i_transfer.judges import Judge, appoint
 from i2i_transfer.points import check_branched, chosen_points
 
+Trunk = Literal["base", "all", "frozen"]
+"""Whose samples train the layers that groups share."""
+
 HALF = 0.5  # the released second stage halves the CAM term's weight
 
 
@@ -73,7 +76,7 @@ class Branch(FewShot):
         updates: Literal["merged", "released"] = Field(
             "merged", description="One optimizer step, or the released two: shared layers and branches, then branches."
         )
-        trunk: Literal["base", "all", "frozen"] = Field(
+        trunk: Trunk = Field(
             "base",
             description="Whose samples train the layers that groups share: the base's, everybody's, or nobody's.",
         )

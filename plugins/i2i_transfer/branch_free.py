@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from i2i_transfer.branch import Branch
+from i2i_transfer.branch import Branch, Trunk
 
 
 class BranchFree(Branch):
@@ -17,4 +15,4 @@ class BranchFree(Branch):
     class Config(Branch.Config):
         """Options of the ablation."""
 
-        trunk: Literal["base", "all", "frozen"] = Field("all", description="Whose samples train the shared layers.")
+        trunk: Trunk = Field("all", description="Whose samples train the shared layers.")
