@@ -118,4 +118,8 @@ def _judges(domain: str) -> dict[str, str]:
 def _checked(generator: Any) -> Generator:
     if not isinstance(generator, AttentionGenerator):
         raise CheckpointError(f"UGATIT-pytorch has no generator like {type(generator).__name__}, only 'ugatit'.")
+    if generator.config.downsamplings != 2:
+        raise CheckpointError(
+            f"UGATIT-pytorch's generators have 2 downsamplings, and this one has {generator.config.downsamplings}."
+        )
     return generator

@@ -33,44 +33,50 @@ from i2i.nn import (
 class AttentionGenerator(Generator):
     """Encoder, class-activation attention, and a decoder whose normalisation depends on the attended features.
 
-    The outermost ``branch_depth`` stages on either side are branch points: with 3, the 7x7 convolution and both
-    down-samplings of the encoder, and everything after the residual blocks of the decoder.
+    The outermost ``branch_depth`` stages on either side are branch points: with 3, the 7x7 convolution and two
+    downsamplings of the encoder, and two upsamplings and the last convolution of the decoder.
     """
 
     name = "ugatit"
     samplewise = True
     provides = frozenset({"cam", "encoded"})
     cam_points = ("attention.heads",)
-    multiple_of = 4
 
     class Config(Generator.Config):
         """Options of the U-GAT-IT generator."""
 
         blocks: int = Field(4, ge=1, description="Residual blocks in the encoder and in the decoder.")
+        downsamplings: int = Field(
+            2, ge=1, le=8, description="Each halves the side and doubles the channels before the residual blocks."
+        )
         light: bool = Field(
             True, description="Decode from pooled features; off: from all of them, at a fixed image size."
         )
-        branch_depth: int = Field(3, ge=1, le=3, description="Stages on either side that belong to a branch.")
+        branch_depth: int = Field(3, ge=1, description="Stages on either side that belong to a branch.")
 
     config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        c = config.channels
+        levels = config.downsamplings
+        *outer, inner = widths = [config.channels * 2**level for level in range(levels + 1)]
+        self.multiple_of = 2**levels
         self.fixed_size = not config.light
-        self.encoded_channels = (c, 2 * c, 4 * c, 4 * c, 4 * c)
+        self.encoded_channels = (*widths, inner, inner)
         self.branch_points = tuple(
-            f"{side}.{i if side == 'down' else 2 - i}" for side in ("down", "up") for i in range(config.branch_depth)
+            f"{side}.{i if side == 'down' else levels - i}"
+            for side in ("down", "up")
+            for i in range(min(config.branch_depth, levels + 1))
         )
-        self.down = nn.Sequential(entry_stage(c), halving_stage(c), halving_stage(2 * c))
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
-        self.attention = CamAttention(4 * c)
-        self.style = _Style(4 * c, 1 if config.light else (config.size // 4) ** 2)
-        self.decode = nn.ModuleList(_SteeredBlock(4 * c) for _ in range(config.blocks))
-        self.up = nn.Sequential(doubling_stage(4 * c), doubling_stage(2 * c), _exit(c))
+        self.down = nn.Sequential(entry_stage(config.channels), *map(halving_stage, outer))
+        self.blocks = nn.Sequential(*(ResidualBlock(inner) for _ in range(config.blocks)))
+        self.attention = CamAttention(inner)
+        self.style = _Style(inner, 1 if config.light else (config.size // self.multiple_of) ** 2)
+        self.decode = nn.ModuleList(_SteeredBlock(inner) for _ in range(config.blocks))
+        self.up = nn.Sequential(*map(doubling_stage, reversed(widths[1:])), _exit(config.channels))
 
     def forward(self, x: Tensor) -> Translation:
-        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of 4."""
+        """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of ``multiple_of``."""
         encoded = self.encode(x)
         x, cam_logits = self.attention(encoded[-1])
         heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
@@ -86,8 +92,8 @@ class AttentionGenerator(Generator):
         return [*maps, within[len(within) // 2], within[-1]]
 
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of UGATIT-pytorch."""
-        return _published(self, _generator_names(self.config.blocks))
+        """Return our keys and those of UGATIT-pytorch, whose generators have two downsamplings; else {}."""
+        return _published(self, _generator_names(self.config.blocks)) if self.config.downsamplings == 2 else {}
 
 
 class AttentionDiscriminator(Discriminator):
