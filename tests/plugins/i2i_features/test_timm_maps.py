@@ -54,6 +54,16 @@ def test_converted_weights_give_the_maps_of_the_whole_network(name) -> None:
     torch.testing.assert_close(network(x)[-1].reshape(deepest.shape), deepest)
 
 
+@pytest.mark.parametrize("assign", [False, True])
+def test_maps_and_weights_have_channels_last_whatever_was_loaded(published, assign) -> None:
+    network = TimmMaps(SMALL).eval()
+    state = {key: tensor.contiguous() for key, tensor in network.converted(published.state_dict()).items()}
+    network.body.load_state_dict(state, assign=assign)
+    kernels = [weight for weight in network.body.parameters() if weight.dim() == 4]
+    for tensor in [*kernels, *network(noise(32)[:, :, :, :32])]:
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_it_refuses_the_weights_of_another_network(published) -> None:
     state = {key: tensor for key, tensor in published.state_dict().items() if key != "conv1.0.weight"}
     network = TimmMaps(SMALL)
