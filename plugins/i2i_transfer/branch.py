@@ -81,7 +81,7 @@ class Branch(FewShot):
             description="Whose samples train the layers that groups share: the base's, everybody's, or nobody's.",
         )
         group_weight: float = Field(1.0, ge=0, description="Weight of group classification, when that judges.")
-        branch_lr: float = Field(1.0, gt=0, description="Factor on the learning rate of the new branches.")
+        branch_lr: float = Field(1.0, gt=0, description="Factor on the transfer's learning rate for new branches.")
 
         @property
         def provides(self) -> frozenset[str]:
@@ -128,7 +128,7 @@ class Branch(FewShot):
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
-        networks = self.networks[side]
+        networks, lr = self.networks[side], lr * self.config.lr
         shared, branches = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
         groups = [{"params": shared, "lr": lr}, {"params": branches, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]

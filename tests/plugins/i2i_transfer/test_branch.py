@@ -146,10 +146,11 @@ def test_draw_takes_alike_of_the_base_and_of_every_new_group(given, registry, op
     assert sorted(drawn[1]) == ["kid"] * samples + ["man"] * samples
 
 
-def test_new_branches_have_their_own_learning_rate(given, registry):
-    model = adapted(given, registry, branch_lr=10.0)
+@pytest.mark.parametrize("factor", [1.0, 0.3])
+def test_new_branches_have_their_own_learning_rate(given, registry, factor):
+    model = adapted(given, registry, branch_lr=10.0, lr=factor)
     steps = training(model, given, registry)
-    lr = model.backbone.config.lr
+    lr = factor * model.backbone.config.lr
     for side in SIDES:
         shared, own = steps.optimizers[side].param_groups
         assert (shared["lr"], own["lr"]) == (lr, 10 * lr)

@@ -45,6 +45,14 @@ def test_so_it_does_in_sub_steps_and_in_bf16_and_the_average_follows(prepare, na
     assert {name.removeprefix("average.") for name in changed if name.startswith("average.")} == learned
 
 
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_every_transfer_has_a_factor_on_the_learning_rate_of_the_base_stage(prepare, name):
+    training: Training = prepare(name, lr=0.25)
+    rate = training.backbone.config.lr
+    for optimizer in training.optimizers.values():
+        assert optimizer.param_groups[0]["lr"] == 0.25 * rate
+
+
 def check(training, before, expected):
     """Compare whose weights have changed since a snapshot, and what Adam keeps a state for, with whose should."""
     changed = changes(training, before)
