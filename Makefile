@@ -25,8 +25,8 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the many commands that the tests s
 help: ## Show the tasks.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ARGS ?= --overwrite
-run: $(READY) ## Train on the embedded images and write runs/emoji-ugatit-branch anew; ARGS="..." gives i2i run other options.
+run: ARGS ?= --config examples/first.toml --overwrite
+run: $(READY) ## Train on embedded images and write runs/avatars-ugatit-adapter anew; ARGS="..." gives i2i run other options.
 	$(BIN)/i2i run $(ARGS)
 
 test: $(READY) ## Run the tests, one process per core; ARGS="..." goes to pytest.
@@ -53,7 +53,7 @@ showcase: $(READY) ## Train the model of examples/models for hours, or resume th
 		set -x; $(BIN)/i2i run $$run $(ARGS)
 	@test -f $(SHOWCASE)/model.safetensors || { echo 'The training goes on with: make showcase'; exit 1; }
 	$(BIN)/i2i export $(SHOWCASE) --out $(EXAMPLE) --overwrite
-	$(BIN)/python benchmarks/sheet.py $(SHOWCASE) --cell 128 --people 6 --out $(PICTURE)
+	$(BIN)/python benchmarks/sheet.py $(SHOWCASE) --cell 96 --people 8 --out $(PICTURE)
 
 clean: ## Remove .venv, caches and built files; runs/ stays.
 	rm -rf .venv site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
-"""Draw the picture of the front page from a run's last sample grid: one held-out person per group, in three columns.
+"""Draw a small picture from a run's last sample grid: one held-out person per group, in three columns.
 
-python benchmarks/front.py runs/emoji-ugatit-branch/samples/transfer.png --person 5 --out docs/images/front.png
+python benchmarks/front.py runs/avatars-ugatit-adapter/samples/transfer.png --person 2 --out docs/images/front.png
 """
 
 from __future__ import annotations
