@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import ImageChops, ImageStat
 
-from i2i import PretrainedNetworks, WeightsError, save
+import i2i
+from i2i import DOMAINS, Dataset, PretrainedNetworks, WeightsError, cli, save
 from i2i.cli.options import nested
 from i2i.models.assembly import resolve
 from i2i.models.data import find_dataset
@@ -16,6 +19,8 @@ from i2i.models.model import Model
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "examples" / "showcase.toml"
+MODEL = ROOT / "examples" / "models" / "avatars.safetensors"
+GROUPS = ("woman", "man", "elderly", "punk")
 MOST = 8_000_000
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> {log}
@@ -56,6 +61,51 @@ def test_stopped_at_any_time_the_same_command_resumes(tmp_path) -> None:
     ends = [subprocess.run(make, capture_output=True, check=False).returncode == 0 for _ in range(4)]
     assert ends == [False, False, True, True]
     resumed, exported = f"i2i run --resume {run}", f"i2i export {run} --out x --overwrite"
-    drawn = f"python benchmarks/sheet.py {run} --cell 128 --people 6 --out y"
+    drawn = f"python benchmarks/sheet.py {run} --cell 96 --people 8 --out y"
     begun = f"i2i run --config examples/showcase.toml --out {run}"
     assert log.read_text().splitlines() == [begun, resumed, *[resumed, exported, drawn] * 2]
+
+
+@pytest.fixture
+def people(registry) -> Dataset:
+    """Drawn people, one held out per group and domain."""
+    drawn = registry.get(Dataset, "avatars")
+    return drawn(drawn.Config(people=2, held_out=1))
+
+
+def test_the_model_in_the_repository_draws_the_same_person_in_every_group(people, tmp_path) -> None:
+    assert MODEL.stat().st_size < MOST
+    (source,) = people.test("woman", "a")
+    drawings = []
+    for group in GROUPS:
+        call("translate", MODEL, source, "--group", group, "--out", tmp_path / f"{group}.png", "--device=cpu", "-q")
+        drawings.append(i2i.read_image(tmp_path / f"{group}.png"))
+    assert i2i.load(MODEL).groups == GROUPS
+    assert {drawing.size for drawing in drawings} == {i2i.read_image(source).size}
+    for one, other in itertools.combinations(drawings, 2):
+        assert max(ImageStat.Stat(ImageChops.difference(one, other)).mean) > 2  # of 255
+    black, white = zip(*(drawing.convert("L").getextrema() for drawing in drawings), strict=True)
+    assert max(black) < 64
+    assert min(white) > 240
+
+
+def test_a_transfer_starts_from_the_model_in_the_repository(people, tmp_path) -> None:
+    for domain in DOMAINS:
+        folder = tmp_path / "rocker" / f"train{domain.upper()}"
+        folder.mkdir(parents=True)
+        for path in people.train("punk", domain):
+            shutil.copy(path, folder)
+    steps = ("--transfer-steps=1", "--device=cpu", "--evaluate.metrics=l1", "-q")
+    call("transfer", MODEL, "--data", tmp_path / "rocker", *steps, "--out", tmp_path / "run")
+    before, after = i2i.load(MODEL), i2i.load(tmp_path / "run")
+    image = i2i.read_image(people.test("punk", "a")[0])
+    assert after.groups == (*GROUPS, "rocker")
+    for group in GROUPS:
+        assert after.translate(image, group) == before.translate(image, group)
+
+
+def call(*arguments: object) -> None:
+    """Run a command line, which must succeed."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(argument) for argument in arguments])
+    assert not stop.value.code
