@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from i2i import cli
+from tests.commands import call
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "commands"
 TESTED = ("data", "plugins")
@@ -81,10 +82,3 @@ def check(name: str, printed) -> None:
     for commands, shown in SHOWN.findall((EXAMPLES / f"{name}.md").read_text(encoding="utf-8")):
         parts = re.split(r"^\.\.\.\n", shown, flags=re.MULTILINE)
         assert re.fullmatch("(?:.*\n)*".join(map(re.escape, parts)), printed(commands))
-
-
-def call(*arguments: str) -> None:
-    """Run a command line, which must succeed."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert not stop.value.code

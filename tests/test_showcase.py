@@ -11,11 +11,12 @@ import pytest
 from PIL import ImageChops, ImageStat
 
 import i2i
-from i2i import DOMAINS, Dataset, PretrainedNetworks, WeightsError, cli, save
+from i2i import DOMAINS, Dataset, PretrainedNetworks, WeightsError, save
 from i2i.cli.options import nested
 from i2i.models.assembly import resolve
 from i2i.models.data import find_dataset
 from i2i.models.model import Model
+from tests.commands import call
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "examples" / "showcase.toml"
@@ -102,10 +103,3 @@ def test_a_transfer_starts_from_the_model_in_the_repository(people, tmp_path) ->
     assert after.groups == (*GROUPS, "rocker")
     for group in GROUPS:
         assert after.translate(image, group) == before.translate(image, group)
-
-
-def call(*arguments: object) -> None:
-    """Run a command line, which must succeed."""
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(argument) for argument in arguments])
-    assert not stop.value.code
