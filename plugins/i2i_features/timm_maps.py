@@ -157,7 +157,7 @@ def _address(config: Any) -> str:
 
 
 def _channels_last(network: nn.Module, *_: Any) -> None:
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    network.to(memory_format=torch.channels_last)
 
 
 def _flat(key: str) -> str:

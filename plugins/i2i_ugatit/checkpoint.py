@@ -118,7 +118,7 @@ def _judges(domain: str) -> dict[str, str]:
 def _checked(generator: Any) -> Generator:
     if not isinstance(generator, AttentionGenerator):
         raise CheckpointError(f"UGATIT-pytorch has no generator like {type(generator).__name__}, only 'ugatit'.")
-    if generator.config.downsamplings != 2:
+    if not generator.published_keys():
         raise CheckpointError(
             f"UGATIT-pytorch's generators have 2 downsamplings, and this one has {generator.config.downsamplings}."
         )
