@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from i2i.nn.attention import CamAttention, CamHeads
 from i2i.nn.convolutions import Conv2d, DoublingConv2d, ImageConv2d, ReflectionConv2d
-from i2i.nn.joint import convolve, convolve_by
+from i2i.nn.joint import convolve, convolve_by, convolve_like
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
@@ -32,6 +32,7 @@ __all__ = [
     "channel_moments",
     "convolve",
     "convolve_by",
+    "convolve_like",
     "doubling_stage",
     "each_stage",
     "entry_stage",

@@ -104,11 +104,22 @@ def _products(x: Tensor, weights: Tensor, stride: int | tuple[int, ...]) -> Tens
 
 def convolve_by(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
     """Apply torch's convolutions, without groups or dilation, to equal shares of ``x``, ``(N, I, H, W)``."""
-    first, weights = layers[0], stack([layer.weight for layer in layers])
-    if first.padding_mode == "zeros":
-        return convolve(x, weights, biases(layers), first.stride, first.padding)
-    padded = F.pad(x, first._reversed_padding_repeated_twice, first.padding_mode)
-    return convolve(padded, weights, biases(layers), first.stride)
+    return convolve_like(layers[0], x, stack([layer.weight for layer in layers]), biases(layers))
+
+
+def convolve_like(layer: nn.Conv2d, x: Tensor, weights: Tensor, biases: Tensor | None = None) -> Tensor:
+    """Convolve equal shares of ``x``, ``(N, I, H, W)``, with the stride and padding of ``layer``, but other weights.
+
+    Args:
+        layer: A convolution of torch without groups or dilation.
+        x: ``(N, I, H, W)``.
+        weights: ``(G, O, I, h, w)``.
+        biases: ``(G, O)``.
+    """
+    if layer.padding_mode == "zeros":
+        return convolve(x, weights, biases, layer.stride, layer.padding)
+    padded = F.pad(x, layer._reversed_padding_repeated_twice, layer.padding_mode)
+    return convolve(padded, weights, biases, layer.stride)
 
 
 def map_by(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
-"""Low-rank adapters: each new group adds a low-rank update to the trunk's convolutions.
+"""Low-rank adapters: each new group changes the weights of the trunk's convolutions by little.
 
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685), section 4.1, applied to
-convolutions: the weight update, as a matrix of outputs by inputs and taps, has a low rank.
+convolutions: the weight update, as a matrix of outputs by inputs and taps, has a low rank. Zhao et al. 2022, "Few-shot
+Image Generation via Adaptation-Aware Kernel Modulation" (arXiv 2210.16559), section 4: the update is the weight times a
+matrix of outputs by inputs of low rank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from einops import einsum
@@ -15,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import Branches, Generator
-from i2i.nn import CamAttention, Conv2d, ReflectionConv2d, convolve_by
+from i2i.nn import CamAttention, Conv2d, ReflectionConv2d, convolve_by, convolve_like
 from i2i_transfer.branch import Branch, Trunk
 
 
@@ -40,8 +42,8 @@ class LowRank(nn.Module):
         added: Tensor = self.up(self.down(x))
         return y + self.scale * added
 
-    def added(self) -> Tensor:
-        """Return the group's addition to the weight, ``(out, in, k, k)``."""
+    def added(self, weight: Tensor) -> Tensor:
+        """Return the group's addition to the shared weight, both ``(out, in, k, k)``."""
         return self.scale * einsum(self.up.weight[:, :, 0, 0], self.down.weight, "o rank, rank i h w -> o i h w")
 
 
@@ -51,6 +53,46 @@ class Unchanged(nn.Module):
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
         """Return ``y``."""
         return y
+
+
+class Modulation(nn.Module):
+    """One group's factors on a convolution's weight: 1 + ``alpha / rank * up @ down``; ``up`` starts at zero.
+
+    Args:
+        conv: The convolution.
+        rank: Rank of the factors less 1, as a matrix of outputs by inputs.
+        alpha: Factor, divided by the rank.
+    """
+
+    def __init__(self, conv: nn.Conv2d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.up = nn.Parameter(torch.zeros(conv.out_channels, rank))
+        self.down = nn.Parameter(torch.randn(rank, conv.in_channels) / rank**0.5)
+        self.scale = alpha / rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the factors for each sample of ``x``, ``(N, in, H, W)``: ``(N, out, in)``."""
+        return (1 + self.scale * self.up @ self.down).expand(len(x), -1, -1)
+
+    def added(self, weight: Tensor) -> Tensor:
+        """Return the group's addition to the shared weight, both ``(out, in, k, k)``."""
+        return self.scale * (self.up @ self.down)[..., None, None] * weight
+
+
+class Unmodulated(nn.Module):
+    """The base group's factors: 1.
+
+    Args:
+        outputs: Output channels of the convolution.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the factors for each sample of ``x``, ``(N, in, H, W)``: ``(N, out, in)``."""
+        return x.new_ones(()).expand(len(x), self.outputs, x.shape[1])
 
 
 class AdaptedConv2d(nn.Conv2d):
@@ -76,9 +118,19 @@ class AdaptedConv2d(nn.Conv2d):
         """Return a plain convolution, after `i2i.contracts.branches.keep_branch` has left a single adapter."""
         plain = nn.Conv2d(self.in_channels, self.out_channels, **_geometry(self), device="meta")
         plain.weight, plain.bias = self.weight, self.bias
-        if isinstance(self.adapters, LowRank):
-            plain.weight = nn.Parameter(self.weight + self.adapters.added())
+        if isinstance(self.adapters, LowRank | Modulation):
+            plain.weight = nn.Parameter(self.weight + self.adapters.added(self.weight))
         return plain
+
+
+class ModulatedConv2d(AdaptedConv2d):
+    """A convolution whose adapters are factors on its weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve each sample of ``x``, ``(N, C, H, W)``, with its group's weight."""
+        factors: Tensor = self.adapters(x)
+        weights = self.weight * factors[..., None, None]
+        return convolve_like(self, x, weights, None if self.bias is None else self.bias.expand(len(x), -1))
 
 
 class Adapter(Branch):
@@ -95,6 +147,9 @@ class Adapter(Branch):
 
         rank: int = Field(4, ge=1, description="Rank of a group's addition to a convolution's weight.")
         alpha: float = Field(4.0, gt=0, description="Factor on a group's addition, divided by the rank.")
+        form: Literal["added", "modulated"] = Field(
+            "added", description="A group's addition: a matrix of its own, or the shared weight times one."
+        )
         branches: bool = Field(True, description="Give each group the outermost layers, too; off: adapters alone.")
         trunk: Trunk = Field("frozen", description="Whose samples train the shared layers.")
 
@@ -104,10 +159,16 @@ class Adapter(Branch):
         if self.config.branches:
             super()._reshape(generator)
         for path, conv in list(_convolutions(generator)):
-            adapters = {group: LowRank(conv, self.config.rank, self.config.alpha) for group in self.groups}
-            generator.set_submodule(
-                path, AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **adapters}))
-            )
+            generator.set_submodule(path, self._adapted(conv))
+
+    def _adapted(self, conv: nn.Conv2d) -> AdaptedConv2d:
+        rank, alpha = self.config.rank, self.config.alpha
+        if self.config.form == "modulated":
+            factors = {group: Modulation(conv, rank, alpha) for group in self.groups}
+            unmodulated = Unmodulated(conv.out_channels)
+            return ModulatedConv2d(conv, Branches(self.base, {self.base: unmodulated, **factors}))
+        adapters = {group: LowRank(conv, rank, alpha) for group in self.groups}
+        return AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **adapters}))
 
 
 def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:

@@ -50,6 +50,7 @@ CASES = {
     "freeze-d": ({}, ["woman", "woman"], ["man", "man"]),
     "adapter": ({}, ["woman", "woman"], ["man", "man"]),
     "adapter, no branches": ({"branches": False}, ["", "woman"], ["man", "man"]),
+    "adapter, modulated": ({"form": "modulated"}, ["woman", "woman"], ["man", "man"]),
     "adapter, trunk": ({"trunk": "base"}, ["trunk woman", "woman"], ["man", "man"]),
     "adapter, trunk of all": ({"trunk": "all"}, ["trunk woman", "woman"], ["trunk man", "man"]),
 }  # fmt: skip
@@ -80,11 +81,12 @@ def training_of(
     ema: float = 0.0,
     accumulate: int = 1,
     batch_size: int = 1,
+    loss: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Training:
     """Return the training of a second stage, not yet begun; options are those of the transfer."""
     seed_everything(0)
-    own = {"size": 32, "backbone": published_backbone(registry, backbone, 4)}
+    own = {"size": 32, "backbone": published_backbone(registry, backbone, 4), "loss": loss or {}}
     own |= {"generator": {"blocks": 1}} if backbone != "photo2cartoon" else {}
     chosen = resolve(merge(own, {"transfer": {"name": name, **options}}), registry)
     model = Model(chosen, BASE)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from i2i.contracts.branches import Branches, keep_branch, routed
+from i2i.contracts.branches import Branches, has_branches, keep_branch, routed
 from i2i.exchange.exporting import only
-from i2i_transfer.adapter import AdaptedConv2d, LowRank, Unchanged
+from i2i_transfer.adapter import AdaptedConv2d, LowRank, ModulatedConv2d, Modulation, Unchanged, Unmodulated
 
 
 def adapted(**options) -> tuple[nn.Conv2d, AdaptedConv2d]:
@@ -27,7 +27,7 @@ def test_a_group_adds_a_weight_of_low_rank(options):
     x = torch.randn(3, 4, 9, 9).double()
     low = own.adapters.branches["man"]
     added = 3.0 / 2 * (low.up.weight.flatten(1) @ low.down.weight.flatten(1)).reshape(6, 4, 3, 3)
-    torch.testing.assert_close(low.added(), added)
+    torch.testing.assert_close(low.added(conv.weight), added)
     assert torch.linalg.matrix_rank(added.flatten(1)) == 2
     expected = copy.deepcopy(conv)
     expected.weight.data += added
@@ -36,6 +36,25 @@ def test_a_group_adds_a_weight_of_low_rank(options):
     torch.testing.assert_close(actual[[0, 2]], expected(x[[0, 2]]))
     assert torch.equal(actual[1:2], conv(x[1:2])), "the base group has no adapter"
     assert torch.equal(own.eval()(x), conv(x)), "outside of a route the base group is served"
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"stride": 2, "padding": 1, "padding_mode": "reflect"}])
+def test_a_group_multiplies_the_weight_by_factors_of_low_rank(options):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, 3, **options).double()
+    own = Modulation(conv, 2, 3.0).double()
+    nn.init.normal_(own.up)
+    modulated = ModulatedConv2d(conv, Branches("woman", {"woman": Unmodulated(6), "man": own}))
+    expected, x = copy.deepcopy(conv), torch.randn(3, 4, 9, 9).double()
+    expected.weight.data *= 1 + 3.0 / 2 * (own.up @ own.down)[..., None, None]
+    with routed(("man", "woman", "man")):
+        actual = modulated(x)
+    torch.testing.assert_close(actual[[0, 2]], expected(x[[0, 2]]))
+    torch.testing.assert_close(actual[1:2], conv(x[1:2]))
+    holder = nn.Sequential(modulated)
+    keep_branch(holder, "man")
+    assert type(holder[0]) is nn.Conv2d
+    torch.testing.assert_close(holder(x), expected(x))
 
 
 def test_an_adapter_starts_as_nothing_and_keeps_the_names_of_the_convolution():
@@ -48,21 +67,22 @@ def test_an_adapter_starts_as_nothing_and_keeps_the_names_of_the_convolution():
     assert {"weight", "bias"} <= set(own.state_dict())
 
 
-@pytest.mark.parametrize("branches", [True, False])
+@pytest.mark.parametrize("options", [{"branches": True}, {"branches": False}, {"form": "modulated"}])
 @pytest.mark.parametrize("group", ["woman", "man"])
-def test_folded_for_inference_a_group_is_translated_as_before(prepare, group, branches):
-    training = prepare("adapter", branches=branches)
+def test_folded_for_inference_a_group_is_translated_as_before(prepare, group, options):
+    training = prepare("adapter", **options)
     _scatter(training.backbone.generators)
     model, x = training.model, torch.rand(2, 3, 32, 32) * 2 - 1
     single = only(model, group)
     torch.testing.assert_close(single.translate(x), model.translate(x, group), atol=1e-5, rtol=0)
     kinds = {type(module) for module in single.backbone.modules()}
-    assert not kinds & {AdaptedConv2d, LowRank, Branches}
-    assert AdaptedConv2d in {type(module) for module in model.backbone.modules()}, "the model itself is kept"
+    assert not kinds & {AdaptedConv2d, ModulatedConv2d, LowRank, Modulation, Branches}
+    assert has_branches(model.backbone), "the model itself is kept"
 
 
-def test_the_two_groups_differ_once_adapters_have_learned(prepare):
-    training = prepare("adapter", branches=False)
+@pytest.mark.parametrize("form", ["added", "modulated"])
+def test_the_two_groups_differ_once_adapters_have_learned(prepare, form):
+    training = prepare("adapter", branches=False, form=form)
     _scatter(training.backbone.generators)
     x = torch.rand(1, 3, 32, 32) * 2 - 1
     images = [training.model.translate(x, group) for group in training.model.groups]
