@@ -9,6 +9,7 @@ from .contracts.branches import Branches as Branches
 from .contracts.branches import branch as branch
 from .contracts.branches import branch_parameters as branch_parameters
 from .contracts.branches import has_branches as has_branches
+from .contracts.branches import keep_branch as keep_branch
 from .contracts.branches import parameters_without as parameters_without
 from .contracts.branches import routed as routed
 from .contracts.checkpoint_format import CHECKPOINT_SUFFIXES as CHECKPOINT_SUFFIXES

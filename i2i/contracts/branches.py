@@ -131,14 +131,15 @@ def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequen
         module.set_submodule(path, branches)
 
 
-def keep_branch(module: nn.Module, group: str) -> None:
-    """Replace every ``Branches`` in ``module`` by the group's branch, or by the base branch if it has none.
+def keep_branch(module: nn.Module, group: str | None) -> None:
+    """Replace every ``Branches`` in ``module`` by the group's branch, or by the base's if it has none or is None.
 
     Then replace modules with a method ``folded``, such as low-rank adapters, by its result.
     """
     branched = [(path, child) for path, child in module.named_modules() if isinstance(child, Branches)]
     for path, branches in branched:
-        module.set_submodule(path, branches.branches[group if group in branches.branches else branches.base])
+        kept = branches.base if group is None or group not in branches.branches else group
+        module.set_submodule(path, branches.branches[kept])
     for path, child in [(path, child) for path, child in module.named_modules() if hasattr(child, "folded")]:
         module.set_submodule(path, child.folded())
 

@@ -1,4 +1,4 @@
-"""The loss terms of the shipped backbones, and the contrastive term of CUT."""
+"""The loss terms of the shipped backbones, the contrastive term of CUT, and cross-domain correspondence."""
 
 from __future__ import annotations
 
@@ -16,5 +16,8 @@ def register_losses() -> Iterable[type[Loss]]:
     """Return the loss terms."""
     from i2i_losses import terms
     from i2i_losses.contrastive import PatchNCE
+    from i2i_losses.correspondence import Correspondence
 
-    return [terms.Adversarial, terms.Cycle, terms.Identity, terms.Cam, terms.GroupClassification, PatchNCE]
+    return [
+        terms.Adversarial, terms.Cycle, terms.Identity, terms.Cam, terms.GroupClassification, PatchNCE, Correspondence,
+    ]  # fmt: skip
