@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from i2i.config.options import Options
 from i2i.contracts.backbone import Backbone, Side
+from i2i.errors import ConfigError
 
 
 class Route(NamedTuple):
@@ -71,6 +73,8 @@ class Transfer(ABC):
     class Config(Options):
         """Options of every transfer; they also determine its passes and added losses."""
 
+        lr: float = Field(default=1.0, gt=0, description="Factor on the learning rate of the base stage.")
+
         @property
         def provides(self) -> frozenset[str]:
             """Passes that the strategy adds: ``"group"`` with a group head."""
@@ -113,7 +117,7 @@ class Transfer(ABC):
         """
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
-        """Return the parameter groups of a side's optimizer, each with its own ``lr``."""
+        """Return the parameter groups of a side's optimizer, each with its own ``lr``; that of the stage is given."""
         return [{"params": list(self.networks[side].parameters()), "lr": lr}]
 
 
@@ -122,6 +126,15 @@ class NoTransfer(Transfer):
 
     name = "none"
     trains = False
+
+    class Config(Transfer.Config):
+        """Options of a transfer without steps."""
+
+        @model_validator(mode="after")
+        def _check_lr(self) -> Self:
+            if self.lr != 1:
+                raise ConfigError("--transfer none takes no steps, so that --transfer.lr has no effect. Leave it out.")
+            return self
 
     def adapt(self, model: Backbone) -> None:
         """Leave the model as it is."""

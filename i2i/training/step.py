@@ -266,8 +266,8 @@ class Training:
             seed_process(seed, processes.index)
 
     def _optimizer(self, side: Side) -> torch.optim.Optimizer:
-        groups = self.transfer.parameter_groups(side, self.backbone.config.lr)
-        return self.backbone.optimizer(groups)
+        rate = self.backbone.config.lr * self.transfer.config.lr
+        return self.backbone.optimizer(self.transfer.parameter_groups(side, rate))
 
     def _set_learning_rates(self) -> None:
         factor = self.backbone.lr_factor(self.done, self.steps) * 0.5**self.halvings

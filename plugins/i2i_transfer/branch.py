@@ -128,7 +128,7 @@ class Branch(FewShot):
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
-        networks, lr = self.networks[side], lr * self.config.lr
+        networks = self.networks[side]
         shared, branches = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
         groups = [{"params": shared, "lr": lr}, {"params": branches, "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]

@@ -8,6 +8,7 @@ import torch
 
 from i2i.compute.randomness import seed_everything
 from i2i.config.options import merge
+from i2i.errors import ConfigError
 from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
@@ -15,6 +16,7 @@ from i2i.training.step import Training
 from tests.plugins.i2i_transfer.routing import BASE, CASES, NEW, changes, expected, owner, owners, snapshot
 from tests.sampling import alternated
 from tests.trainings import training_on
+from tests.wording import refused
 
 TRANSFERS = ["branch", "branch-free", "mixed", "joint", "finetune", "freeze-d", "adapter"]
 HOW = [{"accumulate": 2}, {"precision": "bf16"}]
@@ -51,6 +53,11 @@ def test_every_transfer_has_a_factor_on_the_learning_rate_of_the_base_stage(prep
     rate = training.backbone.config.lr
     for optimizer in training.optimizers.values():
         assert optimizer.param_groups[0]["lr"] == 0.25 * rate
+
+
+def test_a_learning_rate_without_steps_is_refused(registry):
+    with refused(ConfigError, "--transfer none", "--transfer.lr"):
+        resolve({"transfer": {"name": "none", "lr": 0.5}}, registry)
 
 
 def check(training, before, expected):
