@@ -140,7 +140,7 @@ def _empty_networks(
     generator: dict[str, Any], judge: dict[str, Any], size: int
 ) -> dict[str, Generator | Discriminator]:
     """Build a generator ``G`` and a discriminator ``D`` on the meta device, without memory for weights."""
-    classes = {network.name: network for network in _OURS}
+    classes: dict[str, Any] = {network.name: network for network in _OURS}
 
     def build(options: dict[str, Any]) -> Any:
         network = classes[options["name"]]

@@ -8,7 +8,7 @@ import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from PIL import Image
 
@@ -73,7 +73,7 @@ def rasterise(svg: Path | str, side: int, box: Box = WHOLE, extra: str = "emoji"
 
     left, top, width = box
     canvas = round(side / width)
-    source = {"svg_path": str(svg)} if isinstance(svg, Path) else {"svg_string": svg}
+    source: dict[str, Any] = {"svg_path": str(svg)} if isinstance(svg, Path) else {"svg_string": svg}
     try:
         png = resvg_py.svg_to_bytes(**source, width=canvas, height=canvas, background="white", skip_system_fonts=True)
     except ValueError as error:

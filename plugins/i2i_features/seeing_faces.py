@@ -23,7 +23,7 @@ class Face(Normalised, ABC):
     build: ClassVar[Callable[[], nn.Module]]
     norm: ClassVar[tuple[Sequence[float], Sequence[float]]]
     side: ClassVar[int]
-    crop: ClassVar[Callable[[Tensor, int], Tensor]]
+    crop: Callable[[Tensor, int], Tensor]
 
     def __init__(self, variant: str = "") -> None:
         if variant not in ("", WHOLE):
@@ -49,7 +49,7 @@ class Face(Normalised, ABC):
 
     def resized(self, x: Tensor) -> Tensor:
         """Return the faces of heads, ``(N, 3, H, W)`` in [-1, 1], at the network's training size."""
-        return stretched(x, self.side) if self.whole else type(self).crop(x, self.side)
+        return stretched(x, self.side) if self.whole else self.crop(x, self.side)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, ``(N, D)``, of heads, ``(N, 3, H, W)`` in [-1, 1]. Gradients pass to the images."""

@@ -101,7 +101,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     (mean_a, a), (mean_b, b) = (_centred(features.double()) for features in (real, fake))
     trace = torch.linalg.svdvals(a @ b.T).sum()
     distance = (mean_a - mean_b).square().sum() + a.square().sum() + b.square().sum() - 2 * trace
-    return max(0.0, distance.item())
+    return max(0.0, float(distance))
 
 
 def _centred(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import Literal, cast
 
@@ -41,7 +41,7 @@ class PerceptualMetric(Metric):
         super().prepare(pretrained, device)
         network = self.config.network
         self.network = f"LPIPS 0.1, {network} ({pretrained.find(NETWORKS[network]).title})"
-        self.distance = lpips_network(network, device, pretrained)
+        self.distance = lpips_network(network, device, cast(Hashable, pretrained))
 
     def compare(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the LPIPS of each pair of images, both ``(N, 3, H, W)`` in [-1, 1]: ``(N,)`` on the CPU."""

@@ -174,7 +174,7 @@ class Adapter(Branch):
 def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:
     """Yield the trunk's plain convolutions, except in attention, which reads a weight without calling the module."""
     for name, child in module.named_children():
-        if type(child) in (nn.Conv2d, Conv2d, ReflectionConv2d) and child.groups == 1:
+        if isinstance(child, nn.Conv2d) and type(child) in (nn.Conv2d, Conv2d, ReflectionConv2d) and child.groups == 1:
             yield prefix + name, child
         elif not isinstance(child, Branches | CamAttention | AdaptedConv2d):
             yield from _convolutions(child, f"{prefix}{name}.")

@@ -89,7 +89,8 @@ def _last(judge: Discriminator, depth: int) -> tuple[str, ...]:
 
 
 def _product(feature: Tensor, vector: nn.Module) -> Tensor:
-    return rearrange(vector(reduce(feature, "n c h w -> n c", "mean")), "n 1 -> n 1 1 1")
+    products: Tensor = vector(reduce(feature, "n c h w -> n c", "mean"))
+    return rearrange(products, "n 1 -> n 1 1 1")
 
 
 class _Vector(nn.Linear):

@@ -102,7 +102,7 @@ def _generators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionGe
 
 
 def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: AttentionDiscriminator) -> dict[str, Tensor]:
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for domain in ("a", "b"):
         names = _judges(domain)
         if states.keys() >= set(names.values()):

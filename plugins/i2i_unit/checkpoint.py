@@ -88,8 +88,8 @@ class UNITRelease(CheckpointFormat):
             network = VariationalGenerator(VariationalGenerator.Config(size=size, **options))
             tensors = _generators(generators, network)
             if judges:
-                config = MultiscaleDiscriminator.Config(size=size, **judge)
-                tensors |= _discriminators(judges, MultiscaleDiscriminator(config))
+                judging = MultiscaleDiscriminator(MultiscaleDiscriminator.Config(size=size, **judge))
+                tensors |= _discriminators(judges, judging)
         config = {
             "size": size,
             "backbone": {"name": "unit", "channels": options["channels"]},
@@ -104,11 +104,13 @@ class UNITRelease(CheckpointFormat):
             direction: to_published(_storable_generator(backbone.generators[direction], groups))
             for direction in DIRECTION_INTO.values()
         }
-        gen = {
+        gen: dict[str, Any] = {
             domain: _half(states[OUT_OF[domain]], "enc") | _half(states[DIRECTION_INTO[domain]], "dec")
             for domain in DOMAINS
         }
-        dis = {domain: to_published(_storable_judge(backbone.discriminators[domain])) for domain in DOMAINS}
+        dis: dict[str, Any] = {
+            domain: to_published(_storable_judge(backbone.discriminators[domain])) for domain in DOMAINS
+        }
         return {"gen_00000000.pt": gen, "dis_00000000.pt": dis}
 
 

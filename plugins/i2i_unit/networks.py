@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -156,7 +157,8 @@ class MultiscaleDiscriminator(Discriminator):
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of the release."""
-        return _published(self, _judge_names(len(self.scales), len(self.scales[0].stages)))
+        layers = len(cast(_Judge, self.scales[0]).stages)
+        return _published(self, _judge_names(len(self.scales), layers))
 
     def _layers(self, config: Config) -> int:
         smallest = -(-config.size // 2 ** (config.scales - 1))  # halving rounds up
@@ -235,7 +237,7 @@ def _generator_names(blocks: int) -> dict[str, str]:
 
 
 def _judge_names(scales: int, layers: int) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for scale in range(scales):
         names |= {f"scales.{scale}.stages.{i}.0": f"cnns.{scale}.{i}.conv" for i in range(layers)}
         names |= {f"scales.{scale}.head": f"cnns.{scale}.{layers}"}
