@@ -12,7 +12,7 @@ from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
-from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage
+from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage, outermost_stages
 from i2i.nn.statistics import channel_means
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "each_stage",
     "entry_stage",
     "halving_stage",
+    "outermost_stages",
     "pool_moments",
     "reflect",
     "scale_channels",

@@ -53,6 +53,17 @@ def doubling_stage(channels: int) -> nn.Sequential:
     )
 
 
+def outermost_stages(depth: int, stages: int) -> tuple[str, ...]:
+    """Return the branch points of a generator whose encoder ``down`` and decoder ``up`` have equally many stages.
+
+    Args:
+        depth: Stages on either side that belong to a branch, at most all.
+        stages: Stages on either side.
+    """
+    depth = min(depth, stages)
+    return (*(f"down.{stage}" for stage in range(depth)), *(f"up.{stage}" for stage in range(stages - depth, stages)))
+
+
 def each_stage(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     """Return the outputs of all stages, applied in sequence."""
     maps = []

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Generator, Translation
-from i2i.nn import ImageConv2d, InstanceNorm, ReflectionConv2d, each_stage
+from i2i.nn import ImageConv2d, InstanceNorm, ReflectionConv2d, each_stage, outermost_stages
 
 MIN_UNET_DEPTH = 4
 
@@ -50,7 +50,7 @@ class ResnetGenerator(Generator):
             _normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1)),
             nn.Sequential(ImageConv2d(width, 3, bias=True), nn.Tanh()),
         )
-        self.branch_points = _outermost(config.branch_depth, stages=3)
+        self.branch_points = outermost_stages(config.branch_depth, 3)
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Translation:
@@ -111,7 +111,7 @@ class UnetGenerator(Generator):
         self.up = nn.ModuleList(_unet_up(level, widths) for level in reversed(range(depth)))
         self.multiple_of = 2**depth
         self.encoded_channels = tuple(widths)
-        self.branch_points = _outermost(min(config.branch_depth, depth), stages=depth)
+        self.branch_points = outermost_stages(config.branch_depth, depth)
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Translation:
@@ -150,11 +150,6 @@ def initialise(layer: nn.Module) -> None:
 
 def _normed(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
     return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
-
-
-def _outermost(count: int, stages: int) -> tuple[str, ...]:
-    down = [f"down.{stage}" for stage in range(count)]
-    return (*down, *(f"up.{stage}" for stage in range(stages - count, stages)))
 
 
 def _unet_down(level: int, widths: list[int]) -> nn.Sequential:

@@ -23,6 +23,7 @@ from i2i.nn import (
     each_stage,
     entry_stage,
     halving_stage,
+    outermost_stages,
 )
 from i2i_photo2cartoon.hourglass import Hourglass
 
@@ -60,9 +61,7 @@ class HourglassGenerator(Generator):
         c = config.channels
         self.fixed_size = not config.light
         self.encoded_channels = (c, c, c, 2 * c, 4 * c, 4 * c, 4 * c)
-        self.branch_points = tuple(
-            f"{side}.{i if side == 'down' else 4 - i}" for side in ("down", "up") for i in range(config.branch_depth)
-        )
+        self.branch_points = outermost_stages(config.branch_depth, 5)
         self.down = nn.Sequential(entry_stage(c), Hourglass(c), Hourglass(c), halving_stage(c), halving_stage(2 * c))
         self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(BLOCKS)))
         self.attention = CamAttention(4 * c, bias=True)

@@ -27,6 +27,7 @@ from i2i.nn import (
     each_stage,
     entry_stage,
     halving_stage,
+    outermost_stages,
 )
 
 
@@ -63,11 +64,7 @@ class AttentionGenerator(Generator):
         self.multiple_of = 2**levels
         self.fixed_size = not config.light
         self.encoded_channels = (*widths, inner, inner)
-        self.branch_points = tuple(
-            f"{side}.{i if side == 'down' else levels - i}"
-            for side in ("down", "up")
-            for i in range(min(config.branch_depth, levels + 1))
-        )
+        self.branch_points = outermost_stages(config.branch_depth, levels + 1)
         self.down = nn.Sequential(entry_stage(config.channels), *map(halving_stage, outer))
         self.blocks = nn.Sequential(*(ResidualBlock(inner) for _ in range(config.blocks)))
         self.attention = CamAttention(inner)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Discriminator, Generator, Translation, Verdict
-from i2i.nn import ImageConv2d, ReflectionConv2d, each_stage
+from i2i.nn import ImageConv2d, ReflectionConv2d, each_stage, outermost_stages
 from i2i_unit.layers import (
     ResidualBlock,
     SampleNorm,
@@ -68,8 +68,7 @@ class VariationalGenerator(Generator):
         _check_shared(config)
         self.stochastic = config.noise > 0
         self.encoded_channels = (c, 2 * c, 4 * c, 4 * c, 4 * c)
-        depth = config.branch_depth
-        self.branch_points = tuple(f"down.{i}" for i in range(depth)) + tuple(f"up.{2 - i}" for i in range(depth))
+        self.branch_points = outermost_stages(config.branch_depth, 3)
         halving = normed(ReflectionConv2d(c, 2 * c, 4, 2)), normed(ReflectionConv2d(2 * c, 4 * c, 4, 2))
         self.down = nn.Sequential(normed(ReflectionConv2d(3, c, 7)), *halving)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))

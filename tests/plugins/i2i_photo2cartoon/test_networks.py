@@ -140,7 +140,7 @@ def test_encoding_alone_gives_what_translating_gives():
 def test_branch_depth_counts_stages_on_either_side(depth, first, last):
     points = generator(branch_depth=depth).branch_points
     assert len(points) == 2 * depth
-    assert (points[depth - 1], points[-1]) == (first, last)
+    assert (points[depth - 1], points[depth]) == (first, last)
 
 
 def test_released_cut_between_branch_and_trunk():
