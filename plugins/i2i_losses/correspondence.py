@@ -24,6 +24,9 @@ from i2i import (
     keep_branch,
 )
 
+FEWEST = 3
+"""With fewer samples each has at most one other to resemble."""
+
 
 class Correspondence(Loss):
     """Makes translations of a new group resemble one another as much as the base model's of the same sources do.
@@ -31,8 +34,7 @@ class Correspondence(Loss):
     Ojha et al. 2021, "Few-shot Image Generation via Cross-domain Correspondence" (arXiv 2104.06820), eqs. 2 to 4: for
     every sample of a sub-batch, the softmax of the cosine similarities of its features to those of the others is
     compared with the base model's by the Kullback-Leibler divergence, in both directions. The features are those of the
-    generator's encoder for its own translations. Samples of the base group, which the term would hold at the base model
-    for no gain, have none.
+    generator's encoder for its own translations. The base group has no such loss: it has enough images to learn from.
     """
 
     name = "correspondence"
@@ -53,7 +55,7 @@ class Correspondence(Loss):
         """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions.
 
         Raises:
-            ConfigError: The samples of new groups in a sub-batch are so few that each has but one other to resemble.
+            ConfigError: A sub-batch has one or two samples of new groups, too few to compare.
         """
         new = [place for place, group in enumerate(passes.batch.groups) if group != passes.groups[0]]
         losses = passes.fake["b"].image.new_zeros(len(passes.batch.groups))
@@ -79,9 +81,6 @@ class Correspondence(Loss):
         """Return the feature maps of the base model's translations into a domain."""
         generator = cast(Generator, self.anchor[DIRECTION_INTO[domain]])
         return generator.encode(generator(passes.batch.real[OTHER_DOMAIN[domain]][samples]).image)
-
-
-FEWEST = 3  # samples that can differ in which of the others they resemble
 
 
 def divergence(features: Tensor, anchors: Tensor) -> Tensor:
