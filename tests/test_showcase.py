@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PIL import ImageChops, ImageStat
 
 import i2i
-from i2i import DOMAINS, Dataset, PretrainedNetworks, WeightsError, save
+from i2i import Dataset, PretrainedNetworks, WeightsError, save
 from i2i.cli.options import nested
 from i2i.models.assembly import resolve
 from i2i.models.data import find_dataset
@@ -21,6 +22,7 @@ from tests.commands import call
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "examples" / "showcase.toml"
 MODEL = ROOT / "examples" / "models" / "avatars.safetensors"
+EXAMPLE = ROOT / "examples" / "redhead"
 GROUPS = ("woman", "man", "elderly", "punk")
 MOST = 8_000_000
 STUB = """#!/bin/sh
@@ -90,16 +92,20 @@ def test_the_model_in_the_repository_draws_the_same_person_in_every_group(people
     assert min(white) > 240
 
 
-def test_a_transfer_starts_from_the_model_in_the_repository(people, tmp_path) -> None:
-    for domain in DOMAINS:
-        folder = tmp_path / "rocker" / f"train{domain.upper()}"
-        folder.mkdir(parents=True)
-        for path in people.train("punk", domain):
-            shutil.copy(path, folder)
+def test_a_transfer_adds_the_example_of_ten_drawings_to_the_model(people, tmp_path) -> None:
     steps = ("--transfer-steps=1", "--device=cpu", "--evaluate.metrics=l1", "-q")
-    call("transfer", MODEL, "--data", tmp_path / "rocker", *steps, "--out", tmp_path / "run")
+    call("transfer", MODEL, "--data", EXAMPLE, *steps, "--out", tmp_path / "run")
     before, after = i2i.load(MODEL), i2i.load(tmp_path / "run")
-    image = i2i.read_image(people.test("punk", "a")[0])
-    assert after.groups == (*GROUPS, "rocker")
+    image = i2i.read_image(people.test("woman", "a")[0])
+    assert after.groups == (*GROUPS, "redhead")
     for group in GROUPS:
         assert after.translate(image, group) == before.translate(image, group)
+
+
+def test_the_example_has_ten_drawings_and_no_fault(capsys) -> None:
+    call("data", "check", EXAMPLE, "--size", "128", "--json")
+    content = json.loads(capsys.readouterr().out)
+    (group,) = content["groups"]
+    assert [group[part] for part in ("train_a", "train_b", "test_a", "test_b")] == [10, 10, 8, 6]
+    (few,) = content["findings"]
+    assert "has 10 source and 10 target images" in few["problem"]
