@@ -68,11 +68,14 @@ class Loss(ABC):
             ``"encoded"``, ``"group"``. A pass that no term needs is never computed; ``"cam"``, ``"latent"`` and
             ``"encoded"`` must be provided by the generator, ``"reconstructed"`` by the backbone, ``"group"`` by a
             transfer that adds a group head. Options may make an instance need more than its class.
+        fewest: Samples of new groups that the term compares with one another. A transfer that draws fewer at once is
+            refused.
         boundary: For adversarial terms, the logit between real and fake, for adaptive augmentation; None for others.
     """
 
     name: ClassVar[str]
     needs: frozenset[str]
+    fewest: ClassVar[int] = 1
     boundary: float | None = None
 
     class Config(Options):

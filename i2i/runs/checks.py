@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from i2i.config.options import check_group_name
 from i2i.config.run import RunConfig
 from i2i.contracts.dataset import ONLY_GROUP, Dataset
+from i2i.contracts.loss import Loss
 from i2i.contracts.pretrained import Pretrained
 from i2i.errors import ConfigError, DataError
 from i2i.groups.addition import check_added
@@ -62,16 +65,34 @@ def check_networks(outlines: Outlines, dataset: Dataset, pretrained: Pretrained)
     """Check all networks without allocating their weights, to report mistakes before a run starts.
 
     Raises:
-        ConfigError: A part cannot be transferred.
+        ConfigError: A part cannot be transferred, or a loss compares more samples than a transfer draws.
         WeightsError: Pretrained weights for a loss or discriminator are missing, damaged or from another network.
         CheckpointError: The model to start from does not fit.
     """
     components = outlines.components
     model = _check_model(outlines, dataset)
     model.prepare(pretrained)
-    for name, loss in components.build_losses(frozenset({"group"})).items():
+    losses = components.build_losses(frozenset({"group"}))
+    _check_samples(components, dataset, losses)
+    for name, loss in losses.items():
         with bounded("loss", components.losses[name]):
             loss.prepare(model.backbone.generators, torch.device("meta"), pretrained)
+
+
+def _check_samples(components: Components, dataset: Dataset, losses: Mapping[str, Loss]) -> None:
+    """Refuse losses that compare more samples of new groups than a transfer draws at once."""
+    config, base = components.config, groups_of(components, dataset)[0]
+    groups = tuple(new_groups(dataset, base))
+    if "transfer" not in config.stages or not groups:
+        return
+    batches = components.transfer.build(base, groups).draw(config.batch_size, np.random.default_rng(0))
+    most = max(sum(group != base for group in batch) for batch in batches)
+    name, loss = max(losses.items(), key=lambda item: item[1].fewest)
+    if 0 < most < loss.fewest:
+        raise ConfigError(
+            f"The loss '{name}' compares {loss.fewest} samples or more of new groups, and a step has {most}. Set "
+            f"--transfer.samples {math.ceil(loss.fewest / len(groups))}."
+        )
 
 
 def _check_model(outlines: Outlines, dataset: Dataset) -> Model:

@@ -15,7 +15,6 @@ from i2i import (
     DIRECTION_INTO,
     DOMAINS,
     OTHER_DOMAIN,
-    ConfigError,
     Domain,
     Generator,
     Loss,
@@ -23,9 +22,6 @@ from i2i import (
     Pretrained,
     keep_branch,
 )
-
-FEWEST = 3
-"""With fewer samples each has at most one other to resemble."""
 
 
 class Correspondence(Loss):
@@ -39,6 +35,7 @@ class Correspondence(Loss):
 
     name = "correspondence"
     needs = frozenset({"fake", "encoded"})
+    fewest = 3  # of two samples, each has but one other to resemble
 
     class Config(Loss.Config):
         """Options of the correspondence term."""
@@ -52,20 +49,11 @@ class Correspondence(Loss):
         return self.anchor.requires_grad_(False).eval()
 
     def generator(self, passes: Passes) -> Tensor:
-        """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions.
-
-        Raises:
-            ConfigError: A sub-batch has one or two samples of new groups, too few to compare.
-        """
+        """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions."""
         new = [place for place, group in enumerate(passes.batch.groups) if group != passes.groups[0]]
         losses = passes.fake["b"].image.new_zeros(len(passes.batch.groups))
         if not new:
             return losses
-        if len(new) < FEWEST:
-            raise ConfigError(
-                f"The loss 'correspondence' compares a sample with at least two others, and a step has {len(new)} of "
-                "new groups. Raise --transfer.samples."
-            )
         return losses.index_add(0, torch.tensor(new, device=losses.device), self._divergence(passes, new))
 
     def _divergence(self, passes: Passes, samples: list[int]) -> Tensor:
@@ -101,4 +89,4 @@ def _similarities(features: Tensor) -> Tensor:
     unit = F.normalize(rearrange(features, "n c h w -> n (c h w)"), dim=1)
     cosines = einsum(unit, unit, "n f, other f -> n other")
     others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return F.log_softmax(cosines[others].view(len(unit), -1), dim=1)
+    return F.log_softmax(cosines[others].view(len(unit), len(unit) - 1), dim=1)

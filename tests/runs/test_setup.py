@@ -114,3 +114,11 @@ def test_a_damaged_log_does_not_stop_a_run(tmp_path, quick, registry, line, caps
     Run(tmp_path / "run", registry).execute([MetricsFile()])
     assert "metrics.jsonl, line 1" in capsys.readouterr().err
     assert (tmp_path / "run" / "base.safetensors").is_file()
+
+
+def test_a_loss_that_compares_more_samples_than_a_transfer_draws_is_refused(tmp_path, quick, registry):
+    given = merge(quick, {"loss": {"correspondence": 1.0}, "transfer": {"samples": 1}})
+    with refused(ConfigError, "correspondence", "3 samples", "--transfer.samples 2"):
+        create_run(tmp_path / "run", given, registry)
+    assert not (tmp_path / "run").exists()
+    create_run(tmp_path / "run", merge(given, {"transfer": {"samples": 2}}), registry)

@@ -6,11 +6,9 @@ import math
 import pytest
 import torch
 
-from i2i.errors import ConfigError
 from i2i.training.step import Training
 from i2i_losses.correspondence import divergence
 from tests.plugins.i2i_transfer.routing import training_of
-from tests.wording import refused
 
 
 @pytest.fixture
@@ -68,8 +66,3 @@ def test_the_base_model_stays_the_measure_after_a_resume(training, tmp_path, reg
     again.restore(state, progress)
     assert again.step() == expected
     assert not any(parameter.requires_grad for parameter in again.heads["correspondence"].parameters())
-
-
-def test_too_few_samples_to_compare_are_refused(training):
-    with refused(ConfigError, "correspondence", "at least two others", "--transfer.samples"):
-        training.losses["correspondence"].generator(training._generate(("man", "kid")))
