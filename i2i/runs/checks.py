@@ -87,12 +87,12 @@ def _check_samples(components: Components, dataset: Dataset, losses: Mapping[str
         return
     batches = components.transfer.build(base, groups).draw(config.batch_size, np.random.default_rng(0))
     most = max(sum(group != base for group in batch) for batch in batches)
-    name, loss = max(losses.items(), key=lambda item: item[1].fewest)
-    if 0 < most < loss.fewest:
-        raise ConfigError(
-            f"The loss '{name}' compares {loss.fewest} samples or more of new groups, and a step has {most}. Set "
-            f"--transfer.samples {math.ceil(loss.fewest / len(groups))}."
-        )
+    for name, loss in losses.items():
+        if 0 < most < loss.fewest:
+            raise ConfigError(
+                f"The loss '{name}' compares {loss.fewest} samples or more of new groups, and a step has {most}. Set "
+                f"--transfer.samples {math.ceil(loss.fewest / len(groups))}."
+            )
 
 
 def _check_model(outlines: Outlines, dataset: Dataset) -> Model:
