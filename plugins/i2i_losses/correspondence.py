@@ -51,7 +51,7 @@ class Correspondence(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions."""
         new = [place for place, group in enumerate(passes.batch.groups) if group != passes.groups[0]]
-        losses = passes.fake["b"].image.new_zeros(len(passes.batch.groups))
+        losses = torch.zeros(len(passes.batch.groups), device=passes.fake["b"].image.device)
         if not new:
             return losses
         return losses.index_add(0, torch.tensor(new, device=losses.device), self._divergence(passes, new))
@@ -86,7 +86,8 @@ def divergence(features: Tensor, anchors: Tensor) -> Tensor:
 
 def _similarities(features: Tensor) -> Tensor:
     """Return the logarithm of the softmax of each sample's cosine similarities to the others, ``(N, N - 1)``."""
-    unit = F.normalize(rearrange(features, "n c h w -> n (c h w)"), dim=1)
-    cosines = einsum(unit, unit, "n f, other f -> n other")
+    unit = F.normalize(rearrange(features, "n c h w -> n (c h w)").float(), dim=1)
+    with torch.autocast(features.device.type, enabled=False):  # bfloat16 could not tell the cosines of two faces apart
+        cosines = einsum(unit, unit, "n f, other f -> n other")
     others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     return F.log_softmax(cosines[others].view(len(unit), len(unit) - 1), dim=1)

@@ -46,6 +46,17 @@ def test_the_term_is_zero_until_a_group_departs_from_the_base(training):
     assert departed.min() > 1e-5
 
 
+@pytest.mark.parametrize(
+    "training",
+    [("adapter", {"samples": 3, "form": form, "precision": "bf16"}) for form in ("added", "modulated")],
+    ids=["added", "modulated"],
+    indirect=True,
+)
+def test_the_term_works_in_bf16_with_samples_of_all_groups_in_a_batch(training):
+    training.transfer.draw = lambda batch_size, rng: [("woman", "man", "kid", "man")]
+    assert 0 <= training.step()["generator/correspondence"] < 1e-3
+
+
 def test_samples_of_the_base_group_are_free(training):
     passes = training._generate(("woman", "man", "woman", "man", "kid"))
     with torch.no_grad():
