@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_the_published_step_has_the_losses_of_ours(backbone):
     published = published_step.PublishedStep(published)
     for _ in range(2):
         assert published.step() == pytest.approx(ours.step(), rel=1e-9)
+
+
+def test_operations_are_counted_with_a_pretrained_discriminator():
+    import backbones
+
+    one, two = (argparse.Namespace(preset="quick", size=32, batch=batch) for batch in (1, 2))
+    once, twice = (backbones._operations(backbones._choose("ugatit", options)) for options in (one, two))
+    assert twice == 2 * once > 1e9
 
 
 @pytest.mark.parametrize("script", KEPT)

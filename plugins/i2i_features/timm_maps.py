@@ -157,7 +157,11 @@ def _address(config: Any) -> str:
 
 
 def _channels_last(network: nn.Module, *_: Any) -> None:
-    network.to(memory_format=torch.channels_last)
+    for (
+        parameter
+    ) in network.parameters():  # to(memory_format=...) fails where tensors are simulated, to count operations
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _flat(key: str) -> str:
