@@ -18,6 +18,7 @@ from i2i_cyclegan.checkpoint import PytorchCycleGAN
 from i2i_cyclegan.discriminators import PatchDiscriminator, PixelDiscriminator
 from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 from tests.shared import published_keys
+from tests.trainings import published_backbone
 from tests.wording import refused
 
 FORMAT = PytorchCycleGAN(Registry())
@@ -25,7 +26,7 @@ ALL = {"G_A", "G_B", "D_A", "D_B"}
 
 
 def model_of(registry: Registry, given: dict[str, Any]) -> Model:
-    small = {"size": 32, "backbone": {"name": "cyclegan", "channels": 2}}
+    small = {"size": 32, "backbone": published_backbone(registry, "cyclegan", 2)}
     return Model(resolve(merge(small, given), registry), "all")
 
 
