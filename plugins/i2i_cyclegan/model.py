@@ -26,12 +26,7 @@ class CycleGAN(Backbone):
     }
     first = "generator"
     presets = {
-        "quick": {
-            "backbone": {"channels": 24, "lr": 5e-4, "discriminator": "timm+patch+patch/2"},
-            "generator": {"blocks": 6},
-            "discriminator": {"patch": {"layers": 2}, "patch_2": {"layers": 2}},
-            "ema": 0.998,
-        },
+        "quick": {"backbone": {"channels": 24}, "generator": {"blocks": 6}},
         "paper": {"backbone": {"channels": 64}, "generator": {"blocks": 9}},
     }
 
