@@ -51,14 +51,14 @@ class Correspondence(Loss):
     def generator(self, passes: Passes) -> Tensor:
         """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions."""
         new = [place for place, group in enumerate(passes.batch.groups) if group != passes.groups[0]]
-        losses = torch.zeros(len(passes.batch.groups), device=passes.fake["b"].image.device)
-        if not new:
-            return losses
-        return losses.index_add(0, torch.tensor(new, device=losses.device), self._divergence(passes, new))
+        losses = list(torch.zeros(len(passes.batch.groups), device=passes.fake["b"].image.device).unbind())
+        for place, loss in zip(new, self._divergence(passes, new).unbind() if new else (), strict=True):
+            losses[place] = loss
+        return torch.stack(losses)
 
     def _divergence(self, passes: Passes, samples: list[int]) -> Tensor:
         terms = [
-            divergence(own[samples], anchor)
+            divergence(_chosen(own, samples), anchor)
             for domain in DOMAINS
             for own, anchor in zip(passes.encoded[domain], self._anchored(passes, domain, samples), strict=True)
         ]
@@ -68,7 +68,7 @@ class Correspondence(Loss):
     def _anchored(self, passes: Passes, domain: Domain, samples: list[int]) -> list[Tensor]:
         """Return the feature maps of the base model's translations into a domain."""
         generator = cast(Generator, self.anchor[DIRECTION_INTO[domain]])
-        return generator.encode(generator(passes.batch.real[OTHER_DOMAIN[domain]][samples]).image)
+        return generator.encode(generator(_chosen(passes.batch.real[OTHER_DOMAIN[domain]], samples)).image)
 
 
 def divergence(features: Tensor, anchors: Tensor) -> Tensor:
@@ -89,5 +89,12 @@ def _similarities(features: Tensor) -> Tensor:
     unit = F.normalize(rearrange(features, "n c h w -> n (c h w)").float(), dim=1)
     with torch.autocast(features.device.type, enabled=False):  # bfloat16 could not tell the cosines of two faces apart
         cosines = einsum(unit, unit, "n f, other f -> n other")
-    others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return F.log_softmax(cosines[others].view(len(unit), len(unit) - 1), dim=1)
+    n = len(unit)
+    others = cosines.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)  # the diagonal is every (n + 1)th
+    return F.log_softmax(others, dim=1)
+
+
+def _chosen(x: Tensor, samples: list[int]) -> Tensor:
+    """Return some samples of ``x``, without an index, which a GPU would wait for."""
+    each = x.unbind()
+    return torch.stack([each[sample] for sample in samples])
