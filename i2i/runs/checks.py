@@ -81,12 +81,10 @@ def check_networks(outlines: Outlines, dataset: Dataset, pretrained: Pretrained)
 
 def _check_samples(components: Components, dataset: Dataset, losses: Mapping[str, Loss]) -> None:
     """Refuse losses that compare more samples of new groups than a transfer draws at once."""
-    config, base = components.config, groups_of(components, dataset)[0]
-    groups = tuple(new_groups(dataset, base))
-    if "transfer" not in config.stages or not groups:
-        return
-    batches = components.transfer.build(base, groups).draw(config.batch_size, np.random.default_rng(0))
-    most = max(sum(group != base for group in batch) for batch in batches)
+    base = groups_of(components, dataset)[0]
+    groups = new_groups(dataset, base)
+    batches = first_draw(components, base, groups)
+    most = max((sum(group != base for group in batch) for batch in batches), default=0)
     for name, loss in losses.items():
         if 0 < most < loss.fewest:
             raise ConfigError(
@@ -143,6 +141,14 @@ def groups_of(components: Components, dataset: Dataset) -> tuple[str, tuple[str,
     if "transfer" in components.config.stages and not groups:
         return base, tuple(new_groups(dataset, base))
     return base, groups
+
+
+def first_draw(components: Components, base: str, groups: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return sub-batches as the transfer draws them, each as the group of every sample; none without a transfer."""
+    if "transfer" not in components.config.stages or not groups:
+        return []
+    transfer = components.transfer.build(base, tuple(groups))
+    return transfer.draw(components.config.batch_size, np.random.default_rng(0))
 
 
 def new_groups(dataset: Dataset, base: str) -> list[str]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +22,7 @@ from i2i.errors import ConfigError
 from i2i.models.components import DIRECTIONS, Components
 from i2i.models.model import Model
 from i2i.models.size import FLOAT, ModelSize, bounded
-from i2i.runs.checks import Outlines, groups_of
+from i2i.runs.checks import Outlines, first_draw, groups_of
 
 _TRAINED = 4 * FLOAT  # a parameter, its gradient and Adam's two moments
 _FEW = 4  # new groups; a model with so few is outlined whole, as later checks do
@@ -112,13 +111,9 @@ def _image_bytes(samples: int, config: RunConfig) -> int:
 
 def _samples(components: Components, base: str, groups: Sequence[str]) -> list[int]:
     """Return the images of one domain in a sub-step of each stage."""
-    config, samples = components.config, []
-    if "base" in config.stages:
-        samples.append(config.batch_size)
-    if "transfer" in config.stages and groups:
-        drawn = components.transfer.build(base, tuple(groups)).draw(config.batch_size, np.random.default_rng(0))
-        samples.append(sum(map(len, drawn)))
-    return samples
+    of_base = [components.config.batch_size] if "base" in components.config.stages else []
+    drawn = first_draw(components, base, groups)
+    return [*of_base, sum(map(len, drawn))] if drawn else of_base
 
 
 def _parameters(outlines: Outlines, base: str, groups: Sequence[str]) -> int:
