@@ -115,7 +115,7 @@ class AdaptedConv2d(nn.Conv2d):
 
     @torch.no_grad()
     def folded(self) -> nn.Conv2d:
-        """Return a plain convolution, after `i2i.contracts.branches.keep_branch` has left a single adapter."""
+        """Return a plain convolution, after `i2i.keep_branch` has left a single adapter."""
         plain = nn.Conv2d(self.in_channels, self.out_channels, **_geometry(self), device="meta")
         plain.weight, plain.bias = self.weight, self.bias
         if isinstance(self.adapters, LowRank | Modulation):
@@ -137,7 +137,7 @@ class Adapter(Branch):
     """Like `branch`, plus low-rank adapters per new group on the trunk's convolutions; by default the trunk is frozen.
 
     Adapters start at zero, so right after ``adapt`` every group is translated like the base group. For inference
-    `i2i.contracts.branches.keep_branch` folds one group's adapters into plain convolutions.
+    `i2i.keep_branch` folds one group's adapters into plain convolutions.
     """
 
     name = "adapter"
@@ -162,13 +162,11 @@ class Adapter(Branch):
             generator.set_submodule(path, self._adapted(conv))
 
     def _adapted(self, conv: nn.Conv2d) -> AdaptedConv2d:
-        rank, alpha = self.config.rank, self.config.alpha
-        if self.config.form == "modulated":
-            factors = {group: Modulation(conv, rank, alpha) for group in self.groups}
-            unmodulated = Unmodulated(conv.out_channels)
-            return ModulatedConv2d(conv, Branches(self.base, {self.base: unmodulated, **factors}))
-        adapters = {group: LowRank(conv, rank, alpha) for group in self.groups}
-        return AdaptedConv2d(conv, Branches(self.base, {self.base: Unchanged(), **adapters}))
+        modulated = self.config.form == "modulated"
+        kind, own = (ModulatedConv2d, Modulation) if modulated else (AdaptedConv2d, LowRank)
+        unadapted = Unmodulated(conv.out_channels) if modulated else Unchanged()
+        adapters = {group: own(conv, self.config.rank, self.config.alpha) for group in self.groups}
+        return kind(conv, Branches(self.base, {self.base: unadapted, **adapters}))
 
 
 def _convolutions(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Conv2d]]:
