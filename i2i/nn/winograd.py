@@ -68,7 +68,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        (needs_x, needs_weight), kernel = ctx.needs_input_grad, weight.shape[-1]
+        (needs_x, needs_weight), kernel = map(_leads_on, ctx.next_functions), weight.shape[-1]
         if torch.is_grad_enabled() or not have_kernels_for(grad):
             once, none, mask = [1, 1], [0, 0], [needs_x, needs_weight, False]
             grads = torch.ops.aten.convolution_backward(grad, x, weight, None, once, none, once, False, none, 1, mask)
@@ -83,6 +83,15 @@ class _Convolution(torch.autograd.Function):
             taps = torch.matmul(_evaluation(kernel).mT, points.flatten(1))  # (kernel * kernel, O * I)
             weight_grad = taps.mT.reshape(weight.shape)
         return x_grad, weight_grad
+
+
+def _leads_on(following: tuple[torch.autograd.graph.Node | None, int]) -> bool:
+    """Return whether the backward pass that runs now goes on to a node; torch says only whether any pass could."""
+    node, _ = following
+    try:
+        return node is not None and torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # it does, to a leaf whose gradient ``torch.autograd.grad`` returns
+        return True
 
 
 def _at_points(name: str, maps: Tensor, outputs: Tensor, kernel: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from i2i.nn import Conv2d, SpectralConv2d, convolve, joint, kernels
+from i2i.nn import Conv2d, SpectralConv2d, convolve, joint, kernels, winograd
 from i2i.nn.winograd import convolve_by_winograd, suits_winograd
 
 # samples, inputs, height, width, outputs
@@ -70,6 +70,25 @@ def test_second_derivatives_are_those_of_torch():
 
     for actual, expected in zip(*_by_both(*_drawn(2, 3, 9, 17, 4), compute), strict=True):
         assert _relative_error(actual, expected) < 1e-5
+
+
+@pytest.mark.parametrize("derived", [False, True], ids=["leaves", "results"])
+@pytest.mark.parametrize("by_return", [False, True], ids=["backward", "grad"])
+def test_no_gradient_is_computed_that_a_backward_pass_does_not_use(by_return, derived, monkeypatch):
+    leaves = dict(zip(("x", "weight"), _drawn(2, 3, 9, 17, 4), strict=True))
+    y = convolve_by_winograd(*(leaf * 1 if derived else leaf for leaf in leaves.values()))
+    names: list[str] = []
+    monkeypatch.setattr(winograd, "call", lambda name, *_: names.append(name.removeprefix("winograd_")))
+    of_one = {"x": ["output_transposed", "input_transposed"], "weight": ["output_transposed", "input"]}
+    for used, expected in {("x",): of_one["x"], ("weight",): of_one["weight"],
+                           ("x", "weight"): [*of_one["x"], "input"]}.items():  # fmt: skip
+        inputs = [leaves[name] for name in used]
+        names.clear()
+        if by_return:
+            torch.autograd.grad([y.sum()], inputs, retain_graph=True)
+        else:
+            torch.autograd.backward([y.sum()], inputs=inputs, retain_graph=True)
+        assert names == expected
 
 
 def test_memory_order_does_not_matter():
