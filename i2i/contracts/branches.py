@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from i2i.compute.host import upload
 from i2i.config.options import refuse_unknown_group
-from i2i.contracts.batched import take
+from i2i.contracts.batched import apply
 from i2i.contracts.joint import run
 from i2i.errors import ConfigError
 
@@ -88,10 +88,12 @@ class Branches(nn.Module):
             return getattr(self.branches[self.base], method)(*inputs)
         if len(route.groups) == 1:
             return getattr(self._branch(route.groups[0]), method)(*inputs)
-        device = inputs[0].device
-        in_order = take(inputs, _index(route.order, device)) if route.order else inputs
-        merged = run([self._branch(group) for group in route.groups], route.sizes, method, *in_order)
-        return take(merged, _index(route.restore, device)) if route.restore else merged
+        branches = [self._branch(group) for group in route.groups]
+        if not route.order:
+            return run(branches, route.sizes, method, *inputs)
+        there, back = (_index(places, inputs[0].device) for places in (route.order, route.restore))
+        merged = run(branches, route.sizes, method, *(_Sorted.apply(x, there, back) for x in inputs))
+        return apply(merged, lambda y: _Sorted.apply(y, back, there))
 
     def _chosen(self) -> _Split:
         route = _route.get()
@@ -107,6 +109,20 @@ class Branches(nn.Module):
         if group not in self.branches:  # checked first: building the list on every call is slow
             refuse_unknown_group(group, list(self.branches))
         return self.branches[group]
+
+
+class _Sorted(torch.autograd.Function):
+    """Samples in another order; the gradient of torch's index would be a sum, where sorting ``back`` is enough."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(there, back)
+        return x.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        there, back = ctx.saved_tensors
+        return _Sorted.apply(grad, back, there), None, None
 
 
 def branch(module: nn.Module, patterns: Sequence[str], base: str, groups: Sequence[str]) -> None:
