@@ -11,6 +11,7 @@ from i2i.nn.joint import convolve, convolve_by, convolve_like
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
+from i2i.nn.shuffling import shuffle_pixels
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage, outermost_stages
 from i2i.nn.statistics import channel_means
@@ -41,4 +42,5 @@ __all__ = [
     "pool_moments",
     "reflect",
     "scale_channels",
+    "shuffle_pixels",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i.nn.joint import biases, convolve, convolve_by, stack
 from i2i.nn.padding import reflect
+from i2i.nn.shuffling import shuffle_pixels
 
 
 class Conv2d(nn.Conv2d):
@@ -62,7 +63,7 @@ class DoublingConv2d(nn.Conv2d):
         phases = _by_phase(torch.cat([layer.weight for layer in layers]))
         weights = rearrange(phases, "(g o) i h w -> g o i h w", g=len(layers))
         y = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), weights)  # (N, O * 4, H + 1, W + 1)
-        return F.pixel_shuffle(y, 2)[..., 1:-1, 1:-1]  # the first odd and the last even pixels have no partner
+        return shuffle_pixels(y, cropped=True)  # the first odd and the last even pixels have no partner
 
 
 class ImageConv2d(nn.Conv2d):
@@ -87,7 +88,7 @@ class ImageConv2d(nn.Conv2d):
         wide = rearrange(shifted, "pixel g o i h w -> g (o pixel) i h w")  # 8x8
         added = biases(layers)
         each = None if added is None else repeat(added, "g o -> g (o 4)")
-        return F.pixel_shuffle(convolve(reflect(x, 3), wide, each, stride=2), 2)
+        return shuffle_pixels(convolve(reflect(x, 3), wide, each, stride=2))
 
 
 class ReflectionConv2d(nn.Conv2d):

@@ -1,4 +1,4 @@
-/* Normalisation and reflection padding, forward and backward, each in one call. kernels.py builds this file and calls it.
+/* Normalisation, reflection padding and pixel shuffling, forward and backward, each in one call. kernels.py builds this file and calls it.
  *
  * Maps are float32, contiguous, (N, C, H, W). A plane is one channel of one sample, and `pixels` is H * W. Sums are in
  * double precision. Each is computed by one thread, so results do not depend on the number of threads.
@@ -200,4 +200,48 @@ void reflect_backward(const float *grad, float *out, long planes, long height, l
             }
         }
     }
+}
+
+/* Interleave the rows and columns of four planes, for even and odd ones of each, without the outermost if `cropped`. */
+void shuffle_forward(const float *x, float *y, long planes, long height, long width, long cropped, int threads)
+{
+    const long tall = 2 * (height - cropped), wide = 2 * (width - cropped), pixels = wide * tall;
+    PARALLEL
+    for (long plane = 0; plane < planes; plane++)
+        for (long row = 0; row < tall; row++) {
+            const long at = row + cropped;
+            const float *even = x + ((4 * plane + at % 2 * 2) * height + at / 2) * width, *odd = even + height * width;
+            const float *first = cropped ? odd : even, *second = cropped ? even + 1 : odd;
+            float *out = y + plane * pixels + row * wide;
+#pragma omp simd
+            for (long i = 0; i < wide / 2; i++) {
+                out[2 * i] = first[i];
+                out[2 * i + 1] = second[i];
+            }
+        }
+}
+
+void shuffle_backward(const float *grad, float *out, long planes, long height, long width, long cropped, int threads)
+{
+    const long tall = 2 * (height - cropped), wide = 2 * (width - cropped), pixels = wide * tall;
+    PARALLEL
+    for (long plane = 0; plane < planes; plane++)
+        for (long at = 0; at < 2 * height; at++) {
+            float *even = out + ((4 * plane + at % 2 * 2) * height + at / 2) * width, *odd = even + height * width;
+            float *first = cropped ? odd : even, *second = cropped ? even + 1 : odd;
+            const long row = at - cropped;
+            if (row < 0 || row >= tall) {
+                memset(even, 0, width * sizeof(float));
+                memset(odd, 0, width * sizeof(float));
+                continue;
+            }
+            const float *in = grad + plane * pixels + row * wide;
+#pragma omp simd
+            for (long i = 0; i < wide / 2; i++) {
+                first[i] = in[2 * i];
+                second[i] = in[2 * i + 1];
+            }
+            if (cropped)
+                even[0] = odd[width - 1] = 0;
+        }
 }

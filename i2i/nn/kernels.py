@@ -1,4 +1,4 @@
-"""Normalisation, padding and convolutions in C, for float32 on the CPU.
+"""Normalisation, padding, pixel shuffling and convolutions in C, for float32 on the CPU.
 
 `kernels.c` and `winograd.c` are compiled once per machine, when a network first needs them, and kept in i2i's cache
 folder. Where there is no C compiler, and with ``I2I_DISABLE_KERNELS=1``, layers use torch's operations, which give the
@@ -36,6 +36,8 @@ _ARGUMENTS = {
     "layer_instance_backward": "tttttttttttttttnnnr",
     "reflect_forward": "ttnnnn",
     "reflect_backward": "ttnnnn",
+    "shuffle_forward": "ttnnnn",
+    "shuffle_backward": "ttnnnn",
     "winograd_input": "ttnnnnnnn",
     "winograd_input_transposed": "ttnnnnnnn",
     "winograd_output": "ttnnnnnnn",

@@ -7,7 +7,16 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from i2i.nn import InstanceNorm, ReflectionConv2d, channel_moments, convolve, pool_moments, reflect, scale_channels
+from i2i.nn import (
+    InstanceNorm,
+    ReflectionConv2d,
+    channel_moments,
+    convolve,
+    pool_moments,
+    reflect,
+    scale_channels,
+    shuffle_pixels,
+)
 
 
 class SampleNorm(nn.Module):
@@ -49,10 +58,10 @@ class UpsamplingConv2d(nn.Conv2d):
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``; H and W are 2 or more."""
         folded = _by_phase(self.weight)
         bias = None if self.bias is None else repeat(self.bias, "o -> 1 (o phase)", phase=4)
-        y = F.pixel_shuffle(convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded[None], bias), 2)
+        maps = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded[None], bias)
         left, right = self._column(x[..., :2], slice(None, 5)), self._column(x[..., -2:], slice(-5, None))
         top, bottom = self._row(x[..., :2, :], slice(None, 5)), self._row(x[..., -2:, :], slice(-5, None))
-        middle = torch.cat([left[..., 1:-1, :], y[..., 1:-1, 1:-1], right[..., 1:-1, :]], -1)
+        middle = torch.cat([left[..., 1:-1, :], shuffle_pixels(maps, cropped=True), right[..., 1:-1, :]], -1)
         return torch.cat([top, middle, bottom], -2)
 
     def _row(self, lines: Tensor, window: slice) -> Tensor:
