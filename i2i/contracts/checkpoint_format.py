@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.config.options import Section
 from i2i.contracts.backbone import Backbone
@@ -20,6 +20,7 @@ from i2i.contracts.lookup import Lookup
 from i2i.errors import CheckpointError
 
 CheckpointParts = Mapping[str, Mapping[str, Any]]
+N = TypeVar("N", bound=Generator | Discriminator)
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -119,6 +120,28 @@ def from_published(state: Mapping[str, Tensor], network: Generator | Discriminat
         actual, expected = (tuple(tensor.shape) for tensor in (state[keys[wrong]], ours[wrong]))
         raise CheckpointError(f"{whose}: '{keys[wrong]}' has the shape {actual}, where {expected} was expected.")
     return {key: state[theirs] for key, theirs in keys.items()}
+
+
+def published_network(network: nn.Module, kind: type[N], whose: str, names: Sequence[str] = ()) -> N:
+    """Return a generator or discriminator, if it is one that the other project has.
+
+    Args:
+        network: The network to export.
+        kind: Its class, or a base class.
+        whose: The other project's name for messages.
+        names: The names of the other project's networks in i2i's registry; by default that of ``kind``.
+
+    Raises:
+        CheckpointError: ``network`` is another one.
+    """
+    known, name = names or (kind.name,), getattr(network, "name", type(network).__name__)
+    if isinstance(network, kind) and name in known:
+        return network
+    option = "generator" if issubclass(kind, Generator) else "discriminator"
+    raise CheckpointError(
+        f"{whose} has no {option} like '{name}', only {' and '.join(map(repr, known))}. Only a model trained with "
+        f"--{option} {known[0]} can be exported in this format."
+    )
 
 
 def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from i2i import (
     CHECKPOINT_SUFFIXES,
-    CheckpointError,
     CheckpointFormat,
     CheckpointParts,
     Discriminator,
@@ -23,6 +22,7 @@ from i2i import (
     Imported,
     from_published,
     output_width,
+    published_network,
     to_published,
     without_module_prefix,
 )
@@ -32,13 +32,15 @@ from i2i_cyclegan.networks import ResnetGenerator, UnetGenerator
 if TYPE_CHECKING:
     from i2i import Backbone
 
+TITLE = "pytorch-CycleGAN-and-pix2pix"
 NETWORKS = {"G_A": "generators.a2b", "G_B": "generators.b2a", "D_A": "discriminators.b", "D_B": "discriminators.a"}
 FILE = re.compile(r"(?P<epoch>.+)_net_(?P<network>G|[GD]_[AB])\.pth", re.IGNORECASE)
 INTO_A = re.compile(r"(G_B|B2A)\.\w+", re.IGNORECASE)
 """The end of the name of a lone generator from b to a, as in ``netG_B2A.pth``."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PUBLISHED_SIZE = 256
-_OURS = (ResnetGenerator, UnetGenerator, PatchDiscriminator, PixelDiscriminator)
+_GENERATORS = (ResnetGenerator, UnetGenerator)
+_DISCRIMINATORS = (PatchDiscriminator, PixelDiscriminator)
 
 
 class PytorchCycleGAN(CheckpointFormat):
@@ -86,12 +88,9 @@ class PytorchCycleGAN(CheckpointFormat):
         files: dict[str, dict[str, Any]] = {}
         for name, place in NETWORKS.items():
             network = backbone.get_submodule(place)
-            if not isinstance(network, _OURS):
-                raise CheckpointError(
-                    f"pytorch-CycleGAN-and-pix2pix has no {place.partition('.')[0].removesuffix('s')} like "
-                    f"{type(network).__name__}, only 'resnet', 'unet', 'patch' and 'pixel'."
-                )
-            files[f"latest_net_{name}.pth"] = to_published(network)
+            kind, known = (Generator, _GENERATORS) if name.startswith("G") else (Discriminator, _DISCRIMINATORS)
+            published = published_network(network, kind, TITLE, [each.name for each in known])
+            files[f"latest_net_{name}.pth"] = to_published(published)
         return files
 
 
@@ -140,7 +139,7 @@ def _empty_networks(
     generator: dict[str, Any], judge: dict[str, Any], size: int
 ) -> dict[str, Generator | Discriminator]:
     """Build a generator ``G`` and a discriminator ``D`` on the meta device, without memory for weights."""
-    classes: dict[str, Any] = {network.name: network for network in _OURS}
+    classes: dict[str, Any] = {network.name: network for network in (*_GENERATORS, *_DISCRIMINATORS)}
 
     def build(options: dict[str, Any]) -> Any:
         network = classes[options["name"]]

@@ -19,6 +19,7 @@ from i2i import (
     from_published,
     join_states,
     output_width,
+    published_network,
     split_states,
     to_published,
     without_module_prefix,
@@ -26,13 +27,13 @@ from i2i import (
 from i2i_photo2cartoon.networks import HourglassGenerator
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from i2i import Backbone
 
 States = Mapping[str, Mapping[str, Tensor]]
 GENERATORS = {"genA2B": "a2b", "genB2A": "b2a"}
 JUDGES = ("G", "L")
+JUDGE = "ugatit"
+"""The discriminator, of the plugin i2i_ugatit."""
 ORDER = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
 PUBLISHED_SIZE = 256
 OUTDATED = (
@@ -57,7 +58,7 @@ class Photo2CartoonFile(CheckpointFormat):
     def read(self, parts: CheckpointParts, size: int | None) -> Imported:
         """Read the generators and discriminators present."""
         states = networks(parts)
-        judge = self.lookup.get(Discriminator, "ugatit")  # of the plugin i2i_ugatit
+        judge = self.lookup.get(Discriminator, JUDGE)
         config = infer_config(states, size, judge)
         generator, discriminator = empty_networks(config, judge)
         tensors = {
@@ -74,11 +75,11 @@ class Photo2CartoonFile(CheckpointFormat):
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the single file, named ``latest`` since photo2cartoon resumes from that."""
         states: dict[str, Any] = {
-            name: to_published(checked_generator(backbone.generators[direction], "photo2cartoon"))
+            name: to_published(published_network(backbone.generators[direction], HourglassGenerator, "photo2cartoon"))
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
-            judge = checked_judge(backbone.discriminators[domain], "photo2cartoon")
+            judge = published_network(backbone.discriminators[domain], Discriminator, "photo2cartoon", [JUDGE])
             states |= split_states(to_published(judge), judge_names(domain))
         return {"photo2cartoon_params_latest.pt": {name: states[name] for name in ORDER}}
 
@@ -116,7 +117,7 @@ def infer_config(states: States, size: int | None, judge: type[Discriminator]) -
         "size": trained_size,
         "backbone": {"name": "photo2cartoon", "channels": channels, "light": light},
         "generator": {"name": "photo2cartoon"},
-        "discriminator": {"name": "ugatit", **_judge_options(states, judge)},
+        "discriminator": {"name": JUDGE, **_judge_options(states, judge)},
     }
 
 
@@ -141,28 +142,6 @@ def judges(states: States) -> dict[str, dict[str, Tensor]]:
 def judge_names(domain: str) -> dict[str, str]:
     """Return the file's names for the global and local discriminators of a domain."""
     return {letter: f"dis{letter}{domain.upper()}" for letter in JUDGES}
-
-
-def checked_generator(network: nn.Module, whose: str) -> HourglassGenerator:
-    """Return ``network`` if it is a photo2cartoon generator.
-
-    Raises:
-        CheckpointError: It is another network.
-    """
-    if not isinstance(network, HourglassGenerator):
-        raise CheckpointError(f"{whose} has no generator like {type(network).__name__}, only 'photo2cartoon'.")
-    return network
-
-
-def checked_judge(network: nn.Module, whose: str) -> Discriminator:
-    """Return ``network`` if it is a discriminator ``ugatit``, without branches or heads.
-
-    Raises:
-        CheckpointError: It is another network.
-    """
-    if not isinstance(network, Discriminator) or network.name != "ugatit":
-        raise CheckpointError(f"{whose} has no discriminator like {type(network).__name__}, only 'ugatit'.")
-    return network
 
 
 def _judge_options(states: States, judge: type[Discriminator]) -> dict[str, Any]:

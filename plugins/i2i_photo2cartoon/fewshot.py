@@ -22,15 +22,15 @@ from i2i import (
     GroupHead,
     Imported,
     from_published,
+    published_network,
     split_states,
     to_published,
 )
 from i2i_photo2cartoon.checkpoint import (
     GENERATORS,
+    JUDGE,
     JUDGES,
     ORDER,
-    checked_generator,
-    checked_judge,
     empty_networks,
     generator_keys,
     infer_config,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from i2i import Backbone
 
+TITLE = "few_shot_face2cartoon"
 GROUPS = ("woman", "man", "kid", "elderly")
 BRANCHED = re.compile(r"(ConvBlock[12]|HourGlass[14])(?:_(\d+))?")
 HEADS = ("gap_fc_new", "gmp_fc_new")
@@ -69,7 +70,7 @@ class FewShotFile(CheckpointFormat):
         """Read the generators and discriminators present; the classifiers' rows are the groups."""
         states = networks(parts)
         groups = _names(len(states["genA2B"]["gap_fc_new.weight"]))
-        kind = self.lookup.get(Discriminator, "ugatit")  # of the plugin i2i_ugatit
+        kind = self.lookup.get(Discriminator, JUDGE)
         config = infer_config(states, size, kind)
         generator, judge = empty_networks(config, kind)
         tensors: dict[str, Tensor] = {}
@@ -90,7 +91,7 @@ class FewShotFile(CheckpointFormat):
                 "Export one of them: --format photo2cartoon --group NAME."
             )
         states: dict[str, Any] = {
-            name: _write_generator(checked_generator(backbone.generators[direction], self.name), groups)
+            name: _write_generator(published_network(backbone.generators[direction], HourglassGenerator, TITLE), groups)
             for name, direction in GENERATORS.items()
         }
         for domain in ("a", "b"):
@@ -221,6 +222,6 @@ def _write_judge(network: nn.Module) -> dict[str, Tensor]:
             "Exporting needs the transfer 'branch' with --transfer.judge classification."
         )
     heads = network.state_dict()
-    return to_published(checked_judge(network.judge, "few_shot_face2cartoon")) | {
+    return to_published(published_network(network.judge, Discriminator, TITLE, [JUDGE])) | {
         theirs: heads[ours].detach().cpu() for ours, theirs in _head_names().items()
     }

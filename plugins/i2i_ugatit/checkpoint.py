@@ -19,6 +19,7 @@ from i2i import (
     from_published,
     join_states,
     output_width,
+    published_network,
     split_states,
     to_published,
     without_module_prefix,
@@ -70,11 +71,7 @@ class UGATITPytorch(CheckpointFormat):
         generators = {theirs: _checked(backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
         states: dict[str, Any] = {name: to_published(network) for name, network in generators.items()}
         for domain in ("a", "b"):
-            judge = backbone.discriminators[domain]
-            if not isinstance(judge, AttentionDiscriminator):
-                raise CheckpointError(
-                    f"UGATIT-pytorch has no discriminator like {type(judge).__name__}, only 'ugatit'."
-                )
+            judge = published_network(backbone.discriminators[domain], AttentionDiscriminator, "UGATIT-pytorch")
             states |= split_states(to_published(judge), _judges(domain))
         order = [*GENERATORS, "disGA", "disGB", "disLA", "disLB"]
         return {"ugatit_params_latest.pt": {name: states[name] for name in order}}
@@ -116,10 +113,9 @@ def _judges(domain: str) -> dict[str, str]:
 
 
 def _checked(generator: Any) -> Generator:
-    if not isinstance(generator, AttentionGenerator):
-        raise CheckpointError(f"UGATIT-pytorch has no generator like {type(generator).__name__}, only 'ugatit'.")
-    if not generator.published_keys():
+    checked = published_network(generator, AttentionGenerator, "UGATIT-pytorch")
+    if not checked.published_keys():
         raise CheckpointError(
-            f"UGATIT-pytorch's generators have 2 downsamplings, and this one has {generator.config.downsamplings}."
+            f"UGATIT-pytorch's generators have 2 downsamplings, and this one has {checked.config.downsamplings}."
         )
-    return generator
+    return checked

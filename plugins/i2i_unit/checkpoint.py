@@ -26,6 +26,7 @@ from i2i import (
     from_published,
     has_branches,
     output_width,
+    published_network,
     to_published,
     without_module_prefix,
 )
@@ -173,29 +174,25 @@ def _half(state: Mapping[str, Tensor], side: str) -> dict[str, Tensor]:
 
 def _storable_generator(network: nn.Module, groups: Sequence[str]) -> VariationalGenerator:
     """Return the generator if the release can store it; otherwise raise `CheckpointError`."""
-    if not isinstance(network, VariationalGenerator):
-        raise CheckpointError(f"UNIT's release can only store the generator 'unit', not {type(network).__name__}.")
-    if has_branches(network):
+    generator = published_network(network, VariationalGenerator, "UNIT's release")
+    if has_branches(generator):
         raise CheckpointError(
             f"UNIT's release cannot store groups, but this model has the groups {', '.join(groups)}. "
             "Export one with --group."
         )
-    if network.config.shared_blocks:
+    if generator.config.shared_blocks:
         raise CheckpointError(
-            f"UNIT's release shares no layers between the directions, but this model does (shared_blocks: "
-            f"{network.config.shared_blocks}). They would drift apart if training continued there, so the model cannot "
-            "be exported."
+            "UNIT's release shares no layers between the directions, but this model does (shared_blocks: "
+            f"{generator.config.shared_blocks}). They would drift apart if training continued there, so the model "
+            "cannot be exported."
         )
-    return network
+    return generator
 
 
 def _storable_judge(network: nn.Module) -> MultiscaleDiscriminator:
-    if not isinstance(network, MultiscaleDiscriminator):
-        raise CheckpointError(
-            f"UNIT's release can only store the discriminator 'multiscale', not {type(network).__name__}."
-        )
-    if has_branches(network):
+    judge = published_network(network, MultiscaleDiscriminator, "UNIT's release")
+    if has_branches(judge):
         raise CheckpointError(
             "UNIT's release cannot store groups, but each group of this model has its own discriminators."
         )
-    return network
+    return judge

@@ -268,7 +268,7 @@ def test_exports_are_not_replaced_unasked_and_fit_their_place(light, tmp_path, r
     assert into == [tmp_path / "dot.ted" / "ugatit_params_latest.pt"]
     with refused(UnknownComponentError, "ugatit-pytorch"):
         export_checkpoint(light, "ugatit-torch", tmp_path / "y.pt", registry)
-    with refused(CheckpointError, "AttentionGenerator", "resnet"):
+    with refused(CheckpointError, "'ugatit'", "--generator resnet"):
         export_checkpoint(light, "pytorch-cyclegan", tmp_path / "y", registry)
 
 

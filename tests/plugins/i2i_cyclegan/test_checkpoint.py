@@ -125,9 +125,10 @@ def test_files_of_one_epoch_belong_together(
     assert {part: path.name.split("_net_")[0] for part, path in parts.items()} == found
 
 
-def test_other_networks_cannot_be_written(registry: Registry) -> None:
-    model = model_of(registry, {"discriminator": {"name": "ugatit"}})
-    with refused(CheckpointError, "AttentionDiscriminator", "resnet"):
+@pytest.mark.parametrize("judge", ["ugatit", "patch+patch/2"])
+def test_other_networks_cannot_be_written(registry: Registry, judge: str) -> None:
+    model = model_of(registry, {"discriminator": {"name": judge}})
+    with refused(CheckpointError, f"'{judge}'", "--discriminator patch"):
         FORMAT.write(model.backbone, model.groups)
 
 

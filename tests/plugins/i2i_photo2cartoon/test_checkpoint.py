@@ -145,8 +145,8 @@ def test_training_moves_every_level_away_from_its_start(registry):
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"generator": {"name": "resnet"}, "loss": {"cam": 0}}, ("ResnetGenerator",)),
-        ({"discriminator": {"name": "patch"}}, ("PatchDiscriminator", "ugatit")),
+        ({"generator": {"name": "resnet"}, "loss": {"cam": 0}}, ("'resnet'", "--generator photo2cartoon")),
+        ({"discriminator": {"name": "patch"}}, ("'patch'", "--discriminator ugatit")),
     ],
 )
 def test_other_networks_cannot_be_written(registry, given, named):

@@ -227,8 +227,8 @@ def test_parts_that_disagree_on_the_number_of_groups_are_refused(file):
     [
         ({"transfer": {"judge": "branched"}}, ("branch", "--transfer.judge classification")),
         ({"generator": {"branch_depth": 3}}, ("down.2", "--generator.branch_depth 2")),
-        ({"discriminator": {"name": "patch"}}, ("PatchDiscriminator", "ugatit")),
-        ({"generator": {"name": "ugatit"}}, ("AttentionGenerator", "photo2cartoon")),
+        ({"discriminator": {"name": "patch"}}, ("'patch'", "--discriminator ugatit")),
+        ({"generator": {"name": "ugatit"}}, ("'ugatit'", "--generator photo2cartoon")),
     ],
 )
 def test_what_the_original_has_not_cannot_be_written(registry, given, named):

@@ -188,10 +188,10 @@ def test_other_files_are_not_recognised(parts: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"backbone": {"name": "cyclegan"}}, ("UNIT", "ResnetGenerator", "unit")),
+        ({"backbone": {"name": "cyclegan"}}, ("UNIT", "'resnet'", "--generator unit")),
         (
             {"discriminator": {"name": "patch"}},
-            ("UNIT", "PatchDiscriminator", "multiscale"),
+            ("UNIT", "'patch'", "--discriminator multiscale"),
         ),
         (
             {"generator": {"shared_blocks": 1}},
