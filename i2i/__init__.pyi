@@ -1,5 +1,6 @@
 """The public names, and where each comes from."""
 
+from .compute.host import upload as upload
 from .config.options import Options as Options
 from .config.options import check_group_name as check_group_name
 from .contracts.augmentation import Augmentation as Augmentation

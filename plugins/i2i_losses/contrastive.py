@@ -10,7 +10,7 @@ from einops import einsum, rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
-from i2i import DIRECTION_INTO, DOMAINS, Domain, Generator, Loss, Passes, Pretrained
+from i2i import DIRECTION_INTO, DOMAINS, Domain, Generator, Loss, Passes, Pretrained, upload
 
 
 class PatchNCE(Loss):
@@ -51,7 +51,7 @@ class PatchNCE(Loss):
             rearrange(features[index], "n c h w -> n c (h w)")
             for features in (passes.encoded[domain], passes.fake[domain].encoded)
         )
-        places = torch.randperm(fake.shape[2])[: self.config.patches].to(fake.device)
+        places = upload(torch.randperm(fake.shape[2])[: self.config.patches], fake.device)
         queries = project(rearrange(fake[..., places], "n c s -> n s c"))  # (N, S, width)
         with torch.no_grad():
             keys = project(rearrange(source[..., places], "n c s -> n s c"))

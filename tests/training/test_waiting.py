@@ -139,9 +139,12 @@ def test_a_step_of_a_transfer_waits_once(tmp_path, backbone, transfer):
     assert _waits(training) == [f"{COPY} {REPORT}"]
 
 
-def test_a_step_with_correspondence_waits_once(tmp_path):
-    given = {"transfer": {"name": "branch"}, "loss": {"correspondence": 1.0}}
-    assert _waits(_training(tmp_path, "cyclegan", DiffAugment(), **given)) == [f"{COPY} {REPORT}"]
+@pytest.mark.parametrize(
+    ("backbone", "losses"), [("cyclegan", ("correspondence", "patch_nce")), ("unit", ("identity", "latent"))]
+)
+def test_a_step_with_losses_that_are_off_by_default_waits_once(tmp_path, backbone, losses):
+    given = {"transfer": {"name": "branch"}, "loss": dict.fromkeys(losses, 1.0)}
+    assert _waits(_training(tmp_path, backbone, DiffAugment(), **given)) == [f"{COPY} {REPORT}"]
 
 
 def _training(folder, backbone, augmentation, ema=0.0, **given):
