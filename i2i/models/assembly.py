@@ -39,7 +39,7 @@ def resolve(given: Mapping[str, Any], registry: Registry, fitting: bool = True, 
     """
     given = {**given, "loss": _tables(given.get("loss", {}))}
     backbone = registry.get(Backbone, component_name(given, "backbone"))
-    run = validate(RunConfig, merge(_preset(given, backbone), given), "the run")
+    run = validate(RunConfig, merge(_preset(given, backbone, registry), given), "the run")
     parts = _parts(run, backbone, registry)
     losses = _losses(backbone, parts["transfer"], run.loss, registry)
     providers = {kind: _provider(kind, part.name, registry) for kind, part in parts.items()}
@@ -83,13 +83,13 @@ def _provider(kind: str, name: str, registry: Registry) -> str:
     return registry.provider(_CONTRACTS[kind], name)
 
 
-def _preset(given: Mapping[str, Any], backbone: type[Backbone]) -> Section:
+def _preset(given: Mapping[str, Any], backbone: type[Backbone], registry: Registry) -> Section:
     name = given.get("preset", "quick")
     if not isinstance(name, str) or name not in PRESETS:
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
     preset = backbone.presets.get(name, {})
-    sections = {kind: section for kind, section in preset.items() if _suits(kind, given, backbone, preset)}
+    sections = {kind: section for kind, section in preset.items() if _suits(kind, given, backbone, preset, registry)}
     return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in sections.items()})
 
 
@@ -101,8 +101,15 @@ def _giving_way(kind: str, section: Any, given: Mapping[str, Any]) -> Any:
     return {option: value for option, value in section.items() if option not in shared}
 
 
-def _suits(section: str, given: Mapping[str, Any], backbone: type[Backbone], preset: Section) -> bool:
-    """Return whether a preset's section applies: its options only fit the part that the preset stands for."""
+def _suits(
+    section: str, given: Mapping[str, Any], backbone: type[Backbone], preset: Section, registry: Registry
+) -> bool:
+    """Return whether a preset's section applies: its options only fit the part that the preset stands for.
+
+    Those of transfers are options that all transfers have, but one without steps refuses them.
+    """
+    if section == "transfer":
+        return registry.get(Transfer, component_name(given, section)).trains
     if section not in ("generator", "discriminator"):
         return True
     default = preset.get("backbone", {}).get(section, backbone.Config.model_fields[section].default)

@@ -26,7 +26,14 @@ class CycleGAN(Backbone):
     }
     first = "generator"
     presets = {
-        "quick": {"backbone": {"channels": 24}, "generator": {"blocks": 6}},
+        "quick": {
+            "backbone": {"channels": 24, "lr": 1e-3, "discriminator": "timm+patch+patch/2"},
+            "generator": {"blocks": 6},
+            "discriminator": {"patch": {"layers": 2}, "patch_2": {"layers": 2}},
+            "loss": {"identity": {"weight": 10.0}},  # with 5, these discriminators turn light skin yellow
+            "transfer": {"lr": 0.5},
+            "ema": 0.998,
+        },
         "paper": {"backbone": {"channels": 64}, "generator": {"blocks": 9}},
     }
 

@@ -42,7 +42,14 @@ class UNIT(Backbone):
     provides = frozenset({"reconstructed"})
     requires = frozenset({"latent"})
     presets = {
-        "quick": {"backbone": {"channels": 16, "lr": 5e-4}, "generator": {"blocks": 3}},
+        "quick": {
+            "backbone": {"channels": 16, "lr": 1e-3, "discriminator": "timm+patch+patch/2"},
+            "generator": {"blocks": 3},
+            "discriminator": {"patch": {"layers": 2}, "patch_2": {"layers": 2}},
+            "loss": {"identity": {"weight": 10.0}},  # or light and dark skin change places
+            "transfer": {"lr": 0.5},
+            "ema": 0.998,
+        },
         "paper": {},
     }
 

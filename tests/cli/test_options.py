@@ -182,7 +182,7 @@ class TestHelp:
         text = " ".join(i2i("run", "--backbone", "cyclegan", "--data", "folder", "--help-all").out.split())
         for words in (
             "Backbone 'cyclegan'", "--backbone.pool_size", "[default: 50]", "Generator 'resnet'", "--generator.blocks",
-            "[default: 6]", "Discriminator 'patch'", "Data 'folder'",
+            "[default: 6]", "Discriminator 'timm+patch+patch/2'", "Data 'folder'",
             "--data.root",
         ):  # fmt: skip
             assert words in text, words

@@ -60,9 +60,18 @@ def test_own_options_of_a_part_win_over_inherited_ones(registry) -> None:
 
 def test_parts_are_exchangeable_by_name(registry) -> None:
     chosen = resolve({"backbone": {"name": "cyclegan"}, "generator": {"name": "unet"}, "size": 64}, registry)
-    assert (chosen.config.generator["name"], chosen.config.discriminator["name"]) == ("unet", "patch")
+    assert (chosen.config.generator["name"], chosen.config.discriminator["name"]) == ("unet", "timm+patch+patch/2")
     by_option = resolve({"backbone": {"name": "cyclegan", "generator": "unet"}, "size": 64}, registry)
     assert by_option.config.generator == chosen.config.generator
+
+
+@pytest.mark.parametrize(
+    ("given", "lr"),
+    [({}, 0.5), ({"transfer": {"name": "none"}}, 1), ({"transfer": {"lr": 2}}, 2), ({"preset": "paper"}, 1)],
+    ids=["quick", "none", "given", "paper"],
+)
+def test_a_preset_of_a_backbone_sets_options_of_transfers_that_take_steps(registry, given, lr) -> None:
+    assert resolve({"backbone": {"name": "unit"}, **given}, registry).config.transfer["lr"] == lr
 
 
 def test_options_of_metrics_are_completed_where_there_are_some(registry) -> None:

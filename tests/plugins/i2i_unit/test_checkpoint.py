@@ -19,6 +19,7 @@ from i2i.models.model import Model
 from i2i.registry.registry import Registry
 from i2i_unit.checkpoint import NO_JUDGES, UNITRelease
 from tests import shared
+from tests.trainings import published_backbone
 from tests.wording import refused
 
 FORMAT = UNITRelease(Registry())
@@ -30,7 +31,7 @@ def write(model):
 
 
 def model_of(registry: Registry, given: dict[str, Any] | None = None) -> Model:
-    small = {"size": 32, "backbone": {"name": "unit", "channels": 2}, "generator": {"blocks": 1}}
+    small = {"size": 32, "backbone": published_backbone(registry, "unit", 2), "generator": {"blocks": 1}}
     return Model(resolve(merge(small, given or {}), registry), "all")
 
 

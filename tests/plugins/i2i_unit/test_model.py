@@ -38,9 +38,8 @@ def batch_of(*groups: str) -> Batch:
 def test_published_defaults(registry: Registry) -> None:
     config = UNIT.Config()
     assert (config.lr, config.betas, config.weight_decay) == (1e-4, (0.5, 0.999), 1e-4)
-    weights = {
-        name: loss.options.weight for name, loss in resolve(SMALL, registry).losses.items() if loss.options.weight
-    }
+    losses = resolve({**SMALL, "preset": "paper"}, registry).losses
+    weights = {name: loss.options.weight for name, loss in losses.items() if loss.options.weight}
     expected = {"adversarial": 1, "cycle": 10, "reconstruction": 10, "kl": 0.01, "cycle_kl": 0.01}
     assert {name: weights[name] for name in expected} == expected
     assert set(weights) - set(expected) <= {"group"}  # the default transfer's
