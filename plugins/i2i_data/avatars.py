@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,10 @@ BOXES: dict[Domain, Box] = {"a": (0.08, 0.04, 0.89), "b": (0.02, 0.08, 0.90)}
 """The part of each style's canvas to keep, so that heads have the same size."""
 VERSION = 1
 """Raise this when `draw` changes, so that old drawings are not served from the cache."""
+MANY = 100
+"""Drawings that take long enough for a note."""
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Avatars(Dataset):
@@ -76,6 +81,7 @@ class Avatars(Dataset):
         self.base = check_known(config.base or "woman", list(GROUPS), "--data.base: the data set 'avatars'")
         self.groups = put_first(self.base, list(GROUPS))
         self._folder = cache_folder() / "avatars" / f"{_versions()}-{config.render}px-{recipe(VERSION, BOXES, GROUPS)}"
+        self._noted = False
         for group, domain in itertools.product(self.groups, STYLES):
             self._check_enough(group, domain)
 
@@ -120,11 +126,17 @@ class Avatars(Dataset):
             )
 
     def _draw(self, group: str, domain: Domain, people: Sequence[int]) -> list[Path]:
+        if not self._noted and sum(not self._path(group, domain, person).exists() for person in people) >= MANY:
+            _LOGGER.warning("note: drawing people, about a hundred per second. They are kept in %s.", self._folder)
+            self._noted = True
         return [self._png(group, domain, person) for person in sorted(people)]
 
     def _png(self, group: str, domain: Domain, person: int) -> Path:
-        path = self._folder / domain / f"{group}-{person:010}.png"
-        return kept(path, lambda: draw(domain, GROUPS[group][domain].options(person), self.config.render))
+        options = GROUPS[group][domain].options
+        return kept(self._path(group, domain, person), lambda: draw(domain, options(person), self.config.render))
+
+    def _path(self, group: str, domain: Domain, person: int) -> Path:
+        return self._folder / domain / f"{group}-{person:010}.png"
 
 
 def draw(domain: Domain, options: Mapping[str, Any], side: int) -> Image.Image:

@@ -42,6 +42,15 @@ def test_default_counts_match_the_paper(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(set(everybody(data))) == len(everybody(data)) == 800 + 90 + 60 + 60 + 8 * 200
 
 
+@pytest.mark.parametrize(("most", "notes"), [(6, 1), (7, 0)])
+def test_drawing_many_people_is_noted_once(monkeypatch, caplog, cache, most, notes) -> None:
+    monkeypatch.setattr(module, "MANY", most)
+    data = avatars(seed=most, held_out=6)  # whom no other test draws
+    assert everybody(data)
+    assert everybody(data)
+    assert [str(cache) in record.message for record in caplog.records] == [True] * notes
+
+
 def test_another_base_has_all_people_and_woman_its_shots() -> None:
     data = avatars(base="punk", shots={"woman": (1, 2)})
     assert data.groups == ("punk", "woman", "man", "elderly")
