@@ -52,4 +52,4 @@ class _Shuffled(torch.autograd.Function):
 
 def _shuffled(x: Tensor, crop: int) -> Tensor:
     y = F.pixel_shuffle(x, 2)
-    return y[..., crop:-crop, crop:-crop] if crop else y
+    return y[..., crop:-crop, crop:-crop].contiguous() if crop else y

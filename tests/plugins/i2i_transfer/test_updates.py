@@ -26,7 +26,7 @@ EVERY = (BASE, *NEW)
 def prepared(tiny, registry, backbone="ugatit", **options) -> Training:
     """Return the training of an adapted model whose branches differ."""
     seed_everything(0)
-    transfer = {"name": "branch", "branch_lr": 1.0, "cam_groups": "all", **options}
+    transfer = {"name": "branch", "lr": 1.0, "branch_lr": 1.0, "cam_groups": "all", **options}
     given = merge(tiny, {"backbone": {"name": backbone, "weight_decay": 1e-2}, "transfer": transfer})
     chosen = resolve(given, registry)
     model = Model(chosen, BASE, NEW)
