@@ -1,4 +1,5 @@
-/* Normalisation, reflection padding and pixel shuffling, forward and backward, each in one call. kernels.py builds this file and calls it.
+/* Normalisation, reflection padding and pixel shuffling, forward and backward, each in one call. kernels.py builds this
+ * file and calls it.
  *
  * Maps are float32, contiguous, (N, C, H, W). A plane is one channel of one sample, and `pixels` is H * W. Sums are in
  * double precision. Each is computed by one thread, so results do not depend on the number of threads.
