@@ -12,9 +12,9 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def take(value: T, index: slice | Tensor) -> T:
-    """Pick samples: apply ``index`` to the first dimension of every tensor in ``value``."""
-    return apply(value, lambda tensor: tensor[index])
+def take(value: T, samples: slice) -> T:
+    """Return a part of the batch of every tensor in ``value``."""
+    return apply(value, lambda tensor: tensor[samples])
 
 
 def join(values: Sequence[T]) -> T:

@@ -51,14 +51,14 @@ def convolve(
         ``(N, O, H', W')``.
     """
     groups = len(weights)
-    if padding in (0, (0, 0)) and _suits_products(x, weights, stride):
-        y = _products(x, weights, stride)
-        return y if biases is None else y + per_sample(biases, len(x))[:, :, None, None]
-    if groups == 1 or not _suits_grouping(x, weights):
+    products = padding in (0, (0, 0)) and _suits_products(x, weights, stride)
+    one = _multiply_one if products else _convolve_one
+    if groups == 1:  # squeezed, for the gradients of what ``unbind`` and ``chunk`` return are copied
+        return one(x, weights.squeeze(0), None if biases is None else biases.squeeze(0), stride, padding)
+    if products or not _suits_grouping(x, weights):
         each = [None] * groups if biases is None else biases.unbind()
         shares = zip(x.chunk(groups), weights.unbind(), each, strict=True)
-        maps = [_convolve_one(*share, stride, padding) for share in shares]
-        return maps[0] if groups == 1 else torch.cat(maps)
+        return torch.cat([one(*share, stride, padding) for share in shares])
     abreast = rearrange(x, "(g n) c h w -> n (g c) h w", g=groups)
     bias = None if biases is None else biases.flatten()
     y = F.conv2d(abreast, weights.flatten(0, 1), bias, stride, padding, groups=groups)
@@ -73,6 +73,15 @@ def _convolve_one(
     down, right = _pair(padding)
     y = convolve_by_winograd(F.pad(x, (right, right, down, down)) if down or right else x, weight)
     return y if bias is None else y + bias[:, None, None]
+
+
+def _multiply_one(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int | tuple[int, ...], _: object) -> Tensor:
+    """Convolve by a matrix product with a row per position; with columns it would take three to five times longer."""
+    (high, wide), (down, right) = weight.shape[2:], _pair(stride)
+    windows = x.unfold(2, high, down).unfold(3, wide, right)
+    rows = rearrange(windows, "n i h w high wide -> (n h w) (i high wide)")
+    y = F.linear(rows, weight.flatten(1), bias)
+    return rearrange(y, "(n h w) o -> n o h w", n=len(x), h=windows.shape[2])
 
 
 def _suits_grouping(x: Tensor, weights: Tensor) -> bool:
@@ -92,21 +101,6 @@ def _suits_products(x: Tensor, weights: Tensor, stride: int | tuple[int, ...]) -
     for side, kernel, step in zip(x.shape[2:], weights.shape[3:], _pair(stride), strict=True):
         positions *= (side - kernel) // step + 1
     return 0 < positions <= _MOST_POSITIONS
-
-
-def _products(x: Tensor, weights: Tensor, stride: int | tuple[int, ...]) -> Tensor:
-    (high, wide), (down, right) = weights.shape[3:], _pair(stride)
-    windows = x.unfold(2, high, down).unfold(3, wide, right)
-    rows = rearrange(windows, "(g n) i h w high wide -> g (n h w) (i high wide)", g=len(weights))
-    shares = zip(_apart(rows), _apart(weights.flatten(2)), strict=True)
-    products = [F.linear(*share) for share in shares]  # a column per position would take three to five times longer
-    y = products[0] if len(products) == 1 else torch.cat(products)
-    return rearrange(y, "(n h w) o -> n o h w", n=len(x), h=windows.shape[2])
-
-
-def _apart(stacked: Tensor) -> Sequence[Tensor]:
-    """Return the tensors along the first dimension; unlike torch's ``unbind``, a single one is not copied backwards."""
-    return [stacked.squeeze(0)] if len(stacked) == 1 else stacked.unbind()
 
 
 def convolve_by(layers: Sequence[nn.Conv2d], x: Tensor) -> Tensor:
