@@ -20,6 +20,7 @@ from .contracts.checkpoint_format import Imported as Imported
 from .contracts.checkpoint_format import from_published as from_published
 from .contracts.checkpoint_format import join_states as join_states
 from .contracts.checkpoint_format import output_width as output_width
+from .contracts.checkpoint_format import published_judges as published_judges
 from .contracts.checkpoint_format import published_network as published_network
 from .contracts.checkpoint_format import split_states as split_states
 from .contracts.checkpoint_format import to_published as to_published

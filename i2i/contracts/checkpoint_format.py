@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from i2i.errors import CheckpointError
 CheckpointParts = Mapping[str, Mapping[str, Any]]
 N = TypeVar("N", bound=Generator | Discriminator)
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt")
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,28 @@ def published_network(network: nn.Module, kind: type[N], whose: str, names: Sequ
         f"{whose} has no {option} like '{name}', only {' and '.join(map(repr, known))}. Only a model trained with "
         f"--{option} {known[0]} can be exported in this format."
     )
+
+
+def published_judges(judges: nn.ModuleDict, kind: type[N], whose: str, names: Sequence[str] = ()) -> dict[str, N]:
+    """Return discriminators by domain; or none, with a note to the user, if the other project has no such ones.
+
+    This is for projects that keep discriminators in files of their own and translate without them.
+
+    Args:
+        judges: The discriminators to export, by domain.
+        kind: Their class, or a base class.
+        whose: The other project's name for the note.
+        names: The names of the other project's discriminators in i2i's registry; by default that of ``kind``.
+    """
+    try:
+        return {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
+    except CheckpointError:
+        _LOGGER.warning(
+            "note: %s has no such discriminators, so only the generators are written. They translate there, but "
+            "cannot be trained further. A model trained with --discriminator %s is written whole.",
+            whose, (names or (kind.name,))[0],
+        )  # fmt: skip
+        return {}
 
 
 def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from i2i import (
     Imported,
     from_published,
     output_width,
+    published_judges,
     published_network,
     to_published,
     without_module_prefix,
@@ -84,14 +85,15 @@ class PytorchCycleGAN(CheckpointFormat):
         return Imported({"size": size, "backbone": backbone, "generator": generator, "discriminator": judge}, tensors)
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the four files, named as the project's ``--epoch latest`` expects."""
-        files: dict[str, dict[str, Any]] = {}
-        for name, place in NETWORKS.items():
-            network = backbone.get_submodule(place)
-            kind, known = (Generator, _GENERATORS) if name.startswith("G") else (Discriminator, _DISCRIMINATORS)
-            published = published_network(network, kind, TITLE, [each.name for each in known])
-            files[f"latest_net_{name}.pth"] = to_published(published)
-        return files
+        """Return the files, named as the project's ``--epoch latest`` expects; of discriminators only the project's."""
+        generators, judges = ([each.name for each in known] for known in (_GENERATORS, _DISCRIMINATORS))
+        networks: dict[str, Generator | Discriminator] = {}
+        for direction, network in backbone.generators.items():
+            networks[f"generators.{direction}"] = published_network(network, Generator, TITLE, generators)
+        for domain, judge in published_judges(backbone.discriminators, Discriminator, TITLE, judges).items():
+            networks[f"discriminators.{domain}"] = judge
+        found = {name: networks[place] for name, place in NETWORKS.items() if place in networks}
+        return {f"latest_net_{name}.pth": to_published(network) for name, network in found.items()}
 
 
 def _age(epoch: str) -> tuple[bool, int]:

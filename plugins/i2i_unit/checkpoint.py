@@ -26,6 +26,7 @@ from i2i import (
     from_published,
     has_branches,
     output_width,
+    published_judges,
     published_network,
     to_published,
     without_module_prefix,
@@ -100,7 +101,7 @@ class UNITRelease(CheckpointFormat):
         return Imported(config, tensors, notes=() if judges else (NO_JUDGES,))
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return both files, numbered as step 0."""
+        """Return both files, numbered as step 0; that of discriminators only if they are of the release."""
         states = {
             direction: to_published(_storable_generator(backbone.generators[direction], groups))
             for direction in DIRECTION_INTO.values()
@@ -109,10 +110,13 @@ class UNITRelease(CheckpointFormat):
             domain: _half(states[OUT_OF[domain]], "enc") | _half(states[DIRECTION_INTO[domain]], "dec")
             for domain in DOMAINS
         }
-        dis: dict[str, Any] = {
-            domain: to_published(_storable_judge(backbone.discriminators[domain])) for domain in DOMAINS
-        }
-        return {"gen_00000000.pt": gen, "dis_00000000.pt": dis}
+        judges = published_judges(backbone.discriminators, MultiscaleDiscriminator, "UNIT's release")
+        if any(has_branches(judge) for judge in judges.values()):
+            raise CheckpointError(
+                "UNIT's release cannot store groups, but each group of this model has its own discriminators."
+            )
+        dis: dict[str, Any] = {domain: to_published(judge) for domain, judge in judges.items()}
+        return {"gen_00000000.pt": gen, **({"dis_00000000.pt": dis} if dis else {})}
 
 
 def _has_encoder(state: Any) -> bool:
@@ -187,12 +191,3 @@ def _storable_generator(network: nn.Module, groups: Sequence[str]) -> Variationa
             "cannot be exported."
         )
     return generator
-
-
-def _storable_judge(network: nn.Module) -> MultiscaleDiscriminator:
-    judge = published_network(network, MultiscaleDiscriminator, "UNIT's release")
-    if has_branches(judge):
-        raise CheckpointError(
-            "UNIT's release cannot store groups, but each group of this model has its own discriminators."
-        )
-    return judge

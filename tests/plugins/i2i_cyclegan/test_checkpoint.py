@@ -11,6 +11,8 @@ from torch import Tensor
 
 from i2i.config.options import merge
 from i2i.errors import CheckpointError
+from i2i.exchange.exporting import export_checkpoint
+from i2i.exchange.importing import import_checkpoint
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i.registry.registry import Registry
@@ -125,11 +127,25 @@ def test_files_of_one_epoch_belong_together(
     assert {part: path.name.split("_net_")[0] for part, path in parts.items()} == found
 
 
-@pytest.mark.parametrize("judge", ["ugatit", "patch+patch/2"])
-def test_other_networks_cannot_be_written(registry: Registry, judge: str) -> None:
-    model = model_of(registry, {"discriminator": {"name": judge}})
-    with refused(CheckpointError, f"'{judge}'", "--discriminator patch"):
+def test_other_generators_cannot_be_written(registry: Registry) -> None:
+    model = model_of(registry, {"generator": {"name": "ugatit"}})
+    with refused(CheckpointError, "'ugatit'", "--generator resnet"):
         FORMAT.write(model.backbone, model.groups)
+
+
+@pytest.mark.parametrize("judge", ["ugatit", "patch+patch/2"])
+def test_with_other_discriminators_generators_are_written_and_a_note_says_so(
+    registry: Registry, judge: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = model_of(registry, {"discriminator": {"name": judge}})
+    files = export_checkpoint(model, FORMAT.name, tmp_path / "theirs", registry)
+    assert [file.name for file in files] == ["latest_net_G_A.pth", "latest_net_G_B.pth"]
+    (note,) = [record.message for record in caplog.records]
+    assert note.startswith("note: pytorch-CycleGAN-and-pix2pix")
+    assert "--discriminator patch" in note
+    arrival = import_checkpoint(tmp_path / "theirs", tmp_path / "run", registry, size=32)
+    read, written = arrival.model.backbone.generators.state_dict(), model.backbone.generators.state_dict()
+    assert all(torch.equal(read[key], tensor) for key, tensor in written.items())
 
 
 def test_what_is_no_generator_is_not_recognised() -> None:

@@ -191,21 +191,27 @@ def test_other_files_are_not_recognised(parts: Any) -> None:
     [
         ({"backbone": {"name": "cyclegan"}}, ("UNIT", "'resnet'", "--generator unit")),
         (
-            {"discriminator": {"name": "patch"}},
-            ("UNIT", "'patch'", "--discriminator multiscale"),
-        ),
-        (
             {"generator": {"shared_blocks": 1}},
             ("UNIT", 1),
         ),
     ],
-    ids=["generator", "discriminator", "shared"],
+    ids=["generator", "shared"],
 )
 def test_a_model_that_the_release_cannot_store_is_refused(
     registry: Registry, given: dict[str, Any], named: str
 ) -> None:
     with refused(CheckpointError, *named):
         write(model_of(registry, given))
+
+
+def test_with_other_discriminators_generators_are_written_and_a_note_says_so(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = model_of(registry, {"discriminator": {"name": "patch"}})
+    assert write(model).keys() == {"gen_00000000.pt"}
+    (note,) = [record.message for record in caplog.records]
+    assert note.startswith("note: UNIT")
+    assert "--discriminator multiscale" in note
 
 
 def test_groups_are_refused_but_one_can_be_exported(registry: Registry, tmp_path: Path) -> None:
