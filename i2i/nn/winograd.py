@@ -9,18 +9,37 @@ infinity for 3x3 weights; rounding errors are half those with the usual 0, 1, -1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from math import inf, sqrt
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from i2i.nn.kernels import call, have_kernels_for
 
 _TILE = 4
 _LEAST_CHANNELS = {(2, 2): 64, (3, 3): 32}  # by the shape of the weights
 _LEAST_TILES = 16
+_kept: dict[int, list[Tensor]] = {}
+"""The values at the points of the parameters that do not change now, by ``id``; empty until they are needed."""
+
+
+@contextmanager
+def unchanging(network: nn.Module) -> Iterator[None]:
+    """Evaluate a network's weights at the points once in this block, in all threads: they may not change in it.
+
+    It takes four times the memory of the 3x3 weights.
+    """
+    added = {id(parameter): parameter for parameter in network.parameters() if id(parameter) not in _kept}
+    _kept.update((key, []) for key in added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del _kept[key]
 
 
 def suits_winograd(x: Tensor, weight: Tensor) -> bool:
@@ -111,6 +130,16 @@ def _transform(name: str, maps: Tensor, points: Tensor, outputs: Tensor, kernel:
 
 def _weights_at_points(weight: Tensor) -> Tensor:
     """Return ``(points, O, I)``."""
+    whole = weight if weight._base is None else weight._base
+    kept = _kept.get(id(whole))
+    if kept is None or (whole.shape, whole.stride()) != (weight.shape, weight.stride()):
+        return _evaluated(weight)
+    if not kept:
+        kept.append(_evaluated(weight))
+    return kept[0]
+
+
+def _evaluated(weight: Tensor) -> Tensor:
     outputs, inputs, kernel, _ = weight.shape
     return torch.matmul(_evaluation(kernel), weight.reshape(-1, kernel**2).mT).view(-1, outputs, inputs)
 

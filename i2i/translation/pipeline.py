@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, groupby
@@ -20,6 +20,7 @@ from i2i.images.files import MAX_PIXELS, QUALITY, read_image, write_image
 from i2i.images.metadata import Metadata
 from i2i.images.pixels import fit_short_side, fitted_size, to_image, to_tensor
 from i2i.models.model import Model, evaluating
+from i2i.nn.winograd import unchanging
 from i2i.translation.films import MOST_FRAMES, check_film, check_length, frame_total, is_film, rewrite
 from i2i.translation.jobs import Job
 from i2i.translation.memory import Memory
@@ -118,7 +119,7 @@ class Pipeline:
         files, most = self._files(), -(-len(jobs) // workers)
         ahead = files if self.tiles else 2 * workers * min(most, self._fitting(self.model.size, self.model.size))
         with ExitStack() as stack:
-            stack.enter_context(evaluating(self.model.backbone))
+            stack.enter_context(self._fixed())
             readers, writers = (stack.enter_context(worker_threads(files)) for _ in range(2))
             translators = stack.enter_context(worker_threads(workers, self._cores() // workers))
             read = in_order(self._read, enumerate(jobs), readers, max(files, ahead))
@@ -154,7 +155,7 @@ class Pipeline:
 
     def _each_frame(self, film: Picture, images: Iterable[Image.Image]) -> Iterator[Image.Image]:
         total, workers = frame_total(film.job.source), 1 if self.tiles else self._workers(MOST_WORKERS)
-        with evaluating(self.model.backbone), worker_threads(workers, self._cores() // workers) as translators:
+        with self._fixed(), worker_threads(workers, self._cores() // workers) as translators:
             pictures = (self._frame(film, image) for image in images)
             batches = grouped(pictures, Picture.likeness, self._most, wait=CPU_PIXELS)
             translated = chain.from_iterable(in_order(self._translate, batches, translators, workers + 1))
@@ -163,6 +164,12 @@ class Pipeline:
                     raise DataError(picture.error)
                 yield self._arranged(picture)
                 self.watch(film.job, number, total)
+
+    @contextmanager
+    def _fixed(self) -> Iterator[None]:
+        """Translate with weights that do not change in the block."""
+        with evaluating(self.model.backbone), unchanging(self.model.backbone):
+            yield
 
     @cached_property
     def _memory(self) -> Memory:

@@ -173,3 +173,26 @@ def test_other_convolutions_are_torchs(options, chosen):
     x = torch.randn(1, 32, 34, 34)
     assert torch.equal(layer(x), nn.Conv2d.forward(layer, x))
     assert not chosen
+
+
+def test_weights_that_do_not_change_are_evaluated_once(monkeypatch):
+    evaluate, evaluated = winograd._evaluated, []
+    monkeypatch.setattr(winograd, "_evaluated", lambda weight: evaluated.append(weight) or evaluate(weight))
+    network, x = nn.Sequential(Conv2d(32, 32, 3), Conv2d(32, 32, 3)), torch.randn(1, 32, 40, 40)
+    with torch.inference_mode():
+        expected = network(x)
+        assert len(evaluated) == 2
+        with winograd.unchanging(network), winograd.unchanging(network):
+            assert torch.equal(network(x), expected)
+            assert torch.equal(network(x), expected)
+        assert len(evaluated) == 4
+        weight = network[0].weight
+        transposed = convolve(x, weight.transpose(0, 1)[None].contiguous())
+        with winograd.unchanging(network):
+            network(x)
+            assert torch.equal(convolve(x, weight.transpose(0, 1)[None]), transposed)
+            assert not torch.equal(convolve(x, weight[None]), transposed)
+        evaluated.clear()
+        network[0].weight *= 2
+        assert not torch.equal(network(x), expected)
+        assert len(evaluated) == 2
