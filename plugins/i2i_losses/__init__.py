@@ -1,4 +1,4 @@
-"""The loss terms of the shipped backbones, the contrastive term of CUT, and cross-domain correspondence."""
+"""The loss terms of the shipped backbones, the contrastive term of CUT, and two that tie new groups to the base."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def register_losses() -> Iterable[type[Loss]]:
     from i2i_losses import terms
     from i2i_losses.contrastive import PatchNCE
     from i2i_losses.correspondence import Correspondence
+    from i2i_losses.elastic import Elastic
 
     return [
         terms.Adversarial, terms.Cycle, terms.Identity, terms.Cam, terms.GroupClassification, PatchNCE, Correspondence,
+        Elastic,
     ]  # fmt: skip

@@ -140,7 +140,7 @@ def test_a_step_of_a_transfer_waits_once(tmp_path, backbone, transfer):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "losses"), [("cyclegan", ("correspondence", "patch_nce")), ("unit", ("identity", "latent"))]
+    ("backbone", "losses"), [("cyclegan", ("correspondence", "elastic", "patch_nce")), ("unit", ("identity", "latent"))]
 )
 def test_a_step_with_losses_that_are_off_by_default_waits_once(tmp_path, backbone, losses):
     given = {"transfer": {"name": "branch"}, "loss": dict.fromkeys(losses, 1.0)}
