@@ -99,12 +99,8 @@ class RunConfig(Options):
         description="Mirror half of the training images; by default as the data set says, mostly yes. Switch "
         "off for writing and the like.",
     )
-    crop_margin: float | None = Field(
-        None,
-        ge=1,
-        le=4,
-        description="Images are resized to this many times --size, then cropped at random; by default as the data set "
-        f"says, mostly {CROP_MARGIN:.3f}.",
+    crop_margin: float = Field(
+        CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )
     augment: Literal["none", "diffaugment", "ada"] = Field(
         "none", description="Change what discriminators see: never, always, or as often as overfitting requires."

@@ -30,15 +30,12 @@ class Dataset(ABC):
         base: The data-rich group.
         mirrored: Whether mirrored images are valid; if so, training mirrors half of the images. ``--flip`` and
             ``--no-flip`` override this.
-        cropped: Whether training crops the images at random: not where all show their subject at the same place and
-            size, as aligned faces do. ``--crop-margin`` overrides this.
     """
 
     name: ClassVar[str]
     groups: tuple[str, ...]
     base: str
     mirrored: bool = True
-    cropped: bool = True
 
     class Config(Options):
         """Options of every data set."""
@@ -154,7 +151,6 @@ class Extended(Dataset):
         self.groups = (*(name for name in inherited if kept is None or name in kept), *self._added)
         self.base = base or (groups[0].name if dataset is None else dataset.base)
         self.mirrored = dataset is None or dataset.mirrored
-        self.cropped = dataset is None or dataset.cropped
 
     def train(self, group: str, domain: Domain) -> Sequence[Path]:
         """Return the training images of an added group or of the data set."""

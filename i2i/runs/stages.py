@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2i.compute.engine import Engine
-from i2i.config.run import CROP_MARGIN, RunConfig
+from i2i.config.run import RunConfig
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.pretrained import Pretrained
 from i2i.contracts.transfer import NoTransfer, Transfer
@@ -136,7 +136,6 @@ def _steps_of_transfer(config: RunConfig, transfer: Transfer, from_scratch: bool
 
 
 def loader_of(config: RunConfig, dataset: Dataset) -> Loader:
-    """Return the loader of a run's images; the data set decides on mirroring and crops unless the options do."""
+    """Return the loader of a run's images; the data set decides on mirroring unless the options do."""
     flip = dataset.mirrored if config.flip is None else config.flip
-    margin = (CROP_MARGIN if dataset.cropped else 1.0) if config.crop_margin is None else config.crop_margin
-    return Loader(dataset, config.size, config.seed, flip=flip, margin=margin)
+    return Loader(dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)

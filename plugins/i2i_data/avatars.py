@@ -53,7 +53,6 @@ class Avatars(Dataset):
 
     name: ClassVar[str] = "avatars"
     mirrored = False  # everybody faces right
-    cropped = False  # all heads have the same place
 
     class Config(Dataset.Config):
         """Options of the drawn people."""

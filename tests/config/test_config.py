@@ -93,6 +93,10 @@ def test_a_crop_margin_that_crops_nothing_or_nearly_all_is_refused(value) -> Non
         validate(RunConfig, {"crop_margin": value}, "the run")
 
 
+def test_images_are_resized_as_published_for_256_pixels() -> None:
+    assert round(256 * RunConfig().crop_margin) == 286
+
+
 def test_merge_lets_later_layers_win_key_by_key() -> None:
     lower, upper = {"a": {"x": 1, "y": 2}, "b": 1, "c": {"x": 1}}, {"a": {"y": 3}, "b": {"z": 1}, "c": 5}
     assert merge(lower, upper) == {"a": {"x": 1, "y": 3}, "b": {"z": 1}, "c": 5}

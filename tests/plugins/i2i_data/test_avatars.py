@@ -151,7 +151,6 @@ def test_domains_share_attributes_and_groups_differ_in_them() -> None:
 
 def test_avatars_are_trained_without_flips() -> None:
     assert not Avatars.mirrored
-    assert not Avatars.cropped
 
 
 def test_more_people_than_a_style_can_draw_are_refused() -> None:
