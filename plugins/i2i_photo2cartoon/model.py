@@ -17,13 +17,10 @@ class Photo2Cartoon(Backbone):
     objective = {"adversarial": 1.0, "cycle": 50.0, "identity": 10.0, "cam": 1000.0}
     first = "discriminator"
     presets = {
-        "quick": {
-            "backbone": {"channels": 16, "lr": 1e-3, "discriminator": "timm+patch+patch/2"},
-            "discriminator": {"patch": {"layers": 2}, "patch_2": {"layers": 2}},
-            # with cycle and identity weights of 10 all skin turns brown
-            "loss": {"cycle": {"weight": 20.0}, "identity": {"weight": 20.0}, "cam": {"weight": 10.0}},
-            "transfer": {"lr": 0.5},
-            "ema": 0.998,
+        "quick": {  # with the published options discriminators soon win and faces fill with spots
+            "backbone": {"channels": 16, "lr": 1e-3},
+            "discriminator": {"channels": 8},
+            "loss": {"cycle": {"weight": 10.0}, "cam": {"weight": 10.0}},
         },
         "paper": {},
     }

@@ -44,18 +44,6 @@ def test_given_options_win_over_presets(registry) -> None:
     assert (config.size, config.steps, config.backbone["channels"]) == (64, 7, 5)
 
 
-def test_a_width_of_a_presets_part_gives_way_to_one_that_is_given(registry, monkeypatch) -> None:
-    quick = {"backbone": {"channels": 16}, "discriminator": {"channels": 8}}
-    monkeypatch.setitem(registry.get(Backbone, "photo2cartoon").presets, "quick", quick)
-    widths = {}
-    for given in ({}, {"channels": 4}):
-        chosen = resolve({"backbone": {"name": "photo2cartoon", **given}}, registry)
-        widths[len(given)] = (chosen.generator.options.channels, chosen.discriminator.options.channels)
-    assert widths == {0: (16, 8), 1: (4, 4)}
-    both = {"backbone": {"name": "photo2cartoon", "channels": 4}, "discriminator": {"channels": 12}}
-    assert resolve(both, registry).discriminator.options.channels == 12
-
-
 def test_parts_take_size_and_shared_options_from_run_and_backbone(registry) -> None:
     chosen = resolve({"size": 96, "backbone": {"channels": 6, "light": False}}, registry)
     assert (chosen.generator.options.size, chosen.discriminator.options.size) == (96, 96)

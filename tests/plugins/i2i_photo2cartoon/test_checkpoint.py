@@ -13,7 +13,6 @@ from i2i.errors import CheckpointError
 from i2i.models.assembly import resolve
 from i2i.models.model import Model
 from i2i_photo2cartoon.checkpoint import OUTDATED, PERHAPS_OUTDATED, Photo2CartoonFile
-from tests.trainings import published_backbone
 from tests.wording import refused
 
 FORMAT = Photo2CartoonFile(Registry())
@@ -25,7 +24,7 @@ def write(model):
 
 
 def model_of(registry, given=None):
-    small = {"size": 32, "backbone": published_backbone(registry, "photo2cartoon", 4)}
+    small = {"size": 32, "backbone": {"name": "photo2cartoon", "channels": 4}}
     return Model(resolve(merge(small, given or {}), registry), "all")
 
 

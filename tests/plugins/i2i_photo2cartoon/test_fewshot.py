@@ -27,7 +27,6 @@ from i2i_photo2cartoon.networks import HourglassGenerator
 from tests.conftest import write_noise
 from tests.sampling import sampled
 from tests.shared import published_keys
-from tests.trainings import published_backbone
 from tests.wording import check, refused
 
 FORMAT = FewShotFile(Registry())
@@ -41,7 +40,7 @@ def written(model):
 
 def model_of(registry, given=None, groups=NEW):
     transfer = {"name": "branch", "judge": "classification", "cam": "group"}
-    small = {"size": 32, "backbone": published_backbone(registry, "photo2cartoon", 4), "transfer": transfer}
+    small = {"size": 32, "backbone": {"name": "photo2cartoon", "channels": 4}, "transfer": transfer}
     model = Model(resolve(merge(small, given or {}), registry), "woman", groups)
     with torch.no_grad():
         for tensor in model.backbone.state_dict().values():
