@@ -102,8 +102,10 @@ class RunConfig(Options):
     crop_margin: float = Field(
         CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
     )
-    augment: Literal["none", "diffaugment", "ada"] = Field(
-        "none", description="Change what discriminators see: never, always, or as often as overfitting requires."
+    augment: Literal["none", "diffaugment", "few-shot", "ada"] = Field(
+        "none",
+        description="Change what discriminators see: never, always, always but for the base group, or as often as "
+        "overfitting requires.",
     )
     ada_target: float = Field(
         0.6, gt=-1, lt=1, description="With ada: how sure discriminators may be of real images, from -1 to 1."

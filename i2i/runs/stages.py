@@ -115,7 +115,7 @@ def training_of(
         batch_size=config.batch_size,
         seed=config.seed,
         pretrained=pretrained,
-        augmentation=choose_augmentation(config, stage.steps, boundary),
+        augmentation=choose_augmentation(config, stage.steps, boundary, stage.model.base),
         ema=config.ema,
         accumulate=config.accumulate if accumulate is None else accumulate,
         low_memory=config.memory == "low",

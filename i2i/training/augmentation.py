@@ -29,11 +29,19 @@ Operation = Callable[[Tensor, float, float], Tensor]
 
 
 class DiffAugment(Augmentation):
-    """All operations on every image (Zhao et al. 2020, policy "color,translation,cutout")."""
+    """All operations on every image (Zhao et al. 2020, policy "color,translation,cutout").
+
+    Args:
+        spared: A group whose images are left as they are, such as the base group, which has many.
+    """
+
+    def __init__(self, spared: str | None = None) -> None:
+        self._spared = spared
 
     def __call__(self, domain: str, x: Tensor, groups: Sequence[str]) -> Tensor:
         """Return ``x``, ``(N, 3, H, W)``, changed by all operations."""
-        return augment(x, [1.0] * len(x))
+        chances = [float(group != self._spared) for group in groups]
+        return augment(x, chances) if any(chances) else x
 
 
 class Adaptive(Augmentation):
@@ -93,17 +101,23 @@ class Adaptive(Augmentation):
         self._observed[key] = total, steps
 
 
-def choose_augmentation(config: RunConfig, steps: int, boundary: float) -> Augmentation:
+def choose_augmentation(config: RunConfig, steps: int, boundary: float, base: str) -> Augmentation:
     """Return the augmentation chosen by a configuration.
 
     Args:
         config: The configuration of the run.
         steps: Steps of the stage.
         boundary: The logit between real and fake.
+        base: The base group.
     """
-    if config.augment == "ada":
-        return Adaptive(boundary, max(1.0, config.ada_rise * steps), config.ada_target)
-    return DiffAugment() if config.augment == "diffaugment" else Unaugmented()
+    match config.augment:
+        case "ada":
+            return Adaptive(boundary, max(1.0, config.ada_rise * steps), config.ada_target)
+        case "diffaugment":
+            return DiffAugment()
+        case "few-shot":
+            return DiffAugment(spared=base)
+    return Unaugmented()
 
 
 def augment(x: Tensor, chances: Sequence[float]) -> Tensor:

@@ -194,11 +194,30 @@ class TestAdaptive:
 
 @pytest.mark.parametrize(("name", "kind"), [("none", Unaugmented), ("diffaugment", DiffAugment), ("ada", Adaptive)])
 def test_the_option_chooses(name, kind):
-    assert type(choose_augmentation(RunConfig(augment=name), 100, 0.5)) is kind
+    assert type(choose_augmentation(RunConfig(augment=name), 100, 0.5, "woman")) is kind
+
+
+@pytest.mark.parametrize(("name", "changed"), [("few-shot", [False, True, True]), ("diffaugment", [True, True, True])])
+def test_few_shot_groups_alone_can_be_augmented(name, changed):
+    x = torch.rand(3, 3, 32, 32)
+    augmentation = choose_augmentation(RunConfig(augment=name), 100, 0.5, "woman")
+    torch.manual_seed(0)
+    actual = augmentation("b", x, ("woman", "man", "kid"))
+    torch.manual_seed(0)
+    everywhere = DiffAugment()("b", x, ("woman", "man", "kid"))
+    assert [not torch.equal(*pair) for pair in zip(actual, x, strict=True)] == changed
+    assert torch.equal(actual[1:], everywhere[1:])
+
+
+def test_a_base_stage_with_few_shot_augmentation_draws_no_random_numbers():
+    before = torch.get_rng_state()
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert DiffAugment(spared="woman")("b", x, ("woman", "woman")) is x
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_probability_rises_within_a_share_of_the_stage():
-    ada = choose_augmentation(RunConfig(augment="ada", ada_rise=0.1, ada_target=0.9), 400, 0.0)
+    ada = choose_augmentation(RunConfig(augment="ada", ada_rise=0.1, ada_target=0.9), 400, 0.0, "woman")
     for _ in range(INTERVAL):
         ada.observe("b", [torch.ones(1, 1)], ("kid",))
     assert ada.chances == {"b/kid": pytest.approx(INTERVAL / 40)}
@@ -290,10 +309,10 @@ def test_every_transfer_goes_with_it(cyclegan, registry, tmp_path):
 @pytest.mark.parametrize(("mode", "boundary"), [("lsgan", 0.5), ("hinge", 0.0)])
 def test_a_run_takes_the_boundary_of_its_game(tmp_path, cyclegan, registry, monkeypatch, mode, boundary):
     seen = []
-    monkeypatch.setattr("i2i.runs.stages.choose_augmentation", lambda config, steps, at: seen.append((steps, at)))
+    monkeypatch.setattr("i2i.runs.stages.choose_augmentation", lambda config, *given: seen.append(given))
     given = merge(cyclegan, {"steps": 1, "stages": ["base"], "loss": {"adversarial": {"mode": mode}}})
     create_run(tmp_path / "run", given, registry).execute()
-    assert seen == [(1, boundary)]
+    assert seen == [(1, boundary, "woman")]
 
 
 @pytest.mark.full
