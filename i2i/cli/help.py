@@ -19,6 +19,9 @@ CONTEXT = {"help_option_names": ["--help", "-h"]}
 TYPES = {bool: "", int: "N", float: "X", str: "TEXT", Path: "PATH", dict: "JSON"}
 """What stands for a value in help, by its type; a switch has none."""
 
+WIDEST = 26
+"""Characters that choices may take in the column of values."""
+
 SHORT = {"--out": "-o", "--recursive": "-r"}
 """Short forms, which every command accepts that has the option."""
 

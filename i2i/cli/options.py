@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from i2i.cli.command import COMPONENTS, Command
-from i2i.cli.help import TYPES
+from i2i.cli.help import TYPES, WIDEST
 from i2i.cli.output import open_remarks
 from i2i.config.options import Options, Section, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
@@ -249,10 +249,14 @@ def _parameter(
 
 
 def _metavar(annotation: Any) -> str:
-    """Return what stands for a value in help: ``N``, ``warm|fresh``, ``X,X`` or ``TEXT,...``."""
+    """Return what stands for a value in help: ``N``, ``warm|fresh``, ``X,X`` or ``TEXT,...``.
+
+    Choices that would widen the column are left to the option's description, and are ``NAME`` here.
+    """
     origin, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not type(None)]
     if origin is Literal:
-        return "|".join(str(choice) for choice in inner)
+        choices = "|".join(str(choice) for choice in inner)
+        return choices if len(choices) <= WIDEST else "NAME"
     if origin is tuple:
         return ",".join("..." if one is Ellipsis else _metavar(one) for one in inner)
     if origin in (Union, UnionType) and len(inner) == 1:

@@ -104,8 +104,8 @@ class RunConfig(Options):
     )
     augment: Literal["none", "diffaugment", "few-shot", "ada"] = Field(
         "none",
-        description="Change what discriminators see: never, always, always but for the base group, or as often as "
-        "overfitting requires.",
+        description="Change what discriminators see: none; diffaugment, always; few-shot, always but for the base "
+        "group; or ada, as often as overfitting requires.",
     )
     ada_target: float = Field(
         0.6, gt=-1, lt=1, description="With ada: how sure discriminators may be of real images, from -1 to 1."
