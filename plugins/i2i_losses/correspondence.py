@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import cast
 
 import torch
@@ -20,8 +19,8 @@ from i2i import (
     Loss,
     Passes,
     Pretrained,
-    keep_branch,
 )
+from i2i_losses.anchors import anchored
 
 
 class Correspondence(Loss):
@@ -44,9 +43,8 @@ class Correspondence(Loss):
 
     def prepare(self, generators: nn.ModuleDict, device: torch.device, pretrained: Pretrained) -> nn.Module:
         """Copy the base group's generators as they are before the transfer."""
-        self.anchor = copy.deepcopy(generators)
-        keep_branch(self.anchor, None)
-        return self.anchor.requires_grad_(False).eval()
+        self.anchor = anchored(generators)
+        return self.anchor
 
     def generator(self, passes: Passes) -> Tensor:
         """Return the divergence, ``(N,)``, averaged over the encoder's maps and summed over directions."""

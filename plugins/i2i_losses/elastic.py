@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from i2i import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, Loss, Passes, Pretrained, keep_branch
+from i2i import DIRECTION_INTO, DOMAINS, OTHER_DOMAIN, Batch, Loss, Passes, Pretrained
+from i2i_losses.anchors import anchored
 
 SAMPLES = 64
 """Samples of each domain, those of the first steps, that the Fisher information is averaged over."""
@@ -67,9 +68,7 @@ class Anchor(nn.Module):
 
     def __init__(self, generators: nn.ModuleDict) -> None:
         super().__init__()
-        base = copy.deepcopy(generators)
-        keep_branch(base, None)
-        self.base = base.requires_grad_(False).eval()
+        self.base = anchored(generators)
         self.squares = copy.deepcopy(self.base)
         for weight in self.squares.parameters():
             nn.init.zeros_(weight)
