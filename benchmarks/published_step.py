@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from published import publish
@@ -30,15 +31,15 @@ class PublishedStep:
             publish(networks)
 
     def step(self) -> dict[str, float]:
-        """Take a step; return the losses by ``side/term``, averaged over the groups' batches."""
-        training, reports = self.training, []
-        for groups in training._draw():
-            for group in dict.fromkeys(groups):
-                batch = training.loader.batch((group,) * groups.count(group), training.engine.device)
-                reports.append(self._update(batch))
+        """Take a step, one group after the other; return the losses by ``side/term``, averaged as ours are."""
+        reports = [_mean(list(map(self._update, self._batches(groups)))) for groups in self.training._draw()]
         self.model.after_step()
-        training.done += 1
-        return {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
+        self.training.done += 1
+        return _mean(reports)
+
+    def _batches(self, groups: tuple[str, ...]) -> Iterator[Batch]:
+        for group in dict.fromkeys(groups):
+            yield self.training.loader.batch((group,) * groups.count(group), self.training.engine.device)
 
     def _update(self, batch: Batch) -> dict[str, float]:
         model, passes, losses = self.model, None, {}
@@ -87,3 +88,7 @@ class PublishedStep:
                 passes.real_verdict[domain] = model.verdict(domain, passes.batch.real[domain], groups)
                 fake = fake.detach() if model.name in DETACHES else fake
             passes.fake_verdict[domain] = model.verdict(domain, fake, groups)
+
+
+def _mean(reports: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(report[name] for report in reports) / len(reports) for name in reports[0]}
