@@ -1,8 +1,8 @@
 """Normalisation, padding, pixel shuffling and convolutions in C, for float32 on the CPU.
 
-`kernels.c` and `winograd.c` are compiled once per machine, when a network first needs them, and kept in i2i's cache
-folder. Where there is no C compiler, and with ``I2I_DISABLE_KERNELS=1``, layers use torch's operations, which give the
-same up to rounding.
+`kernels.c`, `spectral.c` and `winograd.c` are compiled once per machine, when a network first needs them, and kept in
+i2i's cache folder. Where there is no C compiler, and with ``I2I_DISABLE_KERNELS=1``, layers use torch's operations,
+which give the same up to rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from i2i.storage.caches import cache_folder
 
 DISABLE_KERNELS = "I2I_DISABLE_KERNELS"
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "winograd.c")]
+_SOURCES = [Path(__file__).with_name(name) for name in ("kernels.c", "spectral.c", "winograd.c")]
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _THREADING = ("-fopenmp", "-fopenmp-simd")  # the second where a compiler comes without OpenMP's library
 _SECONDS = 60  # that a compiler may take
@@ -38,10 +38,13 @@ _ARGUMENTS = {
     "reflect_backward": "ttnnnn",
     "shuffle_forward": "ttnnnn",
     "shuffle_backward": "ttnnnn",
+    "power_iteration": "tttttnnn",
     "winograd_input": "ttnnnnnnn",
     "winograd_input_transposed": "ttnnnnnnn",
     "winograd_output": "ttnnnnnnn",
     "winograd_output_transposed": "ttnnnnnnn",
+    "winograd_weights": "ttnn",
+    "winograd_weights_transposed": "ttnn",
 }
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i2i.nn.joint import biases, convolve, map_linearly, per_sample, stack
+from i2i.nn.kernels import call, have_kernels_for
 
 _calls: ContextVar[int] = ContextVar("i2i_calls", default=1)
 
@@ -107,8 +108,11 @@ def _weights_and_scales(layers: Sequence[_SpectralNorm]) -> tuple[Tensor, Tensor
 
 def _iterated(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return u, v and sigma per call, ``(G, calls, ...)``; in training mode take a step of iteration before each."""
+    training = layers[0].training
+    if training and all(have_kernels_for(layer.weight) and layer.weight.is_contiguous() for layer in layers):
+        return _iterated_in_c(layers, rows)
     u, v = stack([layer.u for layer in layers]), stack([layer.v for layer in layers])
-    if not layers[0].training:
+    if not training:
         return u[:, None], v[:, None], (u * _times(rows, v)).sum(1, keepdim=True)
     steps = []
     for _ in range(_calls.get()):
@@ -119,6 +123,17 @@ def _iterated(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Te
     for layer, left, right in zip(layers, u, v, strict=True):
         layer.u, layer.v = left, right
     us, vs, sigmas = (torch.stack(each, 1) for each in zip(*steps, strict=True))
+    return us, vs, sigmas
+
+
+def _iterated_in_c(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Do the same with a call per layer; many small operations would take longer than what they compute."""
+    (groups, *shape), calls = rows.shape, _calls.get()
+    us, vs = (rows.new_empty(groups, calls, side) for side in shape)
+    sigmas = rows.new_empty(groups, calls)
+    for layer, u, v, sigma in zip(layers, us, vs, sigmas, strict=True):
+        call("power_iteration", layer.weight, layer.u, u, v, sigma, *shape, calls)
+        layer.u, layer.v = u[-1], v[-1]
     return us, vs, sigmas
 
 
@@ -133,10 +148,11 @@ def _finished(y: Tensor, scales: Tensor, biases: Tensor | None) -> Tensor:
     """Scale the outputs of each layer and call, ``y``, ``(N, out, ...)``, and add the biases, ``(G, out)``."""
     beside = (1,) * (y.ndim - 2)
     each = scales if scales.numel() == 1 else per_sample(scales.view(-1, 1), len(y))
-    scaled = (y * each.view(-1, 1, *beside)).to(y.dtype)
+    each = each.view(-1, 1, *beside)
     if biases is None:
-        return scaled
-    return scaled.add_((biases if len(biases) == 1 else per_sample(biases, len(y))).view(-1, y.shape[1], *beside))
+        return (y * each).to(y.dtype)
+    added = (biases if len(biases) == 1 else per_sample(biases, len(y))).view(-1, y.shape[1], *beside)
+    return torch.addcmul(added, y, each).to(y.dtype)
 
 
 class _Scales(torch.autograd.Function):

@@ -274,7 +274,106 @@ static void output_transposed(float *plane, float *points, const Shape *shape, f
     }
 }
 
+/* From the taps of weights, of which 2x2 ones have no third, to points. */
+static void taps_to_points(Lines taps, Lines points, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float near = (taps[0][i] + 0.5f * taps[2][i]) / -1.5f, near_odd = A / -1.5f * taps[1][i];
+        const float far = (taps[0][i] + 2 * taps[2][i]) / 6, far_odd = B / 6 * taps[1][i];
+        points[0][i] = taps[0][i];
+        points[1][i] = near + near_odd;
+        points[2][i] = near - near_odd;
+        points[3][i] = far + far_odd;
+        points[4][i] = far - far_odd;
+        points[5][i] = taps[2][i];
+    }
+}
+
+/* The transpose of taps_to_points. */
+static void taps_to_points_transposed(Lines points, Lines taps, long count)
+{
+#pragma omp simd
+    for (long i = 0; i < count; i++) {
+        const float near = (points[1][i] + points[2][i]) / -1.5f, near_odd = A / -1.5f * (points[1][i] - points[2][i]);
+        const float far = (points[3][i] + points[4][i]) / 6, far_odd = B / 6 * (points[3][i] - points[4][i]);
+        taps[0][i] = points[0][i] + near + far;
+        taps[1][i] = near_odd + far_odd;
+        taps[2][i] = 0.5f * near + 2 * far + points[5][i];
+    }
+}
+
+#define BLOCK 64
+
+/* Weights, each of `kernel` by `kernel` taps, to or from their points, (side, side, weights). */
+typedef void WeightTransform(float *weights, float *points, long all, long count, long kernel);
+
+static void weights_to_points(float *weights, float *points, long all, long count, long kernel)
+{
+    float room[3 * 3][BLOCK] = {0}, by_row[6 * 3][BLOCK], none[BLOCK];
+    const long side = kernel + 3;
+    Lines in, out;
+    for (long row = 0; row < kernel; row++)
+        for (long column = 0; column < kernel; column++)
+            for (long i = 0; i < count; i++)
+                room[row * 3 + column][i] = weights[(i * kernel + row) * kernel + column];
+    for (long column = 0; column < 3; column++) {
+        spread(in, room[column], 3 * BLOCK);
+        spread(out, by_row[column], 3 * BLOCK);
+        taps_to_points(in, out, count);
+    }
+    for (long row = 0; row < side; row++) {
+        spread(in, by_row[row * 3], BLOCK);
+        spread(out, points + row * side * all, all);
+        if (side < 6)
+            out[5] = none;
+        taps_to_points(in, out, count);
+    }
+}
+
+static void weights_from_points(float *weights, float *points, long all, long count, long kernel)
+{
+    float room[3 * 3][BLOCK], by_row[6 * 3][BLOCK] = {0}, none[BLOCK] = {0};
+    const long side = kernel + 3;
+    Lines in, out;
+    for (long row = 0; row < side; row++) {
+        spread(in, points + row * side * all, all);
+        spread(out, by_row[row * 3], BLOCK);
+        if (side < 6)
+            in[5] = none;
+        taps_to_points_transposed(in, out, count);
+    }
+    for (long column = 0; column < kernel; column++) {
+        spread(in, by_row[column], 3 * BLOCK);
+        spread(out, room[column], 3 * BLOCK);
+        taps_to_points_transposed(in, out, count);
+    }
+    for (long row = 0; row < kernel; row++)
+        for (long column = 0; column < kernel; column++)
+            for (long i = 0; i < count; i++)
+                weights[(i * kernel + row) * kernel + column] = room[row * 3 + column][i];
+}
+
+static void each_block(WeightTransform *transform, const float *weights, const float *points, long all, long kernel,
+                       int threads)
+{
+#pragma omp parallel for num_threads(threads) if (all > 16384)
+    for (long first = 0; first < all; first += BLOCK)
+        transform((float *)weights + first * kernel * kernel, (float *)points + first, all,
+                  all - first < BLOCK ? all - first : BLOCK, kernel);
+}
+
 /* The functions that winograd.py calls. */
+void winograd_weights(const float *weights, const float *points, long all, long kernel, int threads)
+{
+    each_block(weights_to_points, weights, points, all, kernel, threads);
+}
+
+void winograd_weights_transposed(const float *weights, const float *points, long all, long kernel, int threads)
+{
+    each_block(weights_from_points, weights, points, all, kernel, threads);
+}
+
 #define EXPORT(transform)                                                                                             \
     void winograd_##transform(const float *maps, const float *points, long samples, long channels, long height,      \
                               long width, long tall, long wide, long side, int threads)                              \

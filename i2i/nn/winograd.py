@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from math import inf, sqrt
+from math import inf
 from typing import Any
 
 import torch
@@ -99,8 +98,8 @@ class _Convolution(torch.autograd.Function):
             x_grad = _transform("input_transposed", x.new_empty(x.shape), points, grad, kernel)
         if needs_weight:
             points = torch.bmm(products, _at_points("input", x, grad, kernel).mT)
-            taps = torch.matmul(_evaluation(kernel).mT, points.flatten(1))  # (kernel * kernel, O * I)
-            weight_grad = taps.mT.reshape(weight.shape)
+            weight_grad = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            call("winograd_weights_transposed", weight_grad, points, weight.shape[0] * weight.shape[1], kernel)
         return x_grad, weight_grad
 
 
@@ -141,18 +140,9 @@ def _weights_at_points(weight: Tensor) -> Tensor:
 
 def _evaluated(weight: Tensor) -> Tensor:
     outputs, inputs, kernel, _ = weight.shape
-    return torch.matmul(_evaluation(kernel), weight.reshape(-1, kernel**2).mT).view(-1, outputs, inputs)
-
-
-@cache
-def _evaluation(kernel: int) -> Tensor:
-    """Return the matrix that evaluates square weights at the points, ``(points, kernel * kernel)``."""
-    near, far = sqrt(0.5), sqrt(2)
-    scaled = [(0.0, 1.0), (near, -1.5), (-near, -1.5), (far, 6.0), (-far, 6.0)]
-    rows = [[point**power / scale for power in range(kernel)] for point, scale in scaled]
-    infinity = [[0.0, 0.0, 1.0]] if kernel == 3 else []
-    line = torch.tensor(rows + infinity, dtype=torch.double)
-    return torch.kron(line, line).float()
+    points = weight.new_empty((_TILE + kernel - 1) ** 2, outputs, inputs)
+    call("winograd_weights", weight.contiguous(), points, outputs * inputs, kernel)
+    return points
 
 
 def _tiles(side: int) -> int:

@@ -46,7 +46,7 @@ def test_several_convolutions_at_once_are_each_on_its_share(layer):
     torch.testing.assert_close(type(first).jointly([first, second], x), expected)
 
 
-def test_spectral_norm_converges_to_the_largest_singular_value():
+def test_spectral_norm_converges_to_the_largest_singular_value(either_way):
     layer = SpectralLinear(6, 4, bias=False)
     for _ in range(200):
         layer(torch.randn(1, 6))
@@ -54,7 +54,7 @@ def test_spectral_norm_converges_to_the_largest_singular_value():
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight / largest))
 
 
-def test_spectral_norm_equals_torchs_own_step():
+def test_spectral_norm_equals_torchs_own_step(either_way):
     torch.manual_seed(0)
     ours = SpectralConv2d(3, 4, 3, padding=1)
     theirs = nn.Conv2d(3, 4, 3, padding=1)
@@ -96,10 +96,11 @@ def test_spectral_norm_has_the_second_derivatives_of_dividing_the_weight():
     assert torch.autograd.gradgradcheck(lambda x, weight: _convolved(layer, x, weight), inputs)
 
 
-def test_a_batch_of_two_calls_equals_two_calls():
-    together, apart = (SpectralConv2d(3, 4, 3).double() for _ in range(2))
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_a_batch_of_two_calls_equals_two_calls(dtype, either_way):
+    together, apart = (SpectralConv2d(3, 14, 3).to(dtype) for _ in range(2))
     apart.load_state_dict(together.state_dict())
-    first, second = torch.randn(2, 2, 3, 5, 5, dtype=torch.double)
+    first, second = torch.randn(2, 2, 3, 5, 5, dtype=dtype)
     with as_calls(2):
         actual = together(torch.cat([first, second]))
     expected = torch.cat([apart(first), apart(second)])
@@ -107,16 +108,37 @@ def test_a_batch_of_two_calls_equals_two_calls():
     for y in (actual, expected):
         y.square().sum().backward()
     torch.testing.assert_close(together.weight.grad, apart.weight.grad)
-    torch.testing.assert_close((together.u, together.v), (apart.u, apart.v), rtol=0, atol=0)
+    torch.testing.assert_close((together.u, together.v), (apart.u, apart.v))
+
+
+def test_spectral_norm_of_no_weight_is_zero(either_way):
+    """As torch's: what would be divided by zero is divided by 1e-12."""
+    layer = SpectralLinear(5, 3)
+    with torch.no_grad():
+        layer.weight.zero_()
+    with as_calls(2):
+        layer(torch.randn(2, 5))
+    assert not layer.u.any()
+    assert not layer.v.any()
+
+
+def test_spectral_norm_takes_weights_in_any_order_of_memory(either_way):
+    last = SpectralConv2d(3, 4, 3)
+    usual = copy.deepcopy(last)
+    last.weight.data = last.weight.data.contiguous(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(last(x), usual(x))
 
 
 def test_spectral_norm_under_autocast_scales_in_full_precision():
     layer = SpectralConv2d(3, 4, 3).eval()
     x = torch.randn(2, 3, 5, 5)
     with torch.autocast("cpu", torch.bfloat16):
-        actual = layer(x)
+        actual, convolved = layer(x), F.conv2d(x, layer.weight)
+    sigma = torch.dot(layer.u, layer.weight.flatten(1) @ layer.v)
+    expected = convolved.float() / sigma + layer.bias[:, None, None]
     assert actual.dtype == torch.bfloat16
-    torch.testing.assert_close(actual.float(), layer(x), rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(actual.float(), expected, rtol=2**-8, atol=1e-6)  # rounded once
 
 
 def _divided(layer, x):

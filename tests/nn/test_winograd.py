@@ -79,16 +79,16 @@ def test_no_gradient_is_computed_that_a_backward_pass_does_not_use(by_return, de
     y = convolve_by_winograd(*(leaf * 1 if derived else leaf for leaf in leaves.values()))
     names: list[str] = []
     monkeypatch.setattr(winograd, "call", lambda name, *_: names.append(name.removeprefix("winograd_")))
-    of_one = {"x": ["output_transposed", "input_transposed"], "weight": ["output_transposed", "input"]}
-    for used, expected in {("x",): of_one["x"], ("weight",): of_one["weight"],
-                           ("x", "weight"): [*of_one["x"], "input"]}.items():  # fmt: skip
+    of_one = {"x": ["weights", "input_transposed"], "weight": ["input", "weights_transposed"]}
+    for used, own in {("x",): of_one["x"], ("weight",): of_one["weight"],
+                      ("x", "weight"): [*of_one["x"], *of_one["weight"]]}.items():  # fmt: skip
         inputs = [leaves[name] for name in used]
         names.clear()
         if by_return:
             torch.autograd.grad([y.sum()], inputs, retain_graph=True)
         else:
             torch.autograd.backward([y.sum()], inputs=inputs, retain_graph=True)
-        assert names == expected
+        assert names == ["output_transposed", *own]
 
 
 def test_memory_order_does_not_matter():
@@ -115,14 +115,16 @@ def test_what_needs_no_gradient_gets_none(frozen, monkeypatch):
 
 
 def test_the_number_of_threads_changes_no_bit_of_the_transforms():
-    x, threads, results = torch.randn(3, 40, 35, 35), torch.get_num_threads(), []
+    x, weight, threads, results = torch.randn(3, 40, 35, 35), torch.randn(160, 160, 3, 3), torch.get_num_threads(), []
     for count in (1, 3):
         torch.set_num_threads(count)
-        points = torch.zeros(36, 40, 3 * 81)
+        points, own = torch.zeros(36, 40, 3 * 81), torch.zeros(36, 160, 160)
         kernels.call("winograd_input", x, points, *x.shape, 9, 9, 6)
-        back = torch.zeros_like(x)
+        back, own_back = torch.zeros_like(x), torch.zeros_like(weight)
         kernels.call("winograd_input_transposed", back, points, *x.shape, 9, 9, 6)
-        results.append((points, back))
+        kernels.call("winograd_weights", weight, own, 160 * 160, 3)
+        kernels.call("winograd_weights_transposed", own_back, own, 160 * 160, 3)
+        results.append((points, back, own, own_back))
     torch.set_num_threads(threads)
     assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
 

@@ -1,0 +1,77 @@
+/* Power iteration. spectral.py explains and calls it, kernels.py builds this file.
+ *
+ * Matrices are float32, contiguous, (rows, columns). Sums over rows are taken in a fixed number of parts, so results do
+ * not depend on the number of threads.
+ */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARTS 8
+#define EPS 1e-12
+
+/* Divide by the length, or by EPS if that is less; return the length. */
+static double normalise(float *x, long count)
+{
+    double squares = 0;
+#pragma omp simd reduction(+ : squares)
+    for (long i = 0; i < count; i++)
+        squares += (double)x[i] * x[i];
+    const double length = sqrt(squares);
+    const float scale = 1 / (length < EPS ? EPS : length);
+#pragma omp simd
+    for (long i = 0; i < count; i++)
+        x[i] *= scale;
+    return length;
+}
+
+/* product = matrix v, and sums = matrix^T u, in one pass. Without v, there is no product; without u, it takes its place;
+ * without sums, there are none. */
+static void multiply(const float *matrix, const float *v, const float *u, float *product, float *sums, float *room,
+                     long rows, long columns, int threads)
+{
+#pragma omp parallel for num_threads(threads) if (rows * columns > 65536)
+    for (long part = 0; part < PARTS; part++) {
+        float *sum = room + part * columns;
+        memset(sum, 0, columns * sizeof(float));
+        for (long row = part * rows / PARTS; row < (part + 1) * rows / PARTS; row++) {
+            const float *line = matrix + row * columns;
+            if (v) {
+                float dot = 0;
+#pragma omp simd reduction(+ : dot)
+                for (long i = 0; i < columns; i++)
+                    dot += line[i] * v[i];
+                product[row] = dot;
+            }
+            const float factor = u ? u[row] : product[row];
+            if (sums)
+#pragma omp simd
+                for (long i = 0; i < columns; i++)
+                    sum[i] += factor * line[i];
+        }
+    }
+    if (!sums)
+        return;
+    memcpy(sums, room, columns * sizeof(float));
+    for (long part = 1; part < PARTS; part++)
+#pragma omp simd
+        for (long i = 0; i < columns; i++)
+            sums[i] += room[part * columns + i];
+}
+
+/* Take steps from u, each v = matrix^T u, u = matrix v, both divided by their length. Each step has a u in `us`,
+ * (steps, rows), a v in `vs`, (steps, columns), and u^T matrix v in `sigmas`, (steps). */
+void power_iteration(const float *matrix, const float *u, float *us, float *vs, float *sigmas, long rows, long columns,
+                     long steps, int threads)
+{
+    float *room = malloc(PARTS * columns * sizeof(float));
+    multiply(matrix, NULL, u, NULL, vs, room, rows, columns, threads);
+    for (long step = 0; step < steps; step++, us += rows, vs += columns) {
+        normalise(vs, columns);
+        multiply(matrix, vs, NULL, us, step + 1 < steps ? vs + columns : NULL, room, rows, columns, threads);
+        const double length = normalise(us, rows);
+        sigmas[step] = length < EPS ? length * length / EPS : length;
+    }
+    free(room);
+}
