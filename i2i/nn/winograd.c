@@ -12,22 +12,24 @@
 #define A 0.70710678118654752f /* the points are 0, A, -A, B, -B and, for 3x3 weights, infinity; A * B = 1 */
 #define B 1.41421356237309505f
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* Lines of numbers. Each line has one number for every tile. */
 typedef float *Lines[6];
 
-static void spread(Lines lines, float *first, long step)
+INLINE void spread(Lines lines, float *first, long step)
 {
     for (int i = 0; i < 6; i++)
         lines[i] = first + i * step;
 }
 
-static void clear(float *line, long count)
+INLINE void clear(float *line, long count)
 {
     memset(line, 0, count * sizeof(float));
 }
 
 /* From pixels to points. */
-static void to_points(Lines x, Lines y, long count)
+INLINE void to_points(Lines x, Lines y, long count)
 {
 #pragma omp simd
     for (long i = 0; i < count; i++) {
@@ -44,7 +46,7 @@ static void to_points(Lines x, Lines y, long count)
 }
 
 /* The transpose of to_points. */
-static void to_points_transposed(Lines y, Lines x, long count)
+INLINE void to_points_transposed(Lines y, Lines x, long count)
 {
 #pragma omp simd
     for (long i = 0; i < count; i++) {
@@ -61,7 +63,7 @@ static void to_points_transposed(Lines y, Lines x, long count)
 }
 
 /* From the products at the points to 4 pixels. */
-static void to_pixels(Lines x, Lines y, long count)
+INLINE void to_pixels(Lines x, Lines y, long count)
 {
 #pragma omp simd
     for (long i = 0; i < count; i++) {
@@ -76,7 +78,7 @@ static void to_pixels(Lines x, Lines y, long count)
 }
 
 /* The transpose of to_pixels. */
-static void to_pixels_transposed(Lines y, Lines x, long count)
+INLINE void to_pixels_transposed(Lines y, Lines x, long count)
 {
 #pragma omp simd
     for (long i = 0; i < count; i++) {
@@ -103,7 +105,7 @@ typedef int Integers __attribute__((vector_size(16)));
 #endif
 
 /* Write the rows of a 4x4 matrix as columns. */
-static inline void transpose(const float *from, long from_step, float *to, long to_step)
+INLINE void transpose(const float *from, long from_step, float *to, long to_step)
 {
     const Four a = *(const Four *)from, b = *(const Four *)(from + from_step);
     const Four c = *(const Four *)(from + 2 * from_step), d = *(const Four *)(from + 3 * from_step);
@@ -116,7 +118,7 @@ static inline void transpose(const float *from, long from_step, float *to, long 
 }
 
 /* Sort a plane: for each row modulo 4, six lines (rows / 4, wide), one for each column of a tile. */
-static void sort(const float *plane, float *sorted, long height, long width, long rows, long wide)
+INLINE void sort(const float *plane, float *sorted, long height, long width, long rows, long wide)
 {
     const long line = rows / 4 * wide, whole = (width / 4 < wide ? width / 4 : wide) & -4;
     for (long row = 0; row < rows; row++) {
@@ -144,7 +146,7 @@ static void sort(const float *plane, float *sorted, long height, long width, lon
 }
 
 /* Write sorted lines, of which columns 0 to 3 count, into a plane. */
-static void unsort(const float *sorted, float *plane, long height, long width, long rows, long wide)
+INLINE void unsort(const float *sorted, float *plane, long height, long width, long rows, long wide)
 {
     const long line = rows / 4 * wide, whole = (width / 4 < wide ? width / 4 : wide) & -4;
     for (long row = 0; row < height; row++) {
@@ -182,7 +184,7 @@ static void each_plane(Transform *transform, const float *maps, const float *poi
 }
 
 /* The points of one column. With 2x2 weights there is no sixth: what is written there is lost, and 0 is read. */
-static void spread_points(Lines lines, float *points, long column, const Shape *shape, float *none)
+INLINE void spread_points(Lines lines, float *points, long column, const Shape *shape, float *none)
 {
     const long step = shape->samples * shape->channels * shape->tall * shape->wide;
     spread(lines, points + column * step, shape->side * step);
@@ -190,7 +192,7 @@ static void spread_points(Lines lines, float *points, long column, const Shape *
         lines[5] = none;
 }
 
-static void input(float *plane, float *points, const Shape *shape, float *room)
+INLINE void input(float *plane, float *points, const Shape *shape, float *room)
 {
     const long tiles = shape->tall * shape->wide, line = tiles + shape->wide;
     Lines in, out;
@@ -207,7 +209,7 @@ static void input(float *plane, float *points, const Shape *shape, float *room)
     }
 }
 
-static void input_transposed(float *plane, float *points, const Shape *shape, float *room)
+INLINE void input_transposed(float *plane, float *points, const Shape *shape, float *room)
 {
     const long wide = shape->wide, tiles = shape->tall * wide, line = tiles + wide;
     float *overlap = room + 24 * line, *none = room + 26 * line;
@@ -230,17 +232,20 @@ static void input_transposed(float *plane, float *points, const Shape *shape, fl
             clear(in[5], line);
         to_points_transposed(in, in, line);
     }
+    for (long row = 0; row < 4 * (shape->tall + 1); row++) /* a tile's last columns are the first of its neighbour */
+        for (int i = 0; i < 2; i++) {
+            float *own = room + (row % 4 * 6 + i) * line + row / 4 * wide, *last = own + 4 * line;
+            for (long tile = 0; tile < wide - 1; tile++)
+                own[tile + 1] += last[tile];
+        }
     unsort(room, plane, shape->height, shape->width, 4 * (shape->tall + 1), wide);
     for (long row = 0; row < shape->height; row++)
-        for (int i = 0; i < 2; i++) { /* the last columns of a tile are the first of its neighbour */
-            const float *from = room + (row % 4 * 6 + 4 + i) * line + row / 4 * wide;
-            const long inside = (shape->width - i - 1) / 4 < wide ? (shape->width - i - 1) / 4 : wide;
-            for (long tile = 0; tile < inside; tile++)
-                plane[row * shape->width + 4 * (tile + 1) + i] += from[tile];
-        }
+        for (long column = 4 * wide; column < shape->width && column < 4 * wide + 2; column++)
+            plane[row * shape->width + column] =
+                room[(row % 4 * 6 + 4 + column - 4 * wide) * line + (row / 4 + 1) * wide - 1];
 }
 
-static void output(float *plane, float *points, const Shape *shape, float *room)
+INLINE void output(float *plane, float *points, const Shape *shape, float *room)
 {
     const long tiles = shape->tall * shape->wide;
     Lines in, out;
@@ -258,7 +263,7 @@ static void output(float *plane, float *points, const Shape *shape, float *room)
     unsort(room, plane, shape->height, shape->width, 4 * shape->tall, shape->wide);
 }
 
-static void output_transposed(float *plane, float *points, const Shape *shape, float *room)
+INLINE void output_transposed(float *plane, float *points, const Shape *shape, float *room)
 {
     const long tiles = shape->tall * shape->wide;
     Lines in, out;
@@ -363,7 +368,33 @@ static void each_block(WeightTransform *transform, const float *weights, const f
                   all - first < BLOCK ? all - first : BLOCK, kernel);
 }
 
+/* The transform of `count` by `count` tiles. The compiler knows the length of most loops then, which saves up to half of
+ * the time. */
+#define KNOWN(transform, count)                                                                                       \
+    static void transform##_##count(float *plane, float *points, const Shape *shape, float *room)                     \
+    {                                                                                                                 \
+        Shape known = *shape;                                                                                         \
+        known.tall = known.wide = count;                                                                              \
+        transform(plane, points, &known, room);                                                                       \
+    }
+
 /* The functions that winograd.py calls. */
+#define EXPORT(transform)                                                                                             \
+    KNOWN(transform, 4)                                                                                               \
+    KNOWN(transform, 8)                                                                                               \
+    void winograd_##transform(const float *maps, const float *points, long samples, long channels, long height,       \
+                              long width, long tall, long wide, long side, int threads)                               \
+    {                                                                                                                 \
+        Transform *square = tall == 4 ? transform##_4 : tall == 8 ? transform##_8 : transform;                        \
+        const Shape shape = {samples, channels, height, width, tall, wide, side};                                     \
+        each_plane(tall == wide ? square : transform, maps, points, shape, threads);                                  \
+    }
+
+EXPORT(input)
+EXPORT(input_transposed)
+EXPORT(output)
+EXPORT(output_transposed)
+
 void winograd_weights(const float *weights, const float *points, long all, long kernel, int threads)
 {
     each_block(weights_to_points, weights, points, all, kernel, threads);
@@ -373,15 +404,3 @@ void winograd_weights_transposed(const float *weights, const float *points, long
 {
     each_block(weights_from_points, weights, points, all, kernel, threads);
 }
-
-#define EXPORT(transform)                                                                                             \
-    void winograd_##transform(const float *maps, const float *points, long samples, long channels, long height,      \
-                              long width, long tall, long wide, long side, int threads)                              \
-    {                                                                                                                 \
-        each_plane(transform, maps, points, (Shape){samples, channels, height, width, tall, wide, side}, threads);   \
-    }
-
-EXPORT(input)
-EXPORT(input_transposed)
-EXPORT(output)
-EXPORT(output_transposed)

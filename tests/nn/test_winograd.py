@@ -11,7 +11,8 @@ from i2i.nn import Conv2d, SpectralConv2d, convolve, joint, kernels, winograd
 from i2i.nn.winograd import convolve_by_winograd, suits_winograd
 
 # samples, inputs, height, width, outputs
-SHAPES = [(2, 3, 10, 18, 4), (2, 3, 9, 17, 4), (3, 2, 7, 8, 1), (1, 5, 3, 4, 2), (1, 1, 6, 71, 1)]
+SHAPES = [(2, 3, 10, 18, 4), (2, 3, 9, 17, 4), (3, 2, 7, 8, 1), (1, 5, 3, 4, 2), (1, 1, 6, 71, 1),
+          (2, 3, 17, 17, 4), (2, 3, 33, 33, 4), (2, 3, 34, 34, 4)]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
