@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from i2i.nn.joint import biases, convolve, convolve_by, stack
 from i2i.nn.padding import reflect
 from i2i.nn.shuffling import shuffle_pixels
+from i2i.nn.thin import of_four_pixels
 
 
 class Conv2d(nn.Conv2d):
@@ -83,9 +84,7 @@ class ImageConv2d(nn.Conv2d):
     @classmethod
     def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
         """Map equal shares of ``x``, ``(N, inputs, H, W)``, by one layer each."""
-        weights = stack([layer.weight for layer in layers])
-        shifted = [F.pad(weights, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
-        wide = rearrange(shifted, "pixel g o i h w -> g (o pixel) i h w")  # 8x8
+        wide = of_four_pixels(stack([layer.weight for layer in layers]))  # 8x8
         added = biases(layers)
         each = None if added is None else repeat(added, "g o -> g (o 4)")
         return shuffle_pixels(convolve(reflect(x, 3), wide, each, stride=2))

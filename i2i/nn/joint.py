@@ -14,6 +14,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from i2i.nn.thin import convolve_thin, suits_thin
 from i2i.nn.winograd import convolve_by_winograd, suits_winograd
 
 _LEAST_INPUTS, _LARGEST_KERNEL = 4, 4
@@ -68,10 +69,14 @@ def convolve(
 def _convolve_one(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int | tuple[int, ...], padding: int | str | tuple[int, ...]
 ) -> Tensor:
-    if _pair(stride) != (1, 1) or isinstance(padding, str) or not suits_winograd(x, weight):
+    step = _pair(stride)[0]
+    if padding in (0, (0, 0)) and _pair(stride) == (step, step) and suits_thin(x, weight, step):
+        y = convolve_thin(x, weight, step)
+    elif _pair(stride) == (1, 1) and not isinstance(padding, str) and suits_winograd(x, weight):
+        down, right = _pair(padding)
+        y = convolve_by_winograd(F.pad(x, (right, right, down, down)) if down or right else x, weight)
+    else:
         return F.conv2d(x, weight, bias, stride, padding)
-    down, right = _pair(padding)
-    y = convolve_by_winograd(F.pad(x, (right, right, down, down)) if down or right else x, weight)
     return y if bias is None else y + bias[:, None, None]
 
 

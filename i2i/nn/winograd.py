@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from i2i.nn.backward import gradients, is_plain, needed
 from i2i.nn.kernels import call, have_kernels_for
 
 _TILE = 4
@@ -86,11 +87,9 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        (needs_x, needs_weight), kernel = map(_leads_on, ctx.next_functions), weight.shape[-1]
-        if torch.is_grad_enabled() or not have_kernels_for(grad):
-            once, none, mask = [1, 1], [0, 0], [needs_x, needs_weight, False]
-            grads = torch.ops.aten.convolution_backward(grad, x, weight, None, once, none, once, False, none, 1, mask)
-            return grads[0], grads[1]
+        (needs_x, needs_weight), kernel = needed(ctx), weight.shape[-1]
+        if not is_plain(grad):
+            return gradients(grad, x, weight, 1, [needs_x, needs_weight])
         products = _at_points("output_transposed", grad, grad, kernel)
         x_grad = weight_grad = None
         if needs_x:
@@ -101,15 +100,6 @@ class _Convolution(torch.autograd.Function):
             weight_grad = torch.empty_like(weight, memory_format=torch.contiguous_format)
             call("winograd_weights_transposed", weight_grad, points, weight.shape[0] * weight.shape[1], kernel)
         return x_grad, weight_grad
-
-
-def _leads_on(following: tuple[torch.autograd.graph.Node | None, int]) -> bool:
-    """Return whether the backward pass that runs now goes on to a node; torch says only whether any pass could."""
-    node, _ = following
-    try:
-        return node is not None and torch._C._will_engine_execute_node(node)
-    except RuntimeError:  # it does, to a leaf whose gradient ``torch.autograd.grad`` returns
-        return True
 
 
 def _at_points(name: str, maps: Tensor, outputs: Tensor, kernel: int) -> Tensor:
