@@ -148,8 +148,7 @@ def _names(command: Command) -> list[inspect.Parameter]:
         "backbone": "Translation model [default: ugatit].",
         "generator": "Generator, if not the backbone's default.",
         "discriminator": "Discriminator, if not the backbone's default.",
-        "transfer": "How the model is adapted to further groups; for few images try adapter with "
-        "--transfer.trunk all [default: branch].",
+        "transfer": "How the model is adapted to further groups [default: branch].",
         "data": "A data set by name, or a folder of images "
         + ("[default: that of the model's run]." if command.only else "[default: emoji]."),
     }
