@@ -12,6 +12,7 @@
 #define A 0.70710678118654752f /* the points are 0, A, -A, B, -B and, for 3x3 weights, infinity; A * B = 1 */
 #define B 1.41421356237309505f
 
+/* So that the compiler can use the sizes that KNOWN tells it. */
 #define INLINE static inline __attribute__((always_inline))
 
 /* Lines of numbers. Each line has one number for every tile. */
