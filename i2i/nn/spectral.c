@@ -26,10 +26,23 @@ static double normalise(float *x, long count)
     return length;
 }
 
-/* product = matrix v, and sums = matrix^T u, in one pass. Without v, there is no product; without u, it takes its place;
- * without sums, there are none. */
-static void multiply(const float *matrix, const float *v, const float *u, float *product, float *sums, float *room,
-                     long rows, long columns, int threads)
+/* product = matrix v */
+static void multiply(const float *matrix, const float *v, float *product, long rows, long columns, int threads)
+{
+#pragma omp parallel for num_threads(threads) if (rows * columns > 65536)
+    for (long row = 0; row < rows; row++) {
+        const float *line = matrix + row * columns;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (long i = 0; i < columns; i++)
+            sum += line[i] * v[i];
+        product[row] = sum;
+    }
+}
+
+/* product = matrix^T u, with room for PARTS sums */
+static void multiply_transposed(const float *matrix, const float *u, float *product, float *room, long rows,
+                                long columns, int threads)
 {
 #pragma omp parallel for num_threads(threads) if (rows * columns > 65536)
     for (long part = 0; part < PARTS; part++) {
@@ -37,27 +50,16 @@ static void multiply(const float *matrix, const float *v, const float *u, float 
         memset(sum, 0, columns * sizeof(float));
         for (long row = part * rows / PARTS; row < (part + 1) * rows / PARTS; row++) {
             const float *line = matrix + row * columns;
-            if (v) {
-                float dot = 0;
-#pragma omp simd reduction(+ : dot)
-                for (long i = 0; i < columns; i++)
-                    dot += line[i] * v[i];
-                product[row] = dot;
-            }
-            const float factor = u ? u[row] : product[row];
-            if (sums)
 #pragma omp simd
-                for (long i = 0; i < columns; i++)
-                    sum[i] += factor * line[i];
+            for (long i = 0; i < columns; i++)
+                sum[i] += u[row] * line[i];
         }
     }
-    if (!sums)
-        return;
-    memcpy(sums, room, columns * sizeof(float));
+    memcpy(product, room, columns * sizeof(float));
     for (long part = 1; part < PARTS; part++)
 #pragma omp simd
         for (long i = 0; i < columns; i++)
-            sums[i] += room[part * columns + i];
+            product[i] += room[part * columns + i];
 }
 
 /* Take steps from u, each v = matrix^T u, u = matrix v, both divided by their length. Each step has a u in `us`,
@@ -66,10 +68,10 @@ void power_iteration(const float *matrix, const float *u, float *us, float *vs, 
                      long steps, int threads)
 {
     float *room = malloc(PARTS * columns * sizeof(float));
-    multiply(matrix, NULL, u, NULL, vs, room, rows, columns, threads);
-    for (long step = 0; step < steps; step++, us += rows, vs += columns) {
+    for (long step = 0; step < steps; step++, u = us, us += rows, vs += columns) {
+        multiply_transposed(matrix, u, vs, room, rows, columns, threads);
         normalise(vs, columns);
-        multiply(matrix, vs, NULL, us, step + 1 < steps ? vs + columns : NULL, room, rows, columns, threads);
+        multiply(matrix, vs, us, rows, columns, threads);
         const double length = normalise(us, rows);
         sigmas[step] = length < EPS ? length * length / EPS : length;
     }
