@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -138,10 +140,16 @@ class Processes:
 
     @contextmanager
     def _meeting(self) -> Iterator[None]:
-        """Name the process that ended if communication fails in the block."""
+        """Name the process that ended if communication fails in the block.
+
+        As torchrun sends SIGTERM to all when one has ended, SIGTERM is ignored from then on: this process ends with its
+        message, and not before.
+        """
         try:
             yield
         except RuntimeError as error:
+            if threading.current_thread() is threading.main_thread():  # no other may set what a signal does
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise ProcessError(f"{ended(self._peers)}, perhaps out of memory. Resume with --resume.") from error
 
     def _reduced(self, values: Tensor, how: dist.ReduceOp.RedOpType) -> Tensor:

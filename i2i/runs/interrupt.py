@@ -30,7 +30,7 @@ class Interrupt:
     def heard(self) -> Iterator[None]:
         """Handle the signals inside the block; does nothing outside the main thread, which alone receives them.
 
-        Signals that the process ignores, as under ``nohup``, stay ignored.
+        Signals that the process ignores, as under ``nohup``, stay ignored, and so do those that the block ignores.
         """
         self.signal = 0
         if threading.current_thread() is not threading.main_thread():
@@ -47,7 +47,8 @@ class Interrupt:
             yield
         finally:
             for one, handler in previous.items():
-                signal.signal(one, handler)
+                if signal.getsignal(one) is ask:
+                    signal.signal(one, handler)
 
 
 def _is_heeded(one: int) -> bool:
