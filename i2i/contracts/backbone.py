@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
 import torch
 from pydantic import Field
@@ -87,6 +87,12 @@ class Backbone(nn.Module, ABC):
         self.discriminators = nn.ModuleDict({domain: network for domain, network in discriminators.items()})
         self.augmentation: Augmentation = Unaugmented()
         self.concurrency = Concurrency()
+        self._answers: dict[tuple[Callable[[nn.Module], bool], nn.Module], bool] = {}
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or eval mode, and look at the networks anew: what they are made of may change before it only."""
+        self._answers.clear()
+        return super().train(mode)
 
     def generator(self, direction: Direction) -> Generator:
         """Return the generator of a direction; a transfer may have replaced it by a wrapper."""
@@ -177,8 +183,16 @@ class Backbone(nn.Module, ABC):
         A function of the images in a domain always runs in the same thread, so that autograd, which counts the nodes
         of each thread, orders those of a direction as if both ran in turn.
         """
-        results = map(function, DOMAINS) if is_stochastic(networks) else self.concurrency.map(function, DOMAINS)
+        in_turn = self._ask(is_stochastic, networks)
+        results = map(function, DOMAINS) if in_turn else self.concurrency.map(function, DOMAINS)
         return dict(zip(DOMAINS, results, strict=True))
+
+    def _ask(self, question: Callable[[nn.Module], bool], network: nn.Module) -> bool:
+        """Return the answer to a question about all modules of a network, asked once: a network may have a thousand."""
+        key = question, network
+        if key not in self._answers:
+            self._answers[key] = question(network)
+        return self._answers[key]
 
     def _into(self, passes: Passes, domain: Domain) -> tuple[Translation, Translation | None]:
         """Return the translation into a domain, and the domain's identity images if they are needed."""
@@ -213,7 +227,7 @@ class Backbone(nn.Module, ABC):
         A gradient at real images needs separate batches: a shared one would compute it at the fakes too, for nothing.
         """
         real, fake = shown[domain]
-        if steep or not judges_each_alone(self.discriminators[domain]):
+        if steep or not self._ask(judges_each_alone, self.discriminators[domain]):
             return self.verdict(domain, real, groups), self.verdict(domain, fake, groups)
         with as_calls(2):
             both = self.verdict(domain, torch.cat([real, fake]), groups + groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from i2i.config.options import Options
 from i2i.contracts.backbone import Backbone, Side
+from i2i.contracts.branches import branch_parameters, parameters_without
 from i2i.errors import ConfigError
 
 
@@ -49,7 +50,7 @@ class Transfer(ABC):
                     return [self.groups]
 
                 def route(self, side, groups, losses):
-                    yield Route(group_mean(losses, groups), list(self.networks[side].parameters()))
+                    yield Route(group_mean(losses, groups), self.parameters(side))
 
     Args:
         config: The options.
@@ -90,6 +91,7 @@ class Transfer(ABC):
         self.base = base
         self.groups = tuple(groups)
         self.networks: Mapping[Side, nn.Module] = {}
+        self._found: dict[tuple[Any, ...], Sequence[nn.Parameter]] = {}
 
     @abstractmethod
     def adapt(self, model: Backbone) -> None:
@@ -99,8 +101,32 @@ class Transfer(ABC):
         """
 
     def prepare(self, networks: Mapping[Side, nn.Module]) -> None:
-        """Store the networks to train. Called once, after ``adapt`` and before ``parameter_groups``."""
+        """Store the networks to train. Called once, after ``adapt`` and before ``parameter_groups``.
+
+        From then on networks keep their parameters: `parameters` and the like look for them once, not in every step.
+        """
         self.networks = networks
+        self._found.clear()
+
+    def parameters(self, side: Side) -> Sequence[nn.Parameter]:
+        """Return all parameters of a side."""
+        return self._find(nn.Module.parameters, side)
+
+    def branch_parameters(self, side: Side, groups: Iterable[str]) -> Sequence[nn.Parameter]:
+        """Return the parameters of these groups' branches."""
+        return self._find(branch_parameters, side, frozenset(groups))
+
+    def parameters_without(self, side: Side, groups: Iterable[str]) -> Sequence[nn.Parameter]:
+        """Return all parameters except those of these groups' branches."""
+        return self._find(parameters_without, side, frozenset(groups))
+
+    def _find(
+        self, find: Callable[..., Iterable[nn.Parameter]], side: Side, *groups: frozenset[str]
+    ) -> Sequence[nn.Parameter]:
+        key = find, side, *groups
+        if key not in self._found:
+            self._found[key] = tuple(find(self.networks[side], *groups))
+        return self._found[key]
 
     @abstractmethod
     def draw(self, batch_size: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
@@ -118,7 +144,7 @@ class Transfer(ABC):
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Return the parameter groups of a side's optimizer, each with its own ``lr``; that of the stage is given."""
-        return [{"params": list(self.networks[side].parameters()), "lr": lr}]
+        return [{"params": list(self.parameters(side)), "lr": lr}]
 
 
 class NoTransfer(Transfer):
@@ -145,7 +171,7 @@ class NoTransfer(Transfer):
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Route the loss to all parameters."""
-        yield Route(group_mean(losses, groups), list(self.networks[side].parameters()))
+        yield Route(group_mean(losses, groups), self.parameters(side))
 
 
 def group_mean(losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> Tensor:

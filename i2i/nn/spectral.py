@@ -53,6 +53,7 @@ class _SpectralNorm:
     v: Tensor
     training: bool
     register_buffer: Any
+    _buffers: dict[str, Any]
 
     def start(self) -> None:
         rows = self.weight.flatten(1)
@@ -133,7 +134,7 @@ def _iterated_in_c(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tenso
     sigmas = rows.new_empty(groups, calls)
     for layer, u, v, sigma in zip(layers, us, vs, sigmas, strict=True):
         call("power_iteration", layer.weight, layer.u, u, v, sigma, *shape, calls)
-        layer.u, layer.v = u[-1], v[-1]
+        layer._buffers.update(u=u[-1], v=v[-1])  # assigning them takes longer than the iteration
     return us, vs, sigmas
 
 

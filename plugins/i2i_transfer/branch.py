@@ -17,9 +17,7 @@ from i2i import (
     Route,
     Side,
     branch,
-    branch_parameters,
     group_mean,
-    parameters_without,
 )
 from i2i.nn import CamHeads
 from i2i_transfer.fewshot import FewShot
@@ -122,15 +120,14 @@ class Branch(FewShot):
         with equal weight per group; ``cam_groups`` and ``updates`` then have no effect.
         """
         if self.config.trunk == "all":
-            return [Route(group_mean(losses, groups) * self._share(groups), list(self.networks[side].parameters()))]
+            return [Route(group_mean(losses, groups) * self._share(groups), self.parameters(side))]
         route = self._route_judges if side == "discriminator" else self._route_generators
-        return route(self.networks[side], groups, losses)
+        return route(groups, losses)
 
     def parameter_groups(self, side: Side, lr: float) -> list[dict[str, Any]]:
         """Give the new branches their own learning rate."""
-        networks = self.networks[side]
-        shared, branches = parameters_without(networks, self.groups), branch_parameters(networks, self.groups)
-        groups = [{"params": shared, "lr": lr}, {"params": branches, "lr": lr * self.config.branch_lr}]
+        shared, branches = self.parameters_without(side, self.groups), self.branch_parameters(side, self.groups)
+        groups = [{"params": list(shared), "lr": lr}, {"params": list(branches), "lr": lr * self.config.branch_lr}]
         return [group for group in groups if group["params"]]
 
     @property
@@ -154,30 +151,26 @@ class Branch(FewShot):
             generator.cam_points if self.config.cam == "group" else ()
         )
 
-    def _route_judges(
-        self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]
-    ) -> Iterator[Route]:
+    def _route_judges(self, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterator[Route]:
         mean = group_mean(losses, groups)
         if self.config.judge != "branched":
-            yield Route(mean * self._share(groups), list(networks.parameters()))
+            yield Route(mean * self._share(groups), self.parameters("discriminator"))
         elif self._is_base(groups):
-            yield Route(mean, parameters_without(networks, self.groups))
+            yield Route(mean, self.parameters_without("discriminator", self.groups))
         else:
-            yield Route(mean, branch_parameters(networks, groups))
+            yield Route(mean, self.branch_parameters("discriminator", groups))
 
-    def _route_generators(
-        self, networks: nn.Module, groups: tuple[str, ...], losses: Mapping[str, Tensor]
-    ) -> Iterator[Route]:
-        branches = branch_parameters(networks, groups)
+    def _route_generators(self, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterator[Route]:
+        branches = self.branch_parameters("generator", groups)
         weighed = self._weighed(losses, groups)
         common = {name: term for name, term in weighed.items() if self._reaches_trunk(name, groups)}
         rest = {name: term for name, term in weighed.items() if name not in common}
         released = self.config.updates == "released"
         if common:
             loss = group_mean(common, groups)
-            yield Route(loss + _nothing(branches) if released else loss, [*self._shared(networks), *branches])
+            yield Route(loss + _nothing(branches) if released else loss, [*self._shared(), *branches])
         if rest:
-            trained = _without_cam(networks, branches) if "cam" in common else branches
+            trained = _without_cam(self.networks["generator"], branches) if "cam" in common else branches
             yield Route(group_mean(rest, groups), trained, update=int(released))
 
     def _weighed(self, losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
@@ -195,10 +188,11 @@ class Branch(FewShot):
     def _is_base(self, groups: tuple[str, ...]) -> bool:
         return set(groups) == {self.base}
 
-    def _shared(self, networks: nn.Module) -> list[nn.Parameter]:
+    def _shared(self) -> Sequence[nn.Parameter]:
         """Return the trainable trunk parameters, and those of heads added by losses."""
         if self.config.trunk != "frozen":
-            return parameters_without(networks, (self.base, *self.groups))
+            return self.parameters_without("generator", (self.base, *self.groups))
+        networks = self.networks["generator"]
         heads = networks["heads"] if isinstance(networks, nn.ModuleDict) and "heads" in networks else nn.Module()
         return list(heads.parameters())
 

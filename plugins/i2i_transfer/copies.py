@@ -19,7 +19,6 @@ from i2i import (
     Route,
     Side,
     branch,
-    branch_parameters,
     group_mean,
 )
 from i2i_transfer.fewshot import FewShot
@@ -71,7 +70,7 @@ class Finetune(FewShot):
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Update each new group's copies with its loss; the base model does not change."""
-        yield Route(group_mean(losses, groups), branch_parameters(self.networks[side], groups))
+        yield Route(group_mean(losses, groups), self.branch_parameters(side, groups))
 
     def _points(self, judge: Discriminator) -> tuple[str, ...]:
         return judge.branch_points

@@ -20,7 +20,7 @@ class Pooled(FewShot):
 
     def route(self, side: Side, groups: tuple[str, ...], losses: Mapping[str, Tensor]) -> Iterable[Route]:
         """Update everything, with equal weight per sample."""
-        yield Route(sum(losses.values(), start=_zero(losses)).mean(), list(self.networks[side].parameters()))
+        yield Route(sum(losses.values(), start=_zero(losses)).mean(), self.parameters(side))
 
 
 class Mixed(Pooled):

@@ -77,3 +77,17 @@ def test_a_gradient_at_real_images_needs_two_calls(backbone, needs, monkeypatch)
     backbone.judge(passes, "discriminator")
     assert calls == ([4] * 4 if needs else [8] * 2)
     assert passes.judged["a"].requires_grad == bool(needs)
+
+
+def test_networks_are_looked_through_once_until_the_mode_is_set_again(backbone, monkeypatch):
+    asked, samples = [], []
+    question, verdict = contract.is_stochastic, type(backbone).verdict
+    monkeypatch.setattr(contract, "is_stochastic", lambda network: asked.append(network) or question(network))
+    monkeypatch.setattr(type(backbone), "verdict", lambda *given: samples.append(len(given[2])) or verdict(*given))
+    for _ in range(2):
+        backbone.judge(passes_of(64), "discriminator")
+    assert (asked, samples) == ([backbone.discriminators], [8] * 4)
+    backbone.discriminators["a"].dropout = nn.Dropout()
+    backbone.train()
+    backbone.judge(passes_of(64), "discriminator")
+    assert (asked, samples) == ([backbone.discriminators] * 2, [8] * 4 + [4, 4, 8])
