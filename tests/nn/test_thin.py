@@ -8,7 +8,9 @@ import torch.nn.functional as F
 
 from i2i.nn import ImageConv2d, ReflectionConv2d, joint, kernels, thin
 from i2i.nn.thin import convolve_thin, suits_thin
+from tests.nn.accuracy import relative_error
 
+pytestmark = pytest.mark.usefixtures("built_kernels")
 CASES = [  # x, weight, stride
     ((2, 3, 22, 34), (5, 3, 7, 7), 1),
     ((1, 1, 12, 12), (16, 1, 9, 9), 1),
@@ -17,18 +19,12 @@ CASES = [  # x, weight, stride
 
 
 @pytest.fixture(autouse=True)
-def _kernels(monkeypatch) -> None:
-    if kernels._library() is None:
-        pytest.skip("Without a C compiler there are no kernels.")
+def _any_size(monkeypatch) -> None:
     monkeypatch.setattr(thin, "_LEAST_SIDE", 1)
 
 
 def _drawn(shape, weight):
     return torch.randn(shape, requires_grad=True), torch.randn(weight, requires_grad=True)
-
-
-def _relative_error(actual, expected):
-    return ((actual - expected).square().mean() / expected.square().mean()).sqrt().item()
 
 
 @pytest.mark.parametrize(("shape", "weight", "stride"), CASES)
@@ -39,7 +35,7 @@ def test_values_and_gradients_are_those_of_torch(shape, weight, stride):
     assert torch.equal(actual, expected)
     grad = torch.randn_like(actual)
     pairs = zip(*(torch.autograd.grad(y, [x, weight], grad) for y in (actual, expected)), strict=True)
-    assert all(_relative_error(*pair) < 1e-6 for pair in pairs)
+    assert all(relative_error(*pair) < 1e-6 for pair in pairs)
 
 
 @pytest.mark.parametrize(("shape", "weight", "stride"), CASES)
@@ -49,7 +45,7 @@ def test_second_derivatives_are_those_of_torch(shape, weight, stride):
     for compute in (convolve_thin, F.conv2d):
         (first,) = torch.autograd.grad(compute(x, weight, stride=stride).square().sum(), x, create_graph=True)
         results.append(torch.autograd.grad(first.square().sum(), [x, weight]))
-    assert all(_relative_error(*pair) < 1e-6 for pair in zip(*results, strict=True))
+    assert all(relative_error(*pair) < 1e-6 for pair in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("used", ["x", "weight"])

@@ -9,16 +9,14 @@ from torch import nn
 
 from i2i.nn import Conv2d, SpectralConv2d, convolve, joint, kernels, winograd
 from i2i.nn.winograd import convolve_by_winograd, suits_winograd
+from tests.nn.accuracy import relative_error
 
 # samples, inputs, height, width, outputs
 SHAPES = [(2, 3, 10, 18, 4), (2, 3, 9, 17, 4), (3, 2, 7, 8, 1), (1, 5, 3, 4, 2), (1, 1, 6, 71, 1),
           (2, 3, 17, 17, 4), (2, 3, 33, 33, 4), (2, 3, 34, 34, 4)]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _kernels() -> None:
-    if kernels._library() is None:
-        pytest.skip("Without a C compiler there are no kernels.")
+pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
 @pytest.fixture
@@ -41,10 +39,6 @@ def _drawn(samples, inputs, height, width, outputs, kernel=3):
     return x, weight
 
 
-def _relative_error(actual, expected):
-    return ((actual.double() - expected).square().mean() / expected.square().mean()).sqrt().item()
-
-
 def _by_both(x, weight, compute):
     """Return what ``compute(convolve, x, weight)`` gives here and, in double precision, by torch."""
     exact = [value.detach().double().requires_grad_() for value in (x, weight)]
@@ -61,7 +55,7 @@ def test_values_and_gradients_are_those_of_torch_to_single_precision(shape, kern
 
     for actual, expected in zip(*_by_both(*_drawn(*shape, kernel), compute), strict=True):
         assert actual.shape == expected.shape
-        assert _relative_error(actual, expected) < 2e-6
+        assert relative_error(actual, expected) < 2e-6
 
 
 def test_second_derivatives_are_those_of_torch():
@@ -70,7 +64,7 @@ def test_second_derivatives_are_those_of_torch():
         return torch.autograd.grad(sum(part.square().sum() for part in first), [x, weight])
 
     for actual, expected in zip(*_by_both(*_drawn(2, 3, 9, 17, 4), compute), strict=True):
-        assert _relative_error(actual, expected) < 1e-5
+        assert relative_error(actual, expected) < 1e-5
 
 
 @pytest.mark.parametrize("derived", [False, True], ids=["leaves", "results"])
@@ -159,14 +153,14 @@ def test_layers_choose_it(build, chosen, monkeypatch):
     y = layer(x)
     assert len(chosen) == 1
     monkeypatch.setattr(kernels, "_library", lambda: None)
-    assert _relative_error(y, layer(x).double()) < 2e-6
+    assert relative_error(y, layer(x)) < 2e-6
     assert len(chosen) == 1
 
 
 def test_each_group_has_its_weights(chosen):
     x, weights, biases = torch.randn(4, 32, 130, 66), torch.randn(2, 64, 32, 3, 3), torch.randn(2, 64)
     expected = [F.conv2d(*share) for share in zip(x.chunk(2), weights, biases, strict=True)]
-    assert _relative_error(convolve(x, weights, biases), torch.cat(expected).double()) < 2e-6
+    assert relative_error(convolve(x, weights, biases), torch.cat(expected)) < 2e-6
     assert len(chosen) == 2
 
 
