@@ -29,6 +29,9 @@ MOST_ROLLBACKS = 3
 CROP_MARGIN = 286 / 256
 """Size of resized images relative to the crop, as published for CycleGAN and U-GAT-IT."""
 
+LEAST_MARGIN, MOST_MARGIN = 1, 4
+"""Without cropping, and with a sixteenth of an image in a crop."""
+
 
 class AddedGroup(Options):
     """A group that a run adds to a model that already has groups."""
@@ -100,7 +103,10 @@ class RunConfig(Options):
         "off for writing and the like.",
     )
     crop_margin: float = Field(
-        CROP_MARGIN, ge=1, le=4, description="Images are resized to this many times --size, then cropped at random."
+        CROP_MARGIN,
+        ge=LEAST_MARGIN,
+        le=MOST_MARGIN,
+        description="Images are resized to this many times --size, then cropped at random.",
     )
     augment: Literal["none", "diffaugment", "few-shot", "ada"] = Field(
         "none",

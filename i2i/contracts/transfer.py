@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from i2i.config.options import Options
+from i2i.config.run import LEAST_MARGIN, MOST_MARGIN
 from i2i.contracts.backbone import Backbone, Side
 from i2i.contracts.branches import branch_parameters, parameters_without
 from i2i.errors import ConfigError
@@ -75,6 +76,12 @@ class Transfer(ABC):
         """Options of every transfer; they also determine its passes and added losses."""
 
         lr: float = Field(default=1.0, gt=0, description="Factor on the learning rate of the base stage.")
+        crop_margin: float | None = Field(
+            default=None,
+            ge=LEAST_MARGIN,
+            le=MOST_MARGIN,
+            description="How images are cropped in the transfer; by default as --crop-margin says.",
+        )
 
         @property
         def provides(self) -> frozenset[str]:
@@ -157,9 +164,14 @@ class NoTransfer(Transfer):
         """Options of a transfer without steps."""
 
         @model_validator(mode="after")
-        def _check_lr(self) -> Self:
-            if self.lr != 1:
-                raise ConfigError("--transfer none takes no steps, so that --transfer.lr has no effect. Leave it out.")
+        def _check_steps(self) -> Self:
+            useless = [name for name, value in (("lr", self.lr != 1), ("crop_margin", self.crop_margin)) if value]
+            if useless:
+                options = " and ".join(f"--transfer.{name}" for name in useless)
+                effect, them = ("have", "them") if len(useless) > 1 else ("has", "it")
+                raise ConfigError(
+                    f"--transfer none takes no steps, so that {options} {effect} no effect. Leave {them} out."
+                )
             return self
 
     def adapt(self, model: Backbone) -> None:

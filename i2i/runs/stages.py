@@ -109,7 +109,7 @@ def training_of(
         stage.model.backbone,
         stage.transfer,
         losses,
-        loader_of(config, dataset),
+        loader_of(config, dataset, stage.transfer.config.crop_margin),
         engine,
         steps=stage.steps,
         batch_size=config.batch_size,
@@ -135,7 +135,13 @@ def _steps_of_transfer(config: RunConfig, transfer: Transfer, from_scratch: bool
     return config.steps_of("transfer") + (config.steps if from_scratch else 0)
 
 
-def loader_of(config: RunConfig, dataset: Dataset) -> Loader:
-    """Return the loader of a run's images; the data set decides on mirroring unless the options do."""
+def loader_of(config: RunConfig, dataset: Dataset, margin: float | None = None) -> Loader:
+    """Return the loader of a run's images; the data set decides on mirroring unless the options do.
+
+    Args:
+        config: The options of the run.
+        dataset: The images.
+        margin: That of a transfer, if it has its own.
+    """
     flip = dataset.mirrored if config.flip is None else config.flip
-    return Loader(dataset, config.size, config.seed, flip=flip, margin=config.crop_margin)
+    return Loader(dataset, config.size, config.seed, flip=flip, margin=config.crop_margin if margin is None else margin)

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from i2i.config.options import merge
 from i2i.config.run import RunConfig
+from i2i.runs import stages
+from i2i.runs.run import create_run
 from i2i.runs.stages import loader_of
 
 
@@ -18,3 +21,12 @@ def test_the_data_set_decides_on_flips_unless_the_user_does(monkeypatch, mirrore
     monkeypatch.setattr("i2i.runs.stages.Loader", lambda *_, flip, **__: seen.append(flip))
     loader_of(RunConfig(flip=flip), SimpleNamespace(mirrored=mirrored))
     assert seen == [flipped]
+
+
+@pytest.mark.parametrize(("own", "margins"), [({}, [1.5, 1.5]), ({"crop_margin": 1}, [1.5, 1])])
+def test_a_transfer_can_have_a_crop_margin_of_its_own(tmp_path, tiny, registry, monkeypatch, own, margins):
+    seen, loader = [], stages.Loader
+    monkeypatch.setattr(stages, "Loader", lambda *given, margin, **more: seen.append(margin) or loader(*given, **more))
+    options = {"steps": 1, "transfer_steps": 1, "crop_margin": 1.5, "backbone": {"name": "cyclegan"}}
+    create_run(tmp_path / "run", merge(tiny, options, {"transfer": {"name": "branch", **own}}), registry).execute()
+    assert seen == margins

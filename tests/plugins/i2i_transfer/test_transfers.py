@@ -55,9 +55,10 @@ def test_every_transfer_has_a_factor_on_the_learning_rate_of_the_base_stage(prep
         assert optimizer.param_groups[0]["lr"] == 0.25 * rate
 
 
-def test_a_learning_rate_without_steps_is_refused(registry):
-    with refused(ConfigError, "--transfer none", "--transfer.lr"):
-        resolve({"transfer": {"name": "none", "lr": 0.5}}, registry)
+@pytest.mark.parametrize("options", [{"lr": 0.5}, {"crop_margin": 1}, {"lr": 2, "crop_margin": 1.2}])
+def test_options_of_steps_are_refused_without_steps(registry, options):
+    with refused(ConfigError, "--transfer none", *(f"--transfer.{name}" for name in options)):
+        resolve({"transfer": {"name": "none", **options}}, registry)
 
 
 def check(training, before, expected):
