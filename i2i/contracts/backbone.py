@@ -90,7 +90,7 @@ class Backbone(nn.Module, ABC):
         self._answers: dict[tuple[Callable[[nn.Module], bool], nn.Module], bool] = {}
 
     def train(self, mode: bool = True) -> Self:
-        """Set training or eval mode, and look at the networks anew: what they are made of may change before it only."""
+        """Set training or eval mode; modules of the networks may be replaced before this call, but not after it."""
         self._answers.clear()
         return super().train(mode)
 
