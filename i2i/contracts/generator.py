@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -88,8 +88,9 @@ class Generator(nn.Module, ABC):
     def after_step(self) -> None:
         """Clip parameters to their range after an update, by calling ``clip`` of every submodule that has it."""
         for module in self.modules():
-            if hasattr(type(module), "clip"):  # a module takes long to say that it has no attribute
-                cast(Any, module).clip()
+            clip = getattr(module, "clip", None)
+            if callable(clip):
+                clip()
 
     def published_keys(self) -> dict[str, str]:
         """Return state dict key to the original project's key; {} if there is no such project."""
