@@ -117,22 +117,24 @@ class Transfer(ABC):
 
     def parameters(self, side: Side) -> Sequence[nn.Parameter]:
         """Return all parameters of a side."""
-        return self._find(nn.Module.parameters, side)
+        return self.find(nn.Module.parameters, side)
 
     def branch_parameters(self, side: Side, groups: Iterable[str]) -> Sequence[nn.Parameter]:
         """Return the parameters of these groups' branches."""
-        return self._find(branch_parameters, side, frozenset(groups))
+        return self.find(branch_parameters, side, groups)
 
     def parameters_without(self, side: Side, groups: Iterable[str]) -> Sequence[nn.Parameter]:
         """Return all parameters except those of these groups' branches."""
-        return self._find(parameters_without, side, frozenset(groups))
+        return self.find(parameters_without, side, groups)
 
-    def _find(
-        self, find: Callable[..., Iterable[nn.Parameter]], side: Side, *groups: frozenset[str]
+    def find(
+        self, search: Callable[..., Iterable[nn.Parameter]], side: Side, *groups: Iterable[str]
     ) -> Sequence[nn.Parameter]:
-        key = find, side, *groups
+        """Return what ``search(networks, *groups)`` finds in the networks of a side, searching them once."""
+        sets = tuple(map(frozenset, groups))
+        key = search, side, sets
         if key not in self._found:
-            self._found[key] = tuple(find(self.networks[side], *groups))
+            self._found[key] = tuple(search(self.networks[side], *sets))
         return self._found[key]
 
     @abstractmethod

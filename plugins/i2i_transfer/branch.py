@@ -17,6 +17,7 @@ from i2i import (
     Route,
     Side,
     branch,
+    branch_parameters,
     group_mean,
 )
 from i2i.nn import CamHeads
@@ -170,7 +171,7 @@ class Branch(FewShot):
             loss = group_mean(common, groups)
             yield Route(loss + _nothing(branches) if released else loss, [*self._shared(), *branches])
         if rest:
-            trained = _without_cam(self.networks["generator"], branches) if "cam" in common else branches
+            trained = self.find(_without_cam, "generator", groups) if "cam" in common else branches
             yield Route(group_mean(rest, groups), trained, update=int(released))
 
     def _weighed(self, losses: Mapping[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
@@ -218,8 +219,8 @@ def _nothing(parameters: Sequence[nn.Parameter]) -> Tensor:
     return cast(Tensor, sum(parameter.sum() for parameter in parameters)) * 0
 
 
-def _without_cam(networks: nn.Module, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Drop the CAM classifiers: per-group ones are trained by the CAM term alone, as released."""
+def _without_cam(networks: nn.Module, groups: Iterable[str]) -> list[nn.Parameter]:
+    """Return groups' branches without CAM classifiers: a group's own are trained by the CAM term alone, as released."""
     heads = (module for module in networks.modules() if isinstance(module, CamHeads))
     excluded = {id(parameter) for head in heads for parameter in head.parameters()}
-    return [parameter for parameter in parameters if id(parameter) not in excluded]
+    return [parameter for parameter in branch_parameters(networks, groups) if id(parameter) not in excluded]
