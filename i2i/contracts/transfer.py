@@ -167,7 +167,7 @@ class NoTransfer(Transfer):
 
         @model_validator(mode="after")
         def _check_steps(self) -> Self:
-            useless = [name for name, value in (("lr", self.lr != 1), ("crop_margin", self.crop_margin)) if value]
+            useless = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
             if useless:
                 options = " and ".join(f"--transfer.{name}" for name in useless)
                 effect, them = ("have", "them") if len(useless) > 1 else ("has", "it")
