@@ -14,8 +14,6 @@ from tests.nn.accuracy import relative_error
 # samples, inputs, height, width, outputs
 SHAPES = [(2, 3, 10, 18, 4), (2, 3, 9, 17, 4), (3, 2, 7, 8, 1), (1, 5, 3, 4, 2), (1, 1, 6, 71, 1),
           (2, 3, 17, 17, 4), (2, 3, 33, 33, 4), (2, 3, 34, 34, 4)]  # fmt: skip
-
-
 pytestmark = pytest.mark.usefixtures("built_kernels")
 
 
