@@ -31,9 +31,7 @@ class ResidualBlock(nn.Module):
 
 def entry_stage(channels: int) -> nn.Sequential:
     """Map an image, ``(N, 3, H, W)``, to ``(N, channels, H, W)`` with a 7x7 convolution, instance norm and ReLU."""
-    return nn.Sequential(
-        ReflectionPad2d(3), nn.Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(ReflectionPad2d(3), Conv2d(3, channels, 7, bias=False), InstanceNorm(), nn.ReLU(inplace=True))
 
 
 def halving_stage(channels: int) -> nn.Sequential:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2i.nn import ImageConv2d, ReflectionConv2d, joint, kernels, thin
+from i2i.nn import ImageConv2d, ReflectionConv2d, entry_stage, joint, kernels, thin
 from i2i.nn.thin import convolve_thin, suits_thin
 from tests.nn.accuracy import relative_error
 
@@ -80,9 +80,9 @@ def test_other_convolutions_do_not_suit(monkeypatch):
     assert not suits_thin(*last, 2)
 
 
-@pytest.mark.parametrize("layer", [ReflectionConv2d(3, 8, 7), ImageConv2d(8, 3, bias=True)])
+@pytest.mark.parametrize("layer", [entry_stage(8), ReflectionConv2d(3, 8, 7), ImageConv2d(8, 3, bias=True)])
 def test_first_and_last_layers_choose_it(layer, monkeypatch):
-    x = torch.randn(2, layer.in_channels, 16, 20, requires_grad=True)
+    x = torch.randn(2, next(layer.parameters()).shape[1], 16, 20, requires_grad=True)
     chosen = []
     monkeypatch.setattr(joint, "convolve_thin", lambda *given: chosen.append(given) or convolve_thin(*given))
     y = layer(x)
