@@ -38,7 +38,7 @@ _ARGUMENTS = {
     "reflect_backward": "ttnnnn",
     "shuffle_forward": "ttnnnn",
     "shuffle_backward": "ttnnnn",
-    "power_iteration": "tttttnnn",
+    "power_iteration": "tttttnnnn",
     "winograd_input": "ttnnnnnnn",
     "winograd_input_transposed": "ttnnnnnnn",
     "winograd_output": "ttnnnnnnn",

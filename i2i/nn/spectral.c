@@ -62,18 +62,22 @@ static void multiply_transposed(const float *matrix, const float *u, float *prod
             product[i] += room[part * columns + i];
 }
 
-/* Take steps from u, each v = matrix^T u, u = matrix v, both divided by their length. Each step has a u in `us`,
- * (steps, rows), a v in `vs`, (steps, columns), and u^T matrix v in `sigmas`, (steps). */
-void power_iteration(const float *matrix, const float *u, float *us, float *vs, float *sigmas, long rows, long columns,
-                     long steps, int threads)
+/* Take steps from the u of each matrix, each v = matrix^T u, u = matrix v, both divided by their length. Matrices are
+ * (groups, rows, columns), u is (groups, rows). Each step has a u in `us`, (groups, steps, rows), a v in `vs`, (groups,
+ * steps, columns), and u^T matrix v in `sigmas`, (groups, steps). */
+void power_iteration(const float *matrix, const float *u, float *us, float *vs, float *sigmas, long groups, long rows,
+                     long columns, long steps, int threads)
 {
     float *room = malloc(PARTS * columns * sizeof(float));
-    for (long step = 0; step < steps; step++, u = us, us += rows, vs += columns) {
-        multiply_transposed(matrix, u, vs, room, rows, columns, threads);
-        normalise(vs, columns);
-        multiply(matrix, vs, us, rows, columns, threads);
-        const double length = normalise(us, rows);
-        sigmas[step] = length < EPS ? length * length / EPS : length;
+    for (long group = 0; group < groups; group++, matrix += rows * columns) {
+        const float *from = u + group * rows;
+        for (long step = 0; step < steps; step++, from = us, us += rows, vs += columns) {
+            multiply_transposed(matrix, from, vs, room, rows, columns, threads);
+            normalise(vs, columns);
+            multiply(matrix, vs, us, rows, columns, threads);
+            const double length = normalise(us, rows);
+            *sigmas++ = length < EPS ? length * length / EPS : length;
+        }
     }
     free(room);
 }

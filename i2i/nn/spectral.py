@@ -110,31 +110,35 @@ def _weights_and_scales(layers: Sequence[_SpectralNorm]) -> tuple[Tensor, Tensor
 def _iterated(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return u, v and sigma per call, ``(G, calls, ...)``; in training mode take a step of iteration before each."""
     training = layers[0].training
-    if training and all(have_kernels_for(layer.weight) and layer.weight.is_contiguous() for layer in layers):
-        return _iterated_in_c(layers, rows)
-    u, v = stack([layer.u for layer in layers]), stack([layer.v for layer in layers])
+    u = stack([layer.u for layer in layers])
     if not training:
+        v = stack([layer.v for layer in layers])
         return u[:, None], v[:, None], (u * _times(rows, v)).sum(1, keepdim=True)
+    iterate = _iterate_in_c if have_kernels_for(rows) and rows.is_contiguous() else _iterate
+    us, vs, sigmas = iterate(rows, u, _calls.get())
+    for layer, left, right in zip(layers, us[:, -1].unbind(), vs[:, -1].unbind(), strict=True):
+        layer._buffers.update(u=left, v=right)  # assigning them takes four times as long
+    return us, vs, sigmas
+
+
+def _iterate(rows: Tensor, u: Tensor, calls: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Take steps from ``u``, ``(G, R)``, with matrices ``(G, R, C)``; return u, v and sigma after each."""
     steps = []
-    for _ in range(_calls.get()):
+    for _ in range(calls):
         v = F.normalize(_times(rows.mT, u), dim=1, eps=1e-12)
         product = _times(rows, v)
         u = F.normalize(product, dim=1, eps=1e-12)
         steps.append((u, v, (u * product).sum(1)))
-    for layer, left, right in zip(layers, u, v, strict=True):
-        layer.u, layer.v = left, right
     us, vs, sigmas = (torch.stack(each, 1) for each in zip(*steps, strict=True))
     return us, vs, sigmas
 
 
-def _iterated_in_c(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Do the same with a call per layer; many small operations would take longer than what they compute."""
-    (groups, *shape), calls = rows.shape, _calls.get()
+def _iterate_in_c(rows: Tensor, u: Tensor, calls: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Do the same in one call; many small operations would take longer than what they compute."""
+    groups, *shape = rows.shape
     us, vs = (rows.new_empty(groups, calls, side) for side in shape)
     sigmas = rows.new_empty(groups, calls)
-    for layer, u, v, sigma in zip(layers, us, vs, sigmas, strict=True):
-        call("power_iteration", layer.weight, layer.u, u, v, sigma, *shape, calls)
-        layer._buffers.update(u=u[-1], v=v[-1])  # assigning them takes four times as long
+    call("power_iteration", rows, u, us, vs, sigmas, groups, *shape, calls)
     return us, vs, sigmas
 
 

@@ -80,11 +80,11 @@ def test_the_number_of_threads_changes_no_bit():
     norm, x = LayerInstanceNorm(40, 0.4, affine=True), torch.randn(2, 40, 33, 33, requires_grad=True)
     assert x.numel() > 65536  # fewer are computed by one thread
     weights, results, threads = torch.randn(2, 40, 35, 35), [], torch.get_num_threads()
-    matrix, u, us, vs, sigmas = (torch.randn(shape) for shape in ((300, 301), 300, (2, 300), (2, 301), 2))
+    matrices, u, us, vs, sigmas = (torch.randn(2, *shape) for shape in ((300, 301), (300,), (3, 300), (3, 301), (3,)))
     for count in (1, 2, 3):
         torch.set_num_threads(count)
         y = reflect(norm(x), 1)
-        kernels.call("power_iteration", matrix, u, us, vs, sigmas, *matrix.shape, 2)
+        kernels.call("power_iteration", matrices, u, us, vs, sigmas, *matrices.shape, 3)
         iterated = (us.clone(), vs.clone(), sigmas.clone())
         results.append((y, *torch.autograd.grad(y, (x, *norm.parameters()), weights), *iterated))
     torch.set_num_threads(threads)

@@ -67,6 +67,17 @@ def test_spectral_norm_equals_torchs_own_step(either_way):
         torch.testing.assert_close(ours(x), theirs(x))
 
 
+def test_spectral_norm_of_several_layers_continues_from_the_vectors_of_each(either_way):
+    layers = [SpectralConv2d(3, 4, 3) for _ in range(3)]
+    alone, x = copy.deepcopy(layers), torch.randn(6, 3, 5, 5)
+    with as_calls(2):
+        for _ in range(2):
+            expected = torch.cat([layer(share) for layer, share in zip(alone, x.chunk(3), strict=True)])
+            torch.testing.assert_close(SpectralConv2d.jointly(layers, x), expected)
+    for ours, theirs in zip(layers, alone, strict=True):
+        torch.testing.assert_close((ours.u, ours.v), (theirs.u, theirs.v))
+
+
 def test_spectral_norm_stands_still_in_eval_mode_and_can_be_copied_after_a_step():
     layer = SpectralConv2d(3, 4, 3)
     x = torch.randn(2, 3, 5, 5)
