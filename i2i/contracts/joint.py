@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ def _taken_apart(modules: Sequence[nn.Module]) -> nn.Module:
 
 
 def _child(name: str, modules: Sequence[nn.Module]) -> nn.Module:
-    children = [module.get_submodule(name) for module in modules]
+    children = [cast(nn.Module, module._modules[name]) for module in modules]  # get_submodule is slow
     whole = _joined(children)
     return _Joint(_in_turn, children) if whole is None else whole
 
