@@ -82,19 +82,11 @@ class Transfer(ABC):
             le=MOST_MARGIN,
             description="How images are cropped in the transfer; by default as --crop-margin says.",
         )
-        cycle: float | None = Field(
-            default=None, ge=0, description="Weight of the cycle term in the transfer; by default as --loss.cycle says."
-        )
 
         @property
         def provides(self) -> frozenset[str]:
             """Passes that the strategy adds: ``"group"`` with a group head."""
             return frozenset()
-
-        @property
-        def weights(self) -> Mapping[str, float]:
-            """Weights of loss terms, by name, where they are others in the transfer than in the base stage."""
-            return {} if self.cycle is None else {"cycle": self.cycle}
 
         @property
         def objective(self) -> Mapping[str, float | dict[str, Any]]:

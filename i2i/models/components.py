@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from i2i.config.options import Section, validate
 from i2i.config.run import RunConfig
@@ -51,10 +51,6 @@ class Configured(Generic[T]):
         """The name and all options except inherited ones, as in ``run.toml``."""
         options = self.options.model_dump(mode="json", exclude=set(self.inherited))
         return {"name": self.name, **options}
-
-    def changed(self, **options: Any) -> Self:
-        """Return the same component with other options."""
-        return replace(self, options=self.options.model_copy(update=options))
 
     def build(self, *arguments: Any) -> T:
         """Construct the component."""
@@ -132,16 +128,8 @@ class Components:
         """The optional passes provided by generator and backbone."""
         return self.generator.component.provides | self.backbone.component.provides
 
-    def build_losses(self, provided: frozenset[str], weights: Mapping[str, float] | None = None) -> dict[str, Loss]:
-        """Construct the losses with a positive weight whose optional passes are all provided.
-
-        Args:
-            provided: The optional passes that a transfer provides.
-            weights: Weights other than the options', by name.
-        """
+    def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
+        """Construct the losses with a positive weight whose optional passes are all provided."""
         can = provided | self.provided
-        chosen = {**self.losses}
-        for name, weight in (weights or {}).items():
-            chosen[name] = chosen[name].changed(weight=weight)
-        wanted = {name: choice.build() for name, choice in chosen.items() if choice.options.weight > 0}
+        wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
         return {name: loss for name, loss in wanted.items() if loss.needs & OPTIONAL_PASSES <= can}

@@ -29,12 +29,6 @@ def check_fit(chosen: Components, judges: bool = True) -> None:
         lacking = sorted((choice.component.needs & OPTIONAL_PASSES) - can)
         if choice.options.weight > 0 and lacking:
             raise ConfigError(_misfit(chosen, name, lacking[0]))
-    missing = [name for name in chosen.transfer.options.weights if name not in chosen.losses]
-    if missing:
-        raise ConfigError(
-            f"--transfer.{missing[0]} weighs the loss term '{missing[0]}', which this objective lacks. Leave it out, "
-            f"or add the term: --loss.{missing[0]} 10."
-        )
     if not any(choice.options.weight for choice in chosen.losses.values()):
         raise ConfigError(
             "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."

@@ -102,14 +102,14 @@ def training_of(
     accumulate: int | None = None,
 ) -> Training:
     """Return the training of a stage, at its first step; ``accumulate`` is the options' unless given."""
-    config, changed = components.config, stage.transfer.config
-    losses = components.build_losses(changed.provides, changed.weights)
+    config = components.config
+    losses = components.build_losses(stage.transfer.config.provides)
     boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
     return Training(
         stage.model.backbone,
         stage.transfer,
         losses,
-        loader_of(config, dataset, changed.crop_margin),
+        loader_of(config, dataset, stage.transfer.config.crop_margin),
         engine,
         steps=stage.steps,
         batch_size=config.batch_size,

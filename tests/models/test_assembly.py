@@ -115,14 +115,6 @@ def test_losses_of_weight_zero_and_those_a_base_stage_cannot_compute_are_not_bui
     assert set(chosen.build_losses(frozenset({"group"}))) == {"adversarial", "identity", "cam", "group"}
 
 
-def test_a_transfer_that_weighs_a_term_which_the_objective_lacks_is_refused(registry, monkeypatch) -> None:
-    monkeypatch.setattr(registry.get(Backbone, "cyclegan"), "objective", {"adversarial": 1.0})
-    given = {"backbone": {"name": "cyclegan"}, "transfer": {"cycle": 30}}
-    with refused(ConfigError, "--transfer.cycle", "--loss.cycle 10"):
-        resolve(given, registry)
-    resolve(merge(given, {"loss": {"cycle": 10}}), registry)
-
-
 def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
     before = torch.get_rng_state()
     resolve({"preset": "paper", "backbone": {"light": False}}, registry)  # gigabytes, if they were made

@@ -30,13 +30,3 @@ def test_a_transfer_can_have_a_crop_margin_of_its_own(tmp_path, tiny, registry, 
     options = {"steps": 1, "transfer_steps": 1, "crop_margin": 1.5, "backbone": {"name": "cyclegan"}}
     create_run(tmp_path / "run", merge(tiny, options, {"transfer": {"name": "branch", **own}}), registry).execute()
     assert seen == margins
-
-
-@pytest.mark.parametrize(("own", "weights"), [({}, [10, 10]), ({"cycle": 30}, [10, 30]), ({"cycle": 0}, [10, None])])
-def test_a_transfer_can_have_a_cycle_weight_of_its_own(tmp_path, tiny, registry, monkeypatch, own, weights):
-    seen, training = [], stages.Training
-    monkeypatch.setattr(stages, "Training", lambda *given, **more: seen.append(given[2]) or training(*given, **more))
-    options = {"steps": 1, "transfer_steps": 1, "backbone": {"name": "cyclegan"}}
-    run = create_run(tmp_path / "run", merge(tiny, options, {"transfer": {"name": "branch", **own}}), registry)
-    run.execute()
-    assert [losses["cycle"].config.weight if "cycle" in losses else None for losses in seen] == weights
