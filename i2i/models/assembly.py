@@ -15,7 +15,7 @@ from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError, did_you_mean
 from i2i.models.components import Components, Configured, component_name, configure
 from i2i.models.fit import check_fit
-from i2i.models.parts import find_discriminator, provider_of_discriminator
+from i2i.models.parts import find_discriminator, keys_of_parts, provider_of_discriminator
 from i2i.registry.registry import Registry
 
 _CONTRACTS: dict[str, type[Any]] = {"backbone": Backbone, "generator": Generator, "transfer": Transfer}
@@ -89,7 +89,7 @@ def _preset(given: Mapping[str, Any], backbone: type[Backbone], registry: Regist
         near = did_you_mean(str(name), PRESETS)
         raise ConfigError(f"There is no preset '{name}'.{near} Known: {', '.join(PRESETS)}.")
     preset = backbone.presets.get(name, {})
-    sections = {kind: section for kind, section in preset.items() if _suits(kind, given, backbone, preset, registry)}
+    sections = {kind: _suiting(kind, given, backbone, preset, registry) for kind in preset}
     return merge(PRESETS[name], {kind: _giving_way(kind, section, given) for kind, section in sections.items()})
 
 
@@ -101,19 +101,21 @@ def _giving_way(kind: str, section: Any, given: Mapping[str, Any]) -> Any:
     return {option: value for option, value in section.items() if option not in shared}
 
 
-def _suits(
-    section: str, given: Mapping[str, Any], backbone: type[Backbone], preset: Section, registry: Registry
-) -> bool:
-    """Return whether a preset's section applies: its options only fit the part that the preset stands for.
+def _suiting(kind: str, given: Mapping[str, Any], backbone: type[Backbone], preset: Section, registry: Registry) -> Any:
+    """Return what applies of a preset's section: its options only fit the part that the preset stands for.
 
     Those of transfers are options that all transfers have, but one without steps refuses them.
     """
-    if section == "transfer":
-        return registry.get(Transfer, component_name(given, section)).trains
-    if section not in ("generator", "discriminator"):
-        return True
-    default = preset.get("backbone", {}).get(section, backbone.Config.model_fields[section].default)
-    return bool(component_name(given, section, given.get("backbone", {}).get(section, default)) == default)
+    if kind == "transfer":
+        return preset[kind] if registry.get(Transfer, component_name(given, kind)).trains else {}
+    if kind not in ("generator", "discriminator"):
+        return preset[kind]
+    default = preset.get("backbone", {}).get(kind, backbone.Config.model_fields[kind].default)
+    name = component_name(given, kind, given.get("backbone", {}).get(kind, default))
+    if name == default:
+        return preset[kind]
+    common = keys_of_parts(name, registry) & keys_of_parts(default, registry) if kind == "discriminator" else set()
+    return {option: value for option, value in preset[kind].items() if option in common}
 
 
 def _losses(

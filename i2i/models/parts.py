@@ -153,6 +153,16 @@ def find_discriminator(name: str, registry: Registry) -> type[Discriminator]:
     return type("Joined", (JoinedDiscriminator,), {"name": name, "joined": parts, "Config": config, "__doc__": text})
 
 
+def keys_of_parts(name: str, registry: Registry) -> set[str]:
+    """Return the keys of a joined discriminator's parts, see `Part.key`; empty if it is not joined.
+
+    Raises:
+        UnknownComponentError: No plugin provides a part.
+        ConfigError: The name is malformed.
+    """
+    return {_read(part, name, registry).key for part in name.split("+")} if _is_joined(name) else set()
+
+
 def provider_of_discriminator(name: str, registry: Registry) -> str:
     """Return the name and version of the distributions that provide a discriminator and its parts."""
     names = [part.partition("/")[0] for part in name.split("+")] if _is_joined(name) else [name]

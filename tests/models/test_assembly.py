@@ -32,6 +32,15 @@ def test_the_quick_preset_chooses_joined_discriminators_and_their_options_give_w
         assert resolve(given, registry).config.discriminator == {"name": "patch", "layers": None}
 
 
+def test_parts_of_the_presets_discriminators_keep_its_options_in_another_company(registry) -> None:
+    options = resolve({"discriminator": {"name": "timm+patch/2+patch/4"}}, registry).config.discriminator
+    assert {name: part["layers"] for name, part in options.items() if name.startswith("patch")} == {
+        "patch_2": 2, "patch_4": None,
+    }  # fmt: skip
+    own = {"discriminator": {"name": "patch+pixel", "patch": {"layers": 3}}}
+    assert resolve(own, registry).config.discriminator["patch"]["layers"] == 3
+
+
 def test_paper_preset_is_as_published(registry) -> None:
     config = resolve({"preset": "paper"}, registry).config
     assert (config.size, config.batch_size, config.steps) == (256, 1, 100_000)
