@@ -202,10 +202,11 @@ def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
 
 
 def _measured(scores: Scores) -> Iterator[str]:
-    """Yield a line per metric with its network, resizing and images."""
+    """Yield a line per metric with its network, resizing and images, which its parts share."""
     first: dict[str, Judgement] = {}
     for by_metric in scores.values():
-        first |= {name: one for name, one in by_metric.items() if one.value is not None and name not in first}
+        whole = {name.partition(".")[0]: one for name, one in by_metric.items() if one.value is not None}
+        first |= {name: one for name, one in whole.items() if name not in first}
     for name, one in first.items():
         yield f"{name}: {one.measured}"
 

@@ -135,3 +135,10 @@ class Metric(ABC):
 
         Also called with real drawings and with untranslated sources in place of fakes.
         """
+
+    def parts(self, case: Case) -> Mapping[str, Score]:
+        """Return the scores of what the metric consists of, by name, for tables; empty if it is one figure.
+
+        Called after `score`, with the same case.
+        """
+        return {}

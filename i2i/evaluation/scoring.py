@@ -25,6 +25,9 @@ from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.events import blaming
 from i2i.registry.registry import Registry
 
+_ByName = Mapping[str, Score | None]
+"""The scores of a metric and of its parts."""
+
 
 def evaluate(
     model: Translator,
@@ -154,23 +157,27 @@ class Evaluation:
         if not all(notes.values()):
             fakes = [model.translate(chunk, through) for chunk in case.source]
             case = replace(case, fake=Images(lambda: iter(fakes), case.source.names))
-        return {n: Judgement(note=note) if note else self._judgement(n, case, model) for n, note in notes.items()}
+        judged: dict[str, Judgement] = {}
+        for name, note in notes.items():
+            judged |= {name: Judgement(note=note)} if note else self._judgements(name, case, model)
+        return judged
 
-    def _judgement(self, name: str, case: Case, model: Translator) -> Judgement:
+    def _judgements(self, name: str, case: Case, model: Translator) -> dict[str, Judgement]:
+        """Return the judgement of a metric, then those of its parts, as ``metric.part``."""
         metric = self._metric(name, model.device)
-        score = self._score(metric, case)
-        marks = self._marks(name, case.group, model.size, model.device)
-        context = metric.network, metric.resize, _split(metric), metric.higher_is_better, *marks
-        if score is None:
-            return Judgement(None, None, None, len(case.fake), *context, f"{name} is NaN or infinite")
-        return Judgement(score.value, score.low, score.high, score.n, *context, _variants(case.fake))
+        scores = self._scores(metric, case)
+        real, untranslated = self._marks(name, case.group, model.size, model.device)
+        return {
+            own: _judgement(own, score, metric, (real.get(own), untranslated.get(own)), case.fake)
+            for own, score in scores.items()
+        }
 
-    def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[Score | None, Score | None]:
-        """Return the scores of real drawings and untranslated sources."""
+    def _mark(self, name: str, group: str, size: int, device: torch.device) -> tuple[_ByName, _ByName]:
+        """Return the scores of real drawings, empty if they have none, and of untranslated sources."""
         metric, untranslated = self._metric(name, device), self._untranslated(group, size)
         real = self._real(metric, untranslated, size)
         enough = real is not None and not _lacking(metric, real)
-        return self._score(metric, real) if real is not None and enough else None, self._score(metric, untranslated)
+        return self._scores(metric, real) if real is not None and enough else {}, self._scores(metric, untranslated)
 
     def _real(self, metric: Metric, case: Case, size: int) -> Case | None:
         """Replace translations by real drawings, at most as many; None if a paired metric has no truths."""
@@ -179,12 +186,15 @@ class Evaluation:
         drawings = self._files(spread(self._dataset.train(case.group, "b"), len(case.fake)), size)
         return replace(case, fake=drawings, source=drawings)
 
-    def _score(self, metric: Metric, case: Case) -> Score | None:
+    def _scores(self, metric: Metric, case: Case) -> _ByName:
+        """Return the score of a metric, then those of its parts, by name; None if one is NaN or infinite."""
         with blaming(self._registry, Metric, metric.name):
-            score = metric.score(case)
-            if not isinstance(score, Score):
-                raise TypeError(f"it returned {type(score).__name__}, not a Score")
-            return score if all(map(math.isfinite, (score.value, score.low, score.high))) else None
+            whole, parts = metric.score(case), metric.parts(case)
+            scores = {metric.name: whole, **{f"{metric.name}.{part}": score for part, score in parts.items()}}
+            for score in scores.values():
+                if not isinstance(score, Score):
+                    raise TypeError(f"it returned {type(score).__name__}, not a Score")
+            return {name: score if _is_finite(score) else None for name, score in scores.items()}
 
     def _build(self, name: str, device: torch.device) -> Metric:
         with unnoticed(), blaming(self._registry, Metric, name):  # networks draw random weights before loading theirs
@@ -218,6 +228,19 @@ class Evaluation:
 
 def _by_default(registry: Registry) -> list[str]:
     return [name for name in registry.names(Metric) if registry.get(Metric, name).by_default]
+
+
+def _judgement(
+    name: str, score: Score | None, metric: Metric, marks: tuple[Score | None, Score | None], fake: Images
+) -> Judgement:
+    context = metric.network, metric.resize, _split(metric), metric.higher_is_better, *marks
+    if score is None:
+        return Judgement(None, None, None, len(fake), *context, f"{name} is NaN or infinite")
+    return Judgement(score.value, score.low, score.high, score.n, *context, _variants(fake))
+
+
+def _is_finite(score: Score) -> bool:
+    return all(map(math.isfinite, (score.value, score.low, score.high)))
 
 
 def _lacking(metric: type[Metric] | Metric, case: Case) -> str:

@@ -8,8 +8,8 @@ from i2i.registry.registry import installed, summary
 
 
 def meaning(name: str) -> str:
-    """Return what a metric measures, from its plugin; empty if that is not installed here."""
+    """Return what a metric measures, or that of a part (``attributes.skin``); empty if its plugin is not installed."""
     try:
-        return summary(installed().get(Metric, name))
+        return summary(installed().get(Metric, name.partition(".")[0]))
     except I2IError:
         return ""

@@ -53,12 +53,17 @@ class Attributes(Metric):
 
     def score(self, case: Case) -> Score:
         """Return the mean share of attributes kept, over images."""
+        return _over_images(torch.stack(list(self._all_hits(case).values()), 1).nanmean(1), case)
+
+    def parts(self, case: Case) -> dict[str, Score]:
+        """Return the share of images that keep each attribute, by name."""
+        return {name: _over_images(hits, case) for name, hits in self._all_hits(case).items()}
+
+    def _all_hits(self, case: Case) -> dict[str, Tensor]:
+        """Return the hits of every judged attribute, see `_hits`."""
         classifiers, pixels = self._classifiers(case.drawings), _shrunk(case.fake, self.config.side)
-        folds, names = _folds(case.fake.names), self._judged(case)
-        hits = torch.stack([self._hits(name, classifiers, pixels, folds, case.source.attributes) for name in names], 1)
-        share = hits.nanmean(1)
-        rows = share.isfinite().nonzero().flatten().tolist()
-        return bootstrap(share[rows], [case.fake.names[row] for row in rows])
+        folds, wanted = _folds(case.fake.names), case.source.attributes
+        return {name: self._hits(name, classifiers, pixels, folds, wanted) for name in self._judged(case)}
 
     def _hits(
         self, name: str, classifiers: list[dict[str, _Classifier]], pixels: Tensor, folds: Tensor, wanted: Known
@@ -134,6 +139,12 @@ class _Classifier:
 
     def _inputs(self, pixels: Tensor) -> Tensor:
         return F.pad((pixels - self.mean) / self.spread, (0, 1), value=1.0)
+
+
+def _over_images(shares: Tensor, case: Case) -> Score:
+    """Return the mean of one figure per image, ``(N,)``, over the images whose figure is not NaN."""
+    rows = shares.isfinite().nonzero().flatten().tolist()
+    return bootstrap(shares[rows], [case.fake.names[row] for row in rows])
 
 
 def _shrunk(images: Images, side: int) -> Tensor:

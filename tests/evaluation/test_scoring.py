@@ -226,6 +226,46 @@ def test_leaves_no_trace(model, held_out, training):
     assert all(torch.equal(state[name], tensor) for name, tensor in random_state().items())
 
 
+class TestParts:
+    """What a metric consists of is judged like the metric, under its name and the part's."""
+
+    def find(self, model, data, parts):
+        own = metric(parts=parts)
+        return evaluate(model, data, providing(own), ["brightness"])["man"], own.asked[-3:]
+
+    def test_follow_the_metric_with_their_own_marks(self, model, held_out):
+        def parts(self, case):
+            values = case.fake.whole().flatten(1)
+            return {"least": Score(values.min().item(), -1, 1, 3), "most": Score(values.max().item(), -1, 1, 3)}
+
+        found, (fake, real, source) = self.find(model, held_out, parts)
+        assert [*found] == ["brightness", "brightness.least", "brightness.most"]
+        most = found["brightness.most"]
+        assert (most.value, most.low, most.high, most.n) == (fake.fake.whole().max().item(), -1, 1, 3)
+        assert most.real_drawings.value == real.fake.whole().max().item()
+        assert most.untranslated.value == source.fake.whole().max().item()
+        assert (most.network, most.resize, most.split) == ("eye", "none", "held-out sources")
+
+    def test_may_be_missing_in_one_case(self, model, held_out):
+        """As where no real drawing has the part."""
+
+        def parts(self, case):
+            return {"hats": Score(0.5, 0, 1, 3)} if case.fake.key == "" else {}
+
+        found, _ = self.find(model, held_out, parts)
+        assert (found["brightness.hats"].value, found["brightness.hats"].untranslated) == (0.5, None)
+
+    def test_that_are_no_numbers_say_so(self, model, held_out):
+        found, _ = self.find(model, held_out, lambda self, case: {"hats": Score(float("nan"), 0, 0, 3)})
+        assert found["brightness"].value is not None
+        assert found["brightness.hats"].value is None
+        check(found["brightness.hats"].note, "brightness.hats")
+
+    def test_must_be_scores(self, model, held_out):
+        with refused(PluginError, "provider", "brightness", "TypeError"):
+            self.find(model, held_out, lambda self, case: {"hats": 0.5})
+
+
 class TestNotes:
     """Why there is no value."""
 

@@ -58,6 +58,16 @@ def test_only_what_is_known_of_a_source_counts(metric, drawings):
     assert (score.value, score.n) == (1, 1)
 
 
+def test_each_attribute_has_a_score_of_its_own(metric, drawings):
+    mixed = judged(drawings, [("green", "dark"), ("blue", "middle")], [("red", "dark"), ("blue", "middle")])
+    parts = metric.parts(mixed)
+    assert {name: (part.value, part.n) for name, part in parts.items()} == {"colour": (0.5, 2), "shade": (1, 2)}
+    assert parts["colour"].low < 0.5 < parts["colour"].high
+    known = [{"colour": "red"}, {"shade": "middle"}]
+    parts = metric.parts(replace(mixed, source=replace(mixed.source, attributes=known)))
+    assert {name: (part.value, part.n) for name, part in parts.items()} == {"colour": (0, 1), "shade": (1, 1)}
+
+
 def test_no_drawing_is_judged_by_a_classifier_that_has_seen_it(noise):
     """What is said of noise can be repeated by a classifier that has seen it, and only guessed by another."""
     metric = Attributes(Attributes.Config())
