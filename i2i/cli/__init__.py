@@ -100,7 +100,7 @@ def application(arguments: Sequence[str] = ()) -> typer.Typer:
     app.command("export")(guarded(exchange.export))
     app.add_typer(groups.application(arguments), name="groups")
     app.add_typer(plugins.app, name="plugins")
-    app.add_typer(data.app, name="data")
+    app.add_typer(data.application(arguments), name="data")
     app.add_typer(weights.app, name="weights")
     installed().commands(app)
     return app

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, get_args
 
 import typer
 
@@ -35,6 +35,7 @@ class Command:
         components: The components the user can choose and configure.
         lacking: Run options it does not accept.
         only: If not empty, the only run options it accepts; such a command trains nothing.
+        argument: The component that its first argument names, where no option does; such a command scores nothing.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Command:
     components: tuple[str, ...] = COMPONENTS
     lacking: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    argument: str = ""
 
     @property
     def help(self) -> str:
@@ -53,6 +55,16 @@ class Command:
         """The function's parameters other than ``given``."""
         parameters = inspect.signature(self.function, eval_str=True).parameters.values()
         return tuple(parameter for parameter in parameters if parameter.name != "given")
+
+    def first(self, arguments: Sequence[str]) -> str | None:
+        """Return the first of ``arguments`` that is neither an option nor the value of one; None if there is none."""
+        flags = {f"--{one.name}" for one in self.declared if bool in get_args(one.annotation)}
+        takes_value = False
+        for token in arguments:
+            if not (takes_value or token.startswith("-")):
+                return token
+            takes_value = token.startswith("--") and "=" not in token and token not in flags
+        return None
 
 
 def guarded(function: Callable[P, None]) -> Callable[P, None]:

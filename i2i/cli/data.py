@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from i2i.cli.command import guarded
+from i2i.cli.command import Command, expanded, guarded
 from i2i.cli.output import JSON, Volume, open_console, print_json, volume
 from i2i.registry.registry import installed, summary
 
 if TYPE_CHECKING:
+    from i2i.config.run import RunConfig
     from i2i.contracts.dataset import Dataset
-
-app = typer.Typer(help="List data sets; check one, draw its contact sheet, or copy its images.", no_args_is_help=True)
 
 FEW = 3
 """Skipped files that are named without ``--verbose``."""
@@ -24,7 +24,6 @@ FEW = 3
 Named = Annotated[str, typer.Argument(help="A data set by name, or a folder of images.")]
 
 
-@app.command("list")
 def list_(json: JSON = False) -> None:
     """Show the data sets that plugins provide."""
     from i2i.contracts.dataset import Dataset
@@ -43,25 +42,23 @@ def list_(json: JSON = False) -> None:
     open_console(soft_wrap=False).print(table)
 
 
-@app.command()
-@guarded
 def check(
     data: Named,
+    given: dict[str, Any],
     size: Annotated[int | None, typer.Option(help="The side you will train at. \\[default: that of i2i run]",
                                              min=16, show_default=False)] = None,
     json: JSON = False,
 ) -> None:  # fmt: skip
     """Open every image, count them by group, and say what may spoil a training; status 2 when any cannot be read."""
-    from i2i.config.run import RunConfig
     from i2i.training.inspection import findings, look_at
 
-    section, dataset = _built(data)
+    section, dataset = _built(data, given)
     counts = _counts(dataset)
     if not json:
         _print_counts(counts, dataset.base)  # seen even if an image cannot be read
     images = look_at(dataset)
     unused = _skipped(section, [image.path for image in images])
-    found = findings(dataset, images, size or RunConfig.model_fields["size"].default)
+    found = findings(dataset, images, size or _settings(given).size)
     if json:
         content = {"base": dataset.base, "groups": counts, "skipped": unused}
         print_json({**content, "findings": [asdict(one) for one in found]})
@@ -71,10 +68,9 @@ def check(
         console.print(f"- {_from_here(line)}", highlight=False, markup=False)
 
 
-@app.command()
-@guarded
 def sheet(
     data: Named,
+    given: dict[str, Any],
     out: Annotated[Path, typer.Option(help="The image to write.")] = Path("sheet.png"),
     images: Annotated[int, typer.Option(help="Most images per row.", min=1)] = 10,
     cell: Annotated[int, typer.Option(help="Side of each in pixels.", min=16)] = 96,
@@ -87,34 +83,59 @@ def sheet(
     from i2i.training.contact_sheet import blocks_of
     from i2i.training.loader import image_paths
 
-    _, dataset = _built(data)
+    _, dataset = _built(data, given)
     refuse_existing([out], overwrite, image_paths(dataset))
     write_image(grid(blocks_of(dataset, images, cell), cell), out)
     open_console().print(f"{data} -> {out}", highlight=False, markup=False)
 
 
-@app.command()
-@guarded
 def export(
     data: Named,
+    given: dict[str, Any],
     out: Annotated[Path, typer.Option(help="The folder to make.")] = Path("images"),
 ) -> None:
     """Copy the images of a data set into folders by group, domain and part, as --data FOLDER takes them."""
     from i2i.training.image_folders import write_folders
 
-    count = write_folders(_built(data)[1], out)
+    count = write_folders(_built(data, given)[1], out)
     open_console().print(f"{data} -> {out}: {count} images", highlight=False, markup=False)
 
 
-def _built(data: str) -> tuple[dict[str, Any], Dataset]:
+COMMANDS = tuple(
+    Command(function.__name__, function, components=("data",), only=("extra_groups",), argument="data")
+    for function in (check, sheet, export)
+)
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """Return the commands; the one that ``arguments`` call gets the options of its data set."""
+    app = typer.Typer(
+        help="List data sets; check one, draw its contact sheet, or copy its images.", no_args_is_help=True
+    )
+    app.command("list")(guarded(list_))
+    for command in COMMANDS:
+        app.command(command.name, help=command.help)(expanded(command, arguments, within=("data",)))
+    return app
+
+
+def _built(data: str, given: dict[str, Any]) -> tuple[dict[str, Any], Dataset]:
     """Return the configuration of a data set, and the data set."""
-    from i2i.cli.options import data_section, note_namesake
+    from i2i.cli.options import data_section, lay_over, note_namesake
     from i2i.models.data import build_data, resolve_data
 
-    section = data_section(data)
+    section = lay_over({"data": given.get("data", {})}, {"data": data_section(data)})["data"]
     note_namesake(section)
-    choice = resolve_data({"data": section}, installed())
-    return section, build_data(choice, installed().groups_of(choice.component.name), installed())
+    choice, extra = resolve_data({"data": section}, installed()), _settings(given).extra_groups
+    groups = installed().groups_of(choice.component.name) if extra is None else extra
+    return section, build_data(choice, groups, installed())
+
+
+def _settings(given: dict[str, Any]) -> RunConfig:
+    """Read the run options that matter here, also those of a configuration file."""
+    from i2i.config.options import validate
+    from i2i.config.run import RunConfig
+
+    return validate(RunConfig, {name: given[name] for name in ("extra_groups", "size") if name in given}, "the data")
 
 
 def _counts(dataset: Dataset) -> list[dict[str, Any]]:

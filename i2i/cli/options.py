@@ -152,7 +152,8 @@ def _names(command: Command) -> list[inspect.Parameter]:
         "data": "A data set by name, or a folder of images "
         + ("[default: that of the model's run]." if command.only else "[default: emoji]."),
     }
-    return [_parameter(kind, f"--{kind}", helps[kind], "NAME", "Components") for kind in command.components]
+    kinds = [kind for kind in command.components if kind != command.argument]
+    return [_parameter(kind, f"--{kind}", helps[kind], "NAME", "Components") for kind in kinds]
 
 
 def _component_parameters(command: Command, arguments: Sequence[str]) -> list[inspect.Parameter]:
@@ -161,7 +162,7 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
     from i2i.models.data import find_dataset
 
     registry = installed()
-    given = lay_over(_started_from(arguments), _scan(arguments))
+    given = lay_over(lay_over(_started_from(arguments), _scan(arguments)), _named_first(command, arguments))
     data = find_dataset(given, registry)
     chosen = resolve({key: value for key, value in given.items() if key != "data"}, registry, fitting=False)
     signature: list[inspect.Parameter] = []
@@ -175,7 +176,7 @@ def _component_parameters(command: Command, arguments: Sequence[str]) -> list[in
         signature += _section(f"loss.{name}", options, values, "Losses")
     if not command.only:
         signature += _section("evaluate", Evaluating, chosen.config.evaluate.model_dump(), "Evaluation")
-    return signature + _metric_parameters(chosen.config)
+    return signature if command.argument else signature + _metric_parameters(chosen.config)
 
 
 def _metric_parameters(config: RunConfig) -> list[inspect.Parameter]:
@@ -206,6 +207,12 @@ def _scan(arguments: Sequence[str]) -> Section:
     flags = (*COMPONENTS, "backbone.generator", "backbone.discriminator", "preset", "config")
     given = option_values(arguments)
     return _merged({name.replace(".", "__"): given[f"--{name}"] for name in flags if f"--{name}" in given})
+
+
+def _named_first(command: Command, arguments: Sequence[str]) -> Section:
+    """Return the component that the command's first argument names; empty if options name all."""
+    name = command.first(arguments) if command.argument else None
+    return {} if name is None else {command.argument: _component(command.argument, name)}
 
 
 def _started_from(arguments: Sequence[str]) -> Section:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from PIL import Image
 
 from i2i.images.grids import cut
@@ -41,6 +42,38 @@ def test_check_of_one_group(i2i, folder_root) -> None:
 
 def test_check_of_an_unknown_data_set(refused) -> None:
     mentions(refused("data", "check", "emojy"), "emojy", "emoji")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_check_takes_the_options_of_its_data_set(i2i, folder_root, before) -> None:
+    options = ["--json", "--data.base", "man"]
+    result = i2i("data", "check", *(options if before else []), folder_root, *([] if before else options))
+    assert json.loads(result.out)["base"] == "man"
+
+
+def test_options_of_the_data_set_come_from_a_file_too(i2i, folder_root, tmp_path) -> None:
+    (tmp_path / "mine.toml").write_text('size = 128\n[data]\nbase = "man"\n')
+    result = i2i("data", "check", folder_root, "--config", tmp_path / "mine.toml", "--json")
+    assert json.loads(result.out)["base"] == "man"
+    check_line(result.out, "of 8 images of woman, train a", "--size 128", "40 x 40")
+
+
+@pytest.mark.parametrize("command", ["check", "sheet", "export"])
+def test_options_that_the_data_set_does_not_have_are_refused(refused, folder_root, command) -> None:
+    mentions(refused("data", command, folder_root, "--data.basis", "man"), "--data.basis", "--data.base")
+    mentions(refused("data", command, folder_root, "--data.base", "men"), "men", "man")
+    mentions(refused("data", command, folder_root, "--extra-groups", "nobody"), "nobody")
+
+
+def test_exported_people_follow_from_the_seed_of_their_data_set(i2i, tmp_path) -> None:
+    pytest.importorskip("dicebear")
+    few = ["--data.people", "2", "--data.shots", "{}", "--data.held_out", "1", "--data.render", "32"]
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert i2i("data", "export", "avatars", *few, "--data.seed", seed, "--out", tmp_path / name).status == 0
+    read = {name: [path.read_bytes() for path in _files(tmp_path / name)] for name in ("one", "again", "other")}
+    assert read["one"] == read["again"]
+    assert len(read["one"]) == len(read["other"])
+    assert not {*read["one"]} & {*read["other"]}
 
 
 def test_data_sets_as_json(i2i) -> None:
@@ -119,3 +152,7 @@ def test_exported_images_are_the_same_data_set(i2i, refused, folder_root, tmp_pa
 
 def test_a_sheet_too_large_for_memory(refused, folder_root, tmp_path) -> None:
     mentions(refused("data", "sheet", folder_root, "--cell=1000000", "--out", tmp_path / "sheet.png"), "--cell")
+
+
+def _files(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
