@@ -130,7 +130,7 @@ KINDS = (
     Kind("metric", "register_metrics", "metric", "Metric", "metric"),
     Kind("feature", "register_features", "pretrained", "FeatureNetwork", "feature network"),
     Kind("dataset", "register_datasets", "dataset", "Dataset", "data set"),
-    Kind("group", "register_groups", "dataset", "Group", "plugin's group", instances=True),
+    Kind("group", "register_groups", "dataset", "Group", "extra group", instances=True),
     Kind("detector", "register_detectors", "detector", "GroupDetector", "group detector"),
     Kind("format", "register_formats", "checkpoint_format", "CheckpointFormat", "checkpoint format"),
     Kind("weights", "register_weights", "weights", "WeightsSource", "source of weights", instances=True),
