@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 SIGNALLED = 128  # a shell's exit status of a command that a signal ended, less the signal
 QUICK = {"seeds": 2, "base": ("--steps", "100"), "points": 3}
 """Six transfers, in less than 15 minutes on two cores."""
+BEFORE = "Give {} to i2i bench itself, before the --."
+TAKEN = {
+    "--backbone": BEFORE.format("--backbones"),
+    **{option: BEFORE.format(option) for option in ("--threads", "--device", "--out", "--resume")},
+}
+"""Options of trainings that a bench sets, with the remedy."""
+TAKEN_IN_CELLS = {
+    "--seed": "Seeds are 0, 1 and so on; choose their number with --seeds.",
+    "--keep-every": "As many models are kept as are scored.",
+}
 
 
 def bench(
@@ -139,6 +149,7 @@ def _plan(
     for name in names:
         registry.get(Transfer, name)
     values: dict[str, Any] = {**(QUICK if quick else {}), "backbones": _listed(backbones)}
+    _check_free(options)
     values["base"] = (*values.get("base", ()), *options)
     values["contenders"] = {name: ("--transfer", name) for name in names} | dict(_variant(text) for text in variants)
     values["everywhere"] = ("--threads", str(threads), "--device", device)
@@ -157,7 +168,23 @@ def _variant(text: str) -> tuple[str, tuple[str, ...]]:
         )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
         raise ConfigError(f"'{label}' is not a valid contender name. Use letters, digits, '.', '_' and '-'.")
-    return label, tuple(shlex.split(options))
+    chosen = tuple(shlex.split(options))
+    _check_free(chosen, of_cell=True)
+    return label, chosen
+
+
+def _check_free(options: Sequence[str], of_cell: bool = False) -> None:
+    """Refuse options that the bench itself gives to its base models, or to its cells.
+
+    Raises:
+        ConfigError: There is one; the bench would override it, or train something else than its tables say.
+    """
+    from i2i.config.options import option_values
+
+    taken = {**TAKEN, **TAKEN_IN_CELLS} if of_cell else TAKEN
+    for option in option_values(options):
+        if option in taken:
+            raise ConfigError(f"i2i bench gives every training its own {option}. {taken[option]}")
 
 
 def _reference(name: str | None, plan: Plan) -> str:

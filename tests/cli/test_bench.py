@@ -15,6 +15,8 @@ from tests.wording import check_line, mentions
 
 from .conftest import TINY, train
 
+SMALL = [option for option in TINY if not option.startswith("--device")]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, folder_root):
@@ -22,7 +24,7 @@ def folder(tmp_path_factory, folder_root):
     folder = tmp_path_factory.mktemp("bench") / "bench"
     chosen = ("--transfers", "none", "--variant", "gentle=--transfer branch --transfer.branch_lr 0.5")
     told = ("--seeds", 2, "--device", "cpu", "--out", folder)
-    train("bench", *chosen, *told, "--", *TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+    train("bench", *chosen, *told, "--", *SMALL, "--evaluate.metrics", "structure", "--data", folder_root)
     return folder
 
 
@@ -106,6 +108,10 @@ def test_another_plan_does_not_get_into_a_bench(refused, folder, tmp_path):
             ("--ema 0.9", "--transfer"),
         ),
         (["--variant", "a/b=--transfer branch"], ("a/b",)),
+        (["--", "--backbone", "cyclegan"], ("--backbone", "--backbones")),
+        (["--", "--backbone=cyclegan"], ("--backbone", "--backbones")),
+        (["--", "--threads", "1"], ("--threads",)),
+        (["--variant", "late=--transfer branch --seed 7"], ("--seed", "--seeds")),
     ],
 )
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(refused, tmp_path, options, named):
@@ -118,7 +124,7 @@ def test_jobs_train_the_same_models_and_a_cell_that_fails_is_named(i2i, folder, 
     gentle, broken = (f"--transfer branch --transfer.branch_lr {rate}" for rate in ("0.5", "inf"))
     variants = ("--variant", f"broken={broken}", "--variant", f"gentle={gentle}")
     chosen = ("--jobs", 2, "--threads", 1, "--transfers", "none", *variants, "--seeds", 1, "--device", "cpu")
-    options = (*TINY, "--evaluate.metrics", "structure", "--data", folder_root)
+    options = (*SMALL, "--evaluate.metrics", "structure", "--data", folder_root)
     result = i2i("bench", *chosen, "--out", tmp_path / "jobs", "--", *options)
     assert result.status == 2
     check_line(result.out, "ugatit broken seed 0", "branch_lr", "inf")
