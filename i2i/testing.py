@@ -214,6 +214,11 @@ class MetricTests:
         assert -float("inf") < score.low <= score.value <= score.high < float("inf")
         assert 1 <= score.n <= built.fewest + more
 
+    def test_parts_are_scores_inside_their_intervals(self, built: Metric) -> None:
+        """What the metric consists of, if it says so, has finite scores within their intervals, too."""
+        for score in built.parts(_case(built.fewest + 3, built.fewest_real + 3, self.side)).values():
+            assert -float("inf") < score.low <= score.value <= score.high < float("inf")
+
     def test_equal_cases_have_equal_scores_and_nothing_else_changes(self, built: Metric) -> None:
         """The metric seeds its own random numbers, and does not disturb those of training."""
         case, state = _case(4, 4, self.side), torch.get_rng_state()
