@@ -58,12 +58,13 @@ class Command:
 
     def first(self, arguments: Sequence[str]) -> str | None:
         """Return the first of ``arguments`` that is neither an option nor the value of one; None if there is none."""
-        flags = {f"--{one.name}" for one in self.declared if bool in get_args(one.annotation)}
+        flags = {"--", "-h", "--help", "--help-all"}
+        flags |= {f"--{one.name}" for one in self.declared if bool in get_args(one.annotation)}
         takes_value = False
         for token in arguments:
             if not (takes_value or token.startswith("-")):
                 return token
-            takes_value = token.startswith("--") and "=" not in token and token not in flags
+            takes_value = token.startswith("-") and "=" not in token and token not in flags
         return None
 
 

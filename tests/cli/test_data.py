@@ -51,6 +51,14 @@ def test_a_check_takes_the_options_of_its_data_set(i2i, folder_root, before) -> 
     assert json.loads(result.out)["base"] == "man"
 
 
+def test_the_data_set_may_come_after_other_options(i2i, folder_root, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = i2i("data", "sheet", "-o", "sheet.png", "--cell", 16, folder_root, "--overwrite", "--data.base", "kid")
+    assert (result.status, result.out) == (0, f"{folder_root} -> sheet.png\n")
+    with Image.open("sheet.png") as sheet:
+        assert cut(sheet)[0].title == "kid (base)"
+
+
 def test_options_of_the_data_set_come_from_a_file_too(i2i, folder_root, tmp_path) -> None:
     (tmp_path / "mine.toml").write_text('size = 128\n[data]\nbase = "man"\n')
     result = i2i("data", "check", folder_root, "--config", tmp_path / "mine.toml", "--json")
