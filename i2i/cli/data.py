@@ -121,12 +121,12 @@ def application(arguments: Sequence[str]) -> typer.Typer:
 def _built(data: str, given: dict[str, Any]) -> tuple[dict[str, Any], Dataset]:
     """Return the configuration of a data set, and the data set."""
     from i2i.cli.options import data_section, lay_over, note_namesake
-    from i2i.models.data import build_data, resolve_data
+    from i2i.models.data import build_data, joining_groups, resolve_data
 
     section = lay_over({"data": given.get("data", {})}, {"data": data_section(data)})["data"]
     note_namesake(section)
-    choice, extra = resolve_data({"data": section}, installed()), _settings(given).extra_groups
-    groups = installed().groups_of(choice.component.name) if extra is None else extra
+    choice = resolve_data({"data": section}, installed())
+    groups = joining_groups(choice, _settings(given).extra_groups, installed())
     return section, build_data(choice, groups, installed())
 
 

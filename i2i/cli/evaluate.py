@@ -117,7 +117,7 @@ def _dataset(
 ) -> tuple[Dataset, dict[str, Any]]:
     """Return the named data set, or else the run's, with its options."""
     from i2i.cli.options import check_told, lay_over
-    from i2i.models.data import build_data, resolve_data
+    from i2i.models.data import build_data, joining_groups, resolve_data
     from i2i.runs.setup import read_setup
 
     registry = installed()
@@ -127,9 +127,7 @@ def _dataset(
     section = lay_over({"data": config.get("data", {})}, {"data": given.get("data", {})})
     check_told(model, section["data"])
     choice = resolve_data(section, registry)
-    extra = settings.extra_groups
-    groups = registry.groups_of(choice.component.name) if extra is None else extra
-    return build_data(choice, groups, registry), choice.section
+    return build_data(choice, joining_groups(choice, settings.extra_groups, registry), registry), choice.section
 
 
 def _check_groups(file: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> None:

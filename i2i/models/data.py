@@ -21,6 +21,11 @@ def resolve_data(given: Mapping[str, Any], registry: Registry) -> Configured[Dat
     return configure(find_dataset(given, registry), given.get("data", {}), "data")
 
 
+def joining_groups(data: Configured[Dataset], named: Sequence[str] | None, registry: Registry) -> tuple[str, ...]:
+    """Return the plugins' groups that join a data set: those named, or by default all that extend it."""
+    return tuple(registry.groups_of(data.component.name) if named is None else named)
+
+
 def build_data(data: Configured[Dataset], groups: Sequence[str], registry: Registry) -> Dataset:
     """Construct a data set, including groups added by plugins.
 

@@ -16,7 +16,7 @@ from i2i.evaluation.best import check_evaluation
 from i2i.groups.addition import dataset_for_addition
 from i2i.models.assembly import resolve
 from i2i.models.components import Components
-from i2i.models.data import build_data, resolve_data
+from i2i.models.data import build_data, joining_groups, resolve_data
 from i2i.pretrained.networks import PretrainedNetworks
 from i2i.registry.registry import Registry
 from i2i.runs.checks import Outlines, check_compiling, check_data, check_logging, check_networks
@@ -151,6 +151,4 @@ def _data(chosen: Components, config: RunConfig, registry: Registry) -> Dataset:
 def _data_options(given: Mapping[str, Any], config: RunConfig, registry: Registry) -> dict[str, Any]:
     """Return the ``data`` section of ``run.toml``: the data set, its options and the added groups."""
     data = resolve_data(given, registry)
-    extra = config.extra_groups
-    joining = tuple(registry.groups_of(data.component.name)) if extra is None else extra
-    return {"data": data.section, "extra_groups": joining or None}
+    return {"data": data.section, "extra_groups": joining_groups(data, config.extra_groups, registry) or None}
