@@ -201,9 +201,11 @@ def _absent(scores: Scores) -> Iterator[tuple[str, str]]:
 
 def _measured(scores: Scores) -> Iterator[str]:
     """Yield a line per metric with its network, resizing and images, which its parts share."""
+    from i2i.contracts.scores import metric_of
+
     first: dict[str, Judgement] = {}
     for by_metric in scores.values():
-        whole = {name.partition(".")[0]: one for name, one in by_metric.items() if one.value is not None}
+        whole = {metric_of(name): one for name, one in by_metric.items() if one.value is not None}
         first |= {name: one for name, one in whole.items() if name not in first}
     for name, one in first.items():
         yield f"{name}: {one.measured}"

@@ -74,6 +74,16 @@ Scores = dict[str, dict[str, Judgement]]
 """Group to metric to judgement."""
 
 
+def name_of_part(metric: str, part: str) -> str:
+    """Return the name that scores have for a part of a metric: ``attributes.skin``."""
+    return f"{metric}.{part}"
+
+
+def metric_of(name: str) -> str:
+    """Return the metric of a score's name, also of a part's (see `name_of_part`)."""
+    return name.partition(".")[0]
+
+
 def _without_nulls(content: object) -> object:
     """Drop nulls from a judgement's JSON, and rename old keys."""
     if not isinstance(content, dict):

@@ -14,7 +14,7 @@ import torch
 from i2i.config.options import validate
 from i2i.contracts.dataset import Dataset
 from i2i.contracts.metric import Case, Images, Metric, Score
-from i2i.contracts.scores import Judgement
+from i2i.contracts.scores import Judgement, name_of_part
 from i2i.contracts.scores import Scores as Scores
 from i2i.contracts.scores import plain as plain
 from i2i.contracts.translator import Translator
@@ -190,7 +190,7 @@ class Evaluation:
         """Return the score of a metric, then those of its parts, by name; None if one is NaN or infinite."""
         with blaming(self._registry, Metric, metric.name):
             whole, parts = metric.score(case), metric.parts(case)
-            scores = {metric.name: whole, **{f"{metric.name}.{part}": score for part, score in parts.items()}}
+            scores = {metric.name: whole, **{name_of_part(metric.name, part): score for part, score in parts.items()}}
             for score in scores.values():
                 if not isinstance(score, Score):
                     raise TypeError(f"it returned {type(score).__name__}, not a Score")
