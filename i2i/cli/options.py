@@ -18,7 +18,7 @@ from rich.markup import escape
 from i2i.cli.command import COMPONENTS, Command
 from i2i.cli.help import TYPES, WIDEST
 from i2i.cli.output import open_remarks
-from i2i.config.options import Options, Section, merge, option_values
+from i2i.config.options import Options, Section, as_written, merge, option_values
 from i2i.config.run import INFORMATIVE, Evaluating, RunConfig
 from i2i.errors import ConfigError, I2IError, did_you_mean
 from i2i.registry.registry import installed
@@ -232,7 +232,7 @@ def _field(prefix: str, name: str, info: FieldInfo, default: Any, panel: str) ->
     flag = _flag(prefix, name)
     text, hidden = info.description or "", bool(prefix) or name not in _PLAIN
     if default not in (None, ()):
-        text += f" [default: {_shown(default)}]"
+        text += f" [default: {as_written(default)}]"
     if info.annotation in (bool, bool | None):
         negative = f"--{prefix}.no-{name}" if prefix else f"--no-{name}"
         return _parameter(key, f"{flag}/{negative}", text, TYPES[bool], panel, bool, hidden)
@@ -268,9 +268,3 @@ def _metavar(annotation: Any) -> str:
     if origin in (Union, UnionType) and len(inner) == 1:
         return _metavar(inner[0])
     return TYPES.get(origin or annotation, "VALUE")
-
-
-def _shown(default: Any) -> str:
-    if isinstance(default, tuple):
-        return ",".join(map(str, default))
-    return json.dumps(default) if isinstance(default, dict | bool) else str(default)

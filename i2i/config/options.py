@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -84,6 +85,13 @@ def option_values(arguments: Sequence[str]) -> dict[str, str]:
             option, equals, value = token.partition("=")
             values[option] = value if equals else following
     return values
+
+
+def as_written(value: Any) -> str:
+    """Return an option's value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict | bool) else str(value)
 
 
 def check_group_name(name: str) -> str:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field, create_model
 from torch import Tensor, nn
 
-from i2i.config.options import Options, validate
+from i2i.config.options import Options, as_written, validate
 from i2i.contracts.discriminator import Discriminator, Verdict
 from i2i.contracts.lookup import Lookup
 from i2i.errors import ConfigError, UnknownComponentError
@@ -191,7 +191,6 @@ def _optional(name: str, info: Any) -> tuple[Any, Any]:
     taken = "as the whole" if name == "channels" else info.get_default(call_default_factory=True)
     field = copy(info)
     field.default, field.default_factory, field.validate_default = None, None, False
-    field.description = (
-        f"{info.description or ''} [{taken} if not given]".strip() if taken is not None else info.description
-    )
+    if taken is not None:
+        field.description = f"{info.description or ''} [{as_written(taken)} if not given]".strip()
     return info.annotation | None, field

@@ -54,6 +54,13 @@ def test_parts_have_their_own_options_and_take_the_rest_from_the_whole(judge):
     assert half.note in judge.note
 
 
+def test_options_say_what_they_are_without_being_given(registry):
+    options = find_discriminator("timm+patch", registry).Config.model_fields["patch"].annotation.model_fields
+    assert options["minibatch_std"].description.endswith("[false if not given]")
+    assert options["channels"].description.endswith("[as the whole if not given]")
+    assert "if not given" not in options["layers"].description  # which depend on the size
+
+
 def test_keys_are_stable_and_branch_points_those_of_the_parts(judge):
     assert {".".join(key.split(".")[:2]) for key in judge.state_dict()} == {
         "parts.timm",
