@@ -22,7 +22,7 @@ from i2i.contracts.generator import Generator, Translation
 from i2i.contracts.loss import Passes
 from i2i.contracts.results import checked_translation, checked_verdict
 from i2i.contracts.stochastic import is_stochastic
-from i2i.nn.spectral import as_calls
+from i2i.nn.calls import as_calls
 
 R = TypeVar("R")
 

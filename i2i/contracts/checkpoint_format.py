@@ -158,14 +158,17 @@ def published_judges(judges: nn.ModuleDict, kind: type[N], whose: str, names: Se
         names: The names of the other project's discriminators in i2i's registry; by default that of ``kind``.
     """
     try:
-        return {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
+        known = {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
     except CheckpointError:
-        _LOGGER.warning(
-            "note: %s has no such discriminators, so only the generators are written. They translate there, but "
-            "cannot be trained further. A model trained with --discriminator %s is written whole.",
-            whose, (names or (kind.name,))[0],
-        )  # fmt: skip
-        return {}
+        known = {}
+    if known and all(judge.published_keys() for judge in known.values()):
+        return known
+    _LOGGER.warning(
+        "note: %s has no such discriminators, so only the generators are written. They translate there, but "
+        "cannot be trained further. A model trained with --discriminator %s, as it is there, is written whole.",
+        whose, (names or (kind.name,))[0],
+    )  # fmt: skip
+    return {}
 
 
 def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:

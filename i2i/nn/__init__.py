@@ -13,6 +13,7 @@ from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
 from i2i.nn.padding import ReflectionPad2d, reflect
 from i2i.nn.shuffling import shuffle_pixels
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
+from i2i.nn.spread import MinibatchStd
 from i2i.nn.stages import ResidualBlock, doubling_stage, each_stage, entry_stage, halving_stage, outermost_stages
 from i2i.nn.statistics import channel_means
 
@@ -24,6 +25,7 @@ __all__ = [
     "ImageConv2d",
     "InstanceNorm",
     "LayerInstanceNorm",
+    "MinibatchStd",
     "ReflectionConv2d",
     "ReflectionPad2d",
     "ResidualBlock",

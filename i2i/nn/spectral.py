@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2i.nn.calls import calls_in_batch
 from i2i.nn.joint import biases, convolve, map_linearly, per_sample, stack
 from i2i.nn.kernels import call, have_kernels_for
-
-_calls: ContextVar[int] = ContextVar("i2i_calls", default=1)
-
-
-@contextmanager
-def as_calls(count: int) -> Iterator[None]:
-    """Treat every batch in this block as ``count`` successive calls with equal shares of the samples.
-
-    Each training call takes one step of power iteration, so the second share is normalised after two steps, exactly as
-    if it came in a separate call after the first.
-    """
-    token = _calls.set(count)
-    try:
-        yield
-    finally:
-        _calls.reset(token)
-
-
-def calls_in_batch() -> int:
-    """Return how many calls a batch stands for here."""
-    return _calls.get()
 
 
 class _SpectralNorm:
@@ -115,7 +93,7 @@ def _iterated(layers: Sequence[_SpectralNorm], rows: Tensor) -> tuple[Tensor, Te
         v = stack([layer.v for layer in layers])
         return u[:, None], v[:, None], (u * _times(rows, v)).sum(1, keepdim=True)
     iterate = _iterate_in_c if have_kernels_for(rows) and rows.is_contiguous() else _iterate
-    us, vs, sigmas = iterate(rows, u, _calls.get())
+    us, vs, sigmas = iterate(rows, u, calls_in_batch())
     for layer, left, right in zip(layers, us[:, -1].unbind(), vs[:, -1].unbind(), strict=True):
         layer._buffers.update(u=left, v=right)  # assigning them takes four times as long
     return us, vs, sigmas

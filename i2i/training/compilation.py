@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i.contracts.branches import Branches, has_branches
-from i2i.nn.spectral import calls_in_batch
+from i2i.nn.calls import calls_in_batch
 from i2i.training.network_stages import buffers_as, copied_buffers, stages
 
 REPEATS = 10

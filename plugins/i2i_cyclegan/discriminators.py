@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Discriminator, Verdict
-from i2i.nn import InstanceNorm
+from i2i.nn import InstanceNorm, MinibatchStd
 from i2i_cyclegan.networks import initialise, parameter_keys
 
 PUBLISHED_PATCH_LAYERS = 3
@@ -26,6 +26,9 @@ class PatchDiscriminator(Discriminator):
         """Options of the patch discriminator."""
 
         layers: int | None = Field(None, ge=1, le=32, description="Halving layers: the published 3, fewer below 64 px.")
+        minibatch_std: bool = Field(
+            False, description="Also judge how much the images of a batch differ, so that not all come out alike."
+        )
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -37,17 +40,21 @@ class PatchDiscriminator(Discriminator):
             )
         widths = [config.channels * min(2**layer, 8) for layer in range(layers + 1)]
         self.stages = nn.Sequential(*(_patch_stage(layer, widths) for layer in range(layers + 1)))
-        self.head = nn.Conv2d(widths[-1], 1, 4, 1, 1)
+        self.spread = MinibatchStd() if config.minibatch_std else None
+        self.head = nn.Conv2d(widths[-1] + config.minibatch_std, 1, 4, 1, 1)
         self.feature_channels = (widths[-1],)
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Verdict:
         """Judge ``x``, ``(N, 3, H, W)`` in [-1, 1]: logits ``(N, 1, H/8 - 2, W/8 - 2)`` with 3 layers."""
         features = self.stages(x)
-        return Verdict(logits=[self.head(features)], features=[features])
+        judged = features if self.spread is None else self.spread(features)
+        return Verdict(logits=[self.head(judged)], features=[features])
 
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix, which has no ``minibatch_std``; {} with it."""
+        if self.spread is not None:
+            return {}
         last = len(self.stages) - 1
         stages = {f"stages.{i}.0": f"model.{max(0, 3 * i - 1)}" for i in range(last + 1)}
         return parameter_keys({**stages, "head": f"model.{3 * last + 2}"})

@@ -16,13 +16,14 @@ from i2i.nn import (
     ImageConv2d,
     InstanceNorm,
     LayerInstanceNorm,
+    MinibatchStd,
     ReflectionConv2d,
     ReflectionPad2d,
     ResidualBlock,
     SpectralConv2d,
     SpectralLinear,
 )
-from i2i.nn.spectral import as_calls
+from i2i.nn.calls import as_calls
 from i2i.registry.registry import Registry
 
 GROUPS, EACH = 3, 2
@@ -44,6 +45,7 @@ LAYERS = [
     (ImageConv2d(8, 3), IMAGE),
     (InstanceNorm(), IMAGE),
     (LayerInstanceNorm(8, 0.3, affine=True), IMAGE),
+    (MinibatchStd(), IMAGE),
     (CamAttention(8), IMAGE),
     (CamAttention(8, spectral=True, slope=0.2, bias=True), IMAGE),
     (ResidualBlock(8), IMAGE),
@@ -71,8 +73,8 @@ def test_layers_with_several_inputs_compute_jointly_what_they_compute_in_turn(ki
     _same(actual, expected, inputs[0], jointly, in_turn)
 
 
-def test_each_share_holds_as_many_calls_as_the_batch():
-    layer = SpectralConv2d(8, 5, 3)
+@pytest.mark.parametrize("layer", [SpectralConv2d(8, 5, 3), MinibatchStd()], ids=lambda layer: type(layer).__name__)
+def test_each_share_holds_as_many_calls_as_the_batch(layer):
     jointly, in_turn = _different(layer), _different(layer)
     x = _batch(*IMAGE)
     with as_calls(2):

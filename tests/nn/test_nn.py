@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from i2i.nn.calls import as_calls
 from i2i.nn.convolutions import DoublingConv2d, ImageConv2d, ReflectionConv2d
-from i2i.nn.spectral import SpectralConv2d, SpectralLinear, as_calls
+from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (8, 4)])

@@ -17,7 +17,7 @@ from i2i.models.assembly import resolve
 from i2i.models.data import resolve_data
 from i2i.models.model import Model
 from i2i.nn import SpectralConv2d, kernels
-from i2i.nn.spectral import as_calls
+from i2i.nn.calls import as_calls
 from i2i.registry.registry import Registry
 from i2i.runs.checks import check_compiling
 from i2i.runs.state import collect_state

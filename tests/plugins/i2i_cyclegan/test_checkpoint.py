@@ -133,11 +133,15 @@ def test_other_generators_cannot_be_written(registry: Registry) -> None:
         FORMAT.write(model.backbone, model.groups)
 
 
-@pytest.mark.parametrize("judge", ["ugatit", "patch+patch/2"])
+@pytest.mark.parametrize(
+    "judge",
+    [{"name": "ugatit"}, {"name": "patch+patch/2"}, {"name": "patch", "minibatch_std": True}],
+    ids=["ugatit", "joined", "spread"],
+)
 def test_with_other_discriminators_generators_are_written_and_a_note_says_so(
-    registry: Registry, judge: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    registry: Registry, judge: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = model_of(registry, {"discriminator": {"name": judge}})
+    model = model_of(registry, {"discriminator": judge})
     files = export_checkpoint(model, FORMAT.name, tmp_path / "theirs", registry)
     assert [file.name for file in files] == ["latest_net_G_A.pth", "latest_net_G_B.pth"]
     (note,) = [record.message for record in caplog.records]

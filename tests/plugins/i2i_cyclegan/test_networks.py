@@ -132,6 +132,22 @@ def test_patch_layers_follow_the_size(size: int, layers: int, side: int) -> None
     assert bool(network.note) == (layers < 3)
 
 
+def test_patch_sees_how_much_the_images_of_a_group_differ() -> None:
+    torch.manual_seed(0)
+    judge = patch(16, minibatch_std=True)
+    alike, different = torch.rand(1, 3, 16, 16).expand(2, -1, -1, -1), torch.rand(2, 3, 16, 16)
+    plain = patch(16)
+    plain.load_state_dict({**judge.state_dict(), "head.weight": judge.head.weight[:, :-1]})
+    torch.testing.assert_close(judge(alike).logits, plain(alike).logits, rtol=0, atol=1e-4)
+    assert (judge(different).logits[0] - plain(different).logits[0]).abs().max() > 1e-3
+    branch(judge, judge.branch_points, "woman", ["man"])
+    with routed(("man", "woman", "man", "woman")):  # another group's spread is not seen
+        together = judge(torch.stack([alike[0], different[0], alike[1], different[1]])).logits[0]
+    with routed(("woman",) * 2):
+        alone = torch.stack([judge(alike).logits[0], judge(different).logits[0]], 1).flatten(0, 1)
+    torch.testing.assert_close(together, alone)
+
+
 def test_patch_notes_a_choice_made_for_the_user() -> None:
     check(patch(32).note, "32 px", "patch", 2, 3)
     assert patch(32, layers=2).note == ""
