@@ -116,6 +116,7 @@ def _checked(generator: Any) -> Generator:
     checked = published_network(generator, AttentionGenerator, "UGATIT-pytorch")
     if not checked.published_keys():
         raise CheckpointError(
-            f"UGATIT-pytorch's generators have 2 downsamplings, and this one has {checked.config.downsamplings}."
+            "UGATIT-pytorch's generators have 2 downsamplings and no colour skip, unlike this one. Only a model "
+            "trained with --generator.downsamplings 2 and --generator.no-colour_skip can be exported in this format."
         )
     return checked

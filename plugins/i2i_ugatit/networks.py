@@ -36,6 +36,10 @@ class AttentionGenerator(Generator):
 
     The outermost ``branch_depth`` stages on either side are branch points: with 3, the 7x7 convolution and two
     downsamplings of the encoder, and two upsamplings and the last convolution of the decoder.
+
+    With ``colour_skip`` the image, shrunk to the maps between them and mapped to their channels, is added before the
+    decoder, as one more branch point. The published generator has no such connection: its instance norms leave the
+    contrasts of an image, and nothing tells how light they were, so that similar tones of skin come out as one.
     """
 
     name = "ugatit"
@@ -54,6 +58,9 @@ class AttentionGenerator(Generator):
             True, description="Decode from pooled features; off: from all of them, at a fixed image size."
         )
         branch_depth: int = Field(3, ge=1, description="Stages on either side that belong to a branch.")
+        colour_skip: bool = Field(
+            False, description="Also pass colours around the encoder, whose normalisation loses how light they are."
+        )
 
     config: Config
 
@@ -68,6 +75,9 @@ class AttentionGenerator(Generator):
         self.down = nn.Sequential(entry_stage(config.channels), *map(halving_stage, outer))
         self.blocks = nn.Sequential(*(ResidualBlock(inner) for _ in range(config.blocks)))
         self.attention = CamAttention(inner)
+        self.colours = nn.Conv2d(3, inner, 1, bias=False) if config.colour_skip else None
+        if self.colours is not None:
+            self.branch_points = (*self.branch_points, "colours")
         self.style = _Style(inner, 1 if config.light else (config.size // self.multiple_of) ** 2)
         self.decode = nn.ModuleList(_SteeredBlock(inner) for _ in range(config.blocks))
         self.up = nn.Sequential(*map(doubling_stage, reversed(widths[1:])), _exit(config.channels))
@@ -75,12 +85,13 @@ class AttentionGenerator(Generator):
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of ``multiple_of``."""
         encoded = self.encode(x)
-        x, cam_logits = self.attention(encoded[-1])
-        heatmap = reduce(x, "n c h w -> n 1 h w", "sum")
-        gamma, beta = self.style(x)
+        attended, cam_logits = self.attention(encoded[-1])
+        heatmap = reduce(attended, "n c h w -> n 1 h w", "sum")
+        y = attended if self.colours is None else attended + self.colours(F.avg_pool2d(x, self.multiple_of))
+        gamma, beta = self.style(y)
         for block in self.decode:
-            x = block(x, gamma, beta)
-        return Translation(self.up(x), cam_logits, heatmap, encoded=encoded)
+            y = block(y, gamma, beta)
+        return Translation(self.up(y), cam_logits, heatmap, encoded=encoded)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Return the maps after each encoder stage, halfway through the residual blocks, and after them."""
@@ -89,8 +100,9 @@ class AttentionGenerator(Generator):
         return [*maps, within[len(within) // 2], within[-1]]
 
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of UGATIT-pytorch, whose generators have two downsamplings; else {}."""
-        return _published(self, _generator_names(self.config.blocks)) if self.config.downsamplings == 2 else {}
+        """Return our keys and those of UGATIT-pytorch: two downsamplings, no colour skip; {} for other generators."""
+        published = self.config.downsamplings == 2 and self.colours is None
+        return _published(self, _generator_names(self.config.blocks)) if published else {}
 
 
 class AttentionDiscriminator(Discriminator):

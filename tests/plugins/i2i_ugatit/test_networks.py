@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from i2i.contracts.checkpoint_format import to_published
 from i2i.errors import CheckpointError
@@ -17,6 +19,11 @@ from i2i.testing import BackboneTests
 from i2i_ugatit.model import UGATIT
 from i2i_ugatit.networks import AttentionDiscriminator, AttentionGenerator
 from tests.wording import refused
+
+
+class TestUGATITWithColourSkip(BackboneTests):
+    backbone = UGATIT
+    options = {"backbone": {"channels": 4}, "generator": {"blocks": 1, "colour_skip": True}}
 
 
 class TestUGATITWithThreeDownsamplings(BackboneTests):
@@ -47,11 +54,45 @@ def test_a_branch_has_the_outermost_stages_and_at_most_all_of_them() -> None:
     assert points(1, 3) == {"down.0", "down.1", "up.1", "up.0"}
 
 
-def test_the_original_has_no_third_downsampling(registry: Registry, tmp_path: Path) -> None:
-    given = {"size": 32, "backbone": {"name": "ugatit", "channels": 4}, "generator": {"downsamplings": 3}}
+def test_only_a_colour_skip_tells_how_light_a_face_is() -> None:
+    """A face of one tone on white: normalised, it is the same face whatever the tone."""
+    torch.manual_seed(0)
+    faces = torch.ones(2, 3, 32, 32, dtype=torch.double)
+    faces[0, :, 8:24, 8:24], faces[1, :, 8:24, 8:24] = 0.5, -0.5
+    for skip, tells in {False: False, True: True}.items():
+        config = AttentionGenerator.Config(size=32, channels=4, blocks=1, colour_skip=skip)
+        light, dark = AttentionGenerator(config).double()(faces).image
+        assert ((light - dark).abs().max() > 0.01) == tells
+
+
+def test_the_colour_skip_adds_the_shrunken_image_before_the_decoder() -> None:
+    torch.manual_seed(0)
+    config = AttentionGenerator.Config(size=32, channels=4, blocks=1, colour_skip=True)
+    generator, x = AttentionGenerator(config), torch.rand(2, 3, 32, 32) * 2 - 1
+    added: list[torch.Tensor] = []
+    generator.colours.register_forward_hook(lambda module, inputs, output: added.extend([inputs[0], output]))
+    steered: list[torch.Tensor] = []
+    generator.decode[0].register_forward_pre_hook(lambda module, inputs: steered.append(inputs[0]))
+    translation = generator(x)
+    torch.testing.assert_close(added[0], F.adaptive_avg_pool2d(x, 8))
+    attended = generator.attention(generator.encode(x)[-1])[0]
+    torch.testing.assert_close(steered[0], attended + added[1])
+    torch.testing.assert_close(translation.heatmap, attended.sum(1, keepdim=True))
+
+
+def test_the_colour_skip_belongs_to_a_branch() -> None:
+    config = AttentionGenerator.Config(size=32, channels=4, branch_depth=1, colour_skip=True)
+    assert set(AttentionGenerator(config).branch_points) == {"down.0", "up.2", "colours"}
+
+
+@pytest.mark.parametrize(
+    "options", [{"downsamplings": 3}, {"colour_skip": True}], ids=lambda options: next(iter(options))
+)
+def test_the_original_lacks_some_generators(registry: Registry, tmp_path: Path, options: dict[str, Any]) -> None:
+    given = {"size": 32, "backbone": {"name": "ugatit", "channels": 4}, "generator": options}
     model = Model(resolve(given, registry), "woman")
     assert model.backbone.generators["a2b"].published_keys() == {}
-    with refused(CheckpointError, "2", "3"):
+    with refused(CheckpointError, "--generator.downsamplings 2", "--generator.no-colour_skip"):
         export_checkpoint(model, "ugatit-pytorch", tmp_path / "x.pt", registry)
     assert not (tmp_path / "x.pt").exists()
 
