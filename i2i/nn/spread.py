@@ -18,8 +18,9 @@ class MinibatchStd(nn.Module):
 
     Karras et al. 2018 (arXiv 1710.10196), section 3, against generators that draw everybody alike: a discriminator
     then sees that fakes differ less than real images. There the map is averaged over places, too; here it is not, so
-    that it tells a face without variety from a background. Groups with branches, and the calls of a batch (`as_calls`),
-    have a map each; that of a single sample is nearly zero.
+    that it tells a face without variety from a background. Variances are unbiased, so that the size of a batch does
+    not show; the map of a single sample is nearly zero. Groups with branches, and the calls of a batch (`as_calls`),
+    have a map each.
     """
 
     eps = 1e-8
@@ -32,6 +33,7 @@ class MinibatchStd(nn.Module):
     def jointly(cls, layers: Sequence[Self], x: Tensor) -> Tensor:
         """Do so with each layer's equal share of ``x``, ``(N, C, H, W)``."""
         shares = rearrange(widen(x), "(shares n) c h w -> shares n c h w", shares=len(layers) * calls_in_batch())
-        deviations = (shares.var(1, correction=0) + cls.eps).sqrt()
+        samples = shares.shape[1]
+        deviations = (shares.var(1, correction=min(1, samples - 1)) + cls.eps).sqrt()
         maps = reduce(deviations, "shares c h w -> shares 1 h w", "mean").to(x.dtype)
-        return torch.cat([x, repeat(maps, "shares one h w -> (shares n) one h w", n=shares.shape[1])], 1)
+        return torch.cat([x, repeat(maps, "shares one h w -> (shares n) one h w", n=samples)], 1)

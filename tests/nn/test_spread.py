@@ -13,8 +13,8 @@ def test_the_map_holds_the_mean_over_channels_of_the_deviation_at_each_place():
     x = torch.tensor([[[[1.0, 0.0]], [[5.0, 2.0]]], [[[3.0, 0.0]], [[11.0, 4.0]]]], dtype=torch.double)
     y = MinibatchStd()(x)
     assert torch.equal(y[:, :2], x)
-    # deviations of 1 and 3 at the first place, of 0 and 1 at the second
-    expected = torch.tensor([[2.0, 0.5]], dtype=torch.double).expand(2, 1, 1, 2)
+    # differences of 2 and 6 at the first place, of 0 and 2 at the second, each over the root of 2
+    expected = torch.tensor([[4.0, 1.0]], dtype=torch.double).expand(2, 1, 1, 2) / 2**0.5
     torch.testing.assert_close(y[:, 2:], expected, rtol=0, atol=1e-4)
     assert y.dtype == torch.double
 
@@ -35,6 +35,13 @@ def test_real_images_and_fakes_in_one_batch_have_a_map_each():
         both = layer(torch.cat([real, fake]))
     torch.testing.assert_close(both, torch.cat([layer(real), layer(fake)]))
     assert both[0, 3].mean() > 5 * both[4, 3].mean()
+
+
+def test_batches_of_different_sizes_have_equal_maps_on_average():
+    torch.manual_seed(0)
+    x = torch.randn(4000, 1, 2, 2)
+    squares = [torch.stack([MinibatchStd()(part)[0, 1].square().mean() for part in x.split(n)]) for n in (2, 8)]
+    assert float(squares[0].mean()) == pytest.approx(float(squares[1].mean()), rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float])
