@@ -16,13 +16,14 @@ from PIL import Image
 
 import i2i
 from i2i.images.grids import Block, grid, spread
+from i2i.storage.run_folder import CONFIG_FILE
 
 COLUMNS, COLOURS = 12, 256
 
 
 def main() -> None:
     options = _options()
-    data = i2i.open_run(options.runs[0] if options.runs[0].is_dir() else options.runs[0].parents[1]).dataset
+    data = i2i.open_run(_run_of(options.runs[0])).dataset
     models = {_label(path): i2i.load(path) for path in options.runs}
     blocks = [
         Block(
@@ -32,6 +33,12 @@ def main() -> None:
         for first, row in _cut(spread(data.test(group, "a"), options.people))
     ]
     grid(blocks, options.cell).quantize(COLOURS).save(options.out, optimize=True)
+
+
+def _run_of(path: Path) -> Path:
+    """Return the run folder of a model file in it, or a run folder itself."""
+    folders = (folder for folder in (path, *path.parents) if (folder / CONFIG_FILE).is_file())
+    return next(folders, path)
 
 
 def _rows(models: dict[str, i2i.Model], group: str, people: list[Path]) -> list[tuple[str, list[Image.Image]]]:
@@ -48,12 +55,12 @@ def _cut(people: list[Path]) -> list[tuple[int, list[Path]]]:
 
 
 def _label(path: Path) -> str:
-    return path.name if path.is_dir() else f"{path.parents[1].name} {path.stem.rpartition('-')[2]}"
+    return path.name if path.is_dir() else f"{_run_of(path).name} {path.stem.rpartition('-')[2]}"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or models in their steps/")
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or models in them")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--groups", nargs="*", help="by default all")
     parser.add_argument("--cell", type=int, default=64, help="side of each picture in pixels")
