@@ -159,10 +159,10 @@ def published_judges(judges: nn.ModuleDict, kind: type[N], whose: str, names: Se
     """
     try:
         known = {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
+        if all(judge.published_keys() for judge in known.values()):
+            return known
     except CheckpointError:
-        known = {}
-    if known and all(judge.published_keys() for judge in known.values()):
-        return known
+        pass
     _LOGGER.warning(
         "note: %s has no such discriminators, so only the generators are written. They translate there, but "
         "cannot be trained further. A model trained with --discriminator %s, as it is there, is written whole.",

@@ -18,9 +18,9 @@ class MinibatchStd(nn.Module):
 
     Karras et al. 2018 (arXiv 1710.10196), section 3, against generators that draw everybody alike: a discriminator
     then sees that fakes differ less than real images. There the map is averaged over places, too; here it is not, so
-    that it tells a face without variety from a background. Variances are unbiased, so that the size of a batch does
-    not show; the map of a single sample is nearly zero. Groups with branches, and the calls of a batch (`as_calls`),
-    have a map each.
+    that a background that never differs does not hide faces that should. Variances are unbiased, so that the size of
+    a batch does not show; the map of a single sample is nearly zero. Groups with branches, and the calls of a batch
+    (`as_calls`), have a map each.
     """
 
     eps = 1e-8
