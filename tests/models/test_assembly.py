@@ -29,7 +29,8 @@ def test_the_quick_preset_chooses_joined_discriminators_and_their_options_give_w
     assert (config.discriminator["name"], config.ema) == ("timm+patch+patch/2", 0.998)
     assert (config.discriminator["patch"]["layers"], config.discriminator["patch_2"]["layers"]) == (2, 2)
     for given in ({"discriminator": {"name": "patch"}}, {"backbone": {"discriminator": "patch"}}):
-        assert resolve(given, registry).config.discriminator == {"name": "patch", "layers": None}
+        discriminator = resolve(given, registry).config.discriminator
+        assert discriminator == {"name": "patch", "layers": None, "minibatch_std": False}
 
 
 def test_parts_of_the_presets_discriminators_keep_its_options_in_another_company(registry) -> None:
