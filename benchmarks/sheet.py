@@ -16,14 +16,14 @@ from PIL import Image
 
 import i2i
 from i2i.images.grids import Block, grid, spread
-from i2i.storage.run_folder import CONFIG_FILE
+from i2i.storage.run_folder import run_folder
 
 COLUMNS, COLOURS = 12, 256
 
 
 def main() -> None:
     options = _options()
-    data = i2i.open_run(_run_of(options.runs[0])).dataset
+    data = i2i.open_run(_folder(options.runs[0])).dataset
     models = {_label(path): i2i.load(path) for path in options.runs}
     blocks = [
         Block(
@@ -33,12 +33,6 @@ def main() -> None:
         for first, row in _cut(spread(data.test(group, "a"), options.people))
     ]
     grid(blocks, options.cell).quantize(COLOURS).save(options.out, optimize=True)
-
-
-def _run_of(path: Path) -> Path:
-    """Return the run folder of a model file in it, or a run folder itself."""
-    folders = (folder for folder in (path, *path.parents) if (folder / CONFIG_FILE).is_file())
-    return next(folders, path)
 
 
 def _rows(models: dict[str, i2i.Model], group: str, people: list[Path]) -> list[tuple[str, list[Image.Image]]]:
@@ -54,8 +48,12 @@ def _cut(people: list[Path]) -> list[tuple[int, list[Path]]]:
     return [(first, people[first : first + COLUMNS]) for first in range(0, len(people), COLUMNS)]
 
 
+def _folder(path: Path) -> Path:
+    return run_folder(path) or path
+
+
 def _label(path: Path) -> str:
-    return path.name if path.is_dir() else f"{_run_of(path).name} {path.stem.rpartition('-')[2]}"
+    return path.name if path.is_dir() else f"{_folder(path).name} {path.stem.rpartition('-')[2]}"
 
 
 def _options() -> argparse.Namespace:
