@@ -134,16 +134,21 @@ def published_network(network: nn.Module, kind: type[N], whose: str, names: Sequ
         names: The names of the other project's networks in i2i's registry; by default that of ``kind``.
 
     Raises:
-        CheckpointError: ``network`` is another one.
+        CheckpointError: ``network`` is another one, or has options that the other project lacks.
     """
     known, name = names or (kind.name,), getattr(network, "name", type(network).__name__)
-    if isinstance(network, kind) and name in known:
-        return network
     option = "generator" if issubclass(kind, Generator) else "discriminator"
-    raise CheckpointError(
-        f"{whose} has no {option} like '{name}', only {' and '.join(map(repr, known))}. Only a model trained with "
-        f"--{option} {known[0]} can be exported in this format."
-    )
+    if not isinstance(network, kind) or name not in known:
+        raise CheckpointError(
+            f"{whose} has no {option} like '{name}', only {' and '.join(map(repr, known))}. Only a model trained with "
+            f"--{option} {known[0]} can be exported in this format."
+        )
+    if network.published_with:
+        raise CheckpointError(
+            f"{whose} has no {option} like this one. Only a model trained with {' and '.join(network.published_with)} "
+            "can be exported in this format."
+        )
+    return network
 
 
 def published_judges(judges: nn.ModuleDict, kind: type[N], whose: str, names: Sequence[str] = ()) -> dict[str, N]:
@@ -158,17 +163,14 @@ def published_judges(judges: nn.ModuleDict, kind: type[N], whose: str, names: Se
         names: The names of the other project's discriminators in i2i's registry; by default that of ``kind``.
     """
     try:
-        known = {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
-        if all(judge.published_keys() for judge in known.values()):
-            return known
+        return {domain: published_network(judge, kind, whose, names) for domain, judge in judges.items()}
     except CheckpointError:
-        pass
-    _LOGGER.warning(
-        "note: %s has no such discriminators, so only the generators are written. They translate there, but "
-        "cannot be trained further. A model trained with --discriminator %s, as it is there, is written whole.",
-        whose, (names or (kind.name,))[0],
-    )  # fmt: skip
-    return {}
+        _LOGGER.warning(
+            "note: %s has no such discriminators, so only the generators are written. They translate there, but "
+            "cannot be trained further. A model trained with --discriminator %s, as it is there, is written whole.",
+            whose, (names or (kind.name,))[0],
+        )  # fmt: skip
+        return {}
 
 
 def to_published(network: Generator | Discriminator) -> dict[str, Tensor]:

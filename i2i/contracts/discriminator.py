@@ -104,8 +104,13 @@ class Discriminator(nn.Module, ABC):
             WeightsError: The weights named in the options are missing, damaged, or for another network.
         """
 
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """Options, as on the command line, that the network lacks to be one of the original project; by default none."""
+        return ()
+
     def published_keys(self) -> dict[str, str]:
-        """Return state dict key to the original project's key; {} if there is no such project."""
+        """Return state dict key to the original project's key, if ``published_with`` is empty; {} without a project."""
         return {}
 
     @classmethod

@@ -92,6 +92,11 @@ class Generator(nn.Module, ABC):
             if callable(clip):
                 clip()
 
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """Options, as on the command line, that the network lacks to be one of the original project; by default none."""
+        return ()
+
     def published_keys(self) -> dict[str, str]:
-        """Return state dict key to the original project's key; {} if there is no such project."""
+        """Return state dict key to the original project's key, if ``published_with`` is empty; {} without a project."""
         return {}

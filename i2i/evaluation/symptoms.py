@@ -160,8 +160,8 @@ SYMPTOMS = (
         "Checkerboard",
         0.7,
         "A two-pixel pattern covers the translations.",
-        "Train longer ({steps}): faint patterns fade. If it stays, use a generator that upsamples by interpolation, "
-        "such as --generator ugatit.",
+        "Train longer ({steps}): faint patterns fade. If it stays, use a generator that upsamples by interpolation: "
+        "--generator.upsampling bilinear, where there is this option.",
         checkerboard,
     ),
     Symptom(

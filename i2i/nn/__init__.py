@@ -6,7 +6,7 @@ Whole generators and discriminators live in plugins.
 from __future__ import annotations
 
 from i2i.nn.attention import CamAttention, CamHeads
-from i2i.nn.convolutions import Conv2d, DoublingConv2d, ImageConv2d, ReflectionConv2d
+from i2i.nn.convolutions import Conv2d, DoublingConv2d, ImageConv2d, ReflectionConv2d, Upsampling, fold_upsampling
 from i2i.nn.joint import convolve, convolve_by, convolve_like
 from i2i.nn.moments import channel_moments, scale_channels
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm, pool_moments
@@ -31,6 +31,7 @@ __all__ = [
     "ResidualBlock",
     "SpectralConv2d",
     "SpectralLinear",
+    "Upsampling",
     "channel_means",
     "channel_moments",
     "convolve",
@@ -39,6 +40,7 @@ __all__ = [
     "doubling_stage",
     "each_stage",
     "entry_stage",
+    "fold_upsampling",
     "halving_stage",
     "outermost_stages",
     "pool_moments",

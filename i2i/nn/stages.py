@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from i2i.nn.convolutions import Conv2d, DoublingConv2d
+from i2i.nn.convolutions import Conv2d, DoublingConv2d, Upsampling
 from i2i.nn.norms import InstanceNorm, LayerInstanceNorm
 from i2i.nn.padding import ReflectionPad2d
 
@@ -42,10 +42,10 @@ def halving_stage(channels: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def doubling_stage(channels: int) -> nn.Sequential:
+def doubling_stage(channels: int, upsampling: Upsampling = "nearest") -> nn.Sequential:
     """Map ``(N, channels, H, W)`` to ``(N, channels / 2, 2 * H, 2 * W)`` by `DoublingConv2d`, ILN and ReLU."""
     return nn.Sequential(
-        DoublingConv2d(channels, channels // 2),
+        DoublingConv2d(channels, channels // 2, upsampling=upsampling),
         LayerInstanceNorm(channels // 2, 0.0, affine=True),
         nn.ReLU(inplace=True),
     )

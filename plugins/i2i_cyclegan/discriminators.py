@@ -51,10 +51,13 @@ class PatchDiscriminator(Discriminator):
         judged = features if self.spread is None else self.spread(features)
         return Verdict(logits=[self.head(judged)], features=[features])
 
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """The published discriminator does not compare images."""
+        return () if self.spread is None else ("--discriminator.no-minibatch_std",)
+
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of pytorch-CycleGAN-and-pix2pix, which has no ``minibatch_std``; {} with it."""
-        if self.spread is not None:
-            return {}
+        """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
         last = len(self.stages) - 1
         stages = {f"stages.{i}.0": f"model.{max(0, 3 * i - 1)}" for i in range(last + 1)}
         return parameter_keys({**stages, "head": f"model.{3 * last + 2}"})

@@ -6,14 +6,22 @@ Every convolution is biased, and instance normalisation has neither affine param
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Generator, Translation
-from i2i.nn import ImageConv2d, InstanceNorm, ReflectionConv2d, each_stage, outermost_stages
+from i2i.nn import (
+    DoublingConv2d,
+    ImageConv2d,
+    InstanceNorm,
+    ReflectionConv2d,
+    Upsampling,
+    each_stage,
+    outermost_stages,
+)
 
 MIN_UNET_DEPTH = 4
 
@@ -34,6 +42,13 @@ class ResnetGenerator(Generator):
 
         blocks: int = Field(9, ge=1, description="Residual blocks: 6 or 9 as published.")
         branch_depth: int = Field(3, ge=1, le=3, description="Stages on either side that belong to a branch.")
+        upsampling: Literal["transposed", Upsampling] = Field(
+            "transposed",
+            description="How maps are enlarged: transposed convolutions, as published, can leave a checkerboard; "
+            "bilinear does not.",
+        )
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -46,8 +61,8 @@ class ResnetGenerator(Generator):
         )
         self.blocks = nn.Sequential(*(BiasedResidualBlock(4 * width) for _ in range(config.blocks)))
         self.up = nn.Sequential(
-            _normed(nn.ConvTranspose2d(4 * width, 2 * width, 3, 2, 1, output_padding=1)),
-            _normed(nn.ConvTranspose2d(2 * width, width, 3, 2, 1, output_padding=1)),
+            _normed(_doubling(4 * width, config.upsampling)),
+            _normed(_doubling(2 * width, config.upsampling)),
             nn.Sequential(ImageConv2d(width, 3, bias=True), nn.Tanh()),
         )
         self.branch_points = outermost_stages(config.branch_depth, 3)
@@ -63,6 +78,11 @@ class ResnetGenerator(Generator):
         down = each_stage(self.down, x)
         within = each_stage(self.blocks, down[-1])
         return [*down, within[len(within) // 2], within[-1]]
+
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """The published generator up-samples by transposed convolutions."""
+        return () if self.config.upsampling == "transposed" else ("--generator.upsampling transposed",)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""
@@ -150,6 +170,12 @@ def initialise(layer: nn.Module) -> None:
 
 def _normed(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
     return nn.Sequential(conv, InstanceNorm(), nn.ReLU(inplace=True))
+
+
+def _doubling(width: int, upsampling: Literal["transposed", Upsampling]) -> nn.Conv2d | nn.ConvTranspose2d:
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(width, width // 2, 3, 2, 1, output_padding=1)
+    return DoublingConv2d(width, width // 2, bias=True, upsampling=upsampling)
 
 
 def _unet_down(level: int, widths: list[int]) -> nn.Sequential:

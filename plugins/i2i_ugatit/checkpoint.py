@@ -14,7 +14,6 @@ from i2i import (
     CheckpointError,
     CheckpointFormat,
     CheckpointParts,
-    Generator,
     Imported,
     from_published,
     join_states,
@@ -68,8 +67,10 @@ class UGATITPytorch(CheckpointFormat):
 
     def write(self, backbone: Backbone, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the single file, named ``latest`` since UGATIT-pytorch resumes from and tests that."""
-        generators = {theirs: _checked(backbone.generators[ours]) for theirs, ours in GENERATORS.items()}
-        states: dict[str, Any] = {name: to_published(network) for name, network in generators.items()}
+        states: dict[str, Any] = {
+            name: to_published(published_network(backbone.generators[direction], AttentionGenerator, "UGATIT-pytorch"))
+            for name, direction in GENERATORS.items()
+        }
         for domain in ("a", "b"):
             judge = published_network(backbone.discriminators[domain], AttentionDiscriminator, "UGATIT-pytorch")
             states |= split_states(to_published(judge), _judges(domain))
@@ -110,13 +111,3 @@ def _discriminators(states: Mapping[str, Mapping[str, Tensor]], network: Attenti
 
 def _judges(domain: str) -> dict[str, str]:
     return {letter: f"dis{letter}{domain.upper()}" for letter in PARTS}
-
-
-def _checked(generator: Any) -> Generator:
-    checked = published_network(generator, AttentionGenerator, "UGATIT-pytorch")
-    if not checked.published_keys():
-        raise CheckpointError(
-            "UGATIT-pytorch's generators have 2 downsamplings and no colour skip, unlike this one. Only a model "
-            "trained with --generator.downsamplings 2 and --generator.no-colour_skip can be exported in this format."
-        )
-    return checked

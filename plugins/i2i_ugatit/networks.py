@@ -22,6 +22,7 @@ from i2i.nn import (
     ResidualBlock,
     SpectralConv2d,
     SpectralLinear,
+    Upsampling,
     channel_means,
     doubling_stage,
     each_stage,
@@ -61,6 +62,9 @@ class AttentionGenerator(Generator):
         colour_skip: bool = Field(
             False, description="Also pass colours around the encoder, whose normalisation loses how light they are."
         )
+        upsampling: Upsampling = Field(
+            "nearest", description="How maps are enlarged: nearest, as published, can leave stripes; bilinear does not."
+        )
 
     config: Config
 
@@ -80,7 +84,8 @@ class AttentionGenerator(Generator):
             self.branch_points = (*self.branch_points, "colours")
         self.style = _Style(inner, 1 if config.light else (config.size // self.multiple_of) ** 2)
         self.decode = nn.ModuleList(_SteeredBlock(inner) for _ in range(config.blocks))
-        self.up = nn.Sequential(*map(doubling_stage, reversed(widths[1:])), _exit(config.channels))
+        doubling = (doubling_stage(width, config.upsampling) for width in reversed(widths[1:]))
+        self.up = nn.Sequential(*doubling, _exit(config.channels))
 
     def forward(self, x: Tensor) -> Translation:
         """Translate ``x``, ``(N, 3, H, W)`` in [-1, 1]; H and W are multiples of ``multiple_of``."""
@@ -99,10 +104,19 @@ class AttentionGenerator(Generator):
         within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
 
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """The published generator has two downsamplings and no colour skip, and up-samples by nearest neighbours."""
+        differs = {
+            "--generator.downsamplings 2": self.config.downsamplings != 2,
+            "--generator.no-colour_skip": self.config.colour_skip,
+            "--generator.upsampling nearest": self.config.upsampling != "nearest",
+        }
+        return tuple(option for option, needed in differs.items() if needed)
+
     def published_keys(self) -> dict[str, str]:
-        """Return our keys and those of UGATIT-pytorch: two downsamplings, no colour skip; {} for other generators."""
-        published = self.config.downsamplings == 2 and self.colours is None
-        return _published(self, _generator_names(self.config.blocks)) if published else {}
+        """Return our keys and those of UGATIT-pytorch."""
+        return _published(self, _generator_names(self.config.blocks))
 
 
 class AttentionDiscriminator(Discriminator):

@@ -184,10 +184,4 @@ def _storable_generator(network: nn.Module, groups: Sequence[str]) -> Variationa
             f"UNIT's release cannot store groups, but this model has the groups {', '.join(groups)}. "
             "Export one with --group."
         )
-    if generator.config.shared_blocks:
-        raise CheckpointError(
-            "UNIT's release shares no layers between the directions, but this model does (shared_blocks: "
-            f"{generator.config.shared_blocks}). They would drift apart if training continued there, so the model "
-            "cannot be exported."
-        )
     return generator

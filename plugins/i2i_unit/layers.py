@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import repeat
 from torch import Tensor, nn
 
 from i2i.nn import (
@@ -12,6 +12,7 @@ from i2i.nn import (
     ReflectionConv2d,
     channel_moments,
     convolve,
+    fold_upsampling,
     pool_moments,
     reflect,
     scale_channels,
@@ -56,7 +57,7 @@ class UpsamplingConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, inputs, H, W)`` to ``(N, outputs, 2H, 2W)``; H and W are 2 or more."""
-        folded = _by_phase(self.weight)
+        folded = fold_upsampling(self.weight)
         bias = None if self.bias is None else repeat(self.bias, "o -> 1 (o phase)", phase=4)
         maps = convolve(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded[None], bias)
         left, right = self._column(x[..., :2], slice(None, 5)), self._column(x[..., -2:], slice(-5, None))
@@ -115,17 +116,3 @@ def _zero_bias(layer: nn.Conv2d) -> None:
 
 def _enlarge(x: Tensor) -> Tensor:
     return reflect(F.interpolate(x, scale_factor=2.0, mode="nearest"), 2)
-
-
-def _by_phase(weight: Tensor) -> Tensor:
-    """Fold ``(O, I, 5, 5)`` into ``(O * 4, I, 3, 3)``: a 3x3 kernel for each of the 2x2 output pixels."""
-    rows = _merge_taps(weight, 2)  # (O, 2, I, 3, 5)
-    return rearrange(_merge_taps(rows, 4), "o column row i h w -> (o row column) i h w")
-
-
-def _merge_taps(weight: Tensor, dim: int) -> Tensor:
-    """Merge the five taps along ``dim`` into three for even and three for odd outputs; phases become dimension 1."""
-    first, second, third, fourth, fifth = weight.unbind(dim)
-    even = torch.stack([first + second, third + fourth, fifth], dim)
-    odd = torch.stack([first, second + third, fourth + fifth], dim)
-    return torch.stack([even, odd], 1)

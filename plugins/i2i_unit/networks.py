@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from i2i import ConfigError, Discriminator, Generator, Translation, Verdict
-from i2i.nn import ImageConv2d, ReflectionConv2d, each_stage, outermost_stages
+from i2i.nn import DoublingConv2d, ImageConv2d, ReflectionConv2d, Upsampling, each_stage, outermost_stages
 from i2i_unit.layers import (
     ResidualBlock,
     SampleNorm,
@@ -59,6 +59,9 @@ class VariationalGenerator(Generator):
         shared_blocks: int = Field(0, ge=0, description="Blocks next to the latent shared by both directions.")
         noise: float = Field(1.0, ge=0, description="Standard deviation of the noise on latents during training.")
         branch_depth: int = Field(3, ge=1, le=3, description="Outermost stages per end that belong to a branch.")
+        upsampling: Upsampling = Field(
+            "nearest", description="How maps are enlarged: nearest, as published, can leave stripes; bilinear does not."
+        )
 
     config: Config
 
@@ -74,7 +77,7 @@ class VariationalGenerator(Generator):
         self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         self.decode = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(config.blocks)))
         last = nn.Sequential(ImageConv2d(c, 3, bias=True), nn.Tanh())
-        self.up = nn.Sequential(_Doubling(4 * c), _Doubling(2 * c), last)
+        self.up = nn.Sequential(*(_Doubling(width, config.upsampling) for width in (4 * c, 2 * c)), last)
         self.apply(initialise_kaiming)
 
     def forward(self, x: Tensor) -> Sampled:
@@ -107,6 +110,15 @@ class VariationalGenerator(Generator):
         for side, shared in (("blocks", range(blocks - count, blocks)), ("decode", range(count))):
             for index in shared:
                 self.set_submodule(f"{side}.{index}", other.get_submodule(f"{side}.{index}"))
+
+    @property
+    def published_with(self) -> tuple[str, ...]:
+        """The release shares no layers, so that they would drift apart there, and up-samples by nearest neighbours."""
+        differs = {
+            "--generator.shared_blocks 0": self.config.shared_blocks > 0,
+            "--generator.upsampling nearest": self.config.upsampling != "nearest",
+        }
+        return tuple(option for option, needed in differs.items() if needed)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of the release, where ``enc`` and ``dec`` of a file belong to one domain."""
@@ -178,10 +190,14 @@ class _Doubling(nn.Module):
 
     samplewise = True
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, upsampling: Upsampling) -> None:
         super().__init__()
         self.norm = SampleNorm(channels // 2)
-        self.conv = UpsamplingConv2d(channels, channels // 2)
+        self.conv = (
+            UpsamplingConv2d(channels, channels // 2)
+            if upsampling == "nearest"
+            else DoublingConv2d(channels, channels // 2, 5, bias=True, upsampling=upsampling)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(self.conv(x)), inplace=True)

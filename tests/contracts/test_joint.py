@@ -42,6 +42,7 @@ LAYERS = [
     (SpectralConv2d(8, 5, 3, bias=False), IMAGE),
     (SpectralLinear(8, 1), VECTOR),
     (DoublingConv2d(8, 4), IMAGE),
+    (DoublingConv2d(8, 4, 5, bias=True, upsampling="bilinear"), IMAGE),
     (ImageConv2d(8, 3), IMAGE),
     (InstanceNorm(), IMAGE),
     (LayerInstanceNorm(8, 0.3, affine=True), IMAGE),

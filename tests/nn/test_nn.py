@@ -13,12 +13,28 @@ from i2i.nn.convolutions import DoublingConv2d, ImageConv2d, ReflectionConv2d
 from i2i.nn.spectral import SpectralConv2d, SpectralLinear
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize("side", [3, 5, 7])
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (8, 4)])
-def test_doubling_convolution_equals_upsample_pad_convolve(size):
-    conv = DoublingConv2d(3, 5).double()
+def test_doubling_convolution_equals_upsample_pad_convolve(size, upsampling, side, bias):
+    conv = DoublingConv2d(3, 5, side, bias, upsampling).double()
     x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
-    plain = F.conv2d(F.pad(F.interpolate(x, scale_factor=2), (1,) * 4, mode="reflect"), conv.weight)
-    _same_with_gradients(conv(x), plain, (x, conv.weight))
+    enlarged = F.pad(F.interpolate(x, scale_factor=2, mode=upsampling), (side // 2,) * 4, mode="replicate")
+    _same_with_gradients(conv(x), F.conv2d(enlarged, conv.weight, conv.bias), (x, *conv.parameters()))
+
+
+def test_doubling_convolution_pads_nearest_neighbours_as_published():
+    conv, x = DoublingConv2d(3, 5).double(), torch.randn(2, 3, 4, 6, dtype=torch.double)
+    published = F.conv2d(F.pad(F.interpolate(x, scale_factor=2), (1,) * 4, mode="reflect"), conv.weight)
+    torch.testing.assert_close(conv(x), published)
+
+
+@pytest.mark.parametrize(("upsampling", "even"), [("nearest", False), ("bilinear", True)])
+def test_only_bilinear_doubling_leaves_no_pattern_of_two_pixels(upsampling, even):
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)
+    steps = DoublingConv2d(1, 1, upsampling=upsampling)(ramp)[0, 0, 8, 4:-4].diff()
+    assert bool(steps.max() - steps.min() < 1e-4) is even
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -24,7 +24,7 @@ def test_a_symptom_names_the_groups_that_have_it(finished):
     found = findings(read_record(finished))
     assert [one.title for one in found] == ["Checkerboard"]  # the kids' overfitting is a matter of two drawings
     assert (found[0].groups, found[0].limit, found[0].when) == ({"woman": 0.9}, 0.7, "transfer, step 20")
-    check(found[0].remedy, "--transfer-steps", "--generator ugatit")
+    check(found[0].remedy, "--transfer-steps", "--generator.upsampling bilinear")
     assert looked_for(read_record(finished)) == [*TITLES, "Overfitting"]
 
 

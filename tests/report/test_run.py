@@ -37,7 +37,7 @@ def test_the_page_shows_every_part(page):
         assert f'id="{part}"' in page
         assert f'href="#{part}"' in page
     assert "Checkerboard: woman 0.90" in page
-    assert "<code>--generator</code> ugatit" in page
+    assert "<code>--generator.upsampling</code> bilinear" in page
     assert "kid: n too small for l1: 1 of 2" in page
     assert page.count("<polyline") == 2 * (2 + 1) + 2 * 2 + 2 * (2 + 1)  # losses, overfitting, scores of two stages
     assert '<td data-head="images of">kid</td>' in page

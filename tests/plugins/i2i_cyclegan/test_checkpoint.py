@@ -127,9 +127,17 @@ def test_files_of_one_epoch_belong_together(
     assert {part: path.name.split("_net_")[0] for part, path in parts.items()} == found
 
 
-def test_other_generators_cannot_be_written(registry: Registry) -> None:
-    model = model_of(registry, {"generator": {"name": "ugatit"}})
-    with refused(CheckpointError, "'ugatit'", "--generator resnet"):
+@pytest.mark.parametrize(
+    ("generator", "named"),
+    [
+        ({"name": "ugatit"}, ["'ugatit'", "--generator resnet"]),
+        ({"upsampling": "nearest"}, ["--generator.upsampling transposed"]),
+    ],
+    ids=["ugatit", "nearest"],
+)
+def test_other_generators_cannot_be_written(registry: Registry, generator: dict[str, str], named: list[str]) -> None:
+    model = model_of(registry, {"generator": generator})
+    with refused(CheckpointError, *named):
         FORMAT.write(model.backbone, model.groups)
 
 

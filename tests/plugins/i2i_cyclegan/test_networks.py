@@ -44,7 +44,7 @@ def published_unet(network: UnetGenerator, x: Tensor) -> Tensor:
 
 
 def generators() -> list[Generator]:
-    return [resnet(), resnet(branch_depth=1), unet(32), unet(16, branch_depth=9)]
+    return [resnet(), resnet(branch_depth=1), resnet(upsampling="bilinear"), unet(32), unet(16, branch_depth=9)]
 
 
 @pytest.mark.parametrize("generator", generators(), ids=lambda g: f"{g.name}-{len(g.branch_points)}")
@@ -72,9 +72,10 @@ def test_default_trunk_of_the_resnet_is_its_blocks() -> None:
     assert all(name.rsplit(".", 2)[0] in network.branch_points for name in branched)
 
 
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "bilinear"])
 @pytest.mark.parametrize("side", [16, 20, 64])
-def test_resnet_keeps_shape_and_range(side: int) -> None:
-    image = resnet()(torch.randn(2, 3, side, side + 4)).image
+def test_resnet_keeps_shape_and_range(side: int, upsampling: str) -> None:
+    image = resnet(upsampling=upsampling)(torch.randn(2, 3, side, side + 4)).image
     assert image.shape == (2, 3, side, side + 4)
     assert image.abs().max() <= 1
 

@@ -190,12 +190,10 @@ def test_other_files_are_not_recognised(parts: Any) -> None:
     ("given", "named"),
     [
         ({"backbone": {"name": "cyclegan"}}, ("UNIT", "'resnet'", "--generator unit")),
-        (
-            {"generator": {"shared_blocks": 1}},
-            ("UNIT", 1),
-        ),
+        ({"generator": {"shared_blocks": 1}}, ("UNIT", "--generator.shared_blocks 0")),
+        ({"generator": {"upsampling": "bilinear"}}, ("UNIT", "--generator.upsampling nearest")),
     ],
-    ids=["generator", "shared"],
+    ids=["generator", "shared", "bilinear"],
 )
 def test_a_model_that_the_release_cannot_store_is_refused(
     registry: Registry, given: dict[str, Any], named: str
