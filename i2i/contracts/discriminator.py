@@ -106,7 +106,7 @@ class Discriminator(nn.Module, ABC):
 
     @property
     def published_with(self) -> tuple[str, ...]:
-        """Options, as on the command line, that the network lacks to be one of the original project; by default none."""
+        """Options, as typed, that would make the network one of the original project's; by default none."""
         return ()
 
     def published_keys(self) -> dict[str, str]:
