@@ -238,7 +238,8 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
     source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
     console.print(f"{source}: {counts} source/target images; base group '{_base(job)}'")
     if config.base_model is not None:
-        console.print(f"starts from {config.base_model}", highlight=False, markup=False)
+        further = " and trains its groups further" if _goes_on(job) else ""
+        console.print(f"starts from {config.base_model}{further}", highlight=False, markup=False)
     if job.batch_change:
         console.print(job.batch_change, highlight=False, markup=False)
     if resumed and job.changes:
@@ -247,6 +248,14 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
             highlight=False,
             markup=False,
         )
+
+
+def _goes_on(job: Run) -> bool:
+    """Return whether the start model has groups already, and the run adds none."""
+    from i2i.models.description import read_model_description
+
+    file = Path(job.config.base_model or "")
+    return job.config.added is None and file.is_file() and bool(read_model_description(file).groups)
 
 
 def _base(job: Run) -> str:

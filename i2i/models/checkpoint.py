@@ -18,7 +18,7 @@ from i2i.models.description import ModelDescription, TrainedConfig, described
 from i2i.models.frozen import ModelWeights, removable
 from i2i.models.model import Model, outline
 from i2i.registry.registry import Registry, installed
-from i2i.storage.run_folder import model_file
+from i2i.storage.run_folder import BASE_FILE, model_file
 from i2i.storage.tensor_file import TensorFile, is_finite, write
 
 _TRAINED = (
@@ -149,10 +149,22 @@ def _check_weights(model: Model, file: TensorFile, judges: bool = True) -> None:
     odd = next((name for name in sorted(wanted | stored) if wanted.get(name) != stored.get(name)), None)
     if odd is not None:
         raise CheckpointError(
-            f"{file.path} does not fit: {odd} is {stored.get(odd, 'missing')}, not {wanted.get(odd, 'absent')}. Leave "
-            "out options that change the networks; without any, the file or a plugin has changed: get those that wrote "
-            "it."
+            _other_transfer(model, file)
+            or f"{file.path} does not fit: {odd} is {stored.get(odd, 'missing')}, not {wanted.get(odd, 'absent')}. "
+            "Leave out options that change the networks; without any, the file or a plugin has changed: get those that "
+            "wrote it."
         )
+
+
+def _other_transfer(model: Model, file: TensorFile) -> str:
+    """Return why a file with groups does not fit, if they are by another transfer than the model's; empty otherwise."""
+    made, given = described(file).config.transfer, model.components.config.transfer["name"]
+    if made is None or made.name == given:
+        return ""
+    return (
+        f"{file.path} has its groups by the transfer '{made.name}', and '{given}' needs other networks. Train it "
+        f"further with --transfer {made.name}, or start from the model before that, such as {BASE_FILE} of its run."
+    )
 
 
 def _read_weights(network: nn.Module, weights: ModelWeights, prefix: str = "") -> dict[str, Tensor]:

@@ -386,6 +386,11 @@ class TestTransfer:
         mentions(message, f"{trained}/model.safetensors", "kid", "man", "elderly", "i2i groups add", "base.safetensors")
         assert not out.exists()
 
+    def test_model_with_groups_of_another_transfer(self, refused, trained, folder_root, out) -> None:
+        message = refused("transfer", trained, "--data", folder_root, "--transfer", "finetune", "--out", out)
+        mentions(message, f"{trained}/model.safetensors", "--transfer branch", "'finetune'", "base.safetensors")
+        assert not out.exists()
+
     def test_model_with_groups_and_data_without_one(self, refused, trained, own_root, out) -> None:
         shutil.rmtree(own_root / "kid")
         message = refused("transfer", trained, "--data", own_root, "--out", out)

@@ -112,7 +112,7 @@ def test_the_help_shows_the_options_of_the_model(i2i, base) -> None:
 def test_a_finished_transfer_goes_on(i2i, trained, folder_root, out) -> None:
     result = i2i("transfer", trained, "--data", folder_root, "--out", out, "--transfer-steps=1")
     assert result.status == 0
-    check_line(result.out, f"{trained}/model.safetensors")
+    check_line(result.out, f"{trained}/model.safetensors", "further")
     assert (out / "model.safetensors").read_bytes() != (trained / "model.safetensors").read_bytes()
 
 
