@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
@@ -19,7 +19,7 @@ from i2i.nn.thin import of_four_pixels
 
 Upsampling = Literal["nearest", "bilinear"]
 """How a map is enlarged before a convolution."""
-_ENLARGED: Mapping[Upsampling, tuple[float, ...]] = {"nearest": (1, 1), "bilinear": (0.25, 0.75, 0.75, 0.25)}
+_SUMS: Mapping[Upsampling, int] = {"nearest": 1, "bilinear": 3}  # of neighbours: (1, 1), and (1, 3, 3, 1) / 4
 
 
 class Conv2d(nn.Conv2d):
@@ -99,8 +99,9 @@ def fold_upsampling(weight: Tensor, upsampling: Upsampling = "nearest") -> Tenso
     Returns:
         ``(O * 4, I, t, t)``: t is ``(side + 1) / 2`` for nearest neighbours, ``(side + 3) / 2`` for bilinear.
     """
-    rows = _fold(weight, 2, _ENLARGED[upsampling])  # (O, 2, I, t, side)
-    return _fold(rows, 4, _ENLARGED[upsampling]).flatten(0, 2)
+    sums = _SUMS[upsampling]
+    rows = _fold(weight / 4 ** (sums - 1), 2, sums)  # (O, 2, I, t, side)
+    return _fold(rows, 4, sums).flatten(0, 2)
 
 
 class ImageConv2d(nn.Conv2d):
@@ -153,10 +154,9 @@ class ReflectionConv2d(nn.Conv2d):
         return convolve(reflect(x, layers[0].reach), weights, biases(layers), layers[0].stride)
 
 
-def _fold(weight: Tensor, dim: int, kernel: Sequence[float]) -> Tensor:
-    """Convolve the taps along ``dim`` with ``kernel`` and deal them out to two phases, a new dimension ``dim // 2``."""
-    taps, whole = weight.unbind(dim), []
-    for place in range(len(taps) + len(kernel) - 1):
-        shares = (share * taps[place - i] for i, share in enumerate(kernel) if 0 <= place - i < len(taps))
-        whole.append(functools.reduce(operator.add, shares))
-    return torch.stack([torch.stack(whole[phase::2], dim) for phase in (1, 0)], dim // 2)
+def _fold(weight: Tensor, dim: int, sums: int) -> Tensor:
+    """Sum neighbouring taps along ``dim``, and deal them out to two phases, a new dimension ``dim // 2``."""
+    taps = weight.unbind(dim)
+    for _ in range(sums):
+        taps = (taps[0], *itertools.starmap(operator.add, itertools.pairwise(taps)), taps[-1])
+    return torch.stack([torch.stack(taps[phase::2], dim) for phase in (1, 0)], dim // 2)
