@@ -19,6 +19,7 @@ from i2i.errors import ConfigError
 from i2i.registry.registry import installed
 
 if TYPE_CHECKING:
+    from i2i.models.description import ModelDescription
     from i2i.runs.run import Run
 
 OPTION = "Run"
@@ -230,15 +231,19 @@ def _start_file(base: Path, stages: tuple[str, ...]) -> Path:
 
 
 def _introduce(job: Run, console: Console, resumed: bool) -> None:
-    dataset, config = job.dataset, job.config
+    from i2i.runs.checks import base_of
+
+    dataset, config, start = job.dataset, job.config, _start_model(job)
+    base = dataset.base if start is None else base_of(start, dataset)
     counts = ", ".join(f"{g} {len(dataset.train(g, 'a'))}/{len(dataset.train(g, 'b'))}" for g in dataset.groups)
     transfer = f"transfer '{config.transfer['name']}', " if "transfer" in config.stages else ""
     console.print(f"[bold]i2i[/] {config.backbone['name']} at {config.size} px on {_place(job)}, "
                   f"{transfer}into {escape(str(job.folder))}")  # fmt: skip
     source = f"data '{config.data['name']}'" if config.added is None else f"adds '{config.added.group}'"
-    console.print(f"{source}: {counts} source/target images; base group '{_base(job)}'")
+    console.print(f"{source}: {counts} source/target images; base group '{base}'")
     if config.base_model is not None:
-        further = " and trains its groups further" if _goes_on(job) else ""
+        goes_on = start is not None and start.groups and config.added is None
+        further = " and trains its groups further" if goes_on else ""
         console.print(f"starts from {config.base_model}{further}", highlight=False, markup=False)
     if job.batch_change:
         console.print(job.batch_change, highlight=False, markup=False)
@@ -250,21 +255,12 @@ def _introduce(job: Run, console: Console, resumed: bool) -> None:
         )
 
 
-def _goes_on(job: Run) -> bool:
-    """Return whether the start model has groups already, and the run adds none."""
+def _start_model(job: Run) -> ModelDescription | None:
+    """Return the description of the start model; None without one, or if it has been deleted since."""
     from i2i.models.description import read_model_description
 
     file = Path(job.config.base_model or "")
-    return job.config.added is None and file.is_file() and bool(read_model_description(file).groups)
-
-
-def _base(job: Run) -> str:
-    """Return the base group of the start model, or else of the data."""
-    from i2i.models.description import read_model_description
-    from i2i.runs.checks import base_of
-
-    file = Path(job.config.base_model or "")
-    return base_of(read_model_description(file), job.dataset) if file.is_file() else job.dataset.base  # may be deleted
+    return read_model_description(file) if file.is_file() else None
 
 
 def _place(job: Run) -> str:
