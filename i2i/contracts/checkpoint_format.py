@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from i2i.config.options import Section
+from i2i.config.options import Section, as_written
 from i2i.contracts.backbone import Backbone
 from i2i.contracts.dataset import ONLY_GROUP
 from i2i.contracts.discriminator import Discriminator
@@ -143,10 +143,11 @@ def published_network(network: nn.Module, kind: type[N], whose: str, names: Sequ
             f"{whose} has no {option} like '{name}', only {' and '.join(map(repr, known))}. Only a model trained with "
             f"--{option} {known[0]} can be exported in this format."
         )
-    if network.published_with:
+    lacking = {key: value for key, value in network.published_with.items() if getattr(network.config, key) != value}
+    if lacking:
+        typed = " and ".join(_typed(option, name, value) for name, value in lacking.items())
         raise CheckpointError(
-            f"{whose} has no {option} like this one. Only a model trained with {' and '.join(network.published_with)} "
-            "can be exported in this format."
+            f"{whose} has no {option} like this one. Only a model trained with {typed} can be exported in this format."
         )
     return network
 
@@ -207,6 +208,12 @@ def output_width(state: Mapping[str, Tensor], key: str, whose: str) -> int:
     if not isinstance(state.get(key), Tensor):
         raise CheckpointError(f"{whose} has no '{key}'. It is cut short, or belongs to another model.")
     return state[key].shape[0]
+
+
+def _typed(part: str, name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{part}.{name}" if value else f"--{part}.no-{name}"
+    return f"--{part}.{name} {as_written(value)}"
 
 
 def _compare(expected: set[str], actual: set[str], whose: str) -> None:

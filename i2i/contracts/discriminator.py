@@ -57,10 +57,12 @@ class Discriminator(nn.Module, ABC):
         pretrained: Paths of the submodules whose weights `prepare` loads and training never changes, such as
             ``("trunk",)``. Slim model files leave them out, and find the same weights again before further training.
             Keep them out of ``branch_points``: copies of them are stored like other weights.
+        published_with: Options that the original project's discriminator has a single value of, with that value.
         note: A sentence on an automatic choice, such as the depth for a size, shown before training.
     """
 
     name: ClassVar[str]
+    published_with: ClassVar[Mapping[str, Any]] = {}
     branch_points: tuple[str, ...] = ("*",)
     feature_channels: tuple[int, ...] = ()
     mixes_samples: bool = False
@@ -104,13 +106,8 @@ class Discriminator(nn.Module, ABC):
             WeightsError: The weights named in the options are missing, damaged, or for another network.
         """
 
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """Options, as typed, that would make the network one of the original project's; by default none."""
-        return ()
-
     def published_keys(self) -> dict[str, str]:
-        """Return state dict key to the original project's key, if ``published_with`` is empty; {} without a project."""
+        """Return state dict key to the original project's key, with ``published_with``; {} if there is no project."""
         return {}
 
     @classmethod

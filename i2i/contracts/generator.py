@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -47,12 +48,14 @@ class Generator(nn.Module, ABC):
         encoded_channels: Channels of each map in ``Translation.encoded``.
         multiple_of: Height and width of the input must be divisible by this.
         fixed_size: True if inputs must be ``config.size`` squared.
+        published_with: Options that the original project's generator has a single value of, with that value.
         stochastic: True if a call in training mode draws random numbers. Both directions then run in turn, so that
             equal seeds draw equal numbers. Torch's dropout is detected without it.
     """
 
     name: ClassVar[str]
     provides: ClassVar[frozenset[str]] = frozenset()
+    published_with: ClassVar[Mapping[str, Any]] = {}
     branch_points: tuple[str, ...] = ()
     cam_points: tuple[str, ...] = ()
     encoded_channels: tuple[int, ...] = ()
@@ -92,11 +95,6 @@ class Generator(nn.Module, ABC):
             if callable(clip):
                 clip()
 
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """Options, as typed, that would make the network one of the original project's; by default none."""
-        return ()
-
     def published_keys(self) -> dict[str, str]:
-        """Return state dict key to the original project's key, if ``published_with`` is empty; {} without a project."""
+        """Return state dict key to the original project's key, with ``published_with``; {} if there is no project."""
         return {}

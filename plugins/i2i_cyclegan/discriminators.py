@@ -20,6 +20,7 @@ class PatchDiscriminator(Discriminator):
     """
 
     name = "patch"
+    published_with = {"minibatch_std": False}
     samplewise = True
 
     class Config(Discriminator.Config):
@@ -50,11 +51,6 @@ class PatchDiscriminator(Discriminator):
         features = self.stages(x)
         judged = features if self.spread is None else self.spread(features)
         return Verdict(logits=[self.head(judged)], features=[features])
-
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """The published discriminator does not compare images."""
-        return () if self.spread is None else ("--discriminator.no-minibatch_std",)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""

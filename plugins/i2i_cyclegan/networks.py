@@ -35,6 +35,7 @@ class ResnetGenerator(Generator):
     name = "resnet"
     samplewise = True
     provides = frozenset({"encoded"})
+    published_with = {"upsampling": "transposed"}
     multiple_of = 4
 
     class Config(Generator.Config):
@@ -78,11 +79,6 @@ class ResnetGenerator(Generator):
         down = each_stage(self.down, x)
         within = each_stage(self.blocks, down[-1])
         return [*down, within[len(within) // 2], within[-1]]
-
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """The published generator up-samples by transposed convolutions."""
-        return () if self.config.upsampling == "transposed" else ("--generator.upsampling transposed",)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of pytorch-CycleGAN-and-pix2pix."""

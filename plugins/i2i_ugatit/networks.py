@@ -47,6 +47,7 @@ class AttentionGenerator(Generator):
     samplewise = True
     provides = frozenset({"cam", "encoded"})
     cam_points = ("attention.heads",)
+    published_with = {"downsamplings": 2, "colour_skip": False, "upsampling": "nearest"}
 
     class Config(Generator.Config):
         """Options of the U-GAT-IT generator."""
@@ -103,16 +104,6 @@ class AttentionGenerator(Generator):
         maps = each_stage(self.down, x)
         within = each_stage(self.blocks, maps[-1])
         return [*maps, within[len(within) // 2], within[-1]]
-
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """The published generator has two downsamplings and no colour skip, and up-samples by nearest neighbours."""
-        differs = {
-            "--generator.downsamplings 2": self.config.downsamplings != 2,
-            "--generator.no-colour_skip": self.config.colour_skip,
-            "--generator.upsampling nearest": self.config.upsampling != "nearest",
-        }
-        return tuple(option for option, needed in differs.items() if needed)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of UGATIT-pytorch."""

@@ -50,6 +50,7 @@ class VariationalGenerator(Generator):
     name = "unit"
     samplewise = True
     provides = frozenset({"latent", "encoded"})
+    published_with = {"shared_blocks": 0, "upsampling": "nearest"}  # shared blocks would drift apart there
     multiple_of = 4
 
     class Config(Generator.Config):
@@ -110,15 +111,6 @@ class VariationalGenerator(Generator):
         for side, shared in (("blocks", range(blocks - count, blocks)), ("decode", range(count))):
             for index in shared:
                 self.set_submodule(f"{side}.{index}", other.get_submodule(f"{side}.{index}"))
-
-    @property
-    def published_with(self) -> tuple[str, ...]:
-        """The release shares no layers, so that they would drift apart there, and up-samples by nearest neighbours."""
-        differs = {
-            "--generator.shared_blocks 0": self.config.shared_blocks > 0,
-            "--generator.upsampling nearest": self.config.upsampling != "nearest",
-        }
-        return tuple(option for option, needed in differs.items() if needed)
 
     def published_keys(self) -> dict[str, str]:
         """Return our keys and those of the release, where ``enc`` and ``dec`` of a file belong to one domain."""
