@@ -58,7 +58,7 @@ def _count(network: torch.nn.Module) -> int:
 
 def _operations(chosen: Components) -> int:
     """Count the forward and backward operations of one step of the base stage."""
-    losses = chosen.build_losses(frozenset())
+    losses = chosen.build_losses(chosen.transfers[0])
     needs = frozenset().union(*(loss.needs for loss in losses.values()))
     count, size = chosen.config.batch_size, chosen.config.size
     with FakeTensorMode(), FlopCounterMode(display=False) as counter:

@@ -88,7 +88,7 @@ def training_of(
     model = Model(chosen, data.base, groups)
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
     return Training(
-        model.backbone, transfer, chosen.build_losses(transfer.config.provides), Loader(data, config.size, 0),
+        model.backbone, transfer, chosen.build_losses(transfer.config), Loader(data, config.size, 0),
         Engine(device, precision, threads=threads), steps=100, batch_size=config.batch_size, seed=0,
         pretrained=PretrainedNetworks(chosen.registry),
     )  # fmt: skip

@@ -252,7 +252,7 @@ def _model(registry: Registry, given: dict[str, Any]) -> Model:
 
 def _training(model: Model, data: Dataset, precision: str = "32") -> Training:
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), data.base, ())
-    losses = model.components.build_losses(transfer.config.provides)
+    losses = model.components.build_losses(transfer.config)
     return Training(
         model.backbone,
         transfer,

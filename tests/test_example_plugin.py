@@ -59,14 +59,14 @@ def test_its_backbone_is_built_from_registered_parts(with_example):
 
     assert chosen.generator.component.name == "resnet"
     assert chosen.discriminator.component.name == "patch"
-    assert set(chosen.build_losses(frozenset())) == {"adversarial", "cycle", "total_variation"}
+    assert set(chosen.build_losses(chosen.transfers[0])) == {"adversarial", "cycle", "total_variation"}
     assert model.translate(torch.zeros(2, 3, 32, 32)).shape == (2, 3, 32, 32)
 
 
 def test_its_loss_works_with_another_backbone(with_example):
     chosen = resolve({"loss": {"total_variation": 0.5}}, with_example)
 
-    assert chosen.build_losses(frozenset())["total_variation"].config.weight == 0.5
+    assert chosen.build_losses(chosen.transfers[0])["total_variation"].config.weight == 0.5
 
 
 def test_its_loss_by_hand(with_example):

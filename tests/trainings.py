@@ -31,7 +31,7 @@ def training_on(data: Dataset, model: Model, precision: str = "32", **options: A
         options: Other arguments of `Training`; by default on the CPU, 10 steps, batch size 2 and seed 0.
     """
     transfer = model.transfer or NoTransfer(NoTransfer.Config(), model.base, ())
-    losses = model.components.build_losses(transfer.config.provides)
+    losses = model.components.build_losses(transfer.config)
     pretrained = PretrainedNetworks(model.components.registry)
     defaults = {"steps": 10, "batch_size": 2, "seed": 0, "pretrained": pretrained}
     engine = options.pop("engine", None) or Engine("cpu", precision)

@@ -162,7 +162,9 @@ def _explain(error: Any, options: type[Options], where: str) -> str:
         return f"{where} has no option '{field}'.{did_you_mean(field, known)} It has: {', '.join(known) or 'none'}."
     if error["type"] == "missing" and len(error["loc"]) == 1:
         return f"{where} needs the option '{field}': {_purpose(options, field)}"
-    return f"{where}: option '{field}' cannot be {error['input']!r}: {plain_reason(error).rstrip('.')}."
+    expected = "It is a table; on a command line, write JSON, such as '{\"NAME\": VALUE}'"
+    reason = expected if error["type"] == "dict_type" else plain_reason(error).rstrip(".")
+    return f"{where}: option '{field}' cannot be {error['input']!r}: {reason}."
 
 
 def _purpose(options: type[Options], field: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -81,6 +81,10 @@ class Transfer(ABC):
             ge=LEAST_MARGIN,
             le=MOST_MARGIN,
             description="How images are cropped in the transfer; by default as --crop-margin says.",
+        )
+        loss: dict[str, Annotated[float, Field(ge=0)]] = Field(
+            default={},
+            description="Weights that terms have in the transfer instead of those of --loss, by name.",
         )
 
         @property

@@ -121,7 +121,8 @@ def _suiting(kind: str, given: Mapping[str, Any], backbone: type[Backbone], pres
 def _losses(
     backbone: type[Backbone], transfer: Configured[Transfer], given: Section, registry: Registry
 ) -> dict[str, Configured[Loss]]:
-    terms = merge(_tables(backbone.objective), _tables(transfer.options.objective), given)
+    added = {name: {"weight": 0.0} for name in transfer.options.loss}
+    terms = merge(added, _tables(backbone.objective), _tables(transfer.options.objective), given)
     return {name: configure(registry.get(Loss, name), section, "loss") for name, section in terms.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from i2i.config.options import Section, validate
@@ -13,7 +13,7 @@ from i2i.contracts.discriminator import Discriminator
 from i2i.contracts.domains import DOMAINS, Direction
 from i2i.contracts.generator import Generator
 from i2i.contracts.loss import Loss
-from i2i.contracts.transfer import Transfer
+from i2i.contracts.transfer import NoTransfer, Transfer
 from i2i.errors import ConfigError
 from i2i.registry.registry import Registry
 
@@ -51,6 +51,10 @@ class Configured(Generic[T]):
         """The name and all options except inherited ones, as in ``run.toml``."""
         options = self.options.model_dump(mode="json", exclude=set(self.inherited))
         return {"name": self.name, **options}
+
+    def but(self, **options: Any) -> Configured[T]:
+        """Return the same component with other values of some options."""
+        return replace(self, options=self.options.model_copy(update=options))
 
     def build(self, *arguments: Any) -> T:
         """Construct the component."""
@@ -128,8 +132,18 @@ class Components:
         """The optional passes provided by generator and backbone."""
         return self.generator.component.provides | self.backbone.component.provides
 
-    def build_losses(self, provided: frozenset[str]) -> dict[str, Loss]:
-        """Construct the losses with a positive weight whose optional passes are all provided."""
-        can = provided | self.provided
-        wanted = {name: choice.build() for name, choice in self.losses.items() if choice.options.weight > 0}
+    @property
+    def transfers(self) -> list[Transfer.Config]:
+        """The options of the transfer in each stage of the run; the base stage has none."""
+        return [NoTransfer.Config() if stage == "base" else self.transfer.options for stage in self.config.stages]
+
+    def losses_with(self, transfer: Transfer.Config) -> dict[str, Configured[Loss]]:
+        """Return the losses that have a positive weight in the stage with this transfer."""
+        weights = {name: transfer.loss.get(name, choice.options.weight) for name, choice in self.losses.items()}
+        return {name: self.losses[name].but(weight=weight) for name, weight in weights.items() if weight > 0}
+
+    def build_losses(self, transfer: Transfer.Config) -> dict[str, Loss]:
+        """Construct the losses of the stage with this transfer whose optional passes are all provided."""
+        can = transfer.provides | self.provided
+        wanted = {name: choice.build() for name, choice in self.losses_with(transfer).items()}
         return {name: loss for name, loss in wanted.items() if loss.needs & OPTIONAL_PASSES <= can}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from i2i.compute.outlining import without_weights
+from i2i.contracts.transfer import Transfer
 from i2i.errors import ConfigError
 from i2i.models.components import OPTIONAL_PASSES, Components
 from i2i.models.size import bounded
@@ -25,14 +26,14 @@ def check_fit(chosen: Components, judges: bool = True) -> None:
     lacking = sorted(chosen.backbone.component.requires - chosen.generator.component.provides)
     if lacking:
         raise ConfigError(_unsuited(chosen, lacking[0]))
-    for name, choice in chosen.losses.items():
-        lacking = sorted((choice.component.needs & OPTIONAL_PASSES) - can)
-        if choice.options.weight > 0 and lacking:
-            raise ConfigError(_misfit(chosen, name, lacking[0]))
-    if not any(choice.options.weight for choice in chosen.losses.values()):
-        raise ConfigError(
-            "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
-        )
+    for transfer in chosen.transfers:
+        losses = chosen.losses_with(transfer)
+        for name, choice in losses.items():
+            lacking = sorted((choice.component.needs & OPTIONAL_PASSES) - can)
+            if lacking:
+                raise ConfigError(_misfit(chosen, name, lacking[0]))
+        if not losses:
+            raise ConfigError(_nothing_learned(transfer))
     _check_buildable(chosen, judges)
 
 
@@ -52,6 +53,14 @@ def _check_buildable(components: Components, judges: bool) -> None:
                 components.build_discriminator()
 
 
+def _nothing_learned(transfer: Transfer.Config) -> str:
+    if transfer.loss:
+        return (
+            "With --transfer.loss every loss has weight 0, so that the transfer would learn nothing. Give one a weight."
+        )
+    return "Every loss has weight 0, so that nothing would be learned. Give one a weight: --loss.cycle 10."
+
+
 def _misfit(chosen: Components, loss: str, lacking: str) -> str:
     if lacking == "group":
         who, does = f"transfer '{chosen.transfer.component.name}'", "adds no group head as configured"
@@ -59,7 +68,8 @@ def _misfit(chosen: Components, loss: str, lacking: str) -> str:
         who, does = f"backbone '{chosen.backbone.component.name}'", "computes no reconstruction"
     else:
         who, does = f"generator '{chosen.generator.component.name}'", f"gives no {lacking}"
-    remedy = f"Set --loss.{loss} 0, or choose another {who.split()[0]}."
+    without = f"Set --loss.{loss} 0" if chosen.losses[loss].options.weight else f"Leave {loss} out of --transfer.loss"
+    remedy = f"{without}, or choose another {who.split()[0]}."
     return f"Loss '{loss}' needs '{lacking}', but the {who} {does}. {remedy}"
 
 

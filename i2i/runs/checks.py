@@ -72,7 +72,9 @@ def check_networks(outlines: Outlines, dataset: Dataset, pretrained: Pretrained)
     components = outlines.components
     model = _check_model(outlines, dataset)
     model.prepare(pretrained)
-    losses = components.build_losses(frozenset({"group"}))
+    losses = {
+        name: loss for transfer in components.transfers for name, loss in components.build_losses(transfer).items()
+    }
     _check_samples(components, dataset, losses)
     for name, loss in losses.items():
         with bounded("loss", components.losses[name]):

@@ -103,7 +103,7 @@ def training_of(
 ) -> Training:
     """Return the training of a stage, at its first step; ``accumulate`` is the options' unless given."""
     config = components.config
-    losses = components.build_losses(stage.transfer.config.provides)
+    losses = components.build_losses(stage.transfer.config)
     boundary = next((loss.boundary for loss in losses.values() if loss.boundary is not None), 0.0)
     return Training(
         stage.model.backbone,

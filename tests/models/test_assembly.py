@@ -98,6 +98,12 @@ def test_metrics_that_there_are_not(registry, given) -> None:
         resolve(given, registry)
 
 
+@pytest.mark.parametrize("given", [{"loss": {"cycel": 1}}, {"transfer": {"loss": {"cycel": 1}}}])
+def test_losses_that_there_are_not(registry, given) -> None:
+    with refused(UnknownComponentError, "cycel", "cycle"):
+        resolve(given, registry)
+
+
 def test_a_number_is_the_weight_of_a_loss(registry) -> None:
     loss = resolve({"loss": {"identity": 5, "adversarial": {"mode": "hinge"}}}, registry).config.loss
     assert loss["identity"]["weight"] == 5
@@ -121,8 +127,21 @@ def test_choosing_tells_who_provides_each_part(registry) -> None:
 def test_losses_of_weight_zero_and_those_a_base_stage_cannot_compute_are_not_built(tiny, registry) -> None:
     given = {key: value for key, value in tiny.items() if key != "data"}
     chosen = resolve(merge(given, {"loss": {"cycle": 0}, "transfer": {"judge": "classification"}}), registry)
-    assert set(chosen.build_losses(frozenset())) == {"adversarial", "identity", "cam"}
-    assert set(chosen.build_losses(frozenset({"group"}))) == {"adversarial", "identity", "cam", "group"}
+    base, transfer = map(chosen.build_losses, chosen.transfers)
+    assert set(base) == {"adversarial", "identity", "cam"}
+    assert set(transfer) == {"adversarial", "identity", "cam", "group"}
+
+
+def test_a_transfer_can_have_weights_of_its_own(tiny, registry) -> None:
+    given = {"loss": {"cycle": 20, "adversarial": {"mode": "hinge"}}, "transfer": {"loss": {
+        "cycle": 10, "adversarial": 2, "identity": 0, "correspondence": 1000}}}  # fmt: skip
+    chosen = resolve(merge({key: value for key, value in tiny.items() if key != "data"}, given), registry)
+    base, transfer = map(chosen.build_losses, chosen.transfers)
+    assert {name: loss.config.weight for name, loss in base.items()} == {
+        "adversarial": 1, "cycle": 20, "identity": 10, "cam": 10}  # fmt: skip
+    assert {name: loss.config.weight for name, loss in transfer.items()} == {
+        "adversarial": 2, "cycle": 10, "cam": 10, "correspondence": 1000}  # fmt: skip
+    assert transfer["adversarial"].config.mode == "hinge"
 
 
 def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
@@ -148,6 +167,11 @@ def test_choosing_draws_no_random_number_and_keeps_no_weights(registry) -> None:
         ({"loss": {"cycle": {"wieght": 3}}}, ('cycle', 'wieght', 'weight')),
         ({"backbone": "ugatit"}, ('backbone', 'ugatit')),
         ({"loss": 3}, ('loss', 3)),
+        ({"transfer": {"loss": "cycle=1"}}, ('branch', 'cycle=1', 'JSON')),
+        ({"transfer": {"loss": {"cycle": -1}}}, ('branch', 'loss.cycle', -1)),
+        ({"transfer": {"loss": {"group": 1}}}, ('group', 'branch', '--transfer.loss')),
+        ({"transfer": {"loss": {"adversarial": 0, "cycle": 0, "identity": 0, "cam": 0}}},
+         ('--transfer.loss', 'weight 0')),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_explained(registry, given, named) -> None:

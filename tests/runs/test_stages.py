@@ -30,3 +30,17 @@ def test_a_transfer_can_have_a_crop_margin_of_its_own(tmp_path, tiny, registry, 
     options = {"steps": 1, "transfer_steps": 1, "crop_margin": 1.5, "backbone": {"name": "cyclegan"}}
     create_run(tmp_path / "run", merge(tiny, options, {"transfer": {"name": "branch", **own}}), registry).execute()
     assert seen == margins
+
+
+def test_a_transfer_can_have_weights_of_its_own(tmp_path, tiny, registry, monkeypatch):
+    seen, training = [], stages.Training
+
+    def record(backbone, transfer, losses, *given, **more):
+        seen.append({name: loss.config.weight for name, loss in losses.items()})
+        return training(backbone, transfer, losses, *given, **more)
+
+    monkeypatch.setattr(stages, "Training", record)
+    options = {"steps": 1, "transfer_steps": 1, "backbone": {"name": "cyclegan"}, "loss": {"identity": 5}}
+    transfer = {"transfer": {"name": "branch", "loss": {"cycle": 0, "identity": 2}}}
+    create_run(tmp_path / "run", merge(tiny, options, transfer), registry).execute()
+    assert seen == [{"adversarial": 1, "cycle": 10, "identity": 5}, {"adversarial": 1, "identity": 2}]

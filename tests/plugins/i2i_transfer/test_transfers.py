@@ -55,7 +55,9 @@ def test_every_transfer_has_a_factor_on_the_learning_rate_of_the_base_stage(prep
         assert optimizer.param_groups[0]["lr"] == 0.25 * rate
 
 
-@pytest.mark.parametrize("options", [{"lr": 0.5}, {"crop_margin": 1}, {"lr": 2, "crop_margin": 1.2}])
+@pytest.mark.parametrize("options", [
+    {"lr": 0.5}, {"crop_margin": 1}, {"lr": 2, "crop_margin": 1.2}, {"loss": {"cycle": 1}},
+])  # fmt: skip
 def test_options_of_steps_are_refused_without_steps(registry, options):
     with refused(ConfigError, "--transfer none", *(f"--transfer.{name}" for name in options)):
         resolve({"transfer": {"name": "none", **options}}, registry)
