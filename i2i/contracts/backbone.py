@@ -71,9 +71,13 @@ class Backbone(nn.Module, ABC):
         generator: str = Field(description="The generator, by registered name.")
         discriminator: str = Field(description="The discriminator, by registered name.")
         channels: int = Field(64, gt=0, description="Width of the first layers of generators and discriminators.")
-        lr: float = Field(1e-4, gt=0, description="Adam's learning rate.")
+        optimizer: Literal["adam", "muon"] = Field(
+            "adam", description="Adam, or Muon for weights that are matrices or convolutions and Adam for the others."
+        )
+        lr: float = Field(1e-4, gt=0, description="The optimizer's learning rate.")
         betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's betas.")
-        weight_decay: float = Field(0.0, ge=0, description="Adam's L2 penalty.")
+        momentum: float = Field(0.9, ge=0, lt=1, description="Muon's momentum.")
+        weight_decay: float = Field(0.0, ge=0, description="L2 penalty of Adam; with Muon, decay by this times lr.")
 
     def __init__(
         self,
@@ -159,11 +163,19 @@ class Backbone(nn.Module, ABC):
             generator.after_step()
 
     def optimizer(self, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Return the optimizer of one side; each Adam-style parameter group sets its own ``lr``."""
+        """Return the optimizer of one side; each parameter group sets its own ``lr``.
+
+        Muon (Jordan et al. 2024) makes the singular values of an update of a matrix equal; a convolution's weights
+        are a matrix with a row per output. Updates are as large as Adam's (Liu et al. 2025, arXiv 2502.16982), so
+        that its learning rates fit.
+        """
         config = self.config
-        return torch.optim.Adam(
-            parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
-        )
+        options: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "weight_decay": config.weight_decay}
+        if config.optimizer == "muon":
+            from timm.optim.muon import Muon
+
+            return Muon(parameters, momentum=config.momentum, adjust_lr_fn="match_rms_adamw", **options)
+        return torch.optim.Adam(parameters, fused=True, **options)
 
     def lr_factor(self, step: int, steps: int) -> float:
         """Return the factor on every learning rate before 0-based ``step``: constant, then linearly to zero."""

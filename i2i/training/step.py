@@ -381,7 +381,7 @@ def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) ->
     """Load the state of an optimizer.
 
     Raises:
-        ValueError: An entry has another shape than its parameter, or a parameter lacks an entry that others have.
+        ValueError: An entry has another shape than its parameter, or a parameter has only some of another's entries.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
@@ -390,8 +390,8 @@ def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) ->
         if tensor.ndim and tensor.shape != parameters[int(index)].shape:
             raise ValueError(f"optimizer entry '{name}' has shape {tuple(tensor.shape)}")
         state.setdefault(int(index), {})[key] = tensor
-    keys = set().union(*state.values())
+    kinds = {frozenset(entries) for entries in state.values()}
     for number, entries in state.items():
-        if lacking := keys - entries.keys():
+        if lacking := {name for kind in kinds if entries.keys() < kind for name in kind - entries.keys()}:
             raise ValueError(f"optimizer entry '{number}/{min(lacking)}' is missing")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

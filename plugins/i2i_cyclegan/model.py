@@ -42,7 +42,7 @@ class CycleGAN(Backbone):
 
         generator: str = Field("resnet", description="The generator, by registered name.")
         discriminator: str = Field("patch", description="The discriminator, by registered name.")
-        lr: float = Field(2e-4, gt=0, description="Adam's learning rate.")
+        lr: float = Field(2e-4, gt=0, description="The optimizer's learning rate.")
         pool_size: int = Field(50, ge=0, description="Older fakes kept per domain and group; 0 keeps none.")
 
     def __init__(

@@ -91,3 +91,15 @@ def test_networks_are_looked_through_once_until_the_mode_is_set_again(backbone, 
     backbone.train()
     backbone.judge(passes_of(64), "discriminator")
     assert (asked, samples) == ([backbone.discriminators] * 2, [8] * 4 + [4, 4, 8])
+
+
+def test_muon_updates_convolutions_by_orthogonal_matrices_of_adams_size(registry):
+    """Adam's first update changes every weight by the rate; Muon's has a fifth of it as root mean square."""
+    model = resolve({"backbone": {"optimizer": "muon", "lr": 0.5}}, registry).build_backbone(judges=False)
+    weight, bias = nn.Parameter(torch.randn(16, 4, 3, 3)), nn.Parameter(torch.randn(16))
+    weight.grad, bias.grad = torch.randn_like(weight), torch.randn_like(bias)
+    before = weight.detach().clone(), bias.detach().clone()
+    model.optimizer([{"params": [weight, bias], "lr": 0.25}]).step()
+    values = torch.linalg.svdvals((before[0] - weight.detach()).flatten(1))
+    torch.testing.assert_close(values, torch.full((16,), 0.25 * 0.2 * 36**0.5), rtol=0.3, atol=0)
+    torch.testing.assert_close((before[1] - bias.detach()).abs(), torch.full((16,), 0.25), rtol=1e-3, atol=0)

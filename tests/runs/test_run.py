@@ -130,6 +130,17 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(tmp_path, given, registry,
         assert written(tmp_path / "parts", name) == written(whole, name), name
 
 
+def test_with_muon_it_resumes_with_the_same_bytes_too(tmp_path, quick, registry):
+    given = merge(quick, {"backbone": {"optimizer": "muon"}})
+    create_run(tmp_path / "whole", given, registry).execute(listeners())
+    for stop in (2, 6):
+        with pytest.raises(Stopped):
+            create_run(tmp_path / f"{stop}", given, registry).execute(listeners(), stop_after=stop)
+        Run(tmp_path / f"{stop}", registry).execute(listeners())
+        for name in (*FILES, "metrics.jsonl"):
+            assert written(tmp_path / f"{stop}", name) == written(tmp_path / "whole", name), name
+
+
 def test_watching_does_not_disturb_training(tmp_path, given, registry, whole):
     """Looked at after every step it is as `whole`, which equals one that nobody looks at (the test of equal seeds)."""
     create_run(tmp_path / "watched", {**given, "sample_every": 1}, registry).execute(listeners())
