@@ -214,7 +214,7 @@ class TestHelp:
             assert word not in text
         for word in ("--backbone ", "--data ", "--steps ", "--out ", "--help-all"):
             assert word in text
-        assert "Backbone 'ugatit' (7)" in " ".join(text.split())
+        assert "Backbone 'ugatit' (9)" in " ".join(text.split())
 
     def test_of_all_options_cuts_no_name_off(self, i2i, monkeypatch) -> None:
         monkeypatch.setenv("COLUMNS", "80")
