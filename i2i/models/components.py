@@ -139,8 +139,8 @@ class Components:
 
     def losses_with(self, transfer: Transfer.Config) -> dict[str, Configured[Loss]]:
         """Return the losses that have a positive weight in the stage with this transfer."""
-        weights = {name: transfer.loss.get(name, choice.options.weight) for name, choice in self.losses.items()}
-        return {name: self.losses[name].but(weight=weight) for name, weight in weights.items() if weight > 0}
+        own = {name: self.losses[name].but(weight=weight) for name, weight in transfer.loss.items()}
+        return {name: choice for name, choice in {**self.losses, **own}.items() if choice.options.weight > 0}
 
     def build_losses(self, transfer: Transfer.Config) -> dict[str, Loss]:
         """Construct the losses of the stage with this transfer whose optional passes are all provided."""
