@@ -23,6 +23,7 @@ from i2i.contracts.loss import Passes
 from i2i.contracts.results import checked_translation, checked_verdict
 from i2i.contracts.stochastic import is_stochastic
 from i2i.nn.calls import as_calls
+from i2i.nn.muon import Muon
 
 R = TypeVar("R")
 
@@ -163,18 +164,11 @@ class Backbone(nn.Module, ABC):
             generator.after_step()
 
     def optimizer(self, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Return the optimizer of one side; each parameter group sets its own ``lr``.
-
-        Muon (Jordan et al. 2024) makes the singular values of an update of a matrix equal; a convolution's weights
-        are a matrix with a row per output. Updates are as large as Adam's (Liu et al. 2025, arXiv 2502.16982), so
-        that its learning rates fit.
-        """
+        """Return the optimizer of one side; each parameter group sets its own ``lr``."""
         config = self.config
         options: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "weight_decay": config.weight_decay}
         if config.optimizer == "muon":
-            from timm.optim.muon import Muon
-
-            return Muon(parameters, momentum=config.momentum, adjust_lr_fn="match_rms_adamw", **options)
+            return Muon(parameters, momentum=config.momentum, **options)
         return torch.optim.Adam(parameters, fused=True, **options)
 
     def lr_factor(self, step: int, steps: int) -> float:

@@ -1,4 +1,4 @@
-"""Network layers that several backbones share.
+"""Network layers that several backbones share, and an optimizer of their weights.
 
 Whole generators and discriminators live in plugins.
 """
