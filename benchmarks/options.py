@@ -28,6 +28,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "precision bf16": {"precision": "bf16"},
     "both": {"memory": "low", "precision": "bf16"},
     "compile": {"compile": True},
+    "backbone.optimizer muon": {"backbone": {"optimizer": "muon"}},
 }
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     for row in options.rows:
         seconds, first, memory = _seconds(turns, row), turns[0][row]["first"], turns[-1][row]["memory"] / 2**30
         error = _error(turns[0][row]["losses"], turns[0][options.rows[0]]["losses"])
-        label = f"`--{row}`" if row.split()[0] in ("memory", "precision", "compile") else row
+        label = row if row in ("default", "both") else f"`--{row}`"
         print(f"| {label} | {seconds:.3f} | {first:.0f} | {memory:.2f} GiB | {error:.1e} |")
 
 
@@ -83,9 +84,12 @@ def measure(options: argparse.Namespace) -> Callable[[], Turn]:
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
+    from i2i.config.options import merge
+
     backbone = {"name": options.backbone, "channels": options.channels}
     run = {"size": options.size, "batch_size": options.batch, "threads": options.threads, "device": "cpu"}
-    return {**run, "backbone": backbone, "stages": ["base"], "evaluate": {"metrics": ["l1"]}, **ROWS[options.row]}
+    given = {**run, "backbone": backbone, "stages": ["base"], "evaluate": {"metrics": ["l1"]}}
+    return merge(given, ROWS[options.row])
 
 
 def _error(losses: dict[str, float], exact: dict[str, float]) -> float:
