@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from i2i.models.model import Model
 from i2i.models.size import FLOAT, ModelSize, bounded
 from i2i.runs.checks import Outlines, first_draw, groups_of
 
-_TRAINED = 4 * FLOAT  # a parameter, its gradient and Adam's two moments
+_MOMENTS = {"adam": 2, "muon": 1}  # that an optimizer keeps of each parameter
 _FEW = 4  # new groups; a model with so few is outlined whole, as later checks do
 
 
@@ -33,25 +33,32 @@ class Footprint:
     """A lower bound on the memory of a training step, in bytes.
 
     Attributes:
+        moments: Of each parameter, kept by the optimizer.
         parameters: Number of parameters of all networks.
         samples: Images of one domain that a step loads.
         images: Memory of the loaded images.
         activations: Memory of what one translation per direction keeps for the backward pass.
     """
 
-    parameters: int
-    samples: int
-    images: int
-    activations: int
+    moments: int
+    parameters: int = 0
+    samples: int = 0
+    images: int = 0
+    activations: int = 0
+
+    @property
+    def trained(self) -> int:
+        """That of the parameters, their gradients and their moments."""
+        return self.parameters * (2 + self.moments) * FLOAT
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.parameters * _TRAINED + self.images + self.activations
+        return self.trained + self.images + self.activations
 
     def __str__(self) -> str:
         parts = {
-            f"{millions(self.parameters)} parameters with gradients and optimizer": self.parameters * _TRAINED,
+            f"{millions(self.parameters)} parameters with gradients and optimizer": self.trained,
             f"{self.samples:,} images per domain": self.images,
             "activations": self.activations,
         }
@@ -74,17 +81,19 @@ def check_memory(outlines: Outlines, dataset: Dataset, device: torch.device) -> 
         return
     components, config = outlines.components, outlines.components.config
     loaded = config.batch_size * config.accumulate
-    _refuse(Footprint(0, loaded, _image_bytes(loaded, config), 0), memory, config, ())
+    nothing = Footprint(_MOMENTS[config.backbone["optimizer"]])
+    _refuse(replace(nothing, samples=loaded, images=_image_bytes(loaded, config)), memory, config, ())
     base, groups = groups_of(components, dataset)
     with bounded("backbone", components.backbone, networks=4):
         model = outlines.of(base)
-        _refuse(Footprint(_count(model), 0, 0, 0), memory, config, ())
-    parameters = _parameters(outlines, base, groups)
-    _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), 0), memory, config, groups)
+        _refuse(replace(nothing, parameters=_count(model)), memory, config, ())
+    weights = replace(nothing, parameters=_parameters(outlines, base, groups))
+    _refuse(replace(weights, samples=loaded, images=_image_bytes(loaded, config)), memory, config, groups)
     samples = max(_samples(components, base, groups), default=0)
     loaded = samples * config.accumulate
     activations = _activations(model, samples) if samples and config.memory == "normal" else 0
-    _refuse(Footprint(parameters, loaded, _image_bytes(loaded, config), activations), memory, config, groups)
+    images = _image_bytes(loaded, config)
+    _refuse(replace(weights, samples=loaded, images=images, activations=activations), memory, config, groups)
 
 
 def _refuse(footprint: Footprint, memory: int, config: RunConfig, groups: Sequence[str]) -> None:
@@ -96,7 +105,7 @@ def _refuse(footprint: Footprint, memory: int, config: RunConfig, groups: Sequen
 
 
 def _remedy(footprint: Footprint, config: RunConfig, groups: Sequence[str]) -> str:
-    if footprint.parameters * _TRAINED > footprint.total / 2:
+    if footprint.trained > footprint.total / 2:
         fewer = f", or train fewer than {len(groups)} new groups" if groups else ""
         return f"Lower --backbone.channels ({config.backbone['channels']}){fewer}."
     numbers = {"batch-size": config.batch_size, "accumulate": config.accumulate, "size": config.size}

@@ -57,6 +57,13 @@ def test_thousands_of_groups(check):
         check(3000, transfer={"name": "finetune"}, backbone={"channels": 32})
 
 
+def test_muon_keeps_one_moment_of_each_parameter_where_adam_keeps_two(check):
+    options = {"memory": "low", "transfer": {"name": "finetune"}, "backbone": {"channels": 32}}
+    with refused(ConfigError, "599 new groups", "parameters"):
+        check(600, **options)
+    check(600, **options | {"backbone": {"channels": 32, "optimizer": "muon"}})
+
+
 def test_each_group_adds_the_same_number_of_parameters(registry, tiny):
     groups = ["a", "b", "c", "d", "e"]
     for transfer in ("branch", "finetune", "joint", "adapter"):
