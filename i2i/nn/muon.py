@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import filterfalse
-from typing import Any
+from itertools import filterfalse, groupby
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,19 +57,24 @@ class Muon(torch.optim.Optimizer):
         """Update all weights that have a gradient."""
         for group in self.param_groups:
             trained = [weight for weight in group["params"] if weight.grad is not None]
-            for weight in filter(_is_matrix, trained):
-                self._update(weight, group)
+            matrices = sorted(filter(_is_matrix, trained), key=_shape)
+            for _, alike in groupby(matrices, _shape):
+                self._update(list(alike), group)
             if others := list(filterfalse(_is_matrix, trained)):
                 self._update_by_adam(others, group)
 
-    def _update(self, weight: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        averages = torch.stack([self._average(weight, group["momentum"]).flatten(1) for weight in weights])
+        size = group["lr"] * 0.2 * max(averages.shape[1:]) ** 0.5
+        for weight, update in zip(weights, orthogonal(averages), strict=True):
+            weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update.view_as(weight), alpha=size)
+
+    def _average(self, weight: Tensor, momentum: float) -> Tensor:
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
-        average = state["momentum_buffer"].lerp_(weight.grad, 1 - group["momentum"])
-        update = orthogonal(average.flatten(1))
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.sub_(update.view_as(weight), alpha=group["lr"] * 0.2 * max(update.shape) ** 0.5)
+        average: Tensor = state["momentum_buffer"]
+        return average.lerp_(cast(Tensor, weight.grad), 1 - momentum)
 
     def _update_by_adam(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[weight] for weight in weights]
@@ -79,7 +84,7 @@ class Muon(torch.optim.Optimizer):
                 state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
         adamw(
             weights,
-            [weight.grad for weight in weights if weight.grad is not None],
+            [cast(Tensor, weight.grad) for weight in weights],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
@@ -95,33 +100,37 @@ class Muon(torch.optim.Optimizer):
         )
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Bring the singular values of a matrix, ``(rows, columns)``, close to 1.
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Bring the singular values of matrices, ``(N, rows, columns)``, close to 1.
 
-    Each Newton-Schulz iteration multiplies the matrix by a polynomial of A, the product of its result so far and that
+    Each Newton-Schulz iteration multiplies a matrix by a polynomial of A, the product of its result so far and that
     one's transpose. All this is done with A, which is square and small; the matrix is multiplied once, in the end.
     """
-    rows, columns = matrix.shape
+    rows, columns = matrices.shape[1:]
     if rows > columns:
-        return orthogonal(matrix.T).T
-    matrix = matrix / matrix.norm().clamp_min(1e-7)
-    a = matrix @ matrix.T
+        return orthogonal(matrices.mT).mT
+    matrices = matrices / torch.linalg.matrix_norm(matrices, keepdim=True).clamp_min(1e-7)
+    a = matrices @ matrices.mT
     factor = polynomial = _polynomial(a, *_FIRST)
     for factors in _FURTHER:
         a = polynomial @ a @ polynomial
         polynomial = _polynomial(a, *factors)
         factor = polynomial @ factor
-    return factor @ matrix
+    return factor @ matrices
 
 
 def _polynomial(a: Tensor, constant: float, linear: float, quadratic: float) -> Tensor:
-    result = torch.addmm(a, a, a, beta=linear, alpha=quadratic)
-    result.diagonal().add_(constant)
+    result = torch.baddbmm(a, a, a, beta=linear, alpha=quadratic)
+    result.diagonal(dim1=1, dim2=2).add_(constant)
     return result
+
+
+def _shape(weight: Tensor) -> tuple[int, int]:
+    return weight.shape[0], weight[0].numel()
 
 
 def _is_matrix(weight: Tensor) -> bool:
     if weight.ndim < 2 or 1 in weight.shape[:2]:
         return False
-    fewer, more = sorted((weight.shape[0], weight[0].numel()))
+    fewer, more = sorted(_shape(weight))
     return fewer >= _FEWEST and more <= _LONGEST * fewer

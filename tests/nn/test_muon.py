@@ -27,20 +27,21 @@ def defined(matrix):
 
 @pytest.mark.parametrize("shape", [(16, 144), (144, 16), (24, 24)])
 def test_all_iterations_at_once_are_one_after_the_other(shape):
-    matrix = torch.randn(shape, dtype=torch.float64)
-    torch.testing.assert_close(orthogonal(matrix), defined(matrix), rtol=0, atol=1e-10)
-    torch.testing.assert_close(orthogonal(matrix.float()).double(), defined(matrix), rtol=0, atol=1e-4)
+    matrices = torch.randn(2, *shape, dtype=torch.float64)
+    expected = torch.stack([defined(matrix) for matrix in matrices])
+    torch.testing.assert_close(orthogonal(matrices), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(orthogonal(matrices.float()).double(), expected, rtol=0, atol=1e-4)
 
 
 def test_singular_values_over_five_orders_of_magnitude_lose_little_in_single_precision():
     left, right = (torch.linalg.qr(torch.randn(n, 32, dtype=torch.float64)).Q for n in (32, 200))
     matrix = left @ torch.logspace(0, -5, 32, dtype=torch.float64).diag() @ right.T
-    difference = orthogonal(matrix.float()).double() - defined(matrix)
+    difference = orthogonal(matrix[None].float())[0].double() - defined(matrix)
     assert difference.norm() < 1e-3 * defined(matrix).norm()
 
 
 def test_a_gradient_of_zeros_changes_nothing():
-    assert not orthogonal(torch.zeros(8, 9)).any()
+    assert not orthogonal(torch.zeros(1, 8, 9)).any()
 
 
 def muon(weights, **options):
@@ -50,16 +51,24 @@ def muon(weights, **options):
 
 
 def test_two_steps_follow_the_average_of_gradients():
-    start, *gradients = (torch.randn(8, 2, 3, 3, dtype=torch.float64) for _ in range(3))
-    weight = nn.Parameter(start.clone())
-    optimizer, average, expected = muon([weight], weight_decay=0.5), torch.zeros(8, 18, dtype=torch.float64), start
-    for gradient in gradients:
-        weight.grad = gradient.clone()
+    """Weights of one shape, of the same number of rows and columns in another, and of yet another shape."""
+    shapes = [(8, 2, 3, 3), (8, 2, 3, 3), (8, 18), (6, 8)]
+    start, *gradients = ([torch.randn(shape, dtype=torch.float64) for shape in shapes] for _ in range(3))
+    weights = [nn.Parameter(values.clone()) for values in start]
+    optimizer, averages, expected = muon(weights, weight_decay=0.5), [torch.zeros(()).double()] * 4, start
+    for given in gradients:
+        for weight, gradient in zip(weights, given, strict=True):
+            weight.grad = gradient.clone()
         optimizer.step()
-        average = 0.9 * average + 0.1 * gradient.flatten(1)
-        update = 0.1 * 0.2 * 18**0.5 * defined(average)
-        expected = (1 - 0.1 * 0.5) * expected - update.view_as(start)
-    torch.testing.assert_close(weight.detach(), expected, rtol=0, atol=1e-10)
+        averages = [0.9 * average + 0.1 * gradient for average, gradient in zip(averages, given, strict=True)]
+        expected = [step(values, average) for values, average in zip(expected, averages, strict=True)]
+    torch.testing.assert_close([weight.detach() for weight in weights], expected, rtol=0, atol=1e-10)
+
+
+def step(values, average):
+    """Take a step at a rate of 0.1 with a weight decay of 0.5."""
+    matrix = average.flatten(1)
+    return (1 - 0.1 * 0.5) * values - 0.1 * 0.2 * max(matrix.shape) ** 0.5 * defined(matrix).view_as(values)
 
 
 @pytest.mark.parametrize("shape", [(8,), (3, 8), (8, 1, 3, 3), (1, 8, 3, 3), (4, 600)])
