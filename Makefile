@@ -26,7 +26,7 @@ help: ## Show the tasks.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ARGS ?= --config examples/first.toml --overwrite
-run: $(READY) ## Train on embedded images and write runs/avatars-ugatit-branch anew; ARGS="..." gives i2i run other options.
+run: $(READY) ## Train on embedded images and write runs/avatars-ugatit-adapter anew; ARGS="..." gives i2i run other options.
 	$(BIN)/i2i run $(ARGS)
 
 test: $(READY) ## Run the tests, one process per core; ARGS="..." goes to pytest.

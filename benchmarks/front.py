@@ -1,6 +1,6 @@
 """Draw a small picture from a run's last sample grid: one held-out person per group, in three columns.
 
-python benchmarks/front.py runs/avatars-ugatit-branch/samples/transfer.png --person 2 --out docs/images/front.png
+python benchmarks/front.py runs/avatars-ugatit-adapter/samples/transfer.png --person 2 --out docs/images/front.png
 """
 
 from __future__ import annotations
