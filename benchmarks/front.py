@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pictures
 from PIL import Image, ImageDraw, ImageFont
 
 from i2i.images.grids import Block, cut, grid
 
 COLUMNS = {"source": "source", "base model": "base model", "translation": "after transfer"}
-CELL, COLOURS = 96, 256
+CELL = 96
 
 
 def main() -> None:
     options = _options()
     with Image.open(options.samples) as samples:
         samples.load()
-    _front(cut(samples), options.person - 1).quantize(COLOURS).save(options.out, optimize=True)
+    pictures.save(_front(cut(samples), options.person - 1), options.out)
 
 
 def _front(blocks: list[Block], person: int) -> Image.Image:

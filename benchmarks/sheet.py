@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pictures
 from PIL import Image
 
 import i2i
 from i2i.images.grids import Block, grid, spread
 from i2i.storage.run_folder import run_folder
 
-COLUMNS, COLOURS = 12, 256
+COLUMNS = 12
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
         for group in options.groups or data.groups
         for first, row in _cut(spread(data.test(group, "a"), options.people))
     ]
-    grid(blocks, options.cell).quantize(COLOURS).save(options.out, optimize=True)
+    pictures.save(grid(blocks, options.cell), options.out)
 
 
 def _rows(models: dict[str, i2i.Model], group: str, people: list[Path]) -> list[tuple[str, list[Image.Image]]]:

@@ -151,6 +151,7 @@ def test_the_picture_of_the_front_page_is_cut_from_the_whole_one(tmp_path, monke
 
     assert command
     monkeypatch.setattr(sys, "argv", ["front.py", f"{images / 'run.png'}", *command[2].split(), "--out", f"{again}"])
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     runpy.run_path(f"{ROOT / command[1]}", run_name="__main__")
 
     with Image.open(images / "front.png") as kept, Image.open(again) as drawn:
