@@ -24,7 +24,7 @@ from i2i.models.model import Model
 from i2i.models.size import FLOAT, ModelSize, bounded
 from i2i.runs.checks import Outlines, first_draw, groups_of
 
-_MOMENTS = {"adam": 2, "muon": 1}  # that an optimizer keeps of each parameter
+_MOMENTS = {"adam": 2, "muon": 1}  # that the optimizer keeps of each parameter; of a stranger's none is known
 _FEW = 4  # new groups; a model with so few is outlined whole, as later checks do
 
 
@@ -81,7 +81,7 @@ def check_memory(outlines: Outlines, dataset: Dataset, device: torch.device) -> 
         return
     components, config = outlines.components, outlines.components.config
     loaded = config.batch_size * config.accumulate
-    nothing = Footprint(_MOMENTS[config.backbone["optimizer"]])
+    nothing = Footprint(_MOMENTS.get(config.backbone["optimizer"], 0))
     _refuse(replace(nothing, samples=loaded, images=_image_bytes(loaded, config)), memory, config, ())
     base, groups = groups_of(components, dataset)
     with bounded("backbone", components.backbone, networks=4):
