@@ -126,7 +126,7 @@ def _polynomial(a: Tensor, constant: float, linear: float, quadratic: float) -> 
 
 
 def _shape(weight: Tensor) -> tuple[int, int]:
-    return weight.shape[0], weight[0].numel()
+    return weight.shape[0], weight.shape[1:].numel()
 
 
 def _is_matrix(weight: Tensor) -> bool:
